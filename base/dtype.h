@@ -1,0 +1,98 @@
+#pragma once
+// Element types of tensors. Thread-safe: no state.
+//
+// f64 exists for the reference device alone (the oracle's arithmetic); nothing trains in it.
+// bf16 is storage: the upper half of an f32. Arithmetic is done in f32, rounded to nearest even.
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace birkhoff {
+
+enum class DType : uint8_t { none, f32, bf16, i32, i64, f64 };
+
+struct bf16 {
+  uint16_t bits = 0;
+};
+
+inline float to_float(bf16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
+
+inline bf16 to_bf16(float x) {
+  const uint32_t u = std::bit_cast<uint32_t>(x);
+  if (std::isnan(x)) return {uint16_t((u >> 16) | 0x40)};  // stays a NaN, made quiet
+  return {uint16_t((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
+}
+
+constexpr size_t size_of(DType t) {
+  switch (t) {
+    case DType::none:
+      return 0;
+    case DType::bf16:
+      return 2;
+    case DType::f32:
+    case DType::i32:
+      return 4;
+    case DType::i64:
+    case DType::f64:
+      return 8;
+  }
+  return 0;
+}
+
+constexpr std::string_view name_of(DType t) {
+  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "i32", "i64", "f64"};
+  return kNames[size_t(t)];
+}
+
+constexpr bool is_floating(DType t) {
+  return t == DType::f32 || t == DType::bf16 || t == DType::f64;
+}
+
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::f32;
+};
+template <>
+struct DTypeOf<bf16> {
+  static constexpr DType value = DType::bf16;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::i32;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::i64;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::f64;
+};
+
+// The one dtype dispatcher: calls f with a value of the element type. Throws InternalError on none.
+template <class F>
+decltype(auto) dispatch(DType t, F&& f) {
+  switch (t) {
+    case DType::f32:
+      return f(float{});
+    case DType::bf16:
+      return f(bf16{});
+    case DType::i32:
+      return f(int32_t{});
+    case DType::i64:
+      return f(int64_t{});
+    case DType::f64:
+      return f(double{});
+    case DType::none:
+      break;
+  }
+  throw InternalError("dtype none has no elements");
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,14 @@
+#pragma once
+// xxh3 hashes of bytes: they find accidents, not attackers. Thread-safe: no state.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace birkhoff {
+
+uint64_t hash64(std::string_view bytes);
+std::string hash128(std::span<const std::byte> bytes);  // 32 lower-case hexadecimal digits
+
+}  // namespace birkhoff

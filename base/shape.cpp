@@ -1,0 +1,24 @@
+#include "base/shape.h"
+
+namespace birkhoff {
+
+int64_t count(const Shape& shape) {
+  int64_t n = 1;
+  for (const int64_t d : shape) {
+    check(d >= 0 && !__builtin_mul_overflow(n, d, &n), "shape {} has no element count",
+          to_string(shape));
+  }
+  return n;
+}
+
+std::string to_string(const Shape& shape) {
+  std::string s = "[";
+  for (const int64_t d : shape) s += fmt::format("{}{}", s.size() > 1 ? "," : "", d);
+  return s + "]";
+}
+
+std::string to_string(const TensorSpec& spec) {
+  return fmt::format("{}{}", name_of(spec.dtype), to_string(spec.shape));
+}
+
+}  // namespace birkhoff

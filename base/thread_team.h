@@ -1,0 +1,70 @@
+#pragma once
+// A fixed team of threads: all the parallelism of a rank. The calling thread is worker 0.
+//
+//   ThreadTeam team(2);
+//   team.run(tasks, [&](int64_t task, int worker) { … });   // returns when all tasks are done
+//
+// Tasks are taken from a counter, so which worker runs which task differs from run to run. Results
+// must not depend on it: cut work into tasks by shape alone, let each task own what it writes, and
+// sum partials in task order afterwards. Then results do not depend on the number of threads.
+//
+// Not reentrant: a task must not call run(). One caller at a time. An exception in a task is
+// rethrown by run() once all workers have stopped (the first one, if several).
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace birkhoff {
+
+class ThreadTeam {
+ public:
+  explicit ThreadTeam(int threads);  // ≥ 1
+  ~ThreadTeam();
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
+
+  int size() const { return int(threads_.size()) + 1; }
+
+  template <class F>  // void(int64_t task, int worker)
+  void run(int64_t tasks, F&& f) {
+    if (tasks <= 0) return;
+    if (tasks == 1 || threads_.empty()) {
+      for (int64_t task = 0; task < tasks; ++task) f(task, 0);
+      return;
+    }
+    const auto call = [](void* body, int64_t task, int worker) {
+      (*static_cast<std::remove_reference_t<F>*>(body))(task, worker);
+    };
+    dispatch(tasks, call, const_cast<void*>(static_cast<const void*>(&f)));
+  }
+
+  // Splits [0, count) into ranges of `grain` and runs f(begin, end, worker) on each.
+  template <class F>
+  void ranges(int64_t count, int64_t grain, F&& f) {
+    run((count + grain - 1) / grain, [&](int64_t task, int worker) {
+      const int64_t begin = task * grain;
+      f(begin, begin + grain < count ? begin + grain : count, worker);
+    });
+  }
+
+ private:
+  using Call = void (*)(void* body, int64_t task, int worker);
+  void dispatch(int64_t tasks, Call call, void* body);
+  void serve(int worker);
+  void work(int worker);
+
+  std::vector<std::thread> threads_;
+  std::atomic<uint32_t> epoch_{0};  // raised once per run(); odd values never skipped
+  std::atomic<int> busy_{0};
+  std::atomic<int64_t> next_{0};
+  std::atomic<bool> stop_{false}, failed_{false};
+  int64_t tasks_ = 0;
+  Call call_ = nullptr;
+  void* body_ = nullptr;
+  std::exception_ptr error_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,87 @@
+#include "kernels/rms_norm.h"
+
+#include <algorithm>
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/rms_norm.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+void RmsNormRows(const Args& a) {
+  const int64_t rows = a.dim(RmsNorm::x, 0), width = a.dim(RmsNorm::x, 1);
+  const float eps = float(a.desc<RmsNorm::Desc>().eps);
+  const float *x = a.in<float>(RmsNorm::x), *gain = a.in<float>(RmsNorm::gain);
+  const float *base = a.base<float>(RmsNorm::y), *rstd_base = a.base<float>(RmsNorm::rstd);
+  float *y = a.out<float>(RmsNorm::y), *rstd = a.out<float>(RmsNorm::rstd);
+  a.team().ranges(rows, kRmsNormTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* row = x + t * width;
+      const float r = 1 / std::sqrt(dot(row, row, width) / float(width) + eps);
+      if (rstd) rstd[t] = rstd_base ? rstd_base[t] + r : r;
+      if (!y) continue;
+      each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
+        const auto scaled = hn::Mul(hn::LoadU(d, row + c), hn::Set(d, r));
+        set(d, hn::Mul(scaled, hn::LoadU(d, gain + c)), base ? base + t * width : nullptr,
+            y + t * width, c);
+      });
+    }
+  });
+}
+
+void RmsNormBackwardRows(const Args& a) {
+  using B = RmsNormBackward;
+  const int64_t rows = a.dim(B::x, 0), width = a.dim(B::x, 1);
+  const float *dy = a.in<float>(B::dy), *x = a.in<float>(B::x), *gain = a.in<float>(B::gain);
+  const float *rstd = a.in<float>(B::rstd), *base = a.base<float>(B::dx);
+  float *dx = a.out<float>(B::dx), *partials = a.shared_workspace<float>();
+  a.team().ranges(rows, kRmsNormTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
+    float* partial = partials + begin / kRmsNormTokens * width;
+    std::fill_n(partial, width, 0.0f);
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t row = t * width;
+      float pull = 0;
+      for (int64_t c = 0; c < width; ++c) pull += gain[c] * dy[row + c] * x[row + c];
+      pull *= rstd[t] * rstd[t] / float(width);
+      each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
+        const auto vx = hn::LoadU(d, x + row + c), vdy = hn::LoadU(d, dy + row + c);
+        const auto r = hn::Set(d, rstd[t]);
+        const auto sum = hn::LoadU(d, partial + c);
+        hn::StoreU(hn::MulAdd(hn::Mul(vdy, vx), r, sum), d, partial + c);
+        if (!dx) return;
+        const auto pulled = hn::Mul(vx, hn::Set(d, pull));
+        const auto v = hn::Mul(r, hn::Sub(hn::Mul(hn::LoadU(d, gain + c), vdy), pulled));
+        set(d, v, base ? base + row : nullptr, dx + row, c);
+      });
+    }
+  });
+  float* dgain = a.out<float>(B::dgain);
+  const float* gain_base = a.base<float>(B::dgain);
+  if (!dgain) return;
+  const int64_t blocks = (rows + kRmsNormTokens - 1) / kRmsNormTokens;
+  for (int64_t b = 1; b < blocks; ++b)
+    each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
+      set(d, hn::LoadU(d, partials + b * width + c), partials, partials, c);
+    });
+  each_vector(width, [&](auto d, int64_t c)
+                         HWY_ATTR { set(d, hn::LoadU(d, partials + c), gain_base, dgain, c); });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(RmsNormRows);
+HWY_EXPORT(RmsNormBackwardRows);
+
+void rms_norm(const Args& a) { HWY_DYNAMIC_DISPATCH(RmsNormRows)(a); }
+void rms_norm_backward(const Args& a) { HWY_DYNAMIC_DISPATCH(RmsNormBackwardRows)(a); }
+
+}  // namespace birkhoff::cpu
+#endif

@@ -1,0 +1,161 @@
+#pragma once
+// An operator is one constant: shape rule, cost, bodies, gradient rule. It knows no program.
+//
+//   outputs   the door: validates input specs and desc (throws InternalError "[name] …" with the
+//             values), says what comes out. Called once, at trace; bodies trust it.
+//   flops     half of the cost; the other half, unique bytes, follows from the specs unless the
+//             operator reads less than all of an input (`bytes`).
+//   body      out[k] = base[k] + f_k(in…), base absent = 0; each element of out is set once.
+//             `base` is the C of cuBLASLt's D = A·B + C: absent, elsewhere, or the same memory as
+//             out, never an input. That one rule serves fan-out, micro-batches and rounds; no
+//             operator is an "add", nothing is zeroed first.
+//   gradient  emits operators. A saved value is an ordinary further output that the rule reads.
+//
+// One operator, one basename: kernels/<op>.h is the contract (formula, shapes, dtypes, enums of
+// inputs and outputs, desc), kernels/<op>.cpp the table entry and the gradient rule, and the bodies
+// are in reference/<op>.cpp (plain loops in double: the oracle) and cpu/<op>.cpp (fast).
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/shape.h"
+#include "base/thread_team.h"
+#include "kernels/desc.h"
+
+namespace birkhoff {
+
+struct Operator;
+class Communicator;
+using SlotId = int;
+inline constexpr SlotId kNone = -1;
+
+enum class Device { cpu, reference };
+inline constexpr int kDevices = 2;
+
+using Specs = std::span<const TensorSpec>;
+
+struct Output {
+  TensorSpec spec;
+  // ≥ 0: this output is input #view_of under a new name, from byte `offset` on: no bytes of its
+  // own.
+  int view_of = kNone;
+  size_t offset = 0;
+  // Read by gradient rules and the host only; no gradient flows into it.
+  bool saved = false;
+  // A private link: exactly one call may read it (see kernels/mhc.h).
+  bool private_link = false;
+};
+using Outputs = std::vector<Output>;
+
+// Scratch memory of one call of the cpu body: planned, so that nothing is allocated in a step.
+struct Workspace {
+  size_t shared = 0;      // e.g. partial sums; reused by the next call
+  size_t per_thread = 0;  // e.g. rows kept in cache
+};
+
+struct Context {  // what a body may know beside its arguments. One a rank
+  ThreadTeam* team = nullptr;
+  std::byte* shared_workspace = nullptr;   // 64-byte aligned
+  std::byte* thread_workspaces = nullptr;  // 64-byte aligned, `thread_stride` apart
+  size_t thread_stride = 0;
+  int round = 0;  // of a rounds node
+  Communicator* communicator = nullptr;
+};
+
+struct Operand {
+  const TensorSpec* spec = nullptr;
+  const void* data = nullptr;  // null: absent
+};
+struct Result {
+  const TensorSpec* spec = nullptr;
+  void* data = nullptr;        // null: nobody reads this output; the body may skip it
+  const void* base = nullptr;  // null: absent
+};
+
+struct Args {
+  std::span<const Operand> inputs;
+  std::span<const Result> outputs;
+  const Desc* call_desc;
+  const void* prepared;  // what Operator::prepare made
+  Context* context;
+
+  bool has(int i) const { return inputs[i].data != nullptr; }
+  bool wanted(int k) const { return outputs[k].data != nullptr; }
+  template <class T>
+  const T* in(int i) const {
+    return static_cast<const T*>(inputs[i].data);
+  }
+  template <class T>
+  T* out(int k) const {
+    return static_cast<T*>(outputs[k].data);
+  }
+  template <class T>
+  const T* base(int k) const {
+    return static_cast<const T*>(outputs[k].base);
+  }
+  int64_t dim(int i, int d) const { return inputs[i].spec->shape[d]; }
+  int64_t count(int i) const { return inputs[i].spec->count(); }
+  template <class D>
+  const D& desc() const {
+    return call_desc->as<D>();
+  }
+  ThreadTeam& team() const { return *context->team; }
+  template <class T>
+  T* shared_workspace() const {
+    return reinterpret_cast<T*>(context->shared_workspace);
+  }
+  template <class T>
+  T* thread_workspace(int worker) const {
+    return reinterpret_cast<T*>(context->thread_workspaces + worker * context->thread_stride);
+  }
+};
+
+using Body = void (*)(const Args&);
+
+// What a gradient rule sees: one forward call, and where to put operators.
+class Gradient {
+ public:
+  virtual SlotId in(int i) const = 0;
+  virtual SlotId out(int k) const = 0;
+  virtual SlotId dy(int k = 0) const = 0;  // gradient of out(k); kNone: nobody reads out(k)
+  virtual const Desc& desc() const = 0;
+  // Output k of `op` is a contribution to the gradient of of[k] (kNone: an output for no one). If
+  // all of them are parameters, the call goes to the weight-gradient list, else to the
+  // input-gradient list. An input may be kNone where the contract of `op` lets it be absent.
+  virtual void emit(const Operator& op, std::vector<SlotId> in, std::vector<SlotId> of,
+                    Desc desc = {}) = 0;
+  virtual void pass(SlotId d, SlotId of) = 0;  // d itself is a contribution: usually costs nothing
+
+ protected:
+  ~Gradient() = default;
+};
+
+struct Operator {
+  std::string_view name;
+  Outputs (*outputs)(Specs in, const Desc&);
+  double (*flops)(Specs in, const Desc&);
+  Body body[kDevices];  // by Device
+  void (*gradient)(Gradient&) = nullptr;
+  // Unique bytes read and written, where that is not each input and output once.
+  double (*bytes)(Specs in, const Desc&) = nullptr;
+  // Of the cpu body. REQUIRES outputs() has accepted the specs.
+  Workspace (*workspace)(Specs in, const Desc&) = nullptr;
+  // Made once per call before step 1 (e.g. oneDNN primitives) and handed to the cpu body.
+  std::shared_ptr<const void> (*prepare)(Specs in, const Desc&) = nullptr;
+  // An in-place update (optimizer): every output must have itself as base, and f reads the base.
+  bool updates = false;
+  bool communicates = false;  // takes its turn on the communication stream
+};
+
+// Every operator there is; the tests loop over it. A new operator adds its line in registry.cpp.
+std::span<const Operator* const> registry();
+
+// Throws InternalError "[name] message" unless `holds`: for shape rules.
+template <class... A>
+void require(bool holds, std::string_view name, fmt::format_string<A...> text, A&&... args) {
+  if (!holds)
+    throw InternalError(fmt::format("[{}] {}", name, fmt::format(text, std::forward<A>(args)...)));
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,46 @@
+#pragma once
+// How reference bodies see tensors: every dtype reads as double and is rounded once, when set. So
+// one plain loop is the oracle of every dtype, and with f64 slots it is the fp64 reference itself.
+#include "kernels/operator.h"
+
+namespace birkhoff::reference {
+
+class Input {
+ public:
+  Input(const Args& a, int i) : operand_(a.inputs[i]) {}
+  double operator[](int64_t i) const {
+    return dispatch(operand_.spec->dtype, [&](auto type) -> double {
+      const auto value = static_cast<const decltype(type)*>(operand_.data)[i];
+      if constexpr (std::is_same_v<decltype(type), bf16>)
+        return to_float(value);
+      else
+        return double(value);
+    });
+  }
+
+ private:
+  Operand operand_;
+};
+
+class Output {
+ public:
+  Output(const Args& a, int k) : result_(a.outputs[k]) {}
+  // out[i] = base[i] + value; nothing where nobody reads the output.
+  void set(int64_t i, double value) const {
+    if (!result_.data) return;
+    dispatch(result_.spec->dtype, [&](auto type) {
+      using T = decltype(type);
+      T& out = static_cast<T*>(result_.data)[i];
+      const T* base = static_cast<const T*>(result_.base);
+      if constexpr (std::is_same_v<T, bf16>)
+        out = to_bf16(float(base ? to_float(base[i]) + value : value));
+      else
+        out = T(base ? double(base[i]) + value : value);
+    });
+  }
+
+ private:
+  Result result_;
+};
+
+}  // namespace birkhoff::reference

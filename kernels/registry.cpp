@@ -1,0 +1,14 @@
+#include "kernels/operator.h"
+#include "kernels/rms_norm.h"
+
+namespace birkhoff {
+
+std::span<const Operator* const> registry() {
+  static constexpr const Operator* kAll[] = {
+      &kRmsNorm,
+      &kRmsNormBackward,
+  };
+  return kAll;
+}
+
+}  // namespace birkhoff

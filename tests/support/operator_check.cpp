@@ -1,0 +1,270 @@
+#include "tests/support/operator_check.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/buffer.h"
+
+namespace birkhoff::testing {
+namespace {
+
+std::vector<TensorSpec> specs_of(const std::vector<Tensor>& tensors) {
+  std::vector<TensorSpec> specs;
+  for (const Tensor& t : tensors) specs.push_back(t.spec);
+  return specs;
+}
+
+Tensor base_for(const TensorSpec& spec, size_t k) {
+  return is_floating(spec.dtype) ? random_tensor(spec, fmt::format("base{}", k))
+                                 : Tensor(spec, std::vector<double>(size_t(spec.count()), 3));
+}
+
+// Runs rules eagerly: a slot is an index into `slots`.
+class EagerGradient final : public Gradient {
+ public:
+  EagerGradient(std::vector<Tensor> inputs, std::vector<Tensor> outputs, std::vector<Tensor> dys,
+                Desc desc, int round)
+      : inputs_(int(inputs.size())), outputs_(int(outputs.size())), desc_(desc), round_(round) {
+    for (auto* group : {&inputs, &outputs, &dys})
+      for (Tensor& t : *group) slots_.push_back(std::move(t));
+    sums_.resize(size_t(inputs_));
+  }
+  SlotId in(int i) const override { return slots_[size_t(i)].bytes.empty() ? kNone : i; }
+  SlotId out(int k) const override { return inputs_ + k; }
+  SlotId dy(int k) const override {
+    const SlotId id = inputs_ + outputs_ + k;
+    return slots_[size_t(id)].bytes.empty() ? kNone : id;
+  }
+  const Desc& desc() const override { return desc_; }
+  void emit(const Operator& op, std::vector<SlotId> in, std::vector<SlotId> of,
+            Desc desc) override {
+    std::vector<Tensor> operands;
+    for (const SlotId id : in) operands.push_back(id == kNone ? Tensor() : slots_[size_t(id)]);
+    const auto made = run(op, operands, desc, {}, round_);
+    ASSERT_EQ(made.size(), of.size()) << op.name << ": one target for each output";
+    for (size_t k = 0; k < of.size(); ++k) {
+      slots_.push_back(made[k]);
+      if (of[k] != kNone) pass(SlotId(slots_.size()) - 1, of[k]);
+    }
+  }
+  void pass(SlotId d, SlotId of) override {
+    ASSERT_LT(of, inputs_) << "a gradient of something that is no input";
+    Tensor& sum = sums_[size_t(of)];
+    const Tensor& part = slots_[size_t(d)];
+    ASSERT_EQ(part.spec, slots_[size_t(of)].spec) << "gradient of input " << of;
+    if (sum.bytes.empty())
+      sum = part;
+    else
+      for (int64_t i = 0; i < sum.spec.count(); ++i) sum.set(i, sum.at(i) + part.at(i));
+  }
+  std::vector<Tensor> sums() const { return sums_; }
+
+ private:
+  int inputs_, outputs_;
+  std::vector<Tensor> slots_, sums_;
+  Desc desc_;
+  int round_;
+};
+
+std::string name_of(const Example& e) {
+  return fmt::format("{} {}", e.op->name, e.label.empty() ? e.desc.text() : e.label);
+}
+
+void check_against_reference(const Example& e, const std::vector<Tensor>& want) {
+  const auto got = run(*e.op, e.inputs, e.desc, {.device = Device::cpu}, e.round, e.update_bases);
+  for (size_t k = 0; k < got.size(); ++k) {
+    double scale = e.scale;
+    for (int64_t i = 0; i < want[k].spec.count(); ++i)
+      scale = std::max(scale, std::abs(want[k].at(i)));
+    const double epsilon = is_floating(got[k].spec.dtype) ? 1.1920929e-7 : 0;
+    expect_close(got[k], want[k], e.tolerance * epsilon * scale,
+                 fmt::format("{} output {} cpu against fp64", name_of(e), k));
+  }
+  for (const int threads : {2, 3}) {
+    const auto again = run(*e.op, e.inputs, e.desc, {.device = Device::cpu, .threads = threads},
+                           e.round, e.update_bases);
+    for (size_t k = 0; k < got.size(); ++k)
+      expect_same_bits(again[k], got[k], fmt::format("{} threads {}", name_of(e), threads));
+  }
+}
+
+void check_base_rule(const Example& e) {
+  for (const Device device : {Device::cpu, Device::reference}) {
+    const auto plain = run(*e.op, e.inputs, e.desc, {.device = device}, e.round);
+    for (const bool in_place : {false, true}) {
+      const auto got = run(*e.op, e.inputs, e.desc,
+                           {.device = device, .bases = true, .in_place = in_place}, e.round);
+      for (size_t k = 0; k < got.size(); ++k) {
+        Tensor want = base_for(plain[k].spec, k);
+        double scale = 0;
+        for (int64_t i = 0; i < want.spec.count(); ++i) {
+          scale = std::max({scale, std::abs(want.at(i)), std::abs(plain[k].at(i))});
+          want.set(i, want.at(i) + plain[k].at(i));
+        }
+        // Not bitwise: a body may add the base inside its own sum.
+        expect_close(got[k], want, e.tolerance * 1.2e-7 * scale,
+                     fmt::format("{} output {} base{} device {}", name_of(e), k,
+                                 in_place ? "==out" : "", int(device)));
+      }
+    }
+  }
+}
+
+// Elements of an input that are differenced, evenly spread: each costs two runs of the reference.
+constexpr int64_t kDifferences = 200;
+
+double weighted(const std::vector<Tensor>& out, const std::vector<Tensor>& weights) {
+  double sum = 0;
+  for (size_t k = 0; k < out.size(); ++k)
+    if (!weights[k].bytes.empty())
+      for (int64_t i = 0; i < out[k].spec.count(); ++i) sum += out[k].at(i) * weights[k].at(i);
+  return sum;
+}
+
+void check_gradient(const Example& e, const std::vector<Tensor>& out) {
+  auto inputs = in_double(e.inputs);
+  std::vector<Tensor> weights;
+  const auto outputs = e.op->outputs(specs_of(inputs), e.desc);
+  for (size_t k = 0; k < out.size(); ++k)
+    weights.push_back(is_floating(out[k].spec.dtype) && !outputs[k].saved
+                          ? random_tensor(out[k].spec, fmt::format("weight{}", k))
+                          : Tensor());
+  const auto rule = gradients(*e.op, inputs, e.desc, weights, e.round);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!is_floating(inputs[i].spec.dtype)) continue;
+    if (std::count(e.constant_inputs.begin(), e.constant_inputs.end(), int(i))) continue;
+    ASSERT_FALSE(rule[i].bytes.empty()) << name_of(e) << ": no gradient of input " << i;
+    Tensor want = rule[i];
+    double scale = 0;
+    const int64_t count = want.spec.count(), step = 1 + count / kDifferences;
+    for (int64_t j = 0; j < count; j += step) {
+      const double x = inputs[i].at(j), h = 1e-5 * std::max(1.0, std::abs(x));
+      double f[2];
+      for (const int side : {0, 1}) {
+        inputs[i].set(j, side ? x + h : x - h);
+        f[side] = weighted(run(*e.op, inputs, e.desc, {}, e.round), weights);
+      }
+      inputs[i].set(j, x);
+      want.set(j, (f[1] - f[0]) / (2 * h));
+      scale = std::max({scale, std::abs(want.at(j)), std::abs(f[0]) * 1e-3});
+    }
+    // Differences: h² of truncation and 1e-16/h of rounding, both about 1e-10 of the scale.
+    expect_close(rule[i], want, 1e-6 * std::max(scale, 1e-3),
+                 fmt::format("{} gradient of input {}", name_of(e), i));
+  }
+}
+
+}  // namespace
+
+std::vector<Example>& examples() {
+  static std::vector<Example> all;
+  return all;
+}
+
+RegisterExamples::RegisterExamples(const std::function<std::vector<Example>()>& make) {
+  for (Example& e : make()) examples().push_back(std::move(e));
+}
+
+std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, const Desc& desc,
+                        const RunOptions& options, int round,
+                        const std::vector<Tensor>& update_bases) {
+  const auto specs = specs_of(inputs);
+  const auto outputs = op.outputs(specs, desc);
+  std::vector<Tensor> made, bases;
+  std::vector<Operand> operands;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    operands.push_back({&specs[i], inputs[i].bytes.empty() ? nullptr : inputs[i].bytes.data()});
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    made.emplace_back(outputs[k].spec);
+    bases.push_back(op.updates ? update_bases.at(k) : base_for(outputs[k].spec, k));
+    if (options.in_place || op.updates) made[k] = bases[k];
+  }
+  std::vector<Result> results;
+  for (size_t k = 0; k < outputs.size(); ++k)
+    results.push_back({&made[k].spec, made[k].bytes.data(),
+                       options.in_place || op.updates ? made[k].bytes.data()
+                       : options.bases                ? bases[k].bytes.data()
+                                                      : nullptr});
+  ThreadTeam team(options.threads);
+  Workspace w;
+  if (op.workspace && options.device == Device::cpu) w = op.workspace(specs, desc);
+  w.per_thread = (w.per_thread + 63) / 64 * 64;
+  Buffer shared(w.shared), per_thread(w.per_thread * size_t(options.threads));
+  Context context{.team = &team,
+                  .shared_workspace = shared.data(),
+                  .thread_workspaces = per_thread.data(),
+                  .thread_stride = w.per_thread,
+                  .round = round};
+  const auto prepared = op.prepare && options.device == Device::cpu ? op.prepare(specs, desc)
+                                                                    : std::shared_ptr<const void>();
+  const Args args{operands, results, &desc, prepared.get(), &context};
+  if (outputs.size() > 0) {
+    // A view of an input: its bytes are the input's.
+    bool only_views = true;
+    for (size_t k = 0; k < outputs.size(); ++k)
+      if (outputs[k].view_of != kNone) {
+        const auto& from = inputs[size_t(outputs[k].view_of)].bytes;
+        std::copy_n(from.begin() + long(outputs[k].offset), made[k].bytes.size(),
+                    made[k].bytes.begin());
+      } else {
+        only_views = false;
+      }
+    if (only_views) return made;
+  }
+  op.body[int(options.device)](args);
+  return made;
+}
+
+std::vector<Tensor> in_double(const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> all;
+  for (const Tensor& t : inputs) all.push_back(is_floating(t.spec.dtype) ? t.as(DType::f64) : t);
+  return all;
+}
+
+std::vector<Tensor> gradients(const Operator& op, const std::vector<Tensor>& inputs,
+                              const Desc& desc, const std::vector<Tensor>& weights, int round) {
+  EagerGradient eager(inputs, run(op, inputs, desc, {}, round), weights, desc, round);
+  op.gradient(eager);
+  return eager.sums();
+}
+
+void check_operator(const Example& e) {
+  SCOPED_TRACE(name_of(e));
+  const auto want = run(*e.op, in_double(e.inputs), e.desc, {}, e.round,
+                        e.op->updates ? in_double(e.update_bases) : std::vector<Tensor>());
+  check_against_reference(e, want);
+  if (!e.op->updates) check_base_rule(e);
+  if (e.op->gradient && e.differentiable) check_gradient(e, want);
+  const auto specs = specs_of(e.inputs);
+  EXPECT_GE(e.op->flops(specs, e.desc), 0);
+}
+
+void expect_close(const Tensor& got, const Tensor& want, double bound, const std::string& what) {
+  ASSERT_EQ(got.spec.shape, want.spec.shape) << what;
+  int64_t worst = -1, off = 0;
+  double most = -1;
+  for (int64_t i = 0; i < want.spec.count(); ++i) {
+    const double error = std::abs(got.at(i) - want.at(i));
+    if (error <= bound) continue;
+    ++off;
+    if (!(error <= most))
+      most = std::isnan(error) ? std::numeric_limits<double>::infinity() : error, worst = i;
+  }
+  EXPECT_EQ(off, 0) << what << ": " << off << " of " << want.spec.count() << " off, worst at "
+                    << worst << ": got " << got.at(std::max<int64_t>(worst, 0)) << ", want "
+                    << want.at(std::max<int64_t>(worst, 0)) << ", error " << most << ", bound "
+                    << bound;
+}
+
+void expect_same_bits(const Tensor& got, const Tensor& want, const std::string& what) {
+  ASSERT_EQ(got.spec, want.spec) << what;
+  for (int64_t i = 0; i < want.spec.count(); ++i) {
+    const size_t size = size_of(want.spec.dtype), at = size_t(i) * size;
+    ASSERT_EQ(std::memcmp(&got.bytes[at], &want.bytes[at], size), 0)
+        << what << " differs at " << i << ": " << got.at(i) << " and " << want.at(i);
+  }
+}
+
+}  // namespace birkhoff::testing

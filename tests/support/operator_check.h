@@ -1,0 +1,73 @@
+#pragma once
+// The harness that every operator passes (tests/kernels/<op>_test.cpp):
+//
+//   const Example kExamples[] = {{.op = &kRmsNorm, .inputs = {random_tensor(…), …}, .desc = …}, …};
+//   BIRKHOFF_OPERATOR_EXAMPLES(RmsNorm, kExamples-making function)
+//
+// check_operator() runs, for one example:
+//   1. cpu against the fp64 reference, error ≤ tolerance · epsilon(f32) · scale per output, where
+//      scale = max(|reference|, example.scale); outputs start as NaN;
+//   2. the base rule: base elsewhere and base == out give base + f(in);
+//   3. 1, 2 and 3 threads give the same bits;
+//   4. where the operator has a gradient rule: reference gradients of Σ w⊙out by that rule against
+//      central differences, for every floating input (200 elements of a large one).
+#include <functional>
+#include <string>
+
+#include "kernels/operator.h"
+#include "tests/support/tensor.h"
+
+namespace birkhoff::testing {
+
+struct Example {
+  const Operator* op = nullptr;
+  std::vector<Tensor> inputs = {};  // spec dtype none: absent
+  Desc desc = {};
+  std::string label = "";
+  double tolerance = 32;  // in epsilons of f32 of the largest reference value: says why if larger
+  double scale = 0;       // floor of the scale: the size of terms that cancel
+  bool differentiable = true;  // false: e.g. at a kink; inputs not to vary are listed below
+  std::vector<int> constant_inputs = {};  // floating inputs that the rule gives no gradient for
+  int round = 0;                          // Context::round
+  std::vector<Tensor> update_bases = {};  // of an operator with updates = true
+};
+
+// All examples, by the files that registered them; the registry test loops over it.
+std::vector<Example>& examples();
+struct RegisterExamples {
+  explicit RegisterExamples(const std::function<std::vector<Example>()>& make);
+};
+
+struct RunOptions {
+  Device device = Device::reference;
+  int threads = 1;
+  bool bases = false;     // add to bases (random, a function of the output index)
+  bool in_place = false;  // base == out
+};
+// Outputs of the operator on the inputs as they are (no dtype conversion).
+std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, const Desc& desc,
+                        const RunOptions& options = {}, int round = 0,
+                        const std::vector<Tensor>& update_bases = {});
+
+// Inputs' floating dtypes replaced by f64 / kept.
+std::vector<Tensor> in_double(const std::vector<Tensor>& inputs);
+
+// Gradients of Σ_k Σ_i w_k[i]·out_k[i] with respect to each input, by the operator's own rule on
+// the reference device in f64. An empty tensor where the rule gives none.
+std::vector<Tensor> gradients(const Operator& op, const std::vector<Tensor>& inputs,
+                              const Desc& desc, const std::vector<Tensor>& weights, int round = 0);
+
+void check_operator(const Example& example);  // GoogleTest expectations
+
+// Fails with the worst coordinate, both values, how many are off and the bound.
+void expect_close(const Tensor& got, const Tensor& want, double bound, const std::string& what);
+void expect_same_bits(const Tensor& got, const Tensor& want, const std::string& what);
+
+}  // namespace birkhoff::testing
+
+// Registers the examples of an operator family and a test that checks each of them.
+#define BIRKHOFF_OPERATOR_EXAMPLES(Family, make)                                     \
+  static const ::birkhoff::testing::RegisterExamples k##Family##Examples(make);      \
+  TEST(Family##Operators, MatchReferenceAndDifferences) {                            \
+    for (const auto& example : make()) ::birkhoff::testing::check_operator(example); \
+  }
