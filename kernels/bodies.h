@@ -12,5 +12,18 @@
 
 BIRKHOFF_BODY(rms_norm)
 BIRKHOFF_BODY(rms_norm_backward)
+BIRKHOFF_BODY(route)
+BIRKHOFF_BODY(route_backward)
+BIRKHOFF_BODY(route_layout)
+BIRKHOFF_BODY(dispatch)
+BIRKHOFF_BODY(dispatch_backward)
+BIRKHOFF_BODY(combine)
+BIRKHOFF_BODY(combine_backward)
+BIRKHOFF_BODY(balance_update)
+BIRKHOFF_BODY(squared_sum)
+BIRKHOFF_BODY(clip_scale)
+BIRKHOFF_BODY(weighted_sum)
+BIRKHOFF_BODY(broadcast_scale)
+BIRKHOFF_BODY(adamw)
 
 #undef BIRKHOFF_BODY
