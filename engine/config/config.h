@@ -31,6 +31,8 @@ struct RunConfig {
   std::string dir = "runs/tiny";
   Resume resume = Resume::automatic;
   int64_t threads = 0;  // 0: all cores
+
+  bool operator==(const RunConfig&) const = default;
 };
 
 struct DataConfig {
@@ -40,6 +42,8 @@ struct DataConfig {
   bool cross_documents = false;          // attention looks across document borders
   bool predict_across_documents = true;  // the first token of the next document is a target
   int64_t prefetch = 2;                  // batches
+
+  bool operator==(const DataConfig&) const = default;
 };
 
 struct ModelConfig {
@@ -63,6 +67,8 @@ struct ModelConfig {
   Readout readout = Readout::sum;
   double init_std = 0.006;
   double alpha_init = 0.01;
+
+  bool operator==(const ModelConfig&) const = default;
 };
 
 struct MoeConfig {
@@ -74,6 +80,8 @@ struct MoeConfig {
   bool normalise = true;  // weights of the chosen experts sum to `scaling`
   double bias_speed = 1e-3;
   double buffer_factor = 1.5;
+
+  bool operator==(const MoeConfig&) const = default;
 };
 
 struct TrainConfig {
@@ -88,6 +96,8 @@ struct TrainConfig {
   int64_t eval_every = 0;  // steps; 0: never
   int64_t eval_batches = 8;
   int64_t log_every = 1;
+
+  bool operator==(const TrainConfig&) const = default;
 };
 
 struct OptimConfig {
@@ -107,12 +117,16 @@ struct OptimConfig {
   std::vector<double> step_factors = {0.316, 0.1};  // of lr, from each point on
   double min_lr_fraction = 0.1;                     // of lr; cosine and wsd end there
   double decay_fraction = 0.2;                      // of train.steps; wsd's last part
+
+  bool operator==(const OptimConfig&) const = default;
 };
 
 struct CheckpointConfig {
   int64_t every = 0;  // steps; 0: only at the end
   int64_t keep = 3;   // kKeepAll: all
   OnError on_error = OnError::stop;
+
+  bool operator==(const CheckpointConfig&) const = default;
 };
 
 struct ParallelConfig {
@@ -120,6 +134,8 @@ struct ParallelConfig {
   int64_t chunks = 1;  // a pipeline stage's model chunks
   int64_t zero = 0;
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
+
+  bool operator==(const ParallelConfig&) const = default;
 };
 
 struct Config {
@@ -133,6 +149,8 @@ struct Config {
   OptimConfig optim;
   CheckpointConfig checkpoint;
   ParallelConfig parallel;
+
+  bool operator==(const Config&) const = default;
 };
 
 // The width of a dense layer's FFN: 8 × moe.expert_dim unless given.
