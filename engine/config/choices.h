@@ -20,7 +20,7 @@ struct Choices<Resume> {
   static constexpr std::array<std::string_view, 3> names = {"auto", "must", "never"};
 };
 template <>
-struct Choices<DataSource> {
+struct Choices<DataSourceKind> {
   static constexpr std::array<std::string_view, 2> names = {"files", "random"};
 };
 template <>
@@ -28,11 +28,11 @@ struct Choices<ResidualKind> {
   static constexpr std::array<std::string_view, 3> names = {"plain", "hc", "mhc"};
 };
 template <>
-struct Choices<SinkhornForm> {
+struct Choices<SinkhornKind> {
   static constexpr std::array<std::string_view, 2> names = {"paper", "v4"};
 };
 template <>
-struct Choices<Readout> {
+struct Choices<ReadoutKind> {
   static constexpr std::array<std::string_view, 2> names = {"sum", "learned"};
 };
 template <>

@@ -12,10 +12,10 @@ namespace birkhoff {
 
 enum class DeviceChoice { automatic, cpu, cuda };  // auto | cpu | cuda
 enum class Resume { automatic, must, never };      // auto | must | never
-enum class DataSource { files, random };
+enum class DataSourceKind { files, random };
 enum class ResidualKind { plain, hc, mhc };
-enum class SinkhornForm { paper, v4 };
-enum class Readout { sum, learned };
+enum class SinkhornKind { paper, v4 };
+enum class ReadoutKind { sum, learned };
 enum class Precision { bf16, fp32 };
 enum class LrSchedule { step, cosine, constant, wsd };
 enum class OnError { proceed, stop };  // continue | stop
@@ -36,7 +36,7 @@ struct RunConfig {
 };
 
 struct DataConfig {
-  DataSource source = DataSource::files;
+  DataSourceKind source = DataSourceKind::files;
   std::string path;  // prefix of a token dataset: <path>.bin, <path>.idx
   double validation_fraction = 0.05;
   bool cross_documents = false;          // attention looks across document borders
@@ -62,9 +62,9 @@ struct ModelConfig {
   double kv_norm_eps = 1e-20;
   ResidualKind residual = ResidualKind::mhc;
   int64_t streams = 4;
-  SinkhornForm sinkhorn = SinkhornForm::paper;
+  SinkhornKind sinkhorn = SinkhornKind::paper;
   int64_t sinkhorn_iterations = 20;
-  Readout readout = Readout::sum;
+  ReadoutKind readout = ReadoutKind::sum;
   double init_std = 0.006;
   double alpha_init = 0.01;
 

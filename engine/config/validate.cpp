@@ -61,7 +61,7 @@ void batch_rules(const Config& c, Report& r) {
   r.warn_if(t.stop_at > t.steps, {"train.stop_at", "train.steps"},
             fmt::format("{} is beyond train.steps ({}); the run ends there", t.stop_at, t.steps));
   r.error_if(
-      t.eval_every > 0 && c.data.source == DataSource::files && c.data.validation_fraction == 0,
+      t.eval_every > 0 && c.data.source == DataSourceKind::files && c.data.validation_fraction == 0,
       {"train.eval_every", "data.validation_fraction"},
       "evaluation needs held-out documents, but data.validation_fraction is 0");
 }
@@ -88,7 +88,7 @@ void schedule_rules(const Config& c, Report& r) {
 // What is not built yet.
 void training_rules(const Config& c, Report& r) {
   r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
-  r.error_if(c.data.source == DataSource::files && c.data.path.empty(),
+  r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
              {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
   r.error_if(c.train.precision != Precision::fp32, {"train.precision"},
              "training in bf16 is not available yet; set fp32");

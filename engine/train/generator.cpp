@@ -18,13 +18,7 @@ Generator::Generator(const Config& config, ThreadTeam& team, int64_t context)
       schedule_{forward_part("chunk", chunk_), forward_part("single", single_)},
       executor_(std::make_unique<Executor>(schedule_, team)) {}
 
-std::vector<TensorView> Generator::tensors() {
-  std::vector<TensorView> all = parameter_views(chunk_, *executor_);
-  for (const Plan::Named& state : executor_->plan().named(Kind::state))
-    if (state.name.ends_with("_bias"))
-      all.push_back({state.name, state.spec, {executor_->address(state.place), state.place.bytes}});
-  return all;
-}
+std::vector<TensorView> Generator::tensors() { return model_views(chunk_, *executor_); }
 
 std::span<const float> Generator::feed(std::span<const int32_t> tokens) {
   check(!tokens.empty(), "nothing to feed");

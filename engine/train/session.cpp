@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/autograd/differentiate.h"
+#include "engine/train/scorer.h"
 #include "kernels/balance.h"
 
 namespace birkhoff {
@@ -53,18 +54,6 @@ void Session::initialise() {
     std::memset(executor_->address(state.place), 0, state.place.bytes);
 }
 
-void Session::fill(const ModelIo& io, const Batch& batch) {
-  const auto copy = [&](const std::vector<int32_t>& from, Value to) {
-    const auto data = executor_->data<int32_t>(to);
-    check(from.size() == data.size(), "a batch of {} tokens for {}", from.size(), data.size());
-    std::copy(from.begin(), from.end(), data.begin());
-  };
-  copy(batch.token, io.token);
-  copy(batch.target, io.target);
-  copy(batch.position, io.position);
-  copy(batch.first_key, io.first_key);
-}
-
 StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
   int64_t valid = 0;
   for (const Batch& batch : micro_batches) valid += batch.valid;
@@ -75,7 +64,7 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
 
   executor_->begin_step();
   for (const Batch& batch : micro_batches) {
-    fill(io_, batch);
+    fill_inputs(*executor_, io_, batch);
     executor_->run(kMicroBatch);
   }
   executor_->run(kUpdate);
@@ -95,11 +84,10 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
   return result;
 }
 
-Scored Session::score(const Batch& batch) {
-  fill(score_io_, batch);
+std::span<const float> Session::score(const Batch& batch) {
+  fill_inputs(*executor_, score_io_, batch);
   executor_->run(kScore);
-  const auto nll = executor_->data<float>(score_io_.nll);
-  return {{nll.begin(), nll.end()}};
+  return executor_->data<float>(score_io_.nll);
 }
 
 std::vector<TensorView> Session::tensors() {

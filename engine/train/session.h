@@ -25,10 +25,6 @@ struct StepResult {
   std::vector<std::vector<int64_t>> expert_load;
 };
 
-struct Scored {
-  std::vector<float> nll;  // of each token, 0 where it has no target
-};
-
 class Session {
  public:
   Session(const Config& config, ThreadTeam& team, ExecutorOptions options = {});
@@ -36,7 +32,8 @@ class Session {
   void initialise();
   // Throws NumericError when loss or gradient is not finite; the parameters are then as before.
   StepResult step(int64_t t, std::span<const Batch> micro_batches);
-  Scored score(const Batch& batch);
+  // −log p of each token by the parameters as they are, as Scorer::score.
+  std::span<const float> score(const Batch& batch);
 
   // Parameters under their canonical names, moments as adam_m.… and adam_v.…, balancing biases: all
   // that a later step depends on, in order of name.
@@ -47,8 +44,6 @@ class Session {
   Executor& executor() { return *executor_; }
 
  private:
-  void fill(const ModelIo& io, const Batch& batch);
-
   const Config config_;
   Program train_, score_;
   ModelIo io_, score_io_;

@@ -15,4 +15,12 @@ std::vector<TensorView> parameter_views(const Program& program, const Executor& 
   return all;
 }
 
+std::vector<TensorView> model_views(const Program& program, const Executor& executor) {
+  std::vector<TensorView> all = parameter_views(program, executor);
+  for (const Plan::Named& state : executor.plan().named(Kind::state))
+    if (state.name.ends_with(".e_score_correction_bias"))
+      all.push_back({state.name, state.spec, {executor.address(state.place), state.place.bytes}});
+  return all;
+}
+
 }  // namespace birkhoff

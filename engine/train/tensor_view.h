@@ -18,4 +18,7 @@ struct TensorView {
 // The parts of every parameter, in order of tracing.
 std::vector<TensorView> parameter_views(const Program& program, const Executor& executor);
 
+// All that a trained model's function depends on: the parameters and the balancing biases.
+std::vector<TensorView> model_views(const Program& program, const Executor& executor);
+
 }  // namespace birkhoff
