@@ -67,17 +67,17 @@ missing_packages() { # GROUP…
 # line says what to install. Nothing is done, and no right needed, when all is there.
 install_packages() { # GROUP…
   local missing as_root=()
-  missing=$(missing_packages "$@" | xargs)
-  [ -n "$missing" ] || return 0
+  mapfile -t missing < <(missing_packages "$@")
+  [ ${#missing[@]} != 0 ] || return 0
   if ! command -v apt-get >/dev/null; then
-    die "this is no Debian machine; what is needed, by Debian 12's names: $missing"
+    die "this is no Debian machine; what is needed, by Debian 12's names: ${missing[*]}"
   elif [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null || die "packages are missing; as root, run: apt-get install $missing"
+    sudo -n true 2>/dev/null ||
+      die "packages are missing; as root, run: apt-get install ${missing[*]}"
     as_root=(sudo -n)
   fi
-  # shellcheck disable=SC2086
   quietly "packages" apt_install "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -y -q -o DPkg::Lock::Timeout=300 -- $missing
+    apt-get -y -q -o DPkg::Lock::Timeout=300 -- "${missing[@]}"
 }
 
 apt_install() { # APT-GET-COMMAND… -- PACKAGE…

@@ -5,7 +5,8 @@ import re
 from . import CPP, Finding
 
 COLUMNS = 100
-_CODE = CPP + (".py", ".sh", ".cmake", ".yaml", "CMakeLists.txt", "scripts/check", "scripts/tidy", ".ci/run")
+_CODE = CPP + (".py", ".sh", ".cmake", ".yaml", "CMakeLists.txt", "scripts/check", "scripts/tidy",
+               ".ci/run")
 # As written by others: patches have context lines that end in a blank, the licence is verbatim.
 _VERBATIM = (".patch", "LICENSE")
 

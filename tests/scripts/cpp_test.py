@@ -28,12 +28,12 @@ class Functions(unittest.TestCase):
                          [("f", 1, 0, 1), ("f", 2, 3, 1)])
 
     def test_parameters_count_at_the_top_level_only(self):
-        text = "void f(std::map<int, int> a, int b = g(1, 2), X c = {1, 2}, void (*d)(int, int));"
+        text = "void f(std::map<int, int> a, int b = g(1, 2), X c = {1, 2}, int (*d)(int, int));"
         self.assertEqual(found(text), [("f", 1, 0, 4)])
         self.assertEqual(found("void f();void g(void);"), [("f", 1, 0, 0), ("g", 1, 0, 0)])
 
     def test_name_on_a_later_line(self):
-        text = "template <class A, class B>\nrequires(C<A>)\nstd::vector<int>\nf(A a,\n  B b) {\n}\n"
+        text = "template <class A>\nrequires(C<A>)\nstd::vector<int>\nf(A a,\n  B b) {\n}\n"
         self.assertEqual(found(text), [("f", 4, 3, 2)])
 
     def test_members(self):
