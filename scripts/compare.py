@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Bits per byte of a run on its held-out text, beside what `xz -9` makes of the same bytes, and the
+longest passage that a sample copies from the training text.
+
+    scripts/compare.py RUN --train FILE --held-out FILE --sample FILE [--prompt TEXT]
+
+`xz -9 after training` is size(train + held-out) - size(train): the compressor may look anything
+up in what the model was trained on. Needs about 700 MB of memory, which is xz -9's own need.
+"""
+import sys
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+import argparse
+import json
+import lzma
+import pathlib
+
+
+def xz_size(data):
+    return len(lzma.compress(data, preset=9))
+
+
+def longest_copy(sample, text):
+    """The longest passage of `sample` that is in `text`; the first of several. Both are bytes."""
+    begin = length = 0
+    for i in range(len(sample)):
+        while i + length < len(sample) and sample[i : i + length + 1] in text:
+            length += 1
+            begin = i
+    return sample[begin : begin + length]
+
+
+def last_bits_per_byte(lines):
+    """(step, bits per byte) of the last evaluation; a torn last line is passed over."""
+    last = None
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if "eval_bits_per_byte" in record:
+            last = record["step"], record["eval_bits_per_byte"]
+    return last
+
+
+def compare(evaluation, train, held_out, sample):
+    if not held_out:
+        raise SystemExit("compare.py: the held-out text is empty; raise data.validation_fraction")
+    alone, before = xz_size(held_out), xz_size(train)
+    after = xz_size(train + held_out) - before
+    copied = longest_copy(sample, train)
+    return {
+        "step": evaluation[0],
+        "held_out_bytes": len(held_out),
+        "model_bits_per_byte": evaluation[1],
+        "xz_bits_per_byte": 8 * alone / len(held_out),
+        "xz_after_training_text_bits_per_byte": 8 * after / len(held_out),
+        "sample_bytes": len(sample),
+        "longest_copy_bytes": len(copied),
+        "longest_copy": copied.decode("utf-8", "replace"),
+    }
+
+
+def table(result):
+    return "\n".join(
+        [
+            f"bits per byte on {result['held_out_bytes']} bytes of held-out text",
+            f"  model, step {result['step']:<9} {result['model_bits_per_byte']:8.3f}",
+            f"  xz -9 alone           {result['xz_bits_per_byte']:8.3f}",
+            f"  xz -9 after training  {result['xz_after_training_text_bits_per_byte']:8.3f}",
+            f"longest passage of the sample that the training text has: "
+            f"{result['longest_copy_bytes']} of {result['sample_bytes']} bytes:",
+            f"  {result['longest_copy']!r}",
+        ]
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Bits per byte beside xz -9.")
+    parser.add_argument("run", type=pathlib.Path)
+    for name in ("train", "held-out", "sample"):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
+    parser.add_argument("--prompt", default="", help="left out of the sample's beginning")
+    args = parser.parse_args()
+    with open(args.run / "metrics.jsonl", encoding="utf-8") as lines:
+        evaluation = last_bits_per_byte(lines)
+    if evaluation is None:
+        raise SystemExit(f"compare.py: no eval_bits_per_byte in {args.run}/metrics.jsonl")
+    sample = args.sample.read_bytes().removeprefix(args.prompt.encode())
+    result = compare(evaluation, args.train.read_bytes(), args.held_out.read_bytes(), sample)
+    print(table(result))
+    report = args.run / "report"
+    report.mkdir(exist_ok=True)
+    (report / "comparison.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+# Shared by the scripts: phases and their times, Debian packages, the Python environment, builds.
+# Source it; it moves to the repository's root.
+# shellcheck shell=bash
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+script=$(basename "$0")
+jobs=$(nproc)
+mkdir -p build/log
+
+# ccache wants a place to write; a user without a home gets one here.
+if [ -z "${CCACHE_DIR:-}" ] && ! mkdir -p "${HOME:-/nowhere}/.cache/ccache" 2>/dev/null; then
+  export CCACHE_DIR=$root/build/ccache
+fi
+
+say() { echo "[$script] $*"; }
+die() {
+  echo "[$script] $*" >&2
+  exit 1
+}
+
+now() { date +%s.%N; }
+since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
+
+# phase NAME COMMAND…: its output is shown, then a line with the time it took.
+phase() {
+  local name=$1 start status=0
+  shift
+  start=$(now)
+  "$@" || status=$?
+  [ $status = 0 ] || die "$name: failed (exit code $status) after $(since "$start") s"
+  say "$name: $(since "$start") s"
+}
+
+# quietly NAME COMMAND…: the same, with the output in build/log/NAME.log, shown only on failure.
+# A function that is run so chains its commands by &&: `set -e` does not reach inside `||`.
+quietly() {
+  local name=$1 log start status=0
+  shift
+  log=build/log/${name// /-}.log
+  start=$(now)
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if [ $status != 0 ]; then
+    tail -n 40 "$log" >&2
+    die "$name: failed (exit code $status) after $(since "$start") s; all of its output: $log"
+  fi
+  say "$name: $(since "$start") s"
+}
+
+packages_of() { # GROUP…
+  local group
+  for group in "$@"; do
+    awk -v group="$group" '$1 == group { for (i = 2; i <= NF; ++i) print $i }' scripts/packages.txt
+  done | sort -u
+}
+
+missing_packages() { # GROUP…
+  local package
+  for package in $(packages_of "$@"); do
+    [ "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" = "install ok installed" ] ||
+      echo "$package"
+  done
+}
+
+# Installs what is missing of the groups: as root, or by sudo that asks no password. Otherwise one
+# line says what to install. Nothing is done, and no right needed, when all is there.
+install_packages() { # GROUP…
+  local missing as_root=()
+  mapfile -t missing < <(missing_packages "$@")
+  [ ${#missing[@]} != 0 ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    die "this is no Debian machine; what is needed, by Debian 12's names: ${missing[*]}"
+  elif [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null ||
+      die "packages are missing; as root, run: apt-get install ${missing[*]}"
+    as_root=(sudo -n)
+  fi
+  quietly "packages" apt_install "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -y -q -o DPkg::Lock::Timeout=300 -- "${missing[@]}"
+}
+
+apt_install() { # APT-GET-COMMAND… -- PACKAGE…
+  local apt=()
+  while [ "$1" != -- ]; do
+    apt+=("$1")
+    shift
+  done
+  shift
+  "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"
+}
+
+# The Python environment that the drawing needs, made once for each version of the requirements.
+venv=build/venv
+make_venv() {
+  cmp -s scripts/requirements.txt $venv/requirements.txt || quietly "python packages" install_venv
+}
+install_venv() {
+  rm -rf $venv && python3 -m venv $venv &&
+    $venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt &&
+    cp scripts/requirements.txt $venv/requirements.txt
+}
+
+# build PRESET [CMAKE OPTION…] [-- TARGET…]
+build() {
+  local preset=$1 options=() targets=()
+  shift
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    options+=("$1")
+    shift
+  done
+  [ $# -eq 0 ] || { shift && targets=(--target "$@"); }
+  cmake --preset "$preset" "${options[@]}" &&
+    cmake --build --preset "$preset" -j "$jobs" "${targets[@]}"
+}

@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+"""Draws one or several runs from their metrics.jsonl, laid over each other:
+
+    build/venv/bin/python3 scripts/report.py RUN… [--out DIR]        default: <first RUN>/report
+
+    overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
+
+Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; all other keys are drawn
+where they are there. A last line that is torn (the run is writing, or was killed) is left out.
+"""
+import sys
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+import argparse
+import json
+import math
+import pathlib
+from typing import NamedTuple
+
+# Okabe and Ito's colours, which all eyes can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK, FAINT = "#333333", "#DDDDDD"
+
+
+class Run(NamedTuple):
+    name: str
+    training: list  # of records, by step
+    evaluations: list
+
+
+def read_run(directory, warn=print):
+    """The run's records; of two for one step the later counts. SystemExit with one clear line."""
+    path = pathlib.Path(directory) / "metrics.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise SystemExit(f"report.py: cannot read {path}: {error.strerror}") from None
+    training, evaluations = {}, {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            step = int(record["step"])
+        except (ValueError, KeyError, TypeError):
+            if number != len(lines):
+                raise SystemExit(f"report.py: {path}:{number}: is no record of a step") from None
+            warn(f"report.py: {path}:{number}: the last line is torn and left out")
+            continue
+        if "loss" in record:
+            training[step] = record
+        elif "eval_loss" in record:
+            evaluations[step] = record
+    if not training:
+        raise SystemExit(f"report.py: {path} has no training step yet")
+
+    def by_step(records):
+        return [records[step] for step in sorted(records)]
+
+    return Run(pathlib.Path(directory).resolve().name, by_step(training), by_step(evaluations))
+
+
+def series(records, key):
+    """(steps, values) of the records that have a finite number under `key`."""
+    pairs = [(r["step"], r[key]) for r in records if isinstance(r.get(key), (int, float))]
+    pairs = [(s, v) for s, v in pairs if math.isfinite(v)]
+    return [s for s, _ in pairs], [v for _, v in pairs]
+
+
+def smoothed(values):
+    """The mean over a window of a thirtieth of the run, centred, so that it does not lag; narrower
+    at the beginning, which is steep, and cut at the end."""
+    half, last = len(values) // 60, len(values) - 1
+    sums = [0.0]
+    for v in values:
+        sums.append(sums[-1] + v)
+    out = []
+    for i in range(len(values)):
+        reach = min(i, half)
+        begin, end = i - reach, min(last, i + reach) + 1
+        out.append((sums[end] - sums[begin]) / (end - begin))
+    return out
+
+
+def loads(record):
+    """{layer: load of each expert}, 1 = its even share; {} where the record has none."""
+    counts = record.get("expert_load") or {}
+    items = counts.items() if isinstance(counts, dict) else enumerate(counts)
+    shares = {}
+    for layer, row in items:
+        total = sum(row)
+        if total:
+            shares[str(layer)] = [len(row) * c / total for c in row]
+    return dict(sorted(shares.items(), key=lambda kv: (len(kv[0]), kv[0])))
+
+
+def worst_load(records):
+    """(steps, largest load of any expert of any layer); 1 = perfectly even."""
+    pairs = [(r["step"], max(max(row) for row in load.values()))
+             for r in records if (load := loads(r))]
+    return [s for s, _ in pairs], [v for _, v in pairs]
+
+
+def mean_load(records):
+    """(layers, layer × expert mean load) of the last tenth of the records that have one."""
+    have = [load for r in records if (load := loads(r))]
+    have = have[-max(1, len(have) // 10):]
+    if not have:
+        return [], []
+    layers = list(have[-1])
+    return layers, [[sum(load[layer][e] for load in have if layer in load) /
+                     sum(layer in load for load in have) for e in range(len(have[-1][layer]))]
+                    for layer in layers]
+
+
+def dress(axes, title, log=False):
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.grid(True, color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, labelsize=8, length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.margins(x=0.01)
+    axes.set_xlabel("step", fontsize=8, color=INK)
+    if log:
+        axes.set_yscale("log")
+        import matplotlib.ticker as ticker
+
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+def legend(axes):
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+
+
+def draw_loss(axes, runs):
+    dress(axes, "Loss, nats a token")
+    for colour, run in zip(COLOURS * len(runs), runs):
+        steps, values = series(run.training, "loss")
+        axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
+        name = "training" if len(runs) == 1 else run.name
+        axes.plot(steps, smoothed(values), color=colour, linewidth=1.6, label=name)
+        steps, values = series(run.evaluations, "eval_loss")
+        if not values:
+            continue
+        bits = series(run.evaluations, "eval_bits_per_byte")[1]
+        last = f"{values[-1]:.3f}" + (f", {bits[-1]:.3f} bits a byte" if bits else "")
+        name = f"held out: {last}" if len(runs) == 1 else f"{run.name}, held out: {last}"
+        axes.plot(steps, values, "o--", color=colour, markersize=4, linewidth=1, label=name,
+                  markerfacecolor="white")
+    values = [v for run in runs for v in series(run.training, "loss")[1]]
+    # The first steps would press the rest flat: the axis ends where a hundredth lies above.
+    if len(values) > 200:
+        top = sorted(values)[int(0.99 * len(values))]
+        axes.set_ylim(top=top + 0.05 * (top - min(values)) or None)
+    legend(axes)
+
+
+def draw_series(key, title, log=False, smooth=False):
+    def draw(axes, runs):
+        for colour, run in zip(COLOURS * len(runs), runs):
+            steps, values = series(run.training, key)
+            if smooth:
+                axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
+                values = smoothed(values)
+            axes.plot(steps, values, color=colour, linewidth=1.4, label=run.name)
+        dress(axes, title, log and any(v > 0 for r in runs for v in series(r.training, key)[1]))
+        if key != "lr" and not log:
+            axes.set_ylim(bottom=0)
+        if len(runs) > 1:
+            legend(axes)
+
+    return draw
+
+
+def draw_worst_load(axes, runs):
+    dress(axes, "Busiest expert of all layers, 1 = even")
+    for colour, run in zip(COLOURS * len(runs), runs):
+        steps, values = worst_load(run.training)
+        axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
+        axes.plot(steps, smoothed(values), color=colour, linewidth=1.4, label=run.name)
+    axes.set_ylim(bottom=1)
+    if len(runs) > 1:
+        legend(axes)
+
+
+def draw_heat(axes, run, several):
+    layers, rows = mean_load(run.training)
+    dress(axes, "Load of experts, 1 = even" + (f": {run.name}" if several else ""))
+    axes.grid(False)
+    most = max(0.25, *(abs(load - 1) for row in rows for load in row))
+    image = axes.imshow(rows, aspect="auto", cmap="RdBu_r", vmin=1 - most, vmax=1 + most)
+    if len(rows) * len(rows[0]) <= 100:
+        for i, row in enumerate(rows):
+            for j, load in enumerate(row):
+                axes.text(j, i, f"{load:.2f}", ha="center", va="center", fontsize=6.5,
+                          color="white" if abs(load - 1) > 0.7 * most else INK)
+    axes.set_xlabel("expert", fontsize=8, color=INK)
+    axes.set_ylabel("layer", fontsize=8, color=INK)
+    stride = math.ceil(len(layers) / 12)
+    axes.set_yticks(range(0, len(layers), stride), layers[::stride])
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=8, length=0)
+
+
+PANELS = {
+    "grad_norm": draw_series("grad_norm", "Gradient norm", log=True, smooth=True),
+    "lr": draw_series("lr", "Learning rate"),
+    "tokens_per_second": draw_series("tokens_per_second", "Tokens a second", smooth=True),
+}
+
+
+def draw(runs, out):
+    """Writes the pictures; returns their paths."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+
+    def save(figure, name):
+        written.append(out / name)
+        figure.savefig(written[-1], dpi=150, facecolor="white")
+        pyplot.close(figure)
+
+    def single(name, panel):
+        figure, axes = pyplot.subplots(figsize=(7.5, 4), layout="constrained")
+        panel(axes, runs)
+        save(figure, name)
+
+    panels = {k: p for k, p in PANELS.items() if any(series(r.training, k)[1] for r in runs)}
+    routed = [r for r in runs if mean_load(r.training)[0]]
+    single("loss.png", draw_loss)
+    for key, panel in panels.items():
+        single(f"{key}.png", panel)
+    if routed:
+        figure, axes = pyplot.subplots(1, 1 + len(routed), figsize=(4.5 * (1 + len(routed)), 3.6),
+                                       layout="constrained")
+        draw_worst_load(axes[0], routed)
+        for place, run in zip(axes[1:], routed):
+            draw_heat(place, run, len(runs) > 1)
+        save(figure, "expert_load.png")
+    save(overview(pyplot, runs, panels, routed), "overview.png")
+    return written
+
+
+def overview(pyplot, runs, panels, routed):
+    """The loss, large, and up to four other panels beside and below it."""
+    small = list(panels.values())
+    if routed:
+        small[2:] = [draw_worst_load] + small[2:]
+    if len(routed) == 1:
+        small[3:] = [lambda axes, runs: draw_heat(axes, routed[0], False)]
+    small = small[:4]
+    rows = math.ceil((len(small) + 2) / 3) if small else 1
+    figure = pyplot.figure(figsize=(12, 3.1 * max(rows, 1)), layout="constrained")
+    grid = figure.add_gridspec(rows, 3)
+    draw_loss(figure.add_subplot(grid[0, : 2 if small else 3]), runs)
+    for place, panel in enumerate(small, 2):
+        panel(figure.add_subplot(grid[place // 3, place % 3]), routed if
+              panel is draw_worst_load else runs)
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Draws runs from their metrics.jsonl.")
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN")
+    parser.add_argument("--out", type=pathlib.Path, help="default: <first RUN>/report")
+    args = parser.parse_args()
+    runs = [read_run(r, lambda text: print(text, file=sys.stderr)) for r in args.runs]
+    written = draw(runs, args.out or args.runs[0] / "report")
+    print(f"report.py: {len(written)} pictures in {written[0].parent}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# From a fresh clone to a trained model, its curves and a sample of what it writes:
+#
+#   ./scripts/train.sh [--prepare] [CONFIG] [key=value …]     default: configs/tiny.yaml
+#
+# --prepare   stop when packages, binary and data are there.
+# PROMPT, TOKENS   environment: what to sample from, and how much (default "In the beginning", 400).
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+usage="usage: scripts/train.sh [--prepare] [CONFIG] [key=value …]"
+prepare=
+config=
+overrides=()
+for argument in "$@"; do
+  case $argument in
+    --prepare) prepare=yes ;;
+    -h | --help) echo "$usage" && exit 0 ;;
+    -*) die "unknown option $argument; $usage" ;;
+    *=*) overrides+=("$argument") ;;
+    *) [ -z "$config" ] || die "two configs: $config and $argument; $usage" && config=$argument ;;
+  esac
+done
+config=${config:-configs/tiny.yaml}
+[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+
+birkhoff=build/release/birkhoff
+text=data/bible
+
+# A build directory that has tests keeps them; a new one does without, and without GoogleTest.
+build_binary() {
+  if [ -f build/release/CMakeCache.txt ]; then
+    build release -- birkhoff
+  else
+    build release -DBIRKHOFF_TESTS=OFF -- birkhoff
+  fi
+}
+
+prepare_text() {
+  mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
+    $birkhoff data prepare --out $text --jsonl $text.jsonl
+}
+
+# run.dir: from the command line, or the config or what it extends, or the binary's default.
+run_directory() {
+  local argument file=$config found='' parent
+  for argument in "${overrides[@]}"; do
+    case $argument in run.dir=*) found=${argument#run.dir=} ;; esac
+  done
+  while [ -z "$found" ] && [ -n "$file" ]; do
+    found=$(awk '/^[^ #]/ { inside = /^run:/ }
+      inside && match($0, /dir:[ "\047]*[^] ,}"\047]+/) {
+        value = substr($0, RSTART, RLENGTH)
+        sub(/dir:[ "\047]*/, "", value)
+        print value
+        exit
+      }' "$file")
+    parent=$(awk '$1 == "extends:" { gsub(/["\047]/, "", $2); print $2; exit }' "$file")
+    file=${parent:+$(dirname "$file")/$parent}
+  done
+  echo "${found:-runs/tiny}"
+}
+
+draw_sample() {
+  mkdir -p "$run/report"
+  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" &&
+    echo "----" && cat "$run/report/sample.txt" && echo && echo "----"
+}
+
+# What a general compressor makes of the same text, and what the sample copied. Only for runs
+# that report bits per byte: others have no text.
+compare() {
+  grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" ||
+    { say "this run reports no bits per byte on held-out text: nothing to compare" && return; }
+  local split=("$birkhoff" data split "$config" "${overrides[@]}")
+  "${split[@]}" --part train >"$run/report/train.txt" &&
+    "${split[@]}" --part validation >"$run/report/held-out.txt" &&
+    python3 scripts/compare.py "$run" --train "$run/report/train.txt" --prompt "$PROMPT" \
+      --held-out "$run/report/held-out.txt" --sample "$run/report/sample.txt"
+}
+
+start=$(now)
+install_packages build data
+quietly "build" build_binary
+if [ -f $text.bin ] && [ -f $text.idx ]; then
+  say "data: $text.bin is there"
+else
+  quietly "data" prepare_text
+fi
+install_packages plot
+make_venv
+if [ -n "$prepare" ]; then
+  say "prepared in $(since "$start") s; now: scripts/train.sh ${*/--prepare/}"
+  exit 0
+fi
+
+PROMPT=${PROMPT-In the beginning}
+TOKENS=${TOKENS:-400}
+run=$(run_directory)
+phase "training" $birkhoff train "$config" "${overrides[@]}"
+[ -f "$run/metrics.jsonl" ] || die "training left no $run/metrics.jsonl; name its place: run.dir=…"
+checkpoint=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)
+[ -n "$checkpoint" ] || die "training left no checkpoint in $run/checkpoints"
+phase "sample" draw_sample
+phase "curves" $venv/bin/python3 scripts/report.py "$run"
+phase "comparison" compare
+say "all: $(since "$start") s; the run is in $run, its curves and sample in $run/report"
