@@ -1,10 +1,29 @@
+#include "kernels/attention.h"
+#include "kernels/decode.h"
+#include "kernels/identity.h"
+#include "kernels/mla_keys.h"
 #include "kernels/operator.h"
 #include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/split.h"
+#include "kernels/swiglu.h"
 
 namespace birkhoff {
 
 std::span<const Operator* const> registry() {
   static constexpr const Operator* kAll[] = {
+      &kAttention,
+      &kAttentionBackward,
+      &kAttentionDecode,
+      &kCacheWrite,
+      &kConcat,
+      &kIdentity,
+      &kMlaKeys,
+      &kMlaKeysBackward,
+      &kRope,
+      &kSplit,
+      &kSwiglu,
+      &kSwigluBackward,
       &kRmsNorm,
       &kRmsNormBackward,
   };
