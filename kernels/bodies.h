@@ -10,6 +10,18 @@
   void op(const Args& args);      \
   }
 
+BIRKHOFF_BODY(attention)
+BIRKHOFF_BODY(attention_backward)
+BIRKHOFF_BODY(attention_decode)
+BIRKHOFF_BODY(cache_write)
+BIRKHOFF_BODY(concat)
+BIRKHOFF_BODY(identity)
+BIRKHOFF_BODY(mla_keys)
+BIRKHOFF_BODY(mla_keys_backward)
+BIRKHOFF_BODY(rope)
+BIRKHOFF_BODY(split)
+BIRKHOFF_BODY(swiglu)
+BIRKHOFF_BODY(swiglu_backward)
 BIRKHOFF_BODY(rms_norm)
 BIRKHOFF_BODY(rms_norm_backward)
 BIRKHOFF_BODY(route)
