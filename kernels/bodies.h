@@ -10,6 +10,9 @@
   void op(const Args& args);      \
   }
 
+BIRKHOFF_BODY(linear)
+BIRKHOFF_BODY(linear_dx)
+BIRKHOFF_BODY(linear_dw)
 BIRKHOFF_BODY(rms_norm)
 BIRKHOFF_BODY(rms_norm_backward)
 

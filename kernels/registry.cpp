@@ -1,3 +1,4 @@
+#include "kernels/linear.h"
 #include "kernels/operator.h"
 #include "kernels/rms_norm.h"
 
@@ -5,8 +6,7 @@ namespace birkhoff {
 
 std::span<const Operator* const> registry() {
   static constexpr const Operator* kAll[] = {
-      &kRmsNorm,
-      &kRmsNormBackward,
+      &kLinear, &kLinearDx, &kLinearDw, &kRmsNorm, &kRmsNormBackward,
   };
   return kAll;
 }
