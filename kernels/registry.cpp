@@ -2,6 +2,7 @@
 #include "kernels/balance.h"
 #include "kernels/dispatch.h"
 #include "kernels/norm.h"
+#include "kernels/linear.h"
 #include "kernels/operator.h"
 #include "kernels/rms_norm.h"
 #include "kernels/route.h"
@@ -38,6 +39,7 @@ std::span<const Operator* const> registry() {
       &kSwigluBackward,
       &kRmsNorm,
       &kRmsNormBackward,
+      &kLinear, &kLinearDx, &kLinearDw, &kRmsNorm, &kRmsNormBackward,
   };
   return kAll;
 }
