@@ -1,45 +1,55 @@
 #include "kernels/adamw.h"
-#include "kernels/balance.h"
-#include "kernels/dispatch.h"
-#include "kernels/norm.h"
-#include "kernels/linear.h"
-#include "kernels/operator.h"
-#include "kernels/rms_norm.h"
-#include "kernels/route.h"
-#include "kernels/route_layout.h"
-#include "kernels/weighted_sum.h"
 #include "kernels/attention.h"
+#include "kernels/balance.h"
 #include "kernels/decode.h"
+#include "kernels/dispatch.h"
 #include "kernels/identity.h"
+#include "kernels/linear.h"
 #include "kernels/mla_keys.h"
+#include "kernels/norm.h"
 #include "kernels/operator.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
+#include "kernels/route.h"
+#include "kernels/route_layout.h"
 #include "kernels/split.h"
 #include "kernels/swiglu.h"
+#include "kernels/weighted_sum.h"
 
 namespace birkhoff {
 
 std::span<const Operator* const> registry() {
   static constexpr const Operator* kAll[] = {
-      &kRmsNorm,    &kRmsNormBackward,  &kRoute,       &kRouteBackward,   &kRouteLayout,
-      &kDispatch,   &kDispatchBackward, &kCombine,     &kCombineBackward, &kBalanceUpdate,
-      &kSquaredSum, &kClipScale,        &kWeightedSum, &kBroadcastScale,  &kAdamW,
+      &kAdamW,
       &kAttention,
       &kAttentionBackward,
-      &kAttentionDecode,
+      &kBalanceUpdate,
       &kCacheWrite,
-      &kConcat,
+      &kAttentionDecode,
+      &kDispatch,
+      &kDispatchBackward,
+      &kCombine,
+      &kCombineBackward,
       &kIdentity,
+      &kLinear,
+      &kLinearDx,
+      &kLinearDw,
       &kMlaKeys,
       &kMlaKeysBackward,
-      &kRope,
-      &kSplit,
-      &kSwiglu,
-      &kSwigluBackward,
+      &kSquaredSum,
+      &kClipScale,
       &kRmsNorm,
       &kRmsNormBackward,
-      &kLinear, &kLinearDx, &kLinearDw, &kRmsNorm, &kRmsNormBackward,
+      &kRope,
+      &kRoute,
+      &kRouteBackward,
+      &kRouteLayout,
+      &kSplit,
+      &kConcat,
+      &kSwiglu,
+      &kSwigluBackward,
+      &kWeightedSum,
+      &kBroadcastScale,
   };
   return kAll;
 }

@@ -1,4 +1,4 @@
-#include "launch/data.h"
+#include "launch/commands.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "launch/verify.h"
+#include "launch/commands.h"
 
 #include <CLI/CLI.hpp>
 #include <memory>

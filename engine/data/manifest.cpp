@@ -62,7 +62,7 @@ class Fields {
 
 }  // namespace
 
-std::optional<Manifest> read_manifest(const Path& path) {
+std::optional<DatasetManifest> read_manifest(const Path& path) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   std::string text;
   try {
@@ -75,7 +75,7 @@ std::optional<Manifest> read_manifest(const Path& path) {
   if (const int64_t version = all.number("format_version"); version != kVersion)
     all.fail(fmt::format("has format_version {}, known here is {}", version, kVersion));
   const Fields tokenizer(all.at("tokenizer"), path, "the manifest's tokenizer");
-  Manifest manifest{.tokenizer = {.name = tokenizer.text("name"),
+  DatasetManifest manifest{.tokenizer = {.name = tokenizer.text("name"),
                                   .vocab = tokenizer.number("vocab"),
                                   .end_of_document = tokenizer.number("end_of_document")},
                     .tokens = all.number("tokens"),
@@ -91,7 +91,7 @@ std::optional<Manifest> read_manifest(const Path& path) {
   return manifest;
 }
 
-std::string to_json(const Manifest& manifest) {
+std::string to_json(const DatasetManifest& manifest) {
   Json root = {{"format_version", kVersion},
                {"tokenizer",
                 {{"name", manifest.tokenizer.name},

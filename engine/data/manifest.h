@@ -9,7 +9,7 @@
 
 namespace birkhoff {
 
-struct Manifest {
+struct DatasetManifest {
   struct Tokenizer {
     std::string name;             // "byte", or the name of a tokenizer.json
     int64_t vocab = 0;            // ids are in [0, vocab)
@@ -23,7 +23,7 @@ struct Manifest {
 };
 
 // nullopt if there is no such file. Throws unless it is a manifest of a version known here.
-std::optional<Manifest> read_manifest(const Path& path);
-std::string to_json(const Manifest& manifest);
+std::optional<DatasetManifest> read_manifest(const Path& path);
+std::string to_json(const DatasetManifest& manifest);
 
 }  // namespace birkhoff

@@ -35,7 +35,7 @@ class TokenDataset {
   int64_t begin(int64_t document) const { return begins_[size_t(document)]; }
   int64_t length(int64_t document) const { return begin(document + 1) - begin(document); }
 
-  const std::optional<Manifest>& manifest() const { return manifest_; }
+  const std::optional<DatasetManifest>& manifest() const { return manifest_; }
 
   // Copies the tokens [first, first + out.size()). REQUIRES a range within tokens(). Throws
   // DataError on an id outside [0, vocab), with document, position, id and vocab.
@@ -53,7 +53,7 @@ class TokenDataset {
   TokenType type_ = TokenType::u16;
   int64_t sequences_ = 0;
   std::vector<int64_t> begins_;  // [documents + 1]
-  std::optional<Manifest> manifest_;
+  std::optional<DatasetManifest> manifest_;
 };
 
 }  // namespace birkhoff

@@ -116,7 +116,7 @@ void TokenWriter::write_index() {
   file->flush();
 }
 
-void TokenWriter::commit(Manifest manifest) {
+void TokenWriter::commit(DatasetManifest manifest) {
   if (tokens_ == 0)
     throw DataError("there is no text to prepare: the input has no document that is not empty");
   drain(buffer_, *bin_);

@@ -28,7 +28,7 @@ class TokenWriter {
   void add_document(std::span<const int32_t> ids);
 
   // Fills in tokens, documents and hashes of the manifest. Throws DataError if there are no tokens.
-  void commit(Manifest manifest);
+  void commit(DatasetManifest manifest);
 
   int64_t tokens() const { return tokens_; }
   int64_t documents() const { return int64_t(lengths_.size()); }

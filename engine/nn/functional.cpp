@@ -1,7 +1,7 @@
 #include "engine/nn/functional.h"
 
 #include "kernels/attention.h"
-#include "kernels/attention_decode.h"
+#include "kernels/decode.h"
 #include "kernels/dispatch.h"
 #include "kernels/embedding.h"
 #include "kernels/grouped_linear.h"
@@ -66,7 +66,8 @@ Value attention(Value q, KeysValues kv, Value first_key, const Attention& a) {
 Value attention_cached(Value q, KeysValues kv, const Cache& cache, const Attention& a) {
   Program& p = *q.program;
   const auto write = [&](Value rows, Value into) {
-    return p.emit(kCacheWrite, {rows, cache.length}, {}, {.accumulate = {into}})[0];
+    return p.emit(kCacheWrite, {rows, cache.length},
+                  CacheWrite::Desc{.capacity = into.shape()[0]}, {.accumulate = {into}})[0];
   };
   const Value k = write(kv.k, cache.k), v = write(kv.v, cache.v);
   return p.emit(kAttentionDecode, {q, k, v, cache.length},
