@@ -12,5 +12,13 @@
 
 BIRKHOFF_BODY(rms_norm)
 BIRKHOFF_BODY(rms_norm_backward)
+BIRKHOFF_BODY(copy_streams)
+BIRKHOFF_BODY(sum_streams)
+BIRKHOFF_BODY(mhc_open)
+BIRKHOFF_BODY(mhc_open_backward)
+BIRKHOFF_BODY(mhc_close)
+BIRKHOFF_BODY(mhc_close_backward)
+BIRKHOFF_BODY(readout)
+BIRKHOFF_BODY(readout_backward)
 
 #undef BIRKHOFF_BODY
