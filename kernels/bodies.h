@@ -40,5 +40,13 @@ BIRKHOFF_BODY(squared_sum)
 BIRKHOFF_BODY(swiglu)
 BIRKHOFF_BODY(swiglu_backward)
 BIRKHOFF_BODY(weighted_sum)
+BIRKHOFF_BODY(copy_streams)
+BIRKHOFF_BODY(sum_streams)
+BIRKHOFF_BODY(mhc_open)
+BIRKHOFF_BODY(mhc_open_backward)
+BIRKHOFF_BODY(mhc_close)
+BIRKHOFF_BODY(mhc_close_backward)
+BIRKHOFF_BODY(readout)
+BIRKHOFF_BODY(readout_backward)
 
 #undef BIRKHOFF_BODY

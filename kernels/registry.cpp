@@ -7,7 +7,9 @@
 #include "kernels/linear.h"
 #include "kernels/mla_keys.h"
 #include "kernels/norm.h"
+#include "kernels/mhc.h"
 #include "kernels/operator.h"
+#include "kernels/readout.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/route.h"
@@ -15,6 +17,7 @@
 #include "kernels/split.h"
 #include "kernels/swiglu.h"
 #include "kernels/weighted_sum.h"
+#include "kernels/streams.h"
 
 namespace birkhoff {
 
@@ -50,6 +53,8 @@ std::span<const Operator* const> registry() {
       &kSwigluBackward,
       &kWeightedSum,
       &kBroadcastScale,
+      &kRmsNorm,         &kRmsNormBackward, &kCopyStreams,      &kSumStreams, &kMhcOpen,
+      &kMhcOpenBackward, &kMhcClose,        &kMhcCloseBackward, &kReadout,    &kReadoutBackward,
   };
   return kAll;
 }
