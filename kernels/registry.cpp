@@ -5,9 +5,9 @@
 #include "kernels/dispatch.h"
 #include "kernels/identity.h"
 #include "kernels/linear.h"
+#include "kernels/mhc.h"
 #include "kernels/mla_keys.h"
 #include "kernels/norm.h"
-#include "kernels/mhc.h"
 #include "kernels/operator.h"
 #include "kernels/readout.h"
 #include "kernels/rms_norm.h"
@@ -15,9 +15,9 @@
 #include "kernels/route.h"
 #include "kernels/route_layout.h"
 #include "kernels/split.h"
+#include "kernels/streams.h"
 #include "kernels/swiglu.h"
 #include "kernels/weighted_sum.h"
-#include "kernels/streams.h"
 
 namespace birkhoff {
 
@@ -37,10 +37,16 @@ std::span<const Operator* const> registry() {
       &kLinear,
       &kLinearDx,
       &kLinearDw,
+      &kMhcOpen,
+      &kMhcOpenBackward,
+      &kMhcClose,
+      &kMhcCloseBackward,
       &kMlaKeys,
       &kMlaKeysBackward,
       &kSquaredSum,
       &kClipScale,
+      &kReadout,
+      &kReadoutBackward,
       &kRmsNorm,
       &kRmsNormBackward,
       &kRope,
@@ -49,12 +55,12 @@ std::span<const Operator* const> registry() {
       &kRouteLayout,
       &kSplit,
       &kConcat,
+      &kCopyStreams,
+      &kSumStreams,
       &kSwiglu,
       &kSwigluBackward,
       &kWeightedSum,
       &kBroadcastScale,
-      &kRmsNorm,         &kRmsNormBackward, &kCopyStreams,      &kSumStreams, &kMhcOpen,
-      &kMhcOpenBackward, &kMhcClose,        &kMhcCloseBackward, &kReadout,    &kReadoutBackward,
   };
   return kAll;
 }
