@@ -124,7 +124,6 @@ std::vector<Example> weighted_sum_examples() {
     all.push_back({.op = &kWeightedSum,
                    .inputs = {value.as(DType::f64), scale},
                    .differentiable = tokens > 0,
-                   .differentiable = tokens > 0,
                    .constant_inputs = {WeightedSum::scale}});
   }
   return all;
