@@ -8,8 +8,9 @@
 //   weight[t, j] = scaling · s_j / Σ_i s_i,   s_j = score[t, expert[t, j]]   (normalise)
 //                  scaling · s_j                                             (otherwise)
 //   load[e]      = number of pairs (t, j) with expert[t, j] = e
-//   logits [T, E], bias [E] → weight [T, active], expert i32 [T, active], score [T, E], load i32
-//   [E]                     logits, weight, score f32 or f64; bias f32 or as logits
+//   logits [T, E], bias [E] → weight [T, active], expert i32 [T, active], score [T, E],
+//                             load i32 [E]
+//   logits, weight, score: f32 or f64; bias: f32 or as logits
 //
 // Σ s can underflow: in f32 every score is 0 below a logit of −104. So normalised weights are
 // computed with a common factor e^−m taken out of the scores when m, the largest of the chosen

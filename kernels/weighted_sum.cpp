@@ -7,7 +7,7 @@ namespace {
 
 bool is_real(DType t) { return t == DType::f32 || t == DType::f64; }
 
-const TensorSpec kSum{{1}, DType::f64};
+TensorSpec sum_spec() { return {{1}, DType::f64}; }
 
 void require_terms(const char* name, const TensorSpec& value, const TensorSpec& scale) {
   require(value.shape.size() == 1 && is_real(value.dtype) && scale.shape == Shape{1} &&
@@ -17,13 +17,13 @@ void require_terms(const char* name, const TensorSpec& value, const TensorSpec& 
 
 Outputs outputs(Specs in, const Desc&) {
   require_terms("weighted_sum", in[WeightedSum::value], in[WeightedSum::scale]);
-  return {{.spec = kSum}};
+  return {{.spec = sum_spec()}};
 }
 
 Outputs backward_outputs(Specs in, const Desc&) {
   using B = BroadcastScale;
   require_terms("broadcast_scale", in[B::value], in[B::scale]);
-  require(in[B::dy] == kSum, "broadcast_scale", "dy {}", to_string(in[B::dy]));
+  require(in[B::dy] == sum_spec(), "broadcast_scale", "dy {}", to_string(in[B::dy]));
   return {{.spec = in[B::value]}};
 }
 

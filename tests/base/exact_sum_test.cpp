@@ -129,6 +129,13 @@ TEST(ExactSum, TiesGoToEven) {
   EXPECT_EQ(total<FloatSum>({2, -ulp}), 2 - ulp);
 }
 
+TEST(ExactSum, RoundsOnceWhereDoubleIsDenormal) {
+  // At 53 bits 2^-1088 would fall, and leave a tie at 2^-1074 that then falls too.
+  DoubleSum sum;
+  for (const int exponent : {-1035, -1075, -1088}) sum.add_integer(1, exponent);
+  EXPECT_EQ(sum.value(), std::ldexp(1.0, -1035) + std::ldexp(1.0, -1074));
+}
+
 TEST(ExactSum, KeepsWhatHugeTermsHide) {
   EXPECT_EQ(total<DoubleSum>({1e308, 5e-324, 1e308, -1e308, -1e308}), 5e-324);
   EXPECT_EQ(total<DoubleSum>({1e308, 1e308}), kInfinity);

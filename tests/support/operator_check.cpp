@@ -196,6 +196,8 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
   if (op.workspace && options.device == Device::cpu) w = op.workspace(specs, desc);
   w.per_thread = (w.per_thread + 63) / 64 * 64;
   Buffer shared(w.shared), per_thread(w.per_thread * size_t(options.threads));
+  // What the call before left there: a body must not count on zeros.
+  for (const Buffer* b : {&shared, &per_thread}) std::fill_n(b->data(), b->size(), std::byte{0xFF});
   Context context{.team = &team,
                   .shared_workspace = shared.data(),
                   .thread_workspaces = per_thread.data(),
