@@ -51,9 +51,10 @@ std::vector<Tensor> backward_inputs(const std::vector<Tensor>& in, const std::ve
 
 // One token, primes, blocks of 64 filled exactly, one more and many; sequences cut by documents
 // whose borders fall in, on and between blocks.
-const Case kCases[] = {{1, 1, 1, 1, 1},        {5, 1, 2, 6, 3},         {2, 7, 2, 5, 3},
-                       {1, 64, 1, 16, 8},      {2, 65, 1, 24, 17},      {1, 37, 3, 12, 20, 5},
-                       {2, 100, 1, 7, 33, 43}, {1, 300, 1, 48, 34, 128}};
+const Case kCases[] = {{1, 1, 1, 1, 1},         {5, 1, 2, 6, 3},      {2, 7, 2, 5, 3},
+                       {1, 64, 1, 16, 8},       {2, 65, 1, 24, 17},   {1, 37, 3, 12, 20, 5},
+                       {2, 11, 2, 4, 3, 4},     {1, 66, 1, 192, 128}, {2, 100, 1, 7, 33, 43},
+                       {1, 300, 1, 48, 34, 128}};
 
 std::vector<Example> attention_examples() {
   std::vector<Example> all;
@@ -107,7 +108,9 @@ std::vector<double> brute_force(const Case& c, const std::vector<Tensor>& in) {
 }
 
 TEST(Attention, AgreesWithBruteForce) {
-  for (const Case& c : kCases) {
+  std::vector<Case> cases(std::begin(kCases), std::end(kCases));
+  cases.push_back({1, 4096, 1, 2, 1});
+  for (const Case& c : cases) {
     const auto in = inputs_of(c);
     const auto got = run(kAttention, in, c.desc(), {.device = Device::cpu})[0];
     // A mean of values of about 1: weights are off by as much as scores, some epsilons.
@@ -136,14 +139,15 @@ TEST(Attention, EveryInstructionSetAgrees) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-// Scores of exactly ±1e4, in any order: the softmax is a choice, and its gradients are finite.
+// Scores of exactly −1e4, −5e3, … 1e4, the largest in late blocks: the softmax is a choice, and its
+// gradients are finite.
 TEST(Attention, ScoresFarApartStayFinite) {
   const Case c{1, 130, 1, 2, 3};
   auto in = inputs_of(c);
   for (int64_t t = 0; t < c.tokens(); ++t)
     for (int64_t i = 0; i < 2; ++i) {
       in[0].set(2 * t + i, i ? 0 : 100);
-      in[1].set(2 * t + i, i ? 0 : 100 * (double(t * 7 % 5) - 2) / 2);  // −100, −50, … 100
+      in[1].set(2 * t + i, i ? 0 : 100 * (double(std::min(t * 7 % 5, 2 + t / 40)) - 2) / 2);
     }
   const Attention::Desc desc{.heads = 1, .sequence = c.sequence, .scale = 1};
   const auto want = run(kAttention, in_double(in), desc);
@@ -158,26 +162,31 @@ TEST(Attention, ScoresFarApartStayFinite) {
   for (int k = 0; k < 3; ++k) expect_close(back[k], want_back[k], 1.0, fmt::format("output {}", k));
 }
 
-// Poisons a token's key and value and asks who notices.
+// Poisons a token's key, value or both and asks who notices.
 TEST(Attention, NoTokenSeesALaterKeyOrAnotherDocument) {
   const Case c{2, 150, 1, 9, 5, 70};
   const auto in = inputs_of(c);
   const auto clean = run(kAttention, in, c.desc(), {.device = Device::cpu});
-  for (const double poison :
-       {std::numeric_limits<double>::quiet_NaN(), 1e30, std::numeric_limits<double>::infinity()})
-    for (const int64_t at : {0, 3, 63, 64, 69, 70, 149, 150, 213, 280, 299}) {
-      auto bad = in;
-      for (int64_t i = 0; i < c.width; ++i) bad[1].set(at * c.width + i, poison);
-      for (int64_t i = 0; i < c.value; ++i) bad[2].set(at * c.value + i, poison);
-      const auto got = run(kAttention, bad, c.desc(), {.device = Device::cpu});
-      for (int64_t t = 0; t < c.tokens(); ++t) {
-        const bool sees = int64_t(in[3].at(t)) <= at && at <= t;
-        bool same = got[1].at(t) == clean[1].at(t);
-        for (int64_t i = 0; i < c.value; ++i)
-          same = same && got[0].at(t * c.value + i) == clean[0].at(t * c.value + i);
-        ASSERT_EQ(same, !sees) << poison << " at " << at << ", token " << t;
+  const auto check_poisoned = [&](double poison, bool key, bool value, int64_t at) {
+    auto bad = in;
+    for (int64_t i = 0; key && i < c.width; ++i) bad[1].set(at * c.width + i, poison);
+    for (int64_t i = 0; value && i < c.value; ++i) bad[2].set(at * c.value + i, poison);
+    const auto got = run(kAttention, bad, c.desc(), {.device = Device::cpu});
+    for (int64_t t = 0; t < c.tokens(); ++t) {
+      const bool sees = int64_t(in[3].at(t)) <= at && at <= t;
+      bool same = got[1].at(t) == clean[1].at(t);
+      for (int64_t i = 0; i < c.value; ++i)
+        same = same && got[0].at(t * c.value + i) == clean[0].at(t * c.value + i);
+      ASSERT_EQ(same, !sees) << poison << " at " << at << ", token " << t;
+      if (sees && std::isnan(poison)) {
+        ASSERT_TRUE(std::isnan(got[0].at(t * c.value))) << t;
       }
     }
+  };
+  for (const double poison :
+       {std::numeric_limits<double>::quiet_NaN(), 1e30, std::numeric_limits<double>::infinity()})
+    for (const int64_t at : {0, 3, 63, 64, 69, 70, 149, 150, 213, 280, 299})
+      for (const int what : {1, 2, 3}) check_poisoned(poison, what & 1, what & 2, at);
 }
 
 // A NaN anywhere in a document reaches no gradient of another; in its own it is not hidden.

@@ -10,7 +10,10 @@ namespace {
 std::vector<Example> identity_examples() {
   std::vector<Example> all;
   for (const Shape& shape : {Shape{1}, {3, 5}, {2, 3, 7}, {kIdentityElements + 3}})
-    all.push_back({.op = &kIdentity, .inputs = {random_tensor({shape, DType::f32}, "x")}});
+    all.push_back({.op = &kIdentity,
+                   .inputs = {random_tensor({shape, DType::f32}, "x")},
+                   .label = to_string(shape),
+                   .differentiable = count(shape) < kIdentityElements});
   all.push_back({.op = &kIdentity,
                  .inputs = {Tensor({{2, 2}, DType::i32}, {1, -2, 3, 1 << 30})},
                  .label = "i32",
