@@ -1,6 +1,7 @@
 #include "kernels/mhc.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include "tests/support/operator_check.h"
 
@@ -284,6 +285,27 @@ TEST(Mhc, ATokensBitsDoNotDependOnItsCompany) {
                           many.desc(), cpu);
     expect_same_bits(back[0], row(all_back[0], t), fmt::format("token {} dx", t));
   }
+}
+
+// The harness runs the best instruction set of this machine; here the others, down to one lane and
+// no FMA, whose vectors and register tiles differ.
+TEST(Mhc, EveryInstructionSetMatchesTheReference) {
+  std::vector<Example> all;
+  for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4})
+    for (const Size s : {Size{3, 5, 2}, {19, 67, 4}, {2, 40, 8}})
+      add_open(all, {s.tokens, s.width, s.n, form});
+  for (const int64_t target : {int64_t(HWY_SCALAR), int64_t(HWY_AVX2)}) {
+    if (!(target & (hwy::SupportedTargets() | HWY_SCALAR))) continue;
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    for (Example& e : all) {
+      e.differentiable = false;
+      if (e.label.find("without") == std::string::npos) check_operator(e);
+    }
+    hwy::SetSupportedTargetsForTest(0);
+  }
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 TEST(Mhc, ANanOfAParameterShowsInEveryCoefficient) {

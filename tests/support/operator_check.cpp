@@ -182,7 +182,9 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
     operands.push_back({&specs[i], inputs[i].bytes.empty() ? nullptr : inputs[i].bytes.data()});
   for (size_t k = 0; k < outputs.size(); ++k) {
     made.emplace_back(outputs[k].spec);
-    bases.push_back(op.updates ? update_bases.at(k) : base_for(outputs[k].spec, k));
+    bases.push_back(op.updates                          ? update_bases.at(k)
+                    : options.bases || options.in_place ? base_for(outputs[k].spec, k)
+                                                        : Tensor());
     if (options.in_place || op.updates) made[k] = bases[k];
   }
   std::vector<Result> results;
