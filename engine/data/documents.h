@@ -28,13 +28,13 @@ struct DocumentOptions {
   };
   Format format = Format::automatic;
   Split split = Split::file;
-  std::string prefix;          // of Split::prefix, not empty
+  std::string prefix = {};     // of Split::prefix, not empty
   std::string field = "text";  // of a JSON object: the string that is the document
 };
 
 struct DocumentReader {
-  std::function<void(std::string_view text)> document;  // called once a document, in order
-  std::function<void(int64_t bytes)> progress;          // called now and then: bytes read so far
+  std::function<void(std::string_view text)> document = {};  // called once a document, in order
+  std::function<void(int64_t bytes)> progress = {};  // called now and then: bytes read so far
 };
 
 // "-" is the standard input. Empty documents are passed on like others.

@@ -80,9 +80,7 @@ std::optional<DatasetManifest> read_manifest(const Path& path) {
                                   .end_of_document = tokenizer.number("end_of_document")},
                     .tokens = all.number("tokens"),
                     .documents = all.number("documents"),
-                    .bytes = all.number("bytes"),
-                    .bin_hash = {},
-                    .idx_hash = {}};
+                    .bytes = all.number("bytes")};
   if (root.contains("xxh3_128")) {
     const Fields hashes(all.at("xxh3_128"), path, "the manifest's xxh3_128");
     manifest.bin_hash = hashes.hash("bin");

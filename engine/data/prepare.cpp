@@ -54,11 +54,7 @@ PrepareCounts prepare(const PrepareOptions& options, const Tokenizer& tokenizer,
   writer.commit({.tokenizer = {.name = std::string(tokenizer.name()),
                                .vocab = tokenizer.vocab(),
                                .end_of_document = tokenizer.end_of_document()},
-                 .tokens = 0,
-                 .documents = 0,
-                 .bytes = counts.bytes,
-                 .bin_hash = {},
-                 .idx_hash = {}});
+                 .bytes = counts.bytes});
   return counts;
 }
 

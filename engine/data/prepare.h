@@ -12,9 +12,9 @@
 namespace birkhoff {
 
 struct PrepareOptions {
-  Path out;                 // the prefix of the dataset
-  std::vector<Path> files;  // in this order; "-" is the standard input
-  DocumentOptions documents;
+  Path out = {};                 // the prefix of the dataset
+  std::vector<Path> files = {};  // in this order; "-" is the standard input
+  DocumentOptions documents = {};
   bool overwrite = false;
 };
 

@@ -9,9 +9,9 @@ namespace birkhoff {
 struct DataOptions {
   enum class Source { files, random };
   Source source = Source::files;
-  Path path;                          // prefix of the token dataset
+  Path path = {};                     // prefix of the token dataset
   double validation_fraction = 0.05;  // of the tokens; 0: nothing is held out
-  SampleOptions samples;
+  SampleOptions samples = {};
 };
 
 struct DataSource {
