@@ -112,6 +112,7 @@ TEST(Safetensors, RefusesHostileHeaders) {
   const std::string deep(100'000, '[');
   const Case cases[] = {
       {"{\"a\":{" + ok + "}}", 8, "accepted"},
+      {"{\"a\":{" + ok + "}}" + std::string(3, '\0') + "hidden", 8, "has a NUL"},
       {"\xef\xbb\xbf{\"a\":{" + ok + "}}", 8, "does not start"},
       {" {\"a\":{" + ok + "}}", 8, "does not start"},
       {"{\"a\":{" + ok + "}} x", 8, "no JSON"},
