@@ -1,10 +1,11 @@
-#include "launch/commands.h"
-
+// birkhoff verify CKPT: reads a whole checkpoint against its hashes; exit code 4 at the first byte
+// that is not as it was written.
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "base/error.h"
 #include "engine/checkpoint/checkpoint.h"
+#include "launch/commands.h"
 
 namespace birkhoff {
 namespace {

@@ -33,10 +33,16 @@ void bound_depth(std::string_view text, int limit) {
 
 }  // namespace
 
+void refuse_nul(std::string_view text) {
+  if (const size_t at = text.find('\0'); at != text.npos)
+    throw JsonError(fmt::format("has a NUL at byte {}", at));
+}
+
 json parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
     throw JsonError(
         fmt::format("has {} bytes, more than the {} allowed", text.size(), limits.bytes));
+  refuse_nul(text);
   bound_depth(text, limits.depth);
   std::vector<std::set<std::string>> keys;  // of the open objects
   const auto watch = [&](int, json::parse_event_t event, json& value) {

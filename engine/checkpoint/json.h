@@ -21,6 +21,9 @@ struct JsonLimits {
   int depth = 8;  // of nested objects and arrays
 };
 
+// The parser takes a NUL for the end of the text and would pass over all that follows.
+void refuse_nul(std::string_view text);
+
 nlohmann::json parse_json(std::string_view text, const JsonLimits& limits);
 std::string json_string(std::string_view text);  // quoted and escaped; bytes not UTF-8 as U+FFFD
 std::string utf8(std::string_view text);         // what a reader of json_string(text) gets

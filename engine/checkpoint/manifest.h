@@ -22,10 +22,10 @@ struct CheckpointInfo {
   int64_t step = 0;    // finished optimizer steps
   int64_t tokens = 0;  // trained on so far
   uint64_t seed = 0;
-  std::string model;   // fingerprint: the config keys that define the model, as text
-  std::string data;    // fingerprint: the data set, as text
-  std::string config;  // the effective config, YAML
-  std::map<std::string, std::string> state;  // of the loop; numbers as shortest exact text
+  std::string model = {};   // fingerprint: the config keys that define the model, as text
+  std::string data = {};    // fingerprint: the data set, as text
+  std::string config = {};  // the effective config, YAML
+  std::map<std::string, std::string> state = {};  // of the loop; numbers as shortest exact text
   bool operator==(const CheckpointInfo&) const = default;
 };
 
@@ -47,10 +47,10 @@ struct StoredTensor {
 };
 
 struct Manifest {
-  CheckpointInfo info;
+  CheckpointInfo info = {};
   size_t chunk_bytes = size_t(16) << 20;
-  std::vector<ShardFile> files;       // ascending by name
-  std::vector<StoredTensor> tensors;  // ascending by name
+  std::vector<ShardFile> files = {};       // ascending by name
+  std::vector<StoredTensor> tensors = {};  // ascending by name
   bool operator==(const Manifest&) const = default;
 };
 

@@ -279,6 +279,11 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, size_t fil
   const char* text = reinterpret_cast<const char*>(bytes.data());
   HeaderReader reader(header, file);
   if (bytes.size() < 10 || text[8] != '{') reader.refuse("does not start with '{'");
+  try {
+    refuse_nul({text + 8, bytes.size() - 8});
+  } catch (const JsonError& e) {
+    reader.refuse(e.what());
+  }
   nlohmann::json::sax_parse(text + 8, text + bytes.size(), &reader);
   check_places(header, file_bytes, file);
   return header;

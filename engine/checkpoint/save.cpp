@@ -63,9 +63,7 @@ void save_shard(const Path& aside, std::span<const NamedTensor> tensors, Manifes
 
 void save_files(const Path& aside, const CheckpointInfo& info, std::span<const NamedTensor> tensors,
                 const SaveOptions& options) {
-  Manifest manifest;
-  manifest.info = info;
-  manifest.chunk_bytes = options.chunk_bytes;
+  Manifest manifest{.info = info, .chunk_bytes = options.chunk_bytes};
   for (size_t begin = 0; begin < tensors.size();) {
     size_t end = begin, bytes = 0;
     while (end < tensors.size() &&

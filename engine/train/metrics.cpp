@@ -17,9 +17,11 @@ constexpr std::pair<std::string_view, double> kNonfinite[] = {
     {"inf", std::numeric_limits<double>::infinity()},
     {"-inf", -std::numeric_limits<double>::infinity()}};
 
-// fmt's {} of a double is the shortest text that reads back the same, in any locale.
+// fmt's {} of a double is the shortest text that reads back the same, in any locale; but for "-0",
+// which JSON readers take for the integer 0.
 std::string number(double value) {
-  return std::isfinite(value) ? fmt::format("{}", value) : "null";
+  if (!std::isfinite(value)) return "null";
+  return value == 0 && std::signbit(value) ? "-0.0" : fmt::format("{}", value);
 }
 
 class Line {
@@ -36,6 +38,13 @@ class Line {
                               std::isnan(value) ? "nan"
                               : value > 0       ? "inf"
                                                 : "-inf");
+  }
+  void load(const ExpertLoad& load) {
+    if (load.empty()) return;
+    std::string rows;
+    for (const auto& row : load)
+      rows += fmt::format("{}[{}]", rows.empty() ? "" : ",", fmt::join(row, ","));
+    raw("expert_load", fmt::format("[{}]", rows));
   }
   void end_of_values() {
     if (!nonfinite_.empty()) raw("nonfinite", nonfinite_ + "}");
@@ -73,6 +82,7 @@ std::string metrics_line(const StepMetrics& m) {
   line.value("lr", m.lr);
   line.integer("tokens", m.tokens);
   for (const auto& [name, value] : m.extra) line.value(name, value);
+  line.load(m.expert_load);
   line.end_of_values();
   line.time("step_seconds", m.step_seconds);
   line.time("tokens_per_second", m.tokens_per_second);
@@ -87,12 +97,7 @@ std::string metrics_line(const EvalMetrics& m) {
   line.value("eval_bits_per_byte", m.eval_bits_per_byte);
   line.integer("eval_tokens", m.eval_tokens);
   for (const auto& [name, value] : m.extra) line.value(name, value);
-  if (!m.expert_load.empty()) {
-    std::string rows;
-    for (const auto& row : m.expert_load)
-      rows += fmt::format("{}[{}]", rows.empty() ? "" : ",", fmt::join(row, ","));
-    line.raw("expert_load", fmt::format("[{}]", rows));
-  }
+  line.load(m.expert_load);
   line.end_of_values();
   line.time("eval_seconds", m.eval_seconds);
   return std::move(line).finish();

@@ -1,10 +1,9 @@
 #pragma once
 // metrics.jsonl: a line of JSON for each step and each evaluation, in the order they happened.
 //
-//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,
+//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,"expert_load":[[12,20],[16,16]],
 //    "step_seconds":0.5,"tokens_per_second":8192}                      (one line in the file)
-//   {"step":100,"eval_loss":2.5,"eval_bits_per_byte":1.5,"eval_tokens":65536,
-//    "expert_load":[[12,20],[16,16]],"eval_seconds":3.5}
+//   {"step":100,"eval_loss":2.5,"eval_bits_per_byte":1.5,"eval_tokens":65536,"eval_seconds":3.5}
 //
 // Training lines alone carry `loss`; evaluation lines alone carry `eval_loss`; steps count from 1.
 // Fields of time come last, from `step_seconds` or `eval_seconds` on; what stands before them is a
@@ -23,6 +22,8 @@
 
 namespace birkhoff {
 
+// Tokens that each expert of each MoE layer was given; empty: the line has no `expert_load`.
+using ExpertLoad = std::vector<std::vector<int64_t>>;
 using NamedValues = std::vector<std::pair<std::string, double>>;
 
 struct StepMetrics {
@@ -32,6 +33,7 @@ struct StepMetrics {
   double lr = 0;
   int64_t tokens = 0;      // trained on since the run began
   NamedValues extra = {};  // further values that are a function of the run alone
+  ExpertLoad expert_load = {};
   double step_seconds = 0;
   double tokens_per_second = 0;
   NamedValues extra_times = {};  // e.g. mfu
@@ -43,8 +45,7 @@ struct EvalMetrics {
   double eval_bits_per_byte = 0;
   int64_t eval_tokens = 0;
   NamedValues extra = {};
-  // Tokens that each expert of each MoE layer was given since the line before. Empty: left out.
-  std::vector<std::vector<int64_t>> expert_load = {};
+  ExpertLoad expert_load = {};
   double eval_seconds = 0;
 };
 

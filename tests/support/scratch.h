@@ -30,9 +30,11 @@ class Scratch {
   Path path_;
 };
 
-// Bytes of a small file, and replacing them, without any of the care that files.h takes.
+// Bytes of a small file, and replacing it, without any of the care that files.h takes. Removed
+// first: some file systems flush a file that was cut to nothing and written again.
 inline std::string slurp(const Path& path) { return read_file(path, size_t(1) << 28); }
 inline void spill(const Path& path, std::string_view bytes) {
+  std::filesystem::remove(path);
   std::FILE* file = std::fopen(path.c_str(), "wb");
   check(file && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() &&
             std::fclose(file) == 0,
