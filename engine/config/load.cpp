@@ -53,17 +53,16 @@ class Loader {
 
   void override_with(const std::string& text) {
     const size_t equals = text.find('=');
-    if (equals == std::string::npos)
+    if (equals == std::string::npos || equals == 0)
       return fault(std::string(kCommandLine), "",
                    fmt::format("'{}' is not of the form key=value", printable(text, 60)));
-    YamlNode node = override_value(text.substr(0, equals), text.substr(equals + 1));
-    if (node.kind == YamlNode::Kind::map) return;  // refused
-    const std::string& key = node.key;
+    const std::string key = text.substr(0, equals);
     if (const auto at = by_key_.find(key); at != by_key_.end())
-      return set(*at->second, node, std::string(kCommandLine), std::string(kCommandLine));
+      return override_field(*at->second, text.substr(equals + 1));
     if (std::find(sections_.begin(), sections_.end(), key) != sections_.end())
       return fault(std::string(kCommandLine), key,
                    fmt::format("is a section; set one of its keys, as in {}.key=value", key));
+    if (key == "extends") return fault(std::string(kCommandLine), key, "stands in a file only");
     const size_t dot = key.find('.');
     const std::string section = dot == std::string::npos ? "" : key.substr(0, dot);
     unknown(std::string(kCommandLine), section,
@@ -173,24 +172,19 @@ class Loader {
 
   // A plain word stands for itself, as a path may hold any character; a list or quoted text is
   // YAML.
-  YamlNode override_value(const std::string& key, const std::string& text) {
+  void override_field(const Field& field, const std::string& text) {
+    const std::string where(kCommandLine);
     YamlNode node;
-    node.key = key;
-    if (text.empty()) {
-      node.kind = YamlNode::Kind::null;
-    } else if (text.find_first_of("[{\"'") != 0) {
+    if (!text.empty() && std::string_view("[{\"'").find(text[0]) != std::string_view::npos) {
+      YamlDocument document = parse_yaml(text);
+      for (const YamlFault& f : document.faults) fault(where, field.key, f.text);
+      if (!document.faults.empty()) return;
+      node = std::move(document.root);
+    } else if (!text.empty()) {
       node.kind = YamlNode::Kind::scalar;
       node.text = text;
-    } else {
-      YamlDocument document = parse_yaml(text);
-      for (const YamlFault& f : document.faults) fault(std::string(kCommandLine), key, f.text);
-      if (document.faults.empty())
-        node = std::move(document.root);
-      else
-        node.kind = YamlNode::Kind::map;
-      node.key = key;
     }
-    return node;
+    set(field, node, where, where);
   }
 
   Config config_;

@@ -154,7 +154,8 @@ class TreeBuilder : public YAML::EventHandler {
       stop(mark, fmt::format("nested deeper than {} levels", kYamlMaxDepth));
     if (!levels_.empty() && levels_.back().node.kind == YamlNode::Kind::map &&
         !levels_.back().has_key)
-      stop(mark, "a key must be plain text");
+      // What an unclosed bracket ends as, too: it might have been a key.
+      stop(mark, "a key must be plain text, and a bracket closed");
     Level level;
     level.node.kind = kind;
     place(mark, level.node);
@@ -246,6 +247,8 @@ bool screen(std::string_view text, YamlDocument& document) {
       continue;
     }
     if (text[at] == '%' && at == line_start) return refuse(at, "directives are not read");
+    if (text[at] == '\t' && text.find_first_not_of(" ", line_start) == at)
+      return refuse(at, "a tab as indentation; use spaces");
     if (text[at] == '\t' || (text[at] == '\r' && text.substr(at + 1, 1) == "\n")) {
       ++at;
       continue;
