@@ -14,6 +14,9 @@ if [ -z "${CCACHE_DIR:-}" ] && ! mkdir -p "${HOME:-/nowhere}/.cache/ccache" 2>/d
   export CCACHE_DIR=$root/build/ccache
 fi
 
+# The same sources in another clone are the same to ccache.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+
 say() { echo "[$script] $*"; }
 die() {
   echo "[$script] $*" >&2
@@ -46,6 +49,21 @@ quietly() {
     die "$name: failed (exit code $status) after $(since "$start") s; all of its output: $log"
   fi
   say "$name: $(since "$start") s"
+}
+
+# stage NAME MINUTES COMMAND…: for long rows of checks. Its output is shown; what took more than its
+# budget says so, and is ended at twice that (a machine may be busy). Returns the status.
+stage() {
+  local name=$1 budget=$2 start status=0 minutes over=
+  shift 2
+  start=$(now)
+  echo "=== $name"
+  timeout -k 30 "$((2 * budget * 60))" "$@" </dev/null || status=$?
+  minutes=$(awk -v s="$(since "$start")" 'BEGIN { printf "%.1f", s / 60 }')
+  awk -v m="$minutes" -v b="$budget" 'BEGIN { exit !(m > b) }' && over=", OVER BUDGET"
+  [ $status = 0 ] || over+=", FAILED (exit code $status)"
+  say "stage $name: $minutes of $budget minutes$over"
+  return $status
 }
 
 packages_of() { # GROUP…

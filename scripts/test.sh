@@ -2,11 +2,14 @@
 # Builds the release preset with all tests and runs them; arguments go to ctest:
 #
 #   ./scripts/test.sh [CTEST OPTION …]       e.g. -R RmsNorm, --rerun-failed
+#
+# PRESET   environment: another preset, e.g. debug.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 install_packages build test data plot check
 make_venv
-quietly "build with tests" build release -DBIRKHOFF_TESTS=ON \
+preset=${PRESET:-release}
+quietly "build $preset with tests" build "$preset" -DBIRKHOFF_TESTS=ON \
   -DPython3_EXECUTABLE="$root/$venv/bin/python3"
-ctest --test-dir build/release --output-on-failure -j "$jobs" --no-tests=error "$@"
+ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" --no-tests=error "$@"

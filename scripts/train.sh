@@ -38,7 +38,7 @@ build_binary() {
 
 prepare_text() {
   mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
-    $birkhoff data prepare --out $text --jsonl $text.jsonl
+    $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
 }
 
 # run.dir: from the command line, or the config or what it extends, or the binary's default.

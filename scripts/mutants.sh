@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Plants known faults one by one and requires a named test to catch each:
+#
+#   ./scripts/mutants.sh [PATCH…]          default: tests/mutants/*.patch
+#
+# A patch begins with two lines, then a unified diff with a/ and b/ paths:
+#
+#   What: the mean of squares is not divided by the width
+#   Test: test_kernels RmsNormOperators.*            an executable of tests/, a GoogleTest filter
+#
+# The sources are copied to build/mutants/tree and built in build/mutants/build: neither the work
+# tree nor its builds are touched. A patch that does not apply or compile is an error, and so is
+# a test that fails without it. Exit code 0 only if every fault is caught.
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+tree=$root/build/mutants/tree
+built=$root/build/mutants/build
+caught=0 survived=0 errors=0
+patches=("$@")
+[ ${#patches[@]} != 0 ] || patches=(tests/mutants/*.patch)
+
+field() { sed -n "s/^$2: *//p;/^diff \|^--- /q" "$1" | head -n 1; }
+
+# Only files that differ are copied, with a new time: ninja then rebuilds what a planted fault of
+# the last run had changed, and nothing else.
+copy_sources() {
+  local file
+  mkdir -p "$tree"
+  git ls-files -z --cached --others --exclude-standard >"$built.files"
+  while IFS= read -r -d '' file; do
+    [ -f "$file" ] || continue
+    cmp -s "$file" "$tree/$file" && continue
+    mkdir -p "$tree/$(dirname "$file")" && cp "$file" "$tree/$file"
+  done <"$built.files"
+  (cd "$tree" && find . -type f -printf '%P\0') | while IFS= read -r -d '' file; do
+    [ -f "$file" ] || rm "$tree/$file"
+  done
+}
+
+# Outside of any repository, or git would take the tree for a part of this one and skip it.
+apply() { GIT_CEILING_DIRECTORIES=$root/build/mutants git -C "$tree" apply "$@"; }
+
+configure() {
+  cmake -S "$tree" -B "$built" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBIRKHOFF_TESTS=ON \
+    -DBIRKHOFF_WERROR=OFF  # a fault may leave something unused
+}
+
+# Runs a patch's test; its output is in $built.log. 0: passed, and some test did run.
+run_test() { # EXECUTABLE FILTER
+  timeout 300 "$built/tests/$1" --gtest_filter="$2" >"$built.log" 2>&1 </dev/null || return 1
+  ! grep -q '^\[==========\] Running 0 tests' "$built.log" || return 2
+}
+
+judge() { # PATCH: prints a line, counts it
+  local patch=$1 what test executable filter status=0
+  what=$(field "$patch" What)
+  test=$(field "$patch" Test)
+  read -r executable filter <<<"$test"
+  if [ -z "$what" ] || [ -z "$filter" ]; then
+    verdict ERROR "has no What: and Test: lines with an executable and a filter"
+  elif ! apply --check "$patch" 2>"$built.log"; then
+    verdict ERROR "no longer applies: $(head -n 1 "$built.log")"
+  elif ! cmake --build "$built" -j "$jobs" --target "$executable" >"$built.log" 2>&1; then
+    verdict ERROR "the unpatched $executable does not build (see $built.log)"
+  elif run_test "$executable" "$filter" || status=$? && [ $status = 2 ]; then
+    verdict ERROR "no test matches $test"
+  elif [ $status != 0 ]; then
+    verdict ERROR "$test fails without it (see $built.log)"
+  else
+    apply "$patch"
+    if ! cmake --build "$built" -j "$jobs" --target "$executable" >"$built.log" 2>&1; then
+      verdict ERROR "does not compile (see $built.log)"
+    elif run_test "$executable" "$filter"; then
+      verdict SURVIVED "$what; $test passed all the same"
+    else
+      verdict caught "$what"
+    fi
+    apply -R "$patch"
+  fi
+}
+
+verdict() { # ERROR | SURVIVED | caught, TEXT
+  case $1 in
+    caught) caught=$((caught + 1)) ;;
+    SURVIVED) survived=$((survived + 1)) ;;
+    *) errors=$((errors + 1)) ;;
+  esac
+  say "$1: $(basename "$patch" .patch): $2"
+}
+
+mkdir -p "$built"
+copy_sources
+quietly "configure mutants" configure
+for patch in "${patches[@]}"; do
+  [ -f "$patch" ] || die "no such patch: $patch"
+  patch=$(realpath "$patch")
+  judge "$patch"
+done
+say "score: $caught of ${#patches[@]} caught, $survived survived, $errors errors"
+[ $caught = ${#patches[@]} ]

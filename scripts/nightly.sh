@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Everything that takes longer than a change should wait for: all tests in debug and under both
+# sanitizers, clang-tidy over every file, the planted faults, and the two commands in a fresh clone,
+# as this user and, where this is root, as one without rights. Goes on after a failure; ends with a
+# table.
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+table=()
+failed=0
+nightly() { # NAME MINUTES COMMAND…
+  local start status=0
+  start=$(now)
+  stage "$@" || status=$?
+  [ $status = 0 ] || failed=$((failed + 1))
+  table+=("$(printf '%-24s %6.1f min  %s' "$1" \
+    "$(awk -v s="$(since "$start")" 'BEGIN { print s / 60 }')" \
+    "$([ $status = 0 ] && echo ok || echo "FAILED ($status)")")")
+}
+
+# A clone of the last commit, with a short training: neither a build nor data to lean on.
+try_clone() { # [COMMAND to become another user…]
+  place=$(mktemp -d)
+  trap 'rm -rf "$place"' EXIT
+  git clone -q --no-local "$root" "$place/birkhoff"
+  [ $# = 0 ] || chown -R 65534:65534 "$place"
+  (cd "$place/birkhoff" && "$@" env HOME="$place" CCACHE_DISABLE=1 bash -c \
+    './scripts/train.sh train.stop_at=20 && ./scripts/test.sh')
+}
+
+if [ "${1:-}" = --clone ]; then # the part of this script that stage() runs
+  shift
+  try_clone "$@"
+  exit
+fi
+
+install_packages build test data plot check
+make_venv
+nightly "check" 2 scripts/check
+nightly "tests" 12 scripts/test.sh
+nightly "tidy" 30 scripts/tidy
+nightly "debug" 30 env PRESET=debug scripts/test.sh
+nightly "asan" 40 scripts/sanitize.sh asan --all
+nightly "tsan" 60 scripts/sanitize.sh tsan --all
+nightly "mutants" 60 scripts/mutants.sh
+nightly "fresh clone" 30 scripts/nightly.sh --clone
+if [ "$(id -u)" = 0 ]; then
+  nightly "fresh clone, no rights" 30 scripts/nightly.sh --clone \
+    setpriv --reuid=65534 --regid=65534 --clear-groups
+fi
+
+printf '%s\n' "${table[@]}"
+[ $failed = 0 ] || die "$failed stages failed"
+say "all stages passed"

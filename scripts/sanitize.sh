@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Tests under the sanitizers:
+#
+#   ./scripts/sanitize.sh asan | tsan [--all]
+#
+# asan (with undefined behaviour): the unit tests; with --all the integration tests too.
+# tsan: the tests of what has threads (team, loader, ranks, some operators); with --all every test.
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+preset=${1:-}
+all=${2:-}
+[[ $preset =~ ^(asan|tsan)$ && $all =~ ^(--all)?$ ]] ||
+  die "usage: scripts/sanitize.sh asan|tsan [--all]"
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+# TSan of GCC 12 does not know the address layouts of newer kernels with much randomisation.
+fixed=()
+if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then fixed=(setarch -R); fi
+
+threaded='*Thread*:*Loader*:*Communicator*:RmsNorm*:Linear*'
+
+run_threaded() {
+  local target
+  for target in base data kernels comm; do
+    [ -x "build/tsan/tests/test_$target" ] || continue
+    echo "--- test_$target $threaded"
+    "${fixed[@]}" "build/tsan/tests/test_$target" --gtest_brief=1 --gtest_filter="$threaded" ||
+      return
+  done
+}
+
+# Those of base, data, kernels and comm that this tree has.
+threaded_targets() {
+  cmake --preset tsan -DBIRKHOFF_TESTS=ON >/dev/null &&
+    ninja -C build/tsan -t targets all | sed -nE 's/^(test_(base|data|kernels|comm)): phony$/\1/p'
+}
+
+install_packages build test
+if [ "$preset" = tsan ] && [ -z "$all" ]; then
+  mapfile -t targets < <(threaded_targets)
+  [ ${#targets[@]} != 0 ] || die "there are no tests of threads to build"
+  quietly "build tsan" build tsan -- "${targets[@]}"
+  run_threaded
+else
+  quietly "build $preset" build "$preset" -DBIRKHOFF_TESTS=ON
+  left_out=scripts
+  [ -n "$all" ] || left_out='integration|scripts'
+  "${fixed[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" --no-tests=error \
+    -LE "^($left_out)\$"
+fi
