@@ -3,6 +3,8 @@
 #include "kernels/balance.h"
 #include "kernels/decode.h"
 #include "kernels/dispatch.h"
+#include "kernels/embedding.h"
+#include "kernels/grouped_linear.h"
 #include "kernels/identity.h"
 #include "kernels/linear.h"
 #include "kernels/mhc.h"
@@ -33,6 +35,11 @@ std::span<const Operator* const> registry() {
       &kDispatchBackward,
       &kCombine,
       &kCombineBackward,
+      &kEmbedding,
+      &kEmbeddingBackward,
+      &kGroupedLinear,
+      &kGroupedLinearDx,
+      &kGroupedLinearDw,
       &kIdentity,
       &kLinear,
       &kLinearDx,
