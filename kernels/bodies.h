@@ -10,9 +10,16 @@
   void op(const Args& args);      \
   }
 
+BIRKHOFF_BODY(embedding)
+BIRKHOFF_BODY(embedding_backward)
+BIRKHOFF_BODY(grouped_linear)
+BIRKHOFF_BODY(grouped_linear_dx)
+BIRKHOFF_BODY(grouped_linear_dw)
 BIRKHOFF_BODY(linear)
 BIRKHOFF_BODY(linear_dx)
 BIRKHOFF_BODY(linear_dw)
+BIRKHOFF_BODY(linear_cross_entropy)
+BIRKHOFF_BODY(linear_cross_entropy_backward)
 BIRKHOFF_BODY(rms_norm)
 BIRKHOFF_BODY(rms_norm_backward)
 

@@ -1,4 +1,7 @@
+#include "kernels/embedding.h"
+#include "kernels/grouped_linear.h"
 #include "kernels/linear.h"
+#include "kernels/linear_cross_entropy.h"
 #include "kernels/operator.h"
 #include "kernels/rms_norm.h"
 
@@ -6,7 +9,18 @@ namespace birkhoff {
 
 std::span<const Operator* const> registry() {
   static constexpr const Operator* kAll[] = {
-      &kLinear, &kLinearDx, &kLinearDw, &kRmsNorm, &kRmsNormBackward,
+      &kEmbedding,
+      &kEmbeddingBackward,
+      &kGroupedLinear,
+      &kGroupedLinearDx,
+      &kGroupedLinearDw,
+      &kLinear,
+      &kLinearDx,
+      &kLinearDw,
+      &kLinearCrossEntropy,
+      &kLinearCrossEntropyBackward,
+      &kRmsNorm,
+      &kRmsNormBackward,
   };
   return kAll;
 }
