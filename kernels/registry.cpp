@@ -7,6 +7,7 @@
 #include "kernels/grouped_linear.h"
 #include "kernels/identity.h"
 #include "kernels/linear.h"
+#include "kernels/linear_cross_entropy.h"
 #include "kernels/mhc.h"
 #include "kernels/mla_keys.h"
 #include "kernels/norm.h"
@@ -44,6 +45,8 @@ std::span<const Operator* const> registry() {
       &kLinear,
       &kLinearDx,
       &kLinearDw,
+      &kLinearCrossEntropy,
+      &kLinearCrossEntropyBackward,
       &kMhcOpen,
       &kMhcOpenBackward,
       &kMhcClose,
