@@ -45,7 +45,8 @@ void recompute_segment(Program& p, int segment, const std::vector<const Call*>& 
   };
   for (size_t i = 0; i < p.input_gradient.size(); ++i) sort(p.input_gradient[i], i);
   for (Call& call : p.weight_gradient) sort(call, time_of(p, call));
-  const List again = replay(p, calls, dropped, readers);
+  List again = replay(p, calls, dropped, readers);
+  for (Call& call : again) call.phase = p.input_gradient[start].phase;  // issued with its reader
   p.input_gradient.insert(p.input_gradient.begin() + long(start), again.begin(), again.end());
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/autograd/differentiate.h"
+#include "engine/optim/schedule.h"
 #include "engine/train/scorer.h"
 #include "kernels/balance.h"
 
@@ -70,7 +71,7 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
   executor_->run(kUpdate);
   StepResult result{.loss = executor_->data<double>(io_.loss)[0],
                     .grad_norm = executor_->data<double>(optimizer_.norm)[0],
-                    .lr = double(hyper[0]),
+                    .lr = learning_rate(config_.optim, config_.train.steps, t),
                     .expert_load = {}};
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
     throw NumericError(fmt::format(

@@ -93,9 +93,9 @@ TEST(Configs, TheBigOnesAreThePapers) {
                                   .kv_norm_eps = 1e-20,
                                   .residual = ResidualKind::mhc,
                                   .streams = 4,
-                                  .sinkhorn = SinkhornForm::paper,
+                                  .sinkhorn = SinkhornKind::paper,
                                   .sinkhorn_iterations = 20,
-                                  .readout = Readout::sum,
+                                  .readout = ReadoutKind::sum,
                                   .init_std = 0.006,
                                   .alpha_init = 0.01}));
     EXPECT_EQ(c.moe.active, 6);

@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"mhc_rounds", ResidualKind::mhc, 0, 0.45},
                       Case{"plain_rounds_recompute", ResidualKind::plain, 3, 0.2},
                       Case{"mhc_learned", ResidualKind::mhc, 0, 1.5, ReadoutKind::learned}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace birkhoff::testing
