@@ -193,12 +193,16 @@ TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
       EXPECT_TRUE(std::isnan(rows[L::nll].at(t)));
     else
       EXPECT_EQ(rows[L::nll].at(t), clean[L::nll].at(t));
-  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), 3e38}) {
-    in = forward_inputs(s);
-    for (int64_t c = 0; c < s.width; ++c) in[L::h].set(c, 100);
-    for (int64_t c = 0; c < s.width; ++c) in[L::w].set(300 * 7 + c, bad);  // the last class
-    EXPECT_TRUE(std::isnan(run(kLinearCrossEntropy, in, {}, kCpu)[L::nll].at(0))) << bad;
-  }
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), 3e38})
+    for (const int64_t of_class : {7, 300}) {  // in whole vectors and in what is left
+      in = forward_inputs(s);
+      for (int64_t c = 0; c < s.width; ++c) in[L::h].set(c, 100);
+      for (int64_t c = 0; c < s.width; ++c) in[L::w].set(of_class * s.width + c, bad);
+      in[L::target].set(0, 5);  // so that nll does not show it by itself
+      const auto out = run(kLinearCrossEntropy, in, {}, kCpu);
+      EXPECT_TRUE(std::isnan(out[L::nll].at(0))) << bad << " in class " << of_class;
+      EXPECT_TRUE(std::isnan(out[L::lse].at(0))) << bad << " in class " << of_class;
+    }
 }
 
 // Where only one of the gradients is wanted the other is not made, and this one is the same.
