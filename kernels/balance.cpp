@@ -6,9 +6,10 @@ namespace birkhoff {
 namespace {
 
 Outputs outputs(Specs in, const Desc& desc) {
-  const TensorSpec& load = in[BalanceUpdate::load];
-  require(load.shape.size() == 1 && load.dtype == DType::i32, "balance_update", "load {}",
-          to_string(load));
+  const TensorSpec &load = in[BalanceUpdate::load], &scale = in[BalanceUpdate::scale];
+  require(load.shape.size() == 1 && load.dtype == DType::i32 &&
+              scale == TensorSpec{{1}, DType::f32},
+          "balance_update", "load {}, scale {}", to_string(load), to_string(scale));
   require(desc.as<BalanceUpdate::Desc>().speed >= 0, "balance_update", "speed {}",
           desc.as<BalanceUpdate::Desc>().speed);
   return {{.spec = {load.shape, DType::f32}}};

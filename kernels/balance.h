@@ -3,7 +3,9 @@
 // expert that got less than the mean load rises by `speed`, of one that got more it falls.
 //
 //   bias[e] += speed · sign(Σ load / E − load[e])        in place (updates = true)
-//   load i32 [E] (route's, summed over the step) → bias f32 [E]
+//   load i32 [E] (route's, summed over the step), scale f32 [1] → bias f32 [E]
+//
+// `scale` is the clip factor that AdamW gets: not finite, nothing changes.
 //
 // The sign is that of the integer Σ load − E·load[e]: an expert at the mean exactly keeps its bias.
 #include "kernels/operator.h"
@@ -11,7 +13,7 @@
 namespace birkhoff {
 
 struct BalanceUpdate {
-  enum In { load };
+  enum In { load, scale };
   enum Out { bias };
   struct Desc {
     double speed = 1e-3;

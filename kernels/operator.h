@@ -141,7 +141,7 @@ struct Operator {
   double (*bytes)(Specs in, const Desc&) = nullptr;
   // Of the cpu body. REQUIRES outputs() has accepted the specs.
   Workspace (*workspace)(Specs in, const Desc&) = nullptr;
-  // Made once per call before step 1 (e.g. oneDNN primitives) and handed to the cpu body.
+  // Made once per call before step 1 (e.g. a library's primitives) and handed to the cpu body.
   std::shared_ptr<const void> (*prepare)(Specs in, const Desc&) = nullptr;
   // An in-place update (optimizer): every output must have itself as base, and f reads the base.
   bool updates = false;

@@ -25,13 +25,13 @@ SlotId moment(Program& p, const char* which, const Slot& of) {
   return p.add(Kind::state, fmt::format("{}.{}", which, of.name), of.spec).id;
 }
 
-void balance(Program& p, double speed) {
+void balance(Program& p, SlotId scale, double speed) {
   const List& forward = p.forward;
   for (const Call& call : forward)
     for (const SlotId id : call.out) {
       const Slot slot = p.slots[size_t(id)];
       if (slot.kind != Kind::accumulator || slot.spec.dtype != DType::i32) continue;
-      update(p, kBalanceUpdate, {id}, {call.in[1]}, BalanceUpdate::Desc{.speed = speed});
+      update(p, kBalanceUpdate, {id, scale}, {call.in[1]}, BalanceUpdate::Desc{.speed = speed});
     }
 }
 
@@ -82,7 +82,7 @@ OptimizerIo trace_update(Program& p, const Config& c) {
     const SlotId m = moment(p, "adam_m", slot), v = moment(p, "adam_v", slot);
     update(p, kAdamW, {gradient, hyper.id, scale}, {parameter, m, v}, desc);
   }
-  balance(p, c.moe.bias_speed);
+  balance(p, scale, c.moe.bias_speed);
   return {hyper, norm};
 }
 

@@ -57,7 +57,7 @@ MemoryReport plan_run(const Config& config, int threads, size_t data_bytes) {
               {"workspace", "scratch of the largest call, and of each thread",
                plan.workspace.shared + plan.workspace.per_thread * size_t(threads)}};
   const size_t batch = size_t(config.train.micro_batch * config.train.sequence) * 4 * 4;
-  r.reserve = {{"program", "binary, libraries, oneDNN primitives", kProgramReserve},
+  r.reserve = {{"program", "binary and libraries", kProgramReserve},
                {"threads", "stacks", kThreadReserve * size_t(threads + 2)},
                {"batches", "made ahead", batch * size_t(config.data.prefetch + 2)},
                {"data", "mapped token files", data_bytes}};

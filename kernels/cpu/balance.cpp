@@ -1,5 +1,7 @@
 #include "kernels/balance.h"
 
+#include <cmath>
+
 namespace birkhoff::cpu {
 
 void balance_update(const Args& a) {
@@ -7,6 +9,7 @@ void balance_update(const Args& a) {
   const int32_t* load = a.in<int32_t>(BalanceUpdate::load);
   const float speed = float(a.desc<BalanceUpdate::Desc>().speed);
   float* bias = a.out<float>(BalanceUpdate::bias);
+  if (!std::isfinite(a.in<float>(BalanceUpdate::scale)[0])) return;
   int64_t total = 0;
   for (int64_t e = 0; e < experts; ++e) total += load[e];
   for (int64_t e = 0; e < experts; ++e) {

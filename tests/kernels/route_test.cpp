@@ -196,7 +196,7 @@ TEST(Route, Refuses) {
 std::vector<Example> balance_examples() {
   const Tensor load({{5}, DType::i32}, {1, 7, 4, 4, 4}), bias(f32({5}), {0.5, -0.25, 1, 0, 3});
   return {{.op = &kBalanceUpdate,
-           .inputs = {load},
+           .inputs = {load, Tensor(f32({1}), {0.5})},
            .desc = BalanceUpdate::Desc{.speed = 0.125},
            .update_bases = {bias}}};
 }
@@ -204,15 +204,16 @@ std::vector<Example> balance_examples() {
 BIRKHOFF_OPERATOR_EXAMPLES(Balance, balance_examples)
 
 TEST(Balance, MovesByTheSignOfTheLack) {
-  const auto moved = [](const std::vector<double>& load, Device device) {
+  const auto moved = [](const std::vector<double>& load, Device device, double scale = 1) {
     const int64_t experts = int64_t(load.size());
     const Tensor zero(f32({experts}), std::vector<double>(load.size()));
-    return run(kBalanceUpdate, {Tensor({{experts}, DType::i32}, load)},
+    return run(kBalanceUpdate, {Tensor({{experts}, DType::i32}, load), Tensor(f32({1}), {scale})},
                BalanceUpdate::Desc{.speed = 0.5}, {.device = device}, 0, {zero})[0]
         .values();
   };
   for (const Device device : kBoth) {
     EXPECT_EQ(moved({1, 7, 4, 4, 4}, device), (std::vector<double>{0.5, -0.5, 0, 0, 0}));
+    EXPECT_EQ(moved({1, 7, 4, 4, 4}, device, NAN), (std::vector<double>(5)));
     EXPECT_EQ(moved({0, 0, 1}, device), (std::vector<double>{0.5, 0.5, -0.5}));
     EXPECT_EQ(moved({0, 0}, device), (std::vector<double>{0, 0}));
     // One token off a mean that f32 would round: 2^31 of a billion each.

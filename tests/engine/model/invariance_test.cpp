@@ -1,6 +1,8 @@
 // What must not change a bit, and what may change by rounding alone.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {
@@ -53,11 +55,28 @@ TEST(Poison, ChangesNothing) {
   EXPECT_EQ(poisoned.gradients(), plain.gradients());
 }
 
+// Some gradients are 0 by structure: equal streams make b_pre and b_res of the first sublayer act on
+// nothing, the sum read-out does so to b_res of the last. What is computed there is the rounding of
+// terms that cancel, so a tensor's error is measured against no less than 1 % of the whole gradient.
+void expect_near(const Tensors& got, const Tensors& want, double tolerance) {
+  double whole = 0;
+  for (const auto& [name, tensor] : want)
+    for (const double x : tensor) whole += x * x;
+  for (const auto& [name, tensor] : want) {
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < tensor.size(); ++i) {
+      error += std::pow(got.at(name)[i] - tensor[i], 2);
+      norm += tensor[i] * tensor[i];
+    }
+    EXPECT_LE(std::sqrt(error), tolerance * std::max(std::sqrt(norm), 0.01 * std::sqrt(whole)))
+        << name;
+  }
+}
+
 TEST(MicroBatches, AddUp) {
   ModelRun one(mhc_config()), three(mhc_config(), {.micro_batches = 3});
   EXPECT_NEAR(three.step(), one.step(), 1e-6);
-  for (const auto& [name, gradient] : three.gradients())
-    EXPECT_LT(relative_difference(gradient, one.gradients().at(name)), 1e-5) << name;
+  expect_near(three.gradients(), one.gradients(), 1e-5);
 }
 
 TEST(Steps, Repeat) {
@@ -77,9 +96,7 @@ TEST(Rounds, GiveTheSameOutputs) {
     c.moe.buffer_factor = factor;
     ModelRun more(c);
     EXPECT_EQ(more.step(), loss) << factor;
-    const Tensors want = one.gradients();
-    for (const auto& [name, gradient] : more.gradients())
-      EXPECT_LT(relative_difference(gradient, want.at(name)), 1e-5) << name << " " << factor;
+    expect_near(more.gradients(), one.gradients(), 1e-5);
   }
 }
 
@@ -87,9 +104,7 @@ TEST(Devices, Agree) {
   ModelRun cpu(mhc_config()), oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
   // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
   EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
-  const Tensors want = oracle.gradients();
-  for (const auto& [name, gradient] : cpu.gradients())
-    EXPECT_LT(relative_difference(gradient, want.at(name)), 1e-4) << name;
+  expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
 }
 
 }  // namespace

@@ -105,7 +105,8 @@ Inside look_inside(const Config& c, Session& session) {
 }
 
 TEST(Mhc, Learns) {
-  const Config c = session_config(ResidualKind::mhc);
+  Config c = session_config(ResidualKind::mhc);
+  c.model.layers = 8, c.model.dim = 32, c.optim.lr = 1e-2;  // depth and rate of configs/tiny.yaml
   ThreadTeam team(1);
   Session session(c, team);
   session.initialise();
