@@ -30,10 +30,12 @@ struct Projection {
 
   // Sums over tokens are taken slab by slab. At most 8: a partial dphi is as large as phi, and one
   // for every block of tokens would move more bytes than the rest of the backward.
-  int64_t slabs() const { return std::clamp<int64_t>((tokens + 63) / 64, 1, 8); }
   int64_t slab_tokens() const {  // a multiple of kRows
     const int64_t blocks = (tokens + kRows - 1) / kRows;
-    return (blocks + slabs() - 1) / slabs() * kRows;
+    return std::max<int64_t>((blocks + 7) / 8, 2) * kRows;
+  }
+  int64_t slabs() const {
+    return std::max<int64_t>((tokens + slab_tokens() - 1) / slab_tokens(), 1);
   }
 };
 

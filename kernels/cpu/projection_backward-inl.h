@@ -11,6 +11,7 @@
 #define BIRKHOFF_PROJECTION_BACKWARD_INL
 #endif
 
+#include "hwy/cache_control.h"
 #include "kernels/cpu/projection-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,8 +28,8 @@ struct StreamsBackward {
 };
 
 // The terms of dx that are not dz·phiᵀ, of token t of the block, for `channels` ≤ kPanel channels
-// from `first` on; copies x beside, zeros behind it.
-template <int kN>
+// from `first` on; copies x beside, zeros behind it. kFull: channels = kPanel.
+template <int kN, bool kFull>
 HWY_INLINE void mix_strip(const StreamsBackward& r, const BackwardScratch& s, int64_t token,
                           int64_t t, int64_t first, int64_t channels, float* strip) {
   const Tag d;
@@ -37,19 +38,26 @@ HWY_INLINE void mix_strip(const StreamsBackward& r, const BackwardScratch& s, in
   const float* dh = r.dh ? r.dh + token * width + first : nullptr;
   const float* dlink = r.dlink ? r.dlink + token * n * width + first : nullptr;
   const float* res = s.res + t * n * n;
-  const V pull = hn::Set(d, s.pull[t]);
-  for (int64_t v = 0; v < kPanel; v += lanes)
+  for (int64_t v = 0; v < kPanel; v += lanes) {
+    const auto load = [&](const float* from) HWY_ATTR {
+      return kFull ? hn::LoadU(d, from + v) : load_n(from + v, channels - v);
+    };
+    V links[kN ? kN : 1];  // read once where there is room for them
+    for (V& link : links) link = hn::Zero(d);
+    if (dlink)
+      for (int64_t i = 0; i < kN; ++i) links[i] = load(dlink + i * width);
+    const V vdh = dh ? load(dh) : hn::Zero(d);
     for (int64_t j = 0; j < n; ++j) {
-      const V xj = load_n(x + j * width + v, channels - v);
+      const V xj = load(x + j * width);
       hn::StoreU(xj, d, s.rows + (j * kRows + t) * kPanel + v);
-      V sum = hn::Mul(pull, xj);
-      if (dh) sum = hn::MulAdd(hn::Set(d, s.pre[t * n + j]), load_n(dh + v, channels - v), sum);
+      V sum = hn::MulAdd(hn::Set(d, s.pre[t * n + j]), vdh, hn::Mul(hn::Set(d, s.pull[t]), xj));
       if (dlink)
         for (int64_t i = 0; i < n; ++i)
-          sum = hn::MulAdd(hn::Set(d, res[i * n + j]), load_n(dlink + i * width + v, channels - v),
-                           sum);
+          sum =
+              hn::MulAdd(hn::Set(d, res[i * n + j]), kN ? links[i] : load(dlink + i * width), sum);
       hn::StoreU(sum, d, strip + j * kPanel + v);
     }
+  }
 }
 
 // strip[t] += dz[t]·phiᵀ of one panel, for kStrip tokens.
@@ -121,8 +129,11 @@ void backward_rows(const StreamsBackward& r, const BackwardScratch& s, const flo
     const int64_t first = panel * kPanel, channels = std::min(kPanel, p.width - first);
     for (int64_t tile = 0; tile < m; tile += kStrip) {
       const int64_t end = std::min(tile + kStrip, m);
-      for (int64_t t = tile; t < end; ++t)
-        mix_strip<kN>(r, s, token + t, t, first, channels, s.strip + (t - tile) * p.n * kPanel);
+      for (int64_t t = tile; t < end; ++t) {
+        float* strip = s.strip + (t - tile) * p.n * kPanel;
+        channels == kPanel ? mix_strip<kN, true>(r, s, token + t, t, first, channels, strip)
+                           : mix_strip<kN, false>(r, s, token + t, t, first, channels, strip);
+      }
       if (!r.dx) continue;
       for (int64_t j = 0; j < p.n; ++j)
         add_projected(p, s.dz + tile * p.padded(),
@@ -205,6 +216,12 @@ inline void load_columns(const float* rows, int64_t columns, int64_t m, float* v
   for (int64_t t = 0; t < kTokens; ++t)
     for (int64_t k = 0; k < columns; ++k)
       values[k * kTokens + t] = rows && t < m ? rows[t * columns + k] : 0;
+}
+
+// Asks for `count` floats: the pass over panels takes 128 bytes of each row at a time, which no
+// hardware prefetcher foresees.
+HWY_INLINE void prefetch(const float* row, int64_t count) {
+  for (int64_t i = 0; i < count; i += 16) hwy::Prefetch(row + i);
 }
 
 // values[i, t] = <dh_t, x_ti>, likewise.

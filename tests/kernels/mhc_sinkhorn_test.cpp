@@ -152,7 +152,8 @@ constexpr double kGradients = 8 * kEpsilon;
 
 void check_against_plain(const MhcDesc& desc, double sd) {
   SCOPED_TRACE(fmt::format("{} n {} sd {}", name_of(desc.sinkhorn), desc.n, sd));
-  const Tensor logits = random_logits(desc.n, desc.n == 8 ? 20 : 40, sd);
+  // Many at n = 2, where a token is cheap and a bare L − max in f32 is off by 6 epsilon.
+  const Tensor logits = random_logits(desc.n, desc.n == 2 ? 1000 : desc.n == 8 ? 20 : 40, sd);
   const Tensor dres = random_tensor(logits.spec, "dres");
   const Through want = expected(desc, logits, dres);
   std::vector<Through> all = {run_alone(desc, logits, dres, Device::cpu),

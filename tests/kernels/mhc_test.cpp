@@ -128,6 +128,33 @@ TEST(Mhc, TheSublayerReadsStreamIByPreI) {
   for (const double h : out[MhcOpen::h].values()) EXPECT_EQ(h, 3);
 }
 
+TEST(Mhc, InV4sFormPreHasAnEps) {
+  const Tensor x(f32({1, 2}), {3e6, 4e6}), alpha(f32({3}), {1, 1, 1});
+  const Tensor phi(f32({2, 8}), std::vector<double>(16, 0.0));
+  const Tensor b(f32({8}), {-200, -200, 0, 0, 0, 0, 0, 0});
+  for (const Device device : {Device::cpu, Device::reference}) {
+    const auto h = [&](SinkhornForm form) {
+      const MhcDesc desc{.n = 2, .sinkhorn = form};
+      return run(kMhcOpen, {x, phi, alpha, b}, desc, {.device = device})[MhcOpen::h].at(0);
+    };
+    EXPECT_NEAR(h(SinkhornForm::v4), 7, 4 * kEpsilon * 7);
+    EXPECT_NEAR(h(SinkhornForm::paper), 0, 1e-70);
+  }
+}
+
+TEST(Mhc, OneNormCoversAllStreams) {
+  const Tensor x(f32({1, 2}), {3, 4}), alpha(f32({3}), {0, 0, 0});
+  Tensor phi(f32({2, 8}), std::vector<double>(16, 0.0));
+  phi.set(5, 1), phi.set(8 + 5, 10);
+  const Tensor b(f32({8}), std::vector<double>(8, 0.0));
+  for (const Device device : {Device::cpu, Device::reference}) {
+    const auto out =
+        run(kMhcOpen, {x, phi, alpha, b}, MhcDesc{.n = 2, .eps = 3.5}, {.device = device});
+    EXPECT_NEAR(out[MhcOpen::rho].at(0), 0.25, kEpsilon);  // mean(9, 16) + 3.5 = 16
+    EXPECT_NEAR(out[MhcOpen::u].at(5), 0.25 * 43, 16 * kEpsilon);
+  }
+}
+
 TEST(Mhc, PostIsTwiceASigmoid) {
   const Size s{.tokens = 2, .width = 3, .n = 2};
   auto in = open_inputs(s, 0);
