@@ -44,5 +44,6 @@ bible -f gen1:1-rev22:21 < /dev/null | awk '
   END {
     if (failed) exit 3
     finish()
-    if (books != 66 || NR < 31000) fail("found " NR " verses in " books + 0 " books, not 31102 in 66")
+    if (books != 66 || NR < 31000)
+      fail("found " NR " verses in " books + 0 " books, not 31102 in 66")
   }'
