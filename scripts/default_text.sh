@@ -31,6 +31,7 @@ bible -f gen1:1-rev22:21 < /dev/null | awk '
     book = substr($1, 1, RSTART - 1)
     chapter = substr($1, RSTART) + 0
     verse = substr($0, length($1) + 2)
+    sub(/ +$/, "", verse)
     if (book !~ /^[1-3]?[A-Za-z]+$/) fail("line " NR " is of no known book: " $0)
     if (book != name) {
       finish()
@@ -43,5 +44,6 @@ bible -f gen1:1-rev22:21 < /dev/null | awk '
   END {
     if (failed) exit 3
     finish()
-    if (books != 66 || NR < 31000) fail("found " NR " verses in " books + 0 " books, not 31102 in 66")
+    if (books != 66 || NR < 31000)
+      fail("found " NR " verses in " books + 0 " books, not 31102 in 66")
   }'

@@ -90,4 +90,14 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
   return counts;
 }
 
+void write_text(const TokenDataset& dataset, const Documents& documents, const Tokenizer& tokenizer,
+                const std::function<void(std::string_view text)>& sink) {
+  std::vector<int32_t> ids;
+  for (const int64_t d : documents.ids) {
+    ids.resize(size_t(dataset.length(d)));
+    dataset.read(dataset.begin(d), ids, tokenizer.vocab());
+    sink(tokenizer.decode(ids) + '\n');
+  }
+}
+
 }  // namespace birkhoff

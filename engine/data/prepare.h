@@ -1,11 +1,13 @@
 #pragma once
-// What `birkhoff data` does: prepare makes a token dataset of text, verify checks one as a whole.
+// What `birkhoff data` does: prepare makes a token dataset of text, verify checks one as a whole,
+// write_text gives the text back.
 // Errors are DataError (exit code 3). Stateless.
 #include <cstdint>
 #include <functional>
 #include <vector>
 
 #include "engine/data/documents.h"
+#include "engine/data/split.h"
 #include "engine/data/token_dataset.h"
 #include "engine/data/tokenizer.h"
 
@@ -39,5 +41,10 @@ struct VerifyCounts {
 // or 2^31 if there is none), and that each document ends with the end-of-document token, only with
 // it, where the manifest names one. Throws on the first thing that is wrong, naming the file.
 VerifyCounts verify(const TokenDataset& dataset, int64_t vocab);
+
+// The text of some documents of the dataset, each followed by a line end, a document a call. Throws
+// DataError on ids that are not the tokenizer's.
+void write_text(const TokenDataset& dataset, const Documents& documents, const Tokenizer& tokenizer,
+                const std::function<void(std::string_view text)>& sink);
 
 }  // namespace birkhoff

@@ -35,8 +35,10 @@ class TemporaryDirectory {
   Path path_;
 };
 
-// Straight into the file, unlike write_file, which waits for the disk: mutations come by thousands.
+// Without waiting for the disk, unlike write_file: mutations come by thousands. A new file, because
+// ext4 flushes one that is truncated and written again.
 inline void put(const Path& path, const std::string& bytes) {
+  std::filesystem::remove(path);
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 

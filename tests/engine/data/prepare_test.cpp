@@ -136,6 +136,16 @@ TEST(Prepare, TextComesBackFromTheDataset) {
   EXPECT_TRUE(verify(dataset, 0).hashes);
 }
 
+TEST(Prepare, WriteTextGivesOneSideBack) {
+  const TemporaryDirectory dir;
+  prepare(options_of(dir, {"one", "two", "three", "four"}), ByteTokenizer(), {});
+  const TokenDataset dataset(dir / "out/set");
+  std::string text;
+  write_text(dataset, {.ids = {1, 3}, .begins = {0, 4, 9}}, ByteTokenizer(),
+             [&](std::string_view piece) { text += piece; });
+  EXPECT_EQ(text, "two\nfour\n");
+}
+
 TEST(Prepare, LeavesNothingBehindWhenItFails) {
   const TemporaryDirectory dir;
   EXPECT_THAT(data_error([&] {

@@ -1,0 +1,83 @@
+// `birkhoff data` as a user calls it: output, exit codes, one clear line an error.
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "tests/engine/data/files.h"
+
+namespace birkhoff::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Ran {
+  int code = -1;
+  std::string output;  // stdout and stderr together
+};
+
+Ran run_data(const std::string& arguments) {
+  const std::string command = BIRKHOFF_BINARY " data " + arguments + " 2>&1";
+  FILE* pipe = ::popen(command.c_str(), "r");
+  check(pipe != nullptr, "cannot start {}", command);
+  Ran ran;
+  char buffer[4096];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
+    ran.output.append(buffer, n);
+  const int status = ::pclose(pipe);
+  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+// Ends with this code and one line that says `expected`.
+void expect_refused(const std::string& arguments, int code, const std::string& expected) {
+  const Ran ran = run_data(arguments);
+  EXPECT_EQ(ran.code, code) << arguments << "\n" << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr(expected));
+  EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+TEST(DataCommand, PreparesInspectsAndVerifies) {
+  const TemporaryDirectory dir;
+  put(dir / "in.jsonl", "{\"text\": \"In the beginning\"}\n{\"text\": \"\"}\n{\"text\": \"x\"}\n");
+  const std::string prefix = (dir / "set").string(), input = (dir / "in.jsonl").string();
+  Ran ran = run_data("prepare --out " + prefix + " " + input);
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("2 documents, 19 tokens of the byte tokenizer, 17 bytes"));
+  EXPECT_THAT(ran.output, HasSubstr("1 empty documents left out"));
+  ran = run_data("inspect " + prefix);
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("19 tokens in 2 documents (2 sequences), uint16"));
+  EXPECT_THAT(ran.output, HasSubstr("document 0, 17 tokens: \"In the beginning\""));
+  ran = run_data("verify " + prefix);
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("are good; the hashes are those of the manifest"));
+  expect_refused("prepare --out " + prefix + " " + input, 3, "--overwrite");
+  EXPECT_EQ(run_data("prepare --overwrite --out " + prefix + " " + input).code, 0);
+}
+
+TEST(DataCommand, BadInputIsOneLineAndACode) {
+  const TemporaryDirectory dir;
+  const std::string prefix = (dir / "set").string(), out = "prepare --out " + prefix + " ";
+  const auto file = [&](const std::string& name, const std::string& text) {
+    put(dir / name, text);
+    return (dir / name).string();
+  };
+  expect_refused("verify " + prefix, 3, "no dataset: cannot open");
+  expect_refused("inspect " + prefix, 3, "no dataset: cannot open");
+  expect_refused(out + prefix + ".missing", 3, "check the input files");
+  expect_refused(out + file("empty.txt", ""), 3, "there is no text to prepare");
+  expect_refused(out + file("bad.jsonl", "{\"text\": \"a\"}\n{\"text\": 1}\n"), 3, "bad.jsonl:2: ");
+  expect_refused(out + "--tokenizer bite " + file("a.txt", "a"), 2, "there is 'byte'");
+  expect_refused(out + "--split prefix " + file("a.txt", "a"), 2, "--prefix");
+  ASSERT_EQ(run_data(out + file("a.txt", "abc")).code, 0);
+  expect_refused("verify --vocab 98 " + prefix, 3,
+                 "token 1: id 98 is outside the vocabulary of 98");
+  put(dir / "set.bin", "abc");
+  expect_refused("verify " + prefix, 3, "set.idx: ");
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
