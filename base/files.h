@@ -33,9 +33,14 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  // False once the file has become shorter than the map. Touching bytes behind its new end would be
+  // SIGBUS: ask before reading from a file that others might cut.
+  bool whole() const;
+
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  int fd_ = -1;  // stays open, for whole()
 };
 
 // A file descriptor, closed with the object.

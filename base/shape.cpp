@@ -4,10 +4,9 @@ namespace birkhoff {
 
 int64_t count(const Shape& shape) {
   int64_t n = 1;
-  for (const int64_t d : shape) {
-    check(d >= 0 && !__builtin_mul_overflow(n, d, &n), "shape {} has no element count",
-          to_string(shape));
-  }
+  for (const int64_t d : shape)
+    if (d < 0 || __builtin_mul_overflow(n, d, &n))  // not check(): its text would be made each time
+      throw InternalError("shape " + to_string(shape) + " has no element count");
   return n;
 }
 

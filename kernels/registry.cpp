@@ -1,12 +1,66 @@
+#include "kernels/adamw.h"
+#include "kernels/attention.h"
+#include "kernels/balance.h"
+#include "kernels/decode.h"
+#include "kernels/dispatch.h"
+#include "kernels/identity.h"
+#include "kernels/linear.h"
+#include "kernels/mhc.h"
+#include "kernels/mla_keys.h"
+#include "kernels/norm.h"
 #include "kernels/operator.h"
+#include "kernels/readout.h"
 #include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/route.h"
+#include "kernels/route_layout.h"
+#include "kernels/split.h"
+#include "kernels/streams.h"
+#include "kernels/swiglu.h"
+#include "kernels/weighted_sum.h"
 
 namespace birkhoff {
 
 std::span<const Operator* const> registry() {
   static constexpr const Operator* kAll[] = {
+      &kAdamW,
+      &kAttention,
+      &kAttentionBackward,
+      &kBalanceUpdate,
+      &kCacheWrite,
+      &kAttentionDecode,
+      &kDispatch,
+      &kDispatchBackward,
+      &kCombine,
+      &kCombineBackward,
+      &kIdentity,
+      &kLinear,
+      &kLinearDx,
+      &kLinearDw,
+      &kMhcOpen,
+      &kMhcOpenBackward,
+      &kMhcClose,
+      &kMhcCloseBackward,
+      &kMlaKeys,
+      &kMlaKeysBackward,
+      &kSquaredSum,
+      &kClipScale,
+      &kReadout,
+      &kReadoutBackward,
       &kRmsNorm,
       &kRmsNormBackward,
+      &kRope,
+      &kRoute,
+      &kRouteBackward,
+      &kRouteLayout,
+      &kSplit,
+      &kConcat,
+      &kCopyStreams,
+      &kSumStreams,
+      &kSwiglu,
+      &kSwigluBackward,
+      &kWeightedSum,
+      &kBroadcastScale,
   };
   return kAll;
 }

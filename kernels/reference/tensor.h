@@ -5,18 +5,20 @@
 
 namespace birkhoff::reference {
 
+inline double element(DType type, const void* data, int64_t i) {
+  return dispatch(type, [&](auto t) -> double {
+    const auto value = static_cast<const decltype(t)*>(data)[i];
+    if constexpr (std::is_same_v<decltype(t), bf16>)
+      return to_float(value);
+    else
+      return double(value);
+  });
+}
+
 class Input {
  public:
   Input(const Args& a, int i) : operand_(a.inputs[i]) {}
-  double operator[](int64_t i) const {
-    return dispatch(operand_.spec->dtype, [&](auto type) -> double {
-      const auto value = static_cast<const decltype(type)*>(operand_.data)[i];
-      if constexpr (std::is_same_v<decltype(type), bf16>)
-        return to_float(value);
-      else
-        return double(value);
-    });
-  }
+  double operator[](int64_t i) const { return element(operand_.spec->dtype, operand_.data, i); }
 
  private:
   Operand operand_;
@@ -25,6 +27,8 @@ class Input {
 class Output {
  public:
   Output(const Args& a, int k) : result_(a.outputs[k]) {}
+  // What an update (Operator::updates) starts from.
+  double base(int64_t i) const { return element(result_.spec->dtype, result_.base, i); }
   // out[i] = base[i] + value; nothing where nobody reads the output.
   void set(int64_t i, double value) const {
     if (!result_.data) return;

@@ -1,0 +1,103 @@
+#include "base/directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "base/error.h"
+
+namespace birkhoff {
+namespace {
+
+[[noreturn]] void fail(const char* verb, const Path& path) {
+  const int error = errno;
+  throw ResourceError(
+      fmt::format("cannot {} {}: {}", verb, printable(path.string()),
+                  error == ELOOP ? "links are not followed here" : std::strerror(error)));
+}
+
+bool is_plain_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+InputFile::InputFile(Descriptor descriptor, Path path)
+    : descriptor_(std::move(descriptor)), path_(std::move(path)) {
+  struct stat s;
+  if (::fstat(descriptor_.get(), &s) != 0) fail("stat", path_);
+  if (!S_ISREG(s.st_mode))
+    throw ResourceError(fmt::format("{} is not a regular file", printable(path_.string())));
+  size_ = size_t(s.st_size);
+}
+
+void InputFile::read(size_t offset, std::span<std::byte> out) const {
+  size_t got = 0;
+  while (got < out.size()) {
+    const ssize_t n =
+        ::pread(descriptor_.get(), out.data() + got, out.size() - got, off_t(offset + got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("read", path_);
+    if (n == 0)
+      throw ResourceError(fmt::format("{} ends at byte {}, bytes {} to {} were wanted",
+                                      printable(path_.string()), offset + got, offset,
+                                      offset + out.size()));
+    got += size_t(n);
+  }
+}
+
+Directory::Directory(const Path& path)
+    : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_.get() < 0) fail("open directory", path);
+}
+
+InputFile Directory::open(const std::string& name) const {
+  if (!is_plain_name(name))
+    throw ResourceError(fmt::format("'{}' is not the name of a file in {}", printable(name),
+                                    printable(path_.string())));
+  // O_NONBLOCK: a FIFO is refused, not waited for.
+  Descriptor file(
+      ::openat(descriptor_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (file.get() < 0) fail("open", path_ / name);
+  return InputFile(std::move(file), path_ / name);
+}
+
+std::vector<std::string> Directory::names() const {
+  // A descriptor of its own, since reading a directory moves its position.
+  const int fd = ::openat(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) fail("open directory", path_);
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd), ::closedir);
+  if (!stream) fail("list", path_);
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());
+    if (!entry) break;
+    if (is_plain_name(entry->d_name)) names.emplace_back(entry->d_name);
+  }
+  if (errno != 0) fail("list", path_);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void make_durable_directories(const Path& path) {
+  std::error_code ignored;
+  if (path.empty() || std::filesystem::is_directory(path, ignored)) return;
+  if (!path.has_filename()) return make_durable_directories(path.parent_path());  // "a/b/"
+  make_durable_directories(path.parent_path());
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) fail("make directory", path);
+  flush_directory(path.has_parent_path() ? path.parent_path() : Path("."));
+}
+
+}  // namespace birkhoff

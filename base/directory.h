@@ -1,0 +1,65 @@
+#pragma once
+// Reading beneath a directory that others may have written: files are opened by a plain name within
+// an open directory, links are not followed, and bytes are read by offset into the caller's memory,
+// so that a file cut short under way is an error, never a SIGBUS. Errors are ResourceError (exit
+// code 5) that name the path. Thread-safe for const use.
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/files.h"
+
+namespace birkhoff {
+
+// Owns a file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class InputFile {
+ public:
+  InputFile(Descriptor descriptor, Path path);  // throws unless it is a regular file
+
+  const Path& path() const { return path_; }
+  size_t size() const { return size_; }  // when it was opened
+  // Fills `out` with the bytes from `offset` on; throws if the file ends before.
+  void read(size_t offset, std::span<std::byte> out) const;
+
+ private:
+  Descriptor descriptor_;
+  Path path_;
+  size_t size_ = 0;
+};
+
+class Directory {
+ public:
+  explicit Directory(const Path& path);
+
+  const Path& path() const { return path_; }
+  // A regular file of this directory. Throws if `name` is not a plain name, is missing, or is a
+  // link.
+  InputFile open(const std::string& name) const;
+  std::vector<std::string> names() const;  // sorted, without "." and ".."
+
+ private:
+  Path path_;
+  Descriptor descriptor_;
+};
+
+// Makes `path` and its missing parents; each new name is flushed to its parent directory.
+void make_durable_directories(const Path& path);
+
+}  // namespace birkhoff

@@ -1,0 +1,33 @@
+#pragma once
+// differentiate: from program.forward and its loss to input_gradient and weight_gradient.
+//
+// REQUIRES loss [1], made by the forward list; called once. Throws InternalError when a parameter
+// gets no gradient (exit code 9: the model is wired wrongly). Guarantees:
+//   · input_gradient reads no output of weight_gradient: a schedule may defer the latter at will
+//   · only what a parameter depends on is differentiated; a value's gradient is written once, the
+//     second consumer's operator adds on the first's (base), in reverse program order
+//   · calls of a recompute segment are emitted again, on fresh slots, before the segment's first
+//     backward call: same operators, same inputs, so the same bits. What survives is what somebody
+//     reads before that point, and what is kept
+#include <set>
+
+#include "engine/autograd/program.h"
+
+namespace birkhoff {
+
+void differentiate(Program& program, Value loss);
+
+// Forward slots (roots) that the backward lists read: what must stay in memory between them.
+std::set<SlotId> saved(const Program& program);
+
+// The steps of differentiate, each in its file.
+using Rename = std::map<SlotId, SlotId>;
+using Slots = std::set<SlotId>;
+void rename_reads(Call& call, const Rename& names);
+// Emits again, on fresh slots, those of `calls` that rebuild what `readers` read of `dropped`, and
+// points the readers to the copies.
+List replay(Program& program, const std::vector<const Call*>& calls, const Slots& dropped,
+            const std::vector<Call*>& readers);
+void recompute_segments(Program& program);
+
+}  // namespace birkhoff

@@ -1,0 +1,50 @@
+// listing(): one line a call: phase, segment, operator, desc, flops, unique bytes, outputs ← inputs.
+#include "engine/autograd/program.h"
+
+namespace birkhoff {
+namespace {
+
+std::string describe(const Program& p, SlotId id) {
+  if (id == kNone) return "-";
+  const Slot& s = p.slots[size_t(id)];
+  constexpr std::string_view kSigils[] = {"@", "$", "∂", "<", "#", ">", "%"};
+  return fmt::format("{}{}{}", kSigils[size_t(s.kind)], s.name.empty() ? std::to_string(id) : s.name,
+                     to_string(s.spec));
+}
+
+void print(const Program& p, const List& list, const std::string& indent, std::string& text) {
+  for (const Call& call : list) {
+    std::string in, out;
+    for (const SlotId id : call.in) in += " " + describe(p, id);
+    for (size_t k = 0; k < call.out.size(); ++k) {
+      const SlotId id = call.out[k], base = call.base[k];
+      out += " " + describe(p, id);
+      if (base != kNone) out += base == id ? " +=" : fmt::format(" + {}", describe(p, base));
+    }
+    const Cost c = cost(p, call);
+    text += fmt::format("{:<12} {:<4}{:<28}{:>12.0f} flop {:>10.0f} B {} ← {}{}{}\n",
+                        to_string(call.phase),
+                        call.segment == kNone ? "-" : fmt::format("r{}", call.segment),
+                        fmt::format("{}{}", indent, call.op->name), c.flops, c.bytes, out, in,
+                        call.desc.text().empty() ? "" : "  | ", call.desc.text());
+    print(p, call.body, indent + "  ", text);
+  }
+}
+
+}  // namespace
+
+std::string listing(const Program& p) {
+  std::string text;
+  const std::pair<const char*, const List*> lists[] = {{"forward", &p.forward},
+                                                       {"input gradients", &p.input_gradient},
+                                                       {"weight gradients", &p.weight_gradient},
+                                                       {"update, once a step", &p.update}};
+  for (const auto& [name, list] : lists) {
+    if (list->empty()) continue;
+    text += fmt::format("-- {}\n", name);
+    print(p, *list, "", text);
+  }
+  return text;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,140 @@
+#pragma once
+// A step is a program: slots, and lists of operator calls over them. Plain data, one per trace.
+//
+// Every slot is written once (SSA), but for accumulators: a call whose base is its own output adds
+// to what is there, and the first such write of a step overwrites.
+//
+// Tracing is appending: a module calls functions on Values (engine/nn/functional.h), which append to
+// the program's open list. Nothing is computed. Not thread-safe.
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/tensor/parameter.h"
+#include "kernels/operator.h"
+
+namespace birkhoff {
+
+enum class Kind {
+  parameter,    // kept, shared by name between programs
+  state,        // kept, shared by name: optimizer moments, balancing bias, caches
+  accumulator,  // starts over with every step, shared by name: gradients, expert load, loss
+  input,        // filled by the host for every micro-batch
+  constant,     // filled by the host for every step
+  output,       // read by the host
+  activation,   // lives from its write to its last read
+};
+
+struct Slot {
+  std::string name;
+  TensorSpec spec;
+  Kind kind = Kind::activation;
+  SlotId view_of = kNone;
+  size_t offset = 0;  // of a view, in bytes
+  bool saved = false, private_link = false;
+};
+
+// Where a schedule may cut: calls of equal phase that stand together are issued together.
+struct Phase {
+  enum class Part { embed, attention, ffn, route, experts, combine, head, update };
+  Part part = Part::embed;
+  int layer = -1;
+  bool operator==(const Phase&) const = default;
+};
+std::string to_string(Phase phase);  // "3.attention", "head"
+
+struct Call {
+  const Operator* op;
+  std::vector<SlotId> in = {}, out = {};  // in: kNone where absent
+  std::vector<SlotId> base = {};          // per output, or kNone; == out: accumulates
+  Desc desc = {};
+  Phase phase = {};
+  int segment = kNone;          // recompute segment
+  bool keep = false;            // its outputs are kept though the segment is recomputed
+  int round_zero_of = kNone;    // number of the rounds node whose first round this call is
+  std::vector<Call> body = {};  // rounds nodes only
+};
+using List = std::vector<Call>;
+
+class Program;
+struct Value {
+  Program* program = nullptr;
+  SlotId id = kNone;
+  const TensorSpec& spec() const;
+  const Shape& shape() const { return spec().shape; }
+  Value named(const std::string& name) const;
+};
+
+class Program {
+ public:
+  explicit Program(DType floating = DType::f32) : dtype(floating) {}
+  Program(const Program&) = delete;  // Values and schedules point to it
+  Program& operator=(const Program&) = delete;
+
+  const DType dtype;  // of activations and parameters: f32, or f64 on the reference device
+  std::vector<Slot> slots;
+  List forward, input_gradient, weight_gradient;
+  List update;                                 // once a step, behind all micro-batches
+  std::map<SlotId, SlotId> gradient_of;        // parameter → accumulator
+  std::map<SlotId, ParameterSpec> parameters;  // in order of tracing
+
+  Value add(Kind kind, const std::string& name, TensorSpec spec);
+  Value parameter(const ParameterSpec& spec);
+
+  struct Options {
+    std::vector<Value> base = {};        // per output: out = base + f; a Value without id: absent
+    std::vector<Value> accumulate = {};  // per output: an accumulator to add to
+  };
+  std::vector<Value> emit(const Operator& op, const std::vector<Value>& in, Desc desc,
+                          const Options& options);
+  std::vector<Value> emit(const Operator& op, const std::vector<Value>& in, Desc desc = {}) {
+    return emit(op, in, desc, Options());
+  }
+  // Makes the outputs of `call` that are kNone by the shape rule and appends it to `list`.
+  Call& append(List& list, Call call);
+
+  // Scopes: what is traced while the handle lives carries the mark.
+  using Scope = std::shared_ptr<void>;
+  Scope phase(Phase phase);
+  Scope segment(int segment);  // kNone: none
+
+  // y = Σ over r < count of body(): round 0 is traced inline, a rounds node does 1 … count − 1, if
+  // any. `count` is an i32 [1] that body makes; every buffer of a round is reused by the next, and
+  // nothing but y leaves. The call that makes y must be the last of the body.
+  struct Round {
+    Value y, count;
+  };
+  Value rounds(const std::function<Round()>& body);
+
+  SlotId root(SlotId id) const;  // the slot that owns the bytes
+  List* open = &forward;         // what is traced goes here
+
+ private:
+  Phase phase_;
+  int segment_ = kNone, rounds_ = 0;
+};
+
+// The structural operator of Call::body: y = base + Σ_{r ≥ 1} body_r. The program, differentiate,
+// plan and executor know it by address; it has no bodies of its own.
+extern const Operator kRounds;
+
+struct Cost {
+  double flops = 0, bytes = 0;
+};
+Cost cost(const Program& program, const Call& call);  // of a rounds node: of one round
+
+// What a list reads from outside and what it leaves behind (roots are not resolved).
+struct Surface {
+  std::vector<SlotId> reads, writes;
+};
+Surface surface(const List& list);
+
+std::string listing(const Program& program);  // one line a call: goldens, `birkhoff plan`
+
+// Throws InternalError unless every slot is written once and before it is read, every private link
+// has at most one reader in the forward list, and bases match their outputs.
+void verify(const Program& program);
+
+}  // namespace birkhoff

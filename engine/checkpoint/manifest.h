@@ -1,0 +1,68 @@
+#pragma once
+// manifest.json of a checkpoint: what was saved, where each byte lies, and a hash of every byte,
+// the manifest's own included (docs/formats/checkpoint.md). Equal contents have equal bytes: there
+// is no time, host or path in it. Thread-safe: no state.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/shape.h"
+
+namespace birkhoff {
+
+inline constexpr int kCheckpointFormat = 1;
+inline constexpr std::string_view kManifestName = "manifest.json";
+inline constexpr size_t kMaxManifest = size_t(256) << 20;
+inline constexpr size_t kMaxHashChunk = size_t(1) << 30;
+
+// What the training loop says of a checkpoint.
+struct CheckpointInfo {
+  int64_t step = 0;    // finished optimizer steps
+  int64_t tokens = 0;  // trained on so far
+  uint64_t seed = 0;
+  std::string model = {};   // fingerprint: the config keys that define the model, as text
+  std::string data = {};    // fingerprint: the data set, as text
+  std::string config = {};  // the effective config, YAML
+  std::map<std::string, std::string> state = {};  // of the loop; numbers as shortest exact text
+  bool operator==(const CheckpointInfo&) const = default;
+};
+
+struct ShardFile {
+  std::string name;
+  size_t bytes = 0;
+  size_t header_bytes = 0;
+  std::string header_hash;
+  bool operator==(const ShardFile&) const = default;
+};
+
+struct StoredTensor {
+  std::string name;
+  TensorSpec spec;
+  std::string file;
+  size_t begin = 0, end = 0;        // bytes of the file
+  std::vector<std::string> hashes;  // one per chunk_bytes of its bytes, the last one shorter
+  bool operator==(const StoredTensor&) const = default;
+};
+
+struct Manifest {
+  CheckpointInfo info = {};
+  size_t chunk_bytes = size_t(16) << 20;
+  std::vector<ShardFile> files = {};       // ascending by name
+  std::vector<StoredTensor> tensors = {};  // ascending by name
+  bool operator==(const Manifest&) const = default;
+};
+
+// "rank-0000-part-0000.safetensors": the files that rank wrote, in order.
+std::string shard_name(int rank, int part);
+bool is_shard_name(std::string_view name);
+
+std::string manifest_text(const Manifest& manifest);
+
+// Throws CheckpointError (exit code 4), with `place` in front, unless the text hashes to what it
+// says, every field is there with its type and none is unknown, names satisfy their grammar, and
+// the tensors cover each file behind its header exactly.
+Manifest parse_manifest(std::string_view text, std::string_view place);
+
+}  // namespace birkhoff

@@ -1,0 +1,23 @@
+#pragma once
+// THE list of all config fields. Adding a key: a member in config.h, a line in fields.cpp, and
+// docs/config.md made anew (its test says how).
+#include <string_view>
+#include <vector>
+
+#include "engine/config/config.h"
+#include "engine/config/field.h"
+
+namespace birkhoff {
+
+struct Section {
+  std::string_view name;  // "" for the top level
+  std::string_view help;
+};
+
+// In the order of the effective dump.
+std::span<const Section> config_sections();
+
+// Every field, section by section, pointing into `config`.
+std::vector<Field> fields_of(Config& config);
+
+}  // namespace birkhoff

@@ -1,0 +1,27 @@
+#pragma once
+// What fields must be to each other, and what this build can run. Pure; thread-safe.
+#include <string>
+#include <vector>
+
+#include "engine/config/config.h"
+
+namespace birkhoff {
+
+// What a config is wanted for: planning takes any layout and precision, training what is built.
+enum class Use { planning, training };
+
+enum class Severity { error, warning };
+
+struct Finding {
+  Severity severity;
+  std::vector<std::string> keys;  // of the fields involved; the first is the one to change
+  std::string text;               // one line, without the key
+};
+
+// Everything that is wrong or odd. Ranges first; where one is violated, only those are told.
+std::vector<Finding> findings(const Config& config, Use use = Use::planning);
+
+// Throws ConfigError with all errors, one "key: what" a line; returns the warnings in that form.
+std::vector<std::string> validate(const Config& config, Use use = Use::planning);
+
+}  // namespace birkhoff

@@ -1,0 +1,55 @@
+#pragma once
+// Batches made ahead of their use by a thread. What a batch holds is a function of its number
+// alone: the thread, its depth and its timing change nothing.
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/data/samples.h"
+
+namespace birkhoff {
+
+using FillBatch = std::function<void(int64_t number, Batch& batch)>;
+
+// The batches of training: a step has global_batch samples in ⌈global_batch / micro_batch⌉
+// micro-batches, the last of which may end in rows of padding; batch number n is micro-batch
+// n mod M of step n / M (from 0), of the samples from step·global_batch + (n mod M)·micro_batch.
+struct BatchOrder {
+  int64_t global_batch = 1, micro_batch = 1;  // sequences
+
+  int64_t micro_batches() const { return (global_batch + micro_batch - 1) / micro_batch; }
+  void read(const Samples& samples, int64_t number, Batch& batch) const;
+};
+
+class Loader {
+ public:
+  // Calls fill(first), fill(first + 1), … in a thread, at most `depth` ≥ 1 batches ahead of the one
+  // in the caller's hands.
+  Loader(FillBatch fill, int64_t first, int depth);
+  ~Loader();  // stops the thread behind the batch it is making
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // The next batch, valid until the next call. Rethrows what fill threw, at the batch where it
+  // did and at every call from there. One caller at a time.
+  const Batch& next();
+
+ private:
+  void serve();
+
+  FillBatch fill_;
+  int64_t first_;
+  std::vector<Batch> ring_;  // depth made ahead, and the one in the caller's hands
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int64_t made_ = 0, given_ = 0;  // batches since the start
+  bool stop_ = false;
+  std::exception_ptr error_;  // of batch made_
+  std::thread thread_;
+};
+
+}  // namespace birkhoff

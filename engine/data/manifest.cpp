@@ -1,0 +1,106 @@
+#include "engine/data/manifest.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace birkhoff {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kLimit = 1 << 16;  // a manifest has about 400 bytes
+constexpr int64_t kVersion = 1;
+
+class Fields {
+ public:
+  Fields(const Json& object, const Path& path, std::string where)
+      : object_(object), path_(path), where_(std::move(where)) {
+    if (!object.is_object()) fail("must be an object");
+  }
+
+  const Json& at(const char* key) const {
+    const auto it = object_.find(key);
+    if (it == object_.end()) fail(fmt::format("has no \"{}\"", key));
+    return *it;
+  }
+
+  int64_t number(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_number_unsigned() ||
+        value.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
+      fail(fmt::format("\"{}\" must be a whole number, not negative", key));
+    return value.get<int64_t>();
+  }
+
+  std::string text(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_string()) fail(fmt::format("\"{}\" must be a string", key));
+    return value.get<std::string>();
+  }
+
+  std::string hash(const char* key) const {
+    const std::string value = text(key);
+    const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    if (value.size() != 32 || !std::all_of(value.begin(), value.end(), is_hex))
+      fail(fmt::format("\"{}\" must be 32 lower-case hexadecimal digits", key));
+    return value;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw DataError(fmt::format("{}: {} {}; prepare the dataset again, or remove this file",
+                                printable(path_.string()), where_, what));
+  }
+
+ private:
+  const Json& object_;
+  const Path& path_;
+  std::string where_;
+};
+
+}  // namespace
+
+std::optional<DatasetManifest> read_manifest(const Path& path) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  std::string text;
+  try {
+    text = read_file(path, kLimit);
+  } catch (const ResourceError& error) {
+    throw DataError(fmt::format("the manifest cannot be read: {}", error.what()));
+  }
+  const Json root = Json::parse(text, nullptr, false);
+  const Fields all(root, path, "the manifest");
+  if (const int64_t version = all.number("format_version"); version != kVersion)
+    all.fail(fmt::format("has format_version {}, known here is {}", version, kVersion));
+  const Fields tokenizer(all.at("tokenizer"), path, "the manifest's tokenizer");
+  DatasetManifest manifest{.tokenizer = {.name = tokenizer.text("name"),
+                                  .vocab = tokenizer.number("vocab"),
+                                  .end_of_document = tokenizer.number("end_of_document")},
+                    .tokens = all.number("tokens"),
+                    .documents = all.number("documents"),
+                    .bytes = all.number("bytes")};
+  if (root.contains("xxh3_128")) {
+    const Fields hashes(all.at("xxh3_128"), path, "the manifest's xxh3_128");
+    manifest.bin_hash = hashes.hash("bin");
+    manifest.idx_hash = hashes.hash("idx");
+  }
+  return manifest;
+}
+
+std::string to_json(const DatasetManifest& manifest) {
+  Json root = {{"format_version", kVersion},
+               {"tokenizer",
+                {{"name", manifest.tokenizer.name},
+                 {"vocab", manifest.tokenizer.vocab},
+                 {"end_of_document", manifest.tokenizer.end_of_document}}},
+               {"tokens", manifest.tokens},
+               {"documents", manifest.documents},
+               {"bytes", manifest.bytes}};
+  if (!manifest.bin_hash.empty())
+    root["xxh3_128"] = {{"bin", manifest.bin_hash}, {"idx", manifest.idx_hash}};
+  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace birkhoff

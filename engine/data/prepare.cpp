@@ -1,0 +1,93 @@
+#include "engine/data/prepare.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "engine/data/token_writer.h"
+
+namespace birkhoff {
+namespace {
+
+[[noreturn]] void fail(const Path& path, const std::string& what) {
+  throw DataError(fmt::format("{}: {}; prepare the dataset again (birkhoff data prepare)",
+                              printable(path.string()), what));
+}
+
+void verify_hash(const Path& path, std::span<const std::byte> bytes, const std::string& expected) {
+  if (const std::string found = hash128(bytes); found != expected)
+    fail(path, fmt::format("its bytes are not those the manifest speaks of (xxh3-128 {}, expected "
+                           "{})",
+                           found, expected));
+}
+
+}  // namespace
+
+PrepareCounts prepare(const PrepareOptions& options, const Tokenizer& tokenizer,
+                      const std::function<void(const PrepareCounts&)>& progress) {
+  TokenWriter writer(options.out, token_type_for(tokenizer.vocab()), options.overwrite);
+  PrepareCounts counts;
+  std::vector<int32_t> ids;
+  int64_t before = 0;  // bytes of the files that are done
+  DocumentReader reader;
+  reader.document = [&](std::string_view text) {
+    if (text.empty()) {
+      ++counts.empty;
+      return;
+    }
+    ids.clear();
+    tokenizer.encode(text, ids);
+    ids.push_back(tokenizer.end_of_document());
+    writer.add_document(ids);
+    counts.bytes += int64_t(text.size());
+    counts.documents = writer.documents();
+    counts.tokens = writer.tokens();
+  };
+  reader.progress = [&](int64_t bytes) {
+    counts.read = before + bytes;
+    if (progress) progress(counts);
+  };
+  for (const Path& file : options.files) {
+    read_documents(file, options.documents, reader);
+    before = counts.read;
+  }
+  writer.commit({.tokenizer = {.name = std::string(tokenizer.name()),
+                               .vocab = tokenizer.vocab(),
+                               .end_of_document = tokenizer.end_of_document()},
+                 .bytes = counts.bytes});
+  return counts;
+}
+
+VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
+  const auto& manifest = dataset.manifest();
+  const Path bin = bin_path(dataset.prefix());
+  VerifyCounts counts{.tokens = dataset.tokens(), .documents = dataset.documents()};
+  if (manifest && !manifest->bin_hash.empty()) {
+    verify_hash(bin, dataset.bytes(), manifest->bin_hash);
+    const Path idx = idx_path(dataset.prefix());
+    verify_hash(idx, MappedFile(idx).bytes(), manifest->idx_hash);
+    counts.hashes = true;
+  }
+  if (vocab == 0) vocab = manifest ? manifest->tokenizer.vocab : int64_t(1) << 31;
+
+  std::vector<int32_t> ids(1 << 16);
+  for (int64_t d = 0; d < dataset.documents(); ++d) {
+    const int64_t end = dataset.begin(d + 1);
+    for (int64_t at = dataset.begin(d); at < end;) {
+      const auto part = std::span(ids).first(size_t(std::min<int64_t>(end - at, 1 << 16)));
+      dataset.read(at, part, vocab);
+      at += int64_t(part.size());
+      if (!manifest) continue;
+      const auto border = std::find(part.begin(), part.end(), manifest->tokenizer.end_of_document);
+      const bool last = at == end;
+      const auto expected = last ? part.end() - 1 : part.end();
+      if (border != expected)
+        fail(bin, fmt::format("document {} {} the end-of-document token {}", d,
+                              border == part.end() ? "does not end with" : "has within it",
+                              manifest->tokenizer.end_of_document));
+    }
+  }
+  return counts;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,43 @@
+#pragma once
+// What `birkhoff data` does: prepare makes a token dataset of text, verify checks one as a whole.
+// Errors are DataError (exit code 3). Stateless.
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/data/documents.h"
+#include "engine/data/token_dataset.h"
+#include "engine/data/tokenizer.h"
+
+namespace birkhoff {
+
+struct PrepareOptions {
+  Path out = {};                 // the prefix of the dataset
+  std::vector<Path> files = {};  // in this order; "-" is the standard input
+  DocumentOptions documents = {};
+  bool overwrite = false;
+};
+
+struct PrepareCounts {
+  int64_t read = 0;  // bytes of input
+  int64_t documents = 0, tokens = 0;
+  int64_t bytes = 0;  // of text
+  int64_t empty = 0;  // documents left out because they have no bytes
+};
+
+// Each document that is not empty becomes its tokens and the end-of-document token. `progress` may
+// be null; it is called about once a MiB of input. A failure leaves no dataset behind.
+PrepareCounts prepare(const PrepareOptions& options, const Tokenizer& tokenizer,
+                      const std::function<void(const PrepareCounts&)>& progress);
+
+struct VerifyCounts {
+  int64_t tokens = 0, documents = 0;
+  bool hashes = false;  // the manifest gave them, and they are right
+};
+
+// Reads everything: the hashes of the manifest, each id against `vocab` (0: that of the manifest,
+// or 2^31 if there is none), and that each document ends with the end-of-document token, only with
+// it, where the manifest names one. Throws on the first thing that is wrong, naming the file.
+VerifyCounts verify(const TokenDataset& dataset, int64_t vocab);
+
+}  // namespace birkhoff

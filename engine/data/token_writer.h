@@ -1,0 +1,49 @@
+#pragma once
+// Writes a token dataset (token_dataset.h), document by document, in memory of 4 bytes a document.
+// Nothing can be seen under the final names before commit(): the files are written to temporary
+// names in the same directory (O_EXCL), flushed, read back for their hashes, and renamed, the index
+// last, for a dataset exists when its index does. One thread.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/files.h"
+#include "engine/data/manifest.h"
+#include "engine/data/token_format.h"
+
+namespace birkhoff {
+
+class TokenWriter {
+ public:
+  // Throws DataError if PREFIX.idx exists, unless `overwrite`; ResourceError if the directory
+  // cannot be written.
+  TokenWriter(const Path& prefix, TokenType type, bool overwrite = false);
+  ~TokenWriter();  // without commit(): the temporary files are removed
+  TokenWriter(const TokenWriter&) = delete;
+  TokenWriter& operator=(const TokenWriter&) = delete;
+
+  // Ids as they are, end-of-document included. Throws DataError on an id that does not fit the type
+  // and on 2^31 ids or more.
+  void add_document(std::span<const int32_t> ids);
+
+  // Fills in tokens, documents and hashes of the manifest. Throws DataError if there are no tokens.
+  void commit(DatasetManifest manifest);
+
+  int64_t tokens() const { return tokens_; }
+  int64_t documents() const { return int64_t(lengths_.size()); }
+
+ private:
+  void write_index();
+  void remove_temporaries() noexcept;
+
+  Path prefix_, bin_aside_, idx_aside_;
+  TokenType type_;
+  bool overwrite_;
+  std::unique_ptr<File> bin_;
+  std::vector<std::byte> buffer_;
+  std::vector<int32_t> lengths_;  // of each document
+  int64_t tokens_ = 0;
+};
+
+}  // namespace birkhoff

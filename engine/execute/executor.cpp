@@ -1,0 +1,169 @@
+#include "engine/execute/executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kSlack = 4096;  // behind the activation arena: shows writes beyond the plan
+
+size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+// One call, its pointers bound.
+struct Executor::Issue {
+  const Call* call;
+  std::vector<Operand> in;
+  std::vector<Result> out;
+  std::vector<int> accumulator;  // per output: index into started_, or −1
+  std::shared_ptr<const void> prepared;
+  std::vector<Issue> body;               // rounds
+  std::vector<const std::byte*> starts;  // rounds: per output what it starts from, or null for zero
+};
+
+Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)
+    : plan_(plan_memory(schedule)), options_(options) {
+  for (int a = 0; a < kArenas; ++a)
+    arenas_[size_t(a)] = Buffer(plan_.bytes(Arena(a)) + kSlack);
+  const size_t stride = rounded(plan_.workspace.per_thread);
+  workspace_ = Buffer(rounded(plan_.workspace.shared) + stride * size_t(team.size()));
+  context_ = {.team = &team,
+              .shared_workspace = workspace_.data(),
+              .thread_workspaces = workspace_.data() + rounded(plan_.workspace.shared),
+              .thread_stride = stride};
+  if (options_.poison) {
+    const Buffer& activations = arenas_[size_t(Arena::activations)];
+    std::memset(activations.data(), int(options_.canary), activations.size());
+  }
+  for (const SchedulePart& part : schedule) {
+    parts_.emplace_back();
+    walk(part, [&](const Cursor& c, const Call& call) {
+      parts_.back().push_back(bind(*c.program, c.lane, call));
+    });
+  }
+}
+
+Executor::~Executor() = default;
+
+int Executor::accumulator_index(const Program& p, int lane, SlotId id) {
+  std::byte* at = address(plan_.place(p, lane, id));
+  const auto [it, fresh] = accumulator_indices_.try_emplace(at, int(started_.size()));
+  if (fresh) started_.push_back(false);
+  return it->second;
+}
+
+Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
+  Issue issue{.call = &call, .in = {}, .out = {}, .accumulator = {}, .prepared = {}, .body = {},
+              .starts = {}};
+  std::vector<TensorSpec> specs;
+  for (const SlotId id : call.in) {
+    static const TensorSpec kAbsent;
+    const TensorSpec& spec = id == kNone ? kAbsent : p.slots[size_t(id)].spec;
+    issue.in.push_back({&spec, id == kNone ? nullptr : address(plan_.place(p, lane, id))});
+    specs.push_back(spec);
+  }
+  for (size_t k = 0; k < call.out.size(); ++k) {
+    const SlotId out = call.out[k], base = call.base[k];
+    Result result{.spec = &p.slots[size_t(out)].spec};
+    if (plan_.placed(p, lane, out)) result.data = address(plan_.place(p, lane, out));
+    if (base != kNone && result.data) result.base = address(plan_.place(p, lane, base));
+    issue.out.push_back(result);
+    const bool accumulates = base == out && !call.op->updates;
+    issue.accumulator.push_back(accumulates ? accumulator_index(p, lane, out) : -1);
+  }
+  if (call.op == &kRounds) {
+    for (size_t k = 0; k < call.out.size(); ++k) {
+      issue.starts.push_back(static_cast<const std::byte*>(issue.out[k].base));
+      issue.accumulator[k] = accumulator_index(p, lane, call.out[k]);
+    }
+    for (const Call& inner : call.body) issue.body.push_back(bind(p, lane, inner));
+  } else if (call.op->prepare && options_.device == Device::cpu) {
+    issue.prepared = call.op->prepare(specs, call.desc);
+  }
+  return issue;
+}
+
+void Executor::begin_step() { std::fill(started_.begin(), started_.end(), false); }
+
+void Executor::run(size_t part) {
+  size_t time = 0;
+  for (Issue& issue : parts_.at(part)) execute(issue, part, time);
+}
+
+void Executor::execute(Issue& issue, size_t part, size_t& time) {
+  if (issue.call->op == &kRounds) {
+    rounds(issue, part, time);
+    return;
+  }
+  for (size_t k = 0; k < issue.out.size(); ++k)
+    if (const int index = issue.accumulator[k]; index >= 0) {
+      issue.out[k].base = started_[size_t(index)] ? issue.out[k].data : nullptr;
+      started_[size_t(index)] = true;
+    }
+  const Operator& op = *issue.call->op;
+  const bool unread = std::all_of(issue.out.begin(), issue.out.end(),
+                                      [](const Result& r) { return !r.data; });
+  const Args args{issue.in, issue.out, &issue.call->desc, issue.prepared.get(), &context_};
+  if (!unread && profiling_) {
+    const auto start = std::chrono::steady_clock::now();
+    op.body[int(options_.device)](args);
+    Timing& t = timings_[op.name];
+    t.name = op.name, ++t.calls;
+    t.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  } else if (!unread) {
+    op.body[int(options_.device)](args);
+  }
+  bury(part, time++);
+}
+
+// Each output starts from its base (or zero), then rounds 1 … count − 1 add to it.
+void Executor::rounds(Issue& issue, size_t part, size_t& time) {
+  const int count = *static_cast<const int32_t*>(issue.in[0].data);
+  check(count >= 1, "[rounds] count {}", count);
+  for (size_t k = 0; k < issue.out.size(); ++k) {
+    const Result& out = issue.out[k];
+    if (!out.data) continue;
+    if (!issue.starts[k])
+      std::memset(out.data, 0, out.spec->bytes());
+    else if (issue.starts[k] != out.data)
+      std::memcpy(out.data, issue.starts[k], out.spec->bytes());
+    started_[size_t(issue.accumulator[k])] = true;
+  }
+  const size_t first = time + 1;
+  bury(part, time);
+  size_t end = first;
+  for (const Issue& inner : issue.body) end += 1 + (inner.call->op == &kRounds);
+  for (context_.round = 1; context_.round < count; ++context_.round) {
+    time = first;
+    for (Issue& inner : issue.body) execute(inner, part, time);
+  }
+  context_.round = 0;
+  time = end;
+  bury(part, time++);
+}
+
+void Executor::bury(size_t part, size_t time) {
+  if (!options_.poison) return;
+  for (const Place& place : plan_.freed[part][time])
+    std::memset(address(place), 0xFF, place.bytes);
+}
+
+size_t Executor::high_water() const {
+  const Buffer& arena = arenas_[size_t(Arena::activations)];
+  size_t n = arena.size();
+  while (n && arena.data()[n - 1] == options_.canary) --n;
+  return n;
+}
+
+std::vector<Executor::Timing> Executor::timings() const {
+  std::vector<Timing> all;
+  for (const auto& [name, timing] : timings_) all.push_back(timing);
+  std::sort(all.begin(), all.end(),
+            [](const Timing& a, const Timing& b) { return a.seconds > b.seconds; });
+  return all;
+}
+
+}  // namespace birkhoff

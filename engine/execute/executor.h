@@ -1,0 +1,79 @@
+#pragma once
+// Runs the parts of a schedule on the arenas its plan laid out. Every call's pointers are bound once,
+// before the first run. One executor a rank; not thread-safe (the team inside is its parallelism).
+//
+// A poisoned executor fills bytes with NaN as their slots die, so that a wrong lifetime shows as NaN,
+// and can say how far the activation arena was really written.
+#include <array>
+#include <memory>
+
+#include "base/buffer.h"
+#include "base/thread_team.h"
+#include "engine/plan/plan.h"
+
+namespace birkhoff {
+
+struct ExecutorOptions {
+  Device device = Device::cpu;
+  bool poison = false;
+  std::byte canary{0};  // what a poisoned executor fills the activation arena with at start
+};
+
+class Executor {
+ public:
+  using Options = ExecutorOptions;
+  // REQUIRES schedule, its programs and team outlive the executor. Throws ResourceError when the
+  // system refuses the memory.
+  Executor(const Schedule& schedule, ThreadTeam& team, Options options = {});
+  ~Executor();
+
+  const Plan& plan() const { return plan_; }
+
+  void begin_step();      // accumulators start over
+  void run(size_t part);  // index into the schedule
+
+  // The bytes of a slot: inputs, constants, outputs, parameters, …; an activation's are valid only
+  // until it dies. Throws InternalError where T is not the slot's element type.
+  template <class T>
+  std::span<T> data(Value v, int lane = 0) const {
+    const TensorSpec& spec = v.spec();
+    check(DTypeOf<T>::value == spec.dtype, "data() of {}", to_string(spec));
+    return {reinterpret_cast<T*>(address(plan_.place(*v.program, lane, v.id))),
+            size_t(spec.count())};
+  }
+  std::byte* address(const Place& place) const {
+    return arenas_[size_t(place.arena)].data() + place.offset;
+  }
+
+  // Bytes of the activation arena from its start to the last one that is not the canary.
+  size_t high_water() const;
+
+  struct Timing {
+    std::string_view name;
+    int64_t calls = 0;
+    double seconds = 0;
+  };
+  void profile(bool on) { profiling_ = on; }
+  std::vector<Timing> timings() const;  // by operator, longest first
+
+ private:
+  struct Issue;
+  Issue bind(const Program& p, int lane, const Call& call);
+  int accumulator_index(const Program& p, int lane, SlotId id);
+  void execute(Issue& issue, size_t part, size_t& time);
+  void rounds(Issue& issue, size_t part, size_t& time);
+  void bury(size_t part, size_t time);
+
+  Plan plan_;
+  Options options_;
+  std::array<Buffer, kArenas> arenas_;
+  Buffer workspace_;
+  Context context_;
+  std::vector<std::vector<Issue>> parts_;
+  std::map<std::byte*, int> accumulator_indices_;
+  std::vector<char> started_;  // accumulators written since they started over
+  bool profiling_ = false;
+  std::map<std::string_view, Timing> timings_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,46 @@
+#pragma once
+// The paper's model from its config: MLA and MoE blocks in a residual of choice (arXiv 2512.24880,
+// Table 5). Tracing alone: no memory, no values.
+#include <vector>
+
+#include "engine/autograd/program.h"
+#include "engine/config/config.h"
+#include "engine/nn/residual.h"
+
+namespace birkhoff {
+
+// What the host fills and reads of one trace.
+struct ModelIo {
+  Value token, target, position, first_key;  // inputs, i32 [T]; target −1: not counted
+  Value scale;                               // constant, f32 [1]: 1 / valid tokens of the step
+  Value nll;                                 // [T]: −log p(target), 0 where target is −1
+  Value loss;                                // accumulator, f64 [1]: Σ scale·nll
+  std::vector<Opened> sublayers;             // in order: H_res for telemetry and tests
+  Value last;                                // the residual state behind the last sublayer
+};
+
+// micro_batch sequences; forward list with its loss; expert load accumulates. REQUIRES a fresh
+// program; differentiate it with `loss`.
+ModelIo trace_training(Program& program, const Config& config);
+
+// `sequences` sequences of `sequence` tokens; `nll` is an output, there is no loss. For evaluation
+// and score.
+ModelIo trace_scoring(Program& program, const Config& config, int64_t sequences, int64_t sequence);
+
+// `tokens` further tokens of one sequence whose first ones are in the caches; the logits of all of
+// them are an output. `length` counts the cached ones.
+struct DecodeIo {
+  Value token, position;  // inputs, i32 [tokens]
+  Value length;           // input, i32 [1]
+  Value logits;           // output, [tokens, V]
+};
+DecodeIo trace_decode(Program& program, const Config& config, int64_t tokens, int64_t cache);
+
+struct ParameterCount {
+  int64_t total = 0, active = 0, mhc = 0;
+};
+// Total counts every parameter (the balancing bias is a buffer); active leaves out the embedding (one
+// vocabulary matrix is counted, the head) and routed experts that a token does not see.
+ParameterCount count_parameters(const Config& config);
+
+}  // namespace birkhoff

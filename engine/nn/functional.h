@@ -1,0 +1,57 @@
+#pragma once
+// What modules call: one function an operator, the symbolic twin of kernels/<op>.h. Values in, Values
+// out; shapes are those of the contract. `base`, where there is one: out = base + f.
+#include "engine/autograd/program.h"
+
+namespace birkhoff::nn {
+
+Value embedding(Value token, Value table);
+Value linear(Value x, Value w, Value base = {});
+Value rms_norm(Value x, Value gain, double eps);
+Value add(Value x, Value f);  // x + f
+Value swiglu(Value gate_up, Value offsets = {});
+Value rope(Value x, Value position, int64_t heads, int64_t dims, double theta);
+std::pair<Value, Value> split(Value x, int64_t first);
+
+struct KeysValues {
+  Value k, v;
+};
+KeysValues mla_keys(Value kv, Value k_rope, int64_t heads, int64_t nope);
+
+struct Attention {
+  int64_t heads, sequence;
+  double scale;
+};
+Value attention(Value q, KeysValues kv, Value first_key, const Attention& a);
+
+// Sampling: k and v join the caches (state slots, [S, …]) at row `length`; every token attends to the
+// cache up to itself.
+struct Cache {
+  Value k, v, length;
+};
+Value attention_cached(Value q, KeysValues kv, const Cache& cache, const Attention& a);
+
+struct Routed {
+  Value weight, expert, score;
+};
+struct Routing {
+  int64_t active;
+  double scaling;
+  bool normalise;
+};
+// `load`: an accumulator for the tokens of each expert.
+Routed route(Value logits, Value bias, Value load, const Routing& r);
+
+struct Layout {
+  Value offsets, source, row, rounds;
+};
+Layout route_layout(Value expert, int64_t experts, int64_t capacity);
+Value dispatch(Value x, const Layout& l);
+Value grouped_linear(Value x, const Layout& l, Value w);
+Value combine(Value buffer, Value weight, const Layout& l);
+
+// Σ over tokens of scale·nll, added to the accumulator `loss`; also the nll of each token.
+Value cross_entropy(Value h, Value head, Value target);
+Value weighted_sum(Value value, Value scale, Value loss);
+
+}  // namespace birkhoff::nn

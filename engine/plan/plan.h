@@ -1,0 +1,63 @@
+#pragma once
+// Where every slot lives, before anything runs: arenas with fixed offsets, no allocation in a step.
+//
+//   parameters, accumulators, state   by name: shared by all programs of the schedule
+//   io                                inputs, constants and outputs, each at a place of its own
+//   activations                       places reused as lifetimes end (best fit by size)
+//   workspace                         the largest need of one call
+//
+// plan_memory throws InternalError when a call reads what nothing has written (a wrong schedule).
+#include <array>
+#include <string>
+#include <tuple>
+
+#include "engine/schedule/schedule.h"
+
+namespace birkhoff {
+
+enum class Arena { parameters, accumulators, state, io, activations };
+inline constexpr int kArenas = 5;
+std::string_view name_of(Arena arena);
+
+inline constexpr size_t kPlaceAlignment = 64;  // bytes: a cache line, an AVX-512 vector
+
+struct Place {
+  Arena arena = Arena::activations;
+  size_t offset = 0, bytes = 0;
+};
+
+class Plan {
+ public:
+  // Of a slot (views resolved). Throws InternalError when the slot has no bytes: see placed().
+  Place place(const Program& program, int lane, SlotId id) const;
+  // False for an output that nothing reads: the body is told so.
+  bool placed(const Program& program, int lane, SlotId id) const;
+
+  struct Named {
+    std::string name;
+    TensorSpec spec;
+    Place place;
+  };
+  // Persistent slots of a kind in order of name. Kinds: parameter, accumulator, state.
+  std::vector<Named> named(Kind kind) const;
+
+  size_t bytes(Arena arena) const { return bytes_[size_t(arena)]; }
+  size_t activation_floor = 0;  // most bytes alive at one time: no placement can need less
+  Workspace workspace;          // shared, and for each thread
+  // Per part and issue: places whose slots are dead once that call is over.
+  std::vector<std::vector<std::vector<Place>>> freed;
+
+ private:
+  friend class Planner;
+  // Persistent slots: program null, by (kind, name). Others: by program, lane and root slot.
+  using Key = std::tuple<const Program*, int, SlotId, std::string>;
+  static Key key(const Program& program, int lane, SlotId root);
+
+  std::map<Key, Place> places_;
+  std::map<std::pair<Kind, std::string>, Named> named_;
+  std::array<size_t, kArenas> bytes_ = {};
+};
+
+Plan plan_memory(const Schedule& schedule);
+
+}  // namespace birkhoff

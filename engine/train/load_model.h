@@ -1,0 +1,16 @@
+#pragma once
+// From a checkpoint to a model that answers.
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/config/config.h"
+#include "engine/train/tensor_view.h"
+
+namespace birkhoff {
+
+// The config a checkpoint was trained with. Throws CheckpointError where it does not parse.
+Config config_of(const Checkpoint& checkpoint);
+
+// Reads and verifies every view from the checkpoint. Throws CheckpointError; the views are then in no
+// defined state.
+void load_tensors(const Checkpoint& checkpoint, std::span<const TensorView> views);
+
+}  // namespace birkhoff

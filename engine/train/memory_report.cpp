@@ -1,0 +1,128 @@
+#include "engine/train/memory_report.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/train/session.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kMiB = size_t(1) << 20;
+
+// Measured on Debian 12 as the resident set of a process that has loaded the binary and its libraries
+// and made the primitives of a small model: 60 to 90 MiB.
+constexpr size_t kProgramReserve = 96 * kMiB;
+constexpr size_t kThreadReserve = 1 * kMiB;  // touched stack and allocator arena of a thread
+
+MemoryItem arena(Arena a, const Plan& plan, const char* note) {
+  return {std::string(name_of(a)), note, plan.bytes(a)};
+}
+
+void add_cost(const Program& p, const List& list, MemoryReport& report) {
+  for (const Call& call : list) {
+    if (call.op == &kRounds) continue;  // rounds beyond the first: nearly always none
+    const Cost c = cost(p, call);
+    report.flops += c.flops, report.traffic += c.bytes;
+  }
+}
+
+std::string human(size_t bytes) {
+  const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = double(bytes);
+  int unit = 0;
+  for (; value >= 1024 && unit < 4; ++unit) value /= 1024;
+  return unit ? fmt::format("{:.2f} {}", value, units[unit]) : fmt::format("{} B", bytes);
+}
+
+}  // namespace
+
+MemoryReport plan_run(const Config& config, int threads, size_t data_bytes) {
+  Program train, score;
+  ModelIo io, score_io;
+  OptimizerIo optimizer;
+  const Schedule schedule = trace_session(config, train, score, io, score_io, optimizer);
+  const Plan plan = plan_memory(schedule);
+
+  MemoryReport r;
+  r.parameters = count_parameters(config);
+  r.arenas = {arena(Arena::parameters, plan, "fp32"),
+              arena(Arena::accumulators, plan, "gradients fp32, expert load, loss"),
+              arena(Arena::state, plan, "AdamW moments fp32, balancing bias"),
+              arena(Arena::io, plan, "tokens, targets, scores"),
+              arena(Arena::activations, plan, "of one micro-batch, places reused"),
+              {"workspace", "scratch of the largest call, and of each thread",
+               plan.workspace.shared + plan.workspace.per_thread * size_t(threads)}};
+  const size_t batch = size_t(config.train.micro_batch * config.train.sequence) * 4 * 4;
+  r.reserve = {{"program", "binary, libraries, oneDNN primitives", kProgramReserve},
+               {"threads", "stacks", kThreadReserve * size_t(threads + 2)},
+               {"batches", "made ahead", batch * size_t(config.data.prefetch + 2)},
+               {"data", "mapped token files", data_bytes}};
+  for (const MemoryItem& item : r.arenas) r.planned += item.bytes;
+  r.total = r.planned;
+  for (const MemoryItem& item : r.reserve) r.total += item.bytes;
+  r.activation_floor = plan.activation_floor;
+  for (const List* list : {&train.forward, &train.input_gradient, &train.weight_gradient})
+    add_cost(train, *list, r);
+  return r;
+}
+
+std::string to_table(const MemoryReport& r) {
+  std::string text = fmt::format("parameters  {} total, {} active, {} of mHC\n", r.parameters.total,
+                                 r.parameters.active, r.parameters.mhc);
+  const auto row = [&](const MemoryItem& item) {
+    text += fmt::format("  {:<14}{:>14}  {:>18} B   {}\n", item.name, human(item.bytes), item.bytes,
+                        item.note);
+  };
+  text += "planned, exact to the byte\n";
+  for (const MemoryItem& item : r.arenas) row(item);
+  row({"planned", "", r.planned});
+  text += "reserve, an upper bound\n";
+  for (const MemoryItem& item : r.reserve) row(item);
+  row({"total", "of one rank", r.total});
+  text += fmt::format(
+      "activations could not need less than {} at once; a micro-batch is {:.3g} flop and moves "
+      "{:.3g} B\n",
+      human(r.activation_floor), r.flops, r.traffic);
+  return text;
+}
+
+std::string to_json(const MemoryReport& r) {
+  nlohmann::ordered_json j;
+  j["parameters"] = {{"total", r.parameters.total},
+                     {"active", r.parameters.active},
+                     {"mhc", r.parameters.mhc}};
+  const auto items = [](const std::vector<MemoryItem>& list) {
+    nlohmann::ordered_json o;
+    for (const MemoryItem& item : list) o[item.name] = item.bytes;
+    return o;
+  };
+  j["memory"] = {{"arenas", items(r.arenas)},
+                 {"planned", r.planned},
+                 {"reserve", items(r.reserve)},
+                 {"total", r.total},
+                 {"activation_floor", r.activation_floor}};
+  j["micro_batch"] = {{"flops", r.flops}, {"bytes", r.traffic}};
+  return j.dump(2);
+}
+
+size_t available_memory() {
+  size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  size_t limit = 0;
+  if (file >> limit) bytes = std::min(bytes, limit);  // "max" does not parse: no limit
+  return bytes;
+}
+
+void require_memory(const MemoryReport& report, size_t available) {
+  if (report.total <= available) return;
+  throw ResourceError(fmt::format(
+      "{}needs {}, this machine has {}: lower train.micro_batch or train.sequence, set "
+      "train.recompute: auto, or choose a smaller model",
+      to_table(report), human(report.total), human(available)));
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,40 @@
+#pragma once
+// What a run of a config needs on one rank, before it is launched: every arena to the byte, and a
+// reserve for what is not planned. Traces and plans; allocates none of it. Takes seconds at 27B.
+#include <string>
+#include <vector>
+
+#include "engine/config/config.h"
+#include "engine/model/model.h"
+#include "engine/plan/plan.h"
+
+namespace birkhoff {
+
+struct MemoryItem {
+  std::string name, note;
+  size_t bytes = 0;
+};
+
+struct MemoryReport {
+  ParameterCount parameters;
+  std::vector<MemoryItem> arenas;   // planned: exact
+  std::vector<MemoryItem> reserve;  // not planned: an upper bound of each
+  size_t planned = 0, total = 0;
+  size_t activation_floor = 0;     // most bytes alive at one time
+  double flops = 0, traffic = 0;   // of one micro-batch, forward and backward: flops, unique bytes
+};
+
+// `threads` of the rank; `data_bytes` of the token files that will be mapped (0: not known).
+MemoryReport plan_run(const Config& config, int threads, size_t data_bytes = 0);
+
+std::string to_table(const MemoryReport& report);
+std::string to_json(const MemoryReport& report);
+
+// The memory a process may use here: the smaller of physical memory and the cgroup's limit.
+size_t available_memory();
+
+// Throws ResourceError with the table when the plan exceeds the memory there is, and says what would
+// make it fit.
+void require_memory(const MemoryReport& report, size_t available);
+
+}  // namespace birkhoff

@@ -1,0 +1,143 @@
+#include "engine/train/metrics.h"
+
+#include <fcntl.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "engine/checkpoint/json.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kMaxLine = size_t(1) << 20;
+constexpr std::pair<std::string_view, double> kNonfinite[] = {
+    {"nan", std::numeric_limits<double>::quiet_NaN()},
+    {"inf", std::numeric_limits<double>::infinity()},
+    {"-inf", -std::numeric_limits<double>::infinity()}};
+
+// fmt's {} of a double is the shortest text that reads back the same, in any locale; but for "-0",
+// which JSON readers take for the integer 0.
+std::string number(double value) {
+  if (!std::isfinite(value)) return "null";
+  return value == 0 && std::signbit(value) ? "-0.0" : fmt::format("{}", value);
+}
+
+class Line {
+ public:
+  void raw(std::string_view name, std::string_view value) {
+    text_ += fmt::format("{}{}:{}", text_.empty() ? "{" : ",", json_string(name), value);
+  }
+  void integer(std::string_view name, int64_t value) { raw(name, fmt::format("{}", value)); }
+  void time(std::string_view name, double value) { raw(name, number(value)); }
+  void value(std::string_view name, double value) {
+    raw(name, number(value));
+    if (std::isfinite(value)) return;
+    nonfinite_ += fmt::format("{}{}:\"{}\"", nonfinite_.empty() ? "{" : ",", json_string(name),
+                              std::isnan(value) ? "nan"
+                              : value > 0       ? "inf"
+                                                : "-inf");
+  }
+  void load(const ExpertLoad& load) {
+    if (load.empty()) return;
+    std::string rows;
+    for (const auto& row : load)
+      rows += fmt::format("{}[{}]", rows.empty() ? "" : ",", fmt::join(row, ","));
+    raw("expert_load", fmt::format("[{}]", rows));
+  }
+  void end_of_values() {
+    if (!nonfinite_.empty()) raw("nonfinite", nonfinite_ + "}");
+  }
+  std::string finish() && { return text_ + "}\n"; }
+
+ private:
+  std::string text_, nonfinite_;
+};
+
+MetricsRecord parse_record(std::string_view line) {
+  const nlohmann::json tree = parse_json(line, {.bytes = kMaxLine, .depth = 4});
+  JsonFields fields(tree, "line");
+  MetricsRecord record;
+  record.step = int64_t(fields.count("step"));
+  for (const auto& [key, value] : tree.items()) {
+    if (value.is_number()) record.values.emplace(key, value.get<double>());
+  }
+  if (!tree.contains("nonfinite")) return record;
+  for (const auto& [key, value] : tree.at("nonfinite").items()) {
+    for (const auto& [name, number] : kNonfinite) {
+      if (value == name) record.values.emplace(key, number);
+    }
+  }
+  return record;
+}
+
+}  // namespace
+
+std::string metrics_line(const StepMetrics& m) {
+  Line line;
+  line.integer("step", m.step);
+  line.value("loss", m.loss);
+  line.value("grad_norm", m.grad_norm);
+  line.value("lr", m.lr);
+  line.integer("tokens", m.tokens);
+  for (const auto& [name, value] : m.extra) line.value(name, value);
+  line.load(m.expert_load);
+  line.end_of_values();
+  line.time("step_seconds", m.step_seconds);
+  line.time("tokens_per_second", m.tokens_per_second);
+  for (const auto& [name, value] : m.extra_times) line.time(name, value);
+  return std::move(line).finish();
+}
+
+std::string metrics_line(const EvalMetrics& m) {
+  Line line;
+  line.integer("step", m.step);
+  line.value("eval_loss", m.eval_loss);
+  line.value("eval_bits_per_byte", m.eval_bits_per_byte);
+  line.integer("eval_tokens", m.eval_tokens);
+  for (const auto& [name, value] : m.extra) line.value(name, value);
+  line.load(m.expert_load);
+  line.end_of_values();
+  line.time("eval_seconds", m.eval_seconds);
+  return std::move(line).finish();
+}
+
+MetricsWriter::MetricsWriter(const Path& path)
+    : file_(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW) {}
+
+void MetricsWriter::append(const std::string& line) { file_.write(std::as_bytes(std::span(line))); }
+
+MetricsLog parse_metrics(std::string_view text, std::string_view place) {
+  MetricsLog log;
+  size_t number = 1;
+  for (size_t begin = 0; begin < text.size(); ++number) {
+    const size_t newline = text.find('\n', begin);
+    if (newline == text.npos) {
+      log.torn = true;
+      break;
+    }
+    try {
+      MetricsRecord record = parse_record(text.substr(begin, newline - begin));
+      if (!log.records.empty() && record.step < log.records.back().step)
+        throw JsonError(
+            fmt::format("step {} comes after step {}", record.step, log.records.back().step));
+      record.begin = begin, record.end = newline + 1;
+      log.records.push_back(std::move(record));
+    } catch (const JsonError& e) {
+      throw CheckpointError(fmt::format("{}:{}: {}", printable(place), number, e.what()));
+    }
+    begin = newline + 1;
+  }
+  return log;
+}
+
+MetricsLog read_metrics(const Path& path) {
+  try {
+    return parse_metrics(read_file(path, std::numeric_limits<uint32_t>::max()), path.string());
+  } catch (const ResourceError& e) {
+    throw CheckpointError(e.what());
+  }
+}
+
+}  // namespace birkhoff

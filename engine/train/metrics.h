@@ -1,0 +1,87 @@
+#pragma once
+// metrics.jsonl: a line of JSON for each step and each evaluation, in the order they happened.
+//
+//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,"expert_load":[[12,20],[16,16]],
+//    "step_seconds":0.5,"tokens_per_second":8192}                      (one line in the file)
+//   {"step":100,"eval_loss":2.5,"eval_bits_per_byte":1.5,"eval_tokens":65536,"eval_seconds":3.5}
+//
+// Training lines alone carry `loss`; evaluation lines alone carry `eval_loss`; steps count from 1.
+// Fields of time come last, from `step_seconds` or `eval_seconds` on; what stands before them is a
+// function of the run alone, byte by byte. Numbers are the shortest text that reads back as the
+// same double. A value that is not finite is null, and named: "nonfinite":{"loss":"nan"}, before
+// the fields of time; a time that is not finite is null.
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/files.h"
+
+namespace birkhoff {
+
+// Tokens that each expert of each MoE layer was given; empty: the line has no `expert_load`.
+using ExpertLoad = std::vector<std::vector<int64_t>>;
+using NamedValues = std::vector<std::pair<std::string, double>>;
+
+struct StepMetrics {
+  int64_t step = 0;
+  double loss = 0;       // mean over the step's tokens, natural logarithm
+  double grad_norm = 0;  // before clipping
+  double lr = 0;
+  int64_t tokens = 0;      // trained on since the run began
+  NamedValues extra = {};  // further values that are a function of the run alone
+  ExpertLoad expert_load = {};
+  double step_seconds = 0;
+  double tokens_per_second = 0;
+  NamedValues extra_times = {};  // e.g. mfu
+};
+
+struct EvalMetrics {
+  int64_t step = 0;  // after this step
+  double eval_loss = 0;
+  double eval_bits_per_byte = 0;
+  int64_t eval_tokens = 0;
+  NamedValues extra = {};
+  ExpertLoad expert_load = {};
+  double eval_seconds = 0;
+};
+
+// A line, with its newline. Names of extra values are quoted, not checked.
+std::string metrics_line(const StepMetrics& metrics);
+std::string metrics_line(const EvalMetrics& metrics);
+
+// Appends to a file; each line is one write to the kernel, so that a killed process tears none.
+// Errors are ResourceError (exit code 5). Not synchronised.
+class MetricsWriter {
+ public:
+  explicit MetricsWriter(const Path& path);
+  void write(const StepMetrics& metrics) { append(metrics_line(metrics)); }
+  void write(const EvalMetrics& metrics) { append(metrics_line(metrics)); }
+
+ private:
+  void append(const std::string& line);
+  File file_;
+};
+
+struct MetricsRecord {
+  int64_t step = 0;
+  size_t begin = 0, end = 0;             // of its line in the file, newline included
+  std::map<std::string, double> values;  // its numbers; those that are not finite as such
+};
+
+struct MetricsLog {
+  std::vector<MetricsRecord> records;
+  // The last line is not whole: the machine stopped in a write. It is in no record; a resumed run
+  // cuts the file to the end of the last record it keeps.
+  bool torn = false;
+};
+
+// Reads what a file of metrics holds, with nothing trusted: lines ≤ 1 MiB, nested ≤ 4 deep, steps
+// that do not descend. Throws CheckpointError (exit code 4) with the line's number otherwise.
+MetricsLog parse_metrics(std::string_view text, std::string_view place);
+MetricsLog read_metrics(const Path& path);
+
+}  // namespace birkhoff

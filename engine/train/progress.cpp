@@ -1,0 +1,118 @@
+#include "engine/train/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <vector>
+
+#include "base/format.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr double kSmoothing = 0.1;  // weight of the newest step's time: about the last 20 steps
+constexpr int kPlainWidth = 200;
+
+bool known(double value) { return std::isfinite(value) && value > 0; }
+
+int terminal_width(int descriptor) {
+  winsize size{};
+  return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string short_duration(double seconds) {
+  if (!(seconds < 1e9)) return "?";  // a NaN too
+  const auto s = int64_t(std::llround(std::max(seconds, 0.0)));
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m{:02d}s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{}h{:02d}m", s / 3600, s % 3600 / 60);
+  return fmt::format("{}d{:02d}h", s / 86400, s % 86400 / 3600);
+}
+
+std::string short_count(double value) {
+  constexpr const char* kUnits[] = {"", "k", "M", "G", "T"};
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < std::size(kUnits)) value /= 1000, ++unit;
+  const int digits = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f}{}", value, digits, kUnits[unit]);
+}
+
+std::string progress_line(const Progress& p, int width) {
+  struct Field {
+    std::string text;
+    int keep;  // the lowest goes first
+  };
+  std::vector<Field> fields = {{fmt::format("step {}/{}", p.step, p.steps), 4}};
+  if (p.steps > 0)
+    fields.push_back({fmt::format(" ({}%)", int(100.0 * double(p.step) / double(p.steps))), 0});
+  fields.push_back({fmt::format("  loss {:.4f}", p.loss), 3});
+  if (known(p.tokens_per_second))
+    fields.push_back({fmt::format("  {} tokens/s", short_count(p.tokens_per_second)), 1});
+  if (std::isfinite(p.seconds_left) && p.seconds_left >= 0)
+    fields.push_back({fmt::format("  ETA {}", short_duration(p.seconds_left)), 2});
+
+  for (int lowest = 0;; ++lowest) {
+    std::string line;
+    for (const Field& f : fields) {
+      if (f.keep >= lowest) line += f.text;
+    }
+    if (int(line.size()) <= width || lowest == 4) return line.substr(0, size_t(std::max(width, 0)));
+  }
+}
+
+ProgressDisplay::ProgressDisplay(const Options& options, double now)
+    : options_(options),
+      terminal_(::isatty(options.descriptor) == 1),
+      last_step_(now),
+      last_line_(now) {}
+
+void ProgressDisplay::step(int64_t step, double loss, int64_t step_tokens, double now) {
+  const double seconds = std::max(now - last_step_, 0.0);
+  last_step_ = now;
+  // The first step of a process also warms it up, so its time is forgotten with the second.
+  step_seconds_ = step <= options_.first_step + 1
+                      ? seconds
+                      : step_seconds_ + kSmoothing * (seconds - step_seconds_);
+  const Progress progress{.step = step,
+                          .steps = options_.steps,
+                          .loss = loss,
+                          .tokens_per_second = double(step_tokens) / step_seconds_,
+                          .seconds_left = double(options_.steps - step) * step_seconds_};
+  if (terminal_) {
+    // One column stays free: a full line would wrap on some terminals.
+    shown_ = progress_line(progress, terminal_width(options_.descriptor) - 1);
+    write("\r" + shown_ + "\x1b[K");
+    return;
+  }
+  const bool due = step <= options_.first_step || step >= options_.steps ||
+                   now - last_line_ >= options_.plain_seconds;
+  if (!due) return;
+  last_line_ = now;
+  write(progress_line(progress, kPlainWidth) + "\n");
+}
+
+void ProgressDisplay::clear() {
+  if (terminal_ && !shown_.empty()) write("\r\x1b[K");
+  shown_.clear();
+}
+
+void ProgressDisplay::finish() {
+  if (terminal_ && !shown_.empty()) write("\n");
+  shown_.clear();
+}
+
+void ProgressDisplay::write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(options_.descriptor, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    text.remove_prefix(size_t(n));
+  }
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,54 @@
+#pragma once
+// What a run shows while it trains. On a terminal one line, rewritten in place; elsewhere a plain
+// line now and then:
+//
+//   step 120/2000 (6%)  loss 3.2145  12.3k tokens/s  ETA 3m12s
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace birkhoff {
+
+struct Progress {
+  int64_t step = 0, steps = 0;
+  double loss = 0;
+  double tokens_per_second = 0;  // ≤ 0 or not finite: not known yet
+  double seconds_left = -1;      // < 0 or not finite: not known yet
+};
+
+// At most `width` characters. As it gets narrower the percentage goes, then the rate, the ETA, the
+// loss; at last the line is cut.
+std::string progress_line(const Progress& progress, int width);
+std::string short_duration(double seconds);  // "42s", "3m12s", "5h07m", "12d04h"
+std::string short_count(double value);       // "987", "12.3k", "4.56M"
+
+// The caller passes the time, in seconds of any steady clock. Errors of writing are ignored: a
+// closed terminal does not end a run. Not synchronised.
+class ProgressDisplay {
+ public:
+  struct Options {
+    int descriptor = 2;
+    int64_t first_step = 1, steps = 0;
+    double plain_seconds = 10;  // between lines, where it is not a terminal
+  };
+  ProgressDisplay(const Options& options, double now);
+
+  // After each step. Plain lines: for the first and last step and every plain_seconds.
+  void step(int64_t step, double loss, int64_t step_tokens, double now);
+  // Other output may follow: clears the line on a terminal; the next step() draws it again.
+  void clear();
+  // The last line stays, with a newline behind it.
+  void finish();
+
+ private:
+  void write(std::string_view text);
+
+  Options options_;
+  bool terminal_;
+  double last_step_;         // when the last step ended
+  double last_line_;         // when the last plain line was written
+  double step_seconds_ = 0;  // smoothed
+  std::string shown_;        // on the terminal now
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,83 @@
+#include "engine/train/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "engine/checkpoint/checkpoint.h"
+
+namespace birkhoff {
+namespace {
+
+[[noreturn]] void refuse(const Path& path, std::string_view why) {
+  throw ResourceError(fmt::format("run directory {}: {}", printable(path.string()), why));
+}
+
+std::string own_name() {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  return fmt::format("pid {} on host {}\n", ::getpid(), host);
+}
+
+// Locks the file `lock` of the directory and writes the holder's name into it. The file stays when
+// the run ends: removing it would let two processes lock two files of one name.
+Descriptor lock(const Path& path) {
+  const Path file = path / "lock";
+  Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (fd.get() < 0) refuse(path, fmt::format("cannot be written to: {}", std::strerror(errno)));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK)
+      refuse(path, fmt::format("cannot be locked: {}", std::strerror(errno)));
+    char holder[300] = {};
+    const ssize_t n = ::pread(fd.get(), holder, sizeof holder - 1, 0);
+    const std::string_view name = n > 0 ? std::string_view(holder, size_t(n)) : "another process";
+    refuse(path, fmt::format("is in use by {}; stop that run, or set run.dir to another directory",
+                             printable(name.substr(0, name.find('\n')))));
+  }
+  const std::string name = own_name();
+  if (::ftruncate(fd.get(), 0) != 0 ||
+      ::pwrite(fd.get(), name.data(), name.size(), 0) != ssize_t(name.size()))
+    refuse(path, fmt::format("cannot be written to: {}", std::strerror(errno)));
+  return fd;
+}
+
+// Something that a new run would overwrite or be mixed up with. What could not be looked at counts.
+bool holds_a_run(const Path& path) {
+  std::error_code error;
+  const auto exists = [&](const Path& p) {
+    return std::filesystem::exists(std::filesystem::symlink_status(p, error));
+  };
+  const Path metrics = path / "metrics.jsonl", checkpoints = path / "checkpoints";
+  return (exists(metrics) && !std::filesystem::is_empty(metrics, error)) ||
+         (exists(checkpoints) && !std::filesystem::is_empty(checkpoints, error));
+}
+
+}  // namespace
+
+RunDirectory RunDirectory::create(const Path& path, std::string_view config_yaml) {
+  if (path.empty()) throw ResourceError("run.dir is empty: set it to a directory to write to");
+  try {
+    make_durable_directories(path);
+  } catch (const ResourceError& e) {
+    refuse(path, e.what());
+  }
+  Descriptor held = lock(path);
+  if (holds_a_run(path))
+    refuse(path, "holds a run already; set run.dir to another directory, or remove this one");
+  write_file(path / "config.yaml", config_yaml);
+  return RunDirectory(path, std::move(held));
+}
+
+Path RunDirectory::checkpoint(int64_t step) const {
+  return path_ / "checkpoints" / checkpoint_name(step);
+}
+
+Path RunDirectory::log(int rank) const {
+  return path_ / "log" / fmt::format("rank-{:04d}.log", rank);
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,179 @@
+#include "engine/train/trainer.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/log.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/config/load.h"
+#include "engine/data/loader.h"
+#include "engine/train/memory_report.h"
+#include "engine/train/metrics.h"
+#include "engine/train/progress.h"
+#include "engine/train/run_directory.h"
+#include "engine/train/session.h"
+#include "engine/train/training_data.h"
+
+namespace birkhoff {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+class Run {
+ public:
+  Run(const Config& config, TrainingData data)
+      : config_(config),
+        data_(std::move(data)),
+        directory_(RunDirectory::create(config.run.dir, effective_yaml(config))),
+        team_(thread_count(config)),
+        session_(config, team_),
+        metrics_(directory_.metrics()) {}
+
+  void train() {
+    init_log({.rank = 0, .file = directory_.log(0)});
+    log_info("{} parameters, {} threads, run directory {}", count_parameters(config_).total,
+             team_.size(), printable(directory_.path().string()));
+    session_.initialise();
+    const int64_t last = last_step(config_.train);
+    const BatchOrder order{config_.train.global_batch, config_.train.micro_batch};
+    Loader loader([&](int64_t number, Batch& batch) { order.read(*data_.source.training, number, batch); },
+                  0, int(config_.data.prefetch));
+    ProgressDisplay progress({.first_step = 1, .steps = last}, now());
+    for (int64_t step = 1; step <= last; ++step) {
+      const int64_t tokens = train_step(step, order, loader);
+      progress.step(step, loss_, tokens, now());
+      if (due(step, config_.train.eval_every, last) && data_.source.validation) {
+        progress.clear();
+        evaluate(step);
+      }
+      if (due(step, config_.checkpoint.every, last)) {
+        progress.clear();
+        save(step);
+      }
+    }
+    progress.finish();
+  }
+
+ private:
+  // Every `every` steps, and at the end; 0: at the end alone.
+  static bool due(int64_t step, int64_t every, int64_t last) {
+    return step == last || (every > 0 && step % every == 0);
+  }
+
+  int64_t train_step(int64_t step, const BatchOrder& order, Loader& loader) {
+    const double start = now();
+    batches_.resize(size_t(order.micro_batches()));
+    int64_t valid = 0;
+    for (Batch& batch : batches_) {
+      batch = loader.next();
+      valid += batch.valid;
+    }
+    const StepResult result = session_.step(step, batches_);
+    loss_ = result.loss;
+    add_load(result.expert_load);
+    tokens_ += order.global_batch * config_.train.sequence;
+    const double seconds = now() - start;
+    const double rate = double(order.global_batch * config_.train.sequence) / seconds;
+    if (step % config_.train.log_every == 0 || step == last_step(config_.train))
+      metrics_.write(StepMetrics{.step = step,
+                                 .loss = result.loss,
+                                 .grad_norm = result.grad_norm,
+                                 .lr = result.lr,
+                                 .tokens = tokens_,
+                                 .extra = {{"valid_tokens", double(valid)}},
+                                 .step_seconds = seconds,
+                                 .tokens_per_second = rate});
+    return order.global_batch * config_.train.sequence;
+  }
+
+  void add_load(const std::vector<std::vector<int64_t>>& load) {
+    load_.resize(load.size());
+    for (size_t layer = 0; layer < load.size(); ++layer) {
+      load_[layer].resize(load[layer].size());
+      for (size_t e = 0; e < load[layer].size(); ++e) load_[layer][e] += load[layer][e];
+    }
+  }
+
+  // Over the first eval_batches · micro_batch held-out windows, or all of them if there are fewer.
+  void evaluate(int64_t step) {
+    const double start = now();
+    const int64_t rows = config_.train.micro_batch;
+    const int64_t windows =
+        std::min(data_.source.validation->count(), config_.train.eval_batches * rows);
+    double sum = 0;
+    int64_t valid = 0, bytes = 0;
+    Batch batch;
+    for (int64_t first = 0; first < windows; first += rows) {
+      read_batch(*data_.source.validation, first, std::min(rows, windows - first), rows, batch);
+      for (const float nll : session_.score(batch)) sum += double(nll);
+      valid += batch.valid;
+      if (data_.tokenizer) bytes += text_bytes(*data_.tokenizer, batch.target);
+    }
+    const double loss = sum / double(std::max<int64_t>(valid, 1));
+    const double bits = bytes ? sum / std::log(2.0) / double(bytes) : NAN;
+    EvalMetrics eval{.step = step, .eval_loss = loss, .eval_tokens = valid};
+    eval.eval_bits_per_byte = bits;
+    eval.expert_load = std::exchange(load_, {});
+    eval.eval_seconds = now() - start;
+    metrics_.write(eval);
+    if (bytes)
+      log_info("step {}: held-out loss {:.4f}, {:.4f} bits per byte over {} tokens", step, loss,
+               bits, valid);
+    else
+      log_info("step {}: held-out loss {:.4f} over {} tokens", step, loss, valid);
+  }
+
+  void save(int64_t step) {
+    std::vector<NamedTensor> tensors;
+    for (const TensorView& t : session_.tensors())
+      tensors.push_back({t.name, t.spec, t.bytes});
+    const CheckpointInfo info{.step = step,
+                              .tokens = tokens_,
+                              .seed = config_.seed,
+                              .model = model_fingerprint(config_),
+                              .data = data_.fingerprint,
+                              .config = effective_yaml(config_),
+                              .state = {}};
+    try {
+      save_checkpoint(directory_.checkpoint(step), info, tensors);
+    } catch (const ResourceError& e) {
+      if (config_.checkpoint.on_error == OnError::stop || step == last_step(config_.train)) throw;
+      log_warning("step {}: no checkpoint, training goes on: {}", step, e.what());
+      return;
+    }
+    log_info("step {}: saved {}", step, printable(directory_.checkpoint(step).string()));
+  }
+
+  const Config config_;
+  TrainingData data_;
+  RunDirectory directory_;
+  ThreadTeam team_;
+  Session session_;
+  MetricsWriter metrics_;
+  std::vector<Batch> batches_;
+  std::vector<std::vector<int64_t>> load_;  // since the last evaluation
+  double loss_ = 0;
+  int64_t tokens_ = 0;
+};
+
+}  // namespace
+
+int thread_count(const Config& config) {
+  if (config.run.threads > 0) return int(config.run.threads);
+  cpu_set_t cpus;
+  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? std::max(1, CPU_COUNT(&cpus)) : 1;
+}
+
+void train(const Config& config) {
+  TrainingData data = open_training_data(config);
+  require_memory(plan_run(config, thread_count(config), data.mapped), available_memory());
+  Run(config, std::move(data)).train();
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,42 @@
+#pragma once
+// AdamW: Adam (arXiv 1412.6980) with decoupled weight decay (Loshchilov & Hutter, arXiv
+// 1711.05101, algorithm 2, in torch.optim.AdamW's convention: decay is lr · weight_decay).
+//
+//   g' = scale · g
+//   m += (1 − beta1) · (g' − m)
+//   v += (1 − beta2) · (g'² − v)
+//   p −= lr · ( m·c1 / (√v·√c2 + eps) + weight_decay · p )           in place (updates = true)
+//   g [any shape], hyper [4] = { lr, c1 = 1 / (1 − beta1^t), c2 = 1 / (1 − beta2^t), 0 }, t from 1,
+//   scale [1] (clip_scale) → p, m, v, each as g
+//   All f32. On the reference device also f64, with hyper and scale f32 or f64.
+//
+// A scale that is Inf or NaN: nothing changes. lr and the powers are data, not attributes, so that
+// the program is the same in every step.
+//
+// Denormal numbers count (mHC trains with eps 1e-20): no flush-to-zero. The moments move by their
+// distance to the new value, which rounds v twice a step, by at most h/2 = 2^-150 each, once before
+// the factor 1 − beta2. So √v·√c2 is off by at most √(h/2 · (2 − beta2) / (1 − beta2)) = 1.2e-22
+// for any gradient at beta2 = 0.95, which is 1.2 % of eps 1e-20 (a third rounding, and 1.7 %,
+// without FMA), and √c2 multiplies √v, not v, to add no other. (1 − beta) is formed in double.
+//
+// |g'| < 1.8e19: beyond it g'² overflows, and p becomes NaN one step later.
+#include "kernels/operator.h"
+
+namespace birkhoff {
+
+struct AdamW {
+  enum In { g, hyper, scale };
+  enum Out { p, m, v };
+  struct Desc {
+    double beta1 = 0.9, beta2 = 0.95, eps = 1e-20, weight_decay = 0;
+    static void visit(auto& d, auto&& field) {
+      field("beta1", d.beta1), field("beta2", d.beta2), field("eps", d.eps),
+          field("weight_decay", d.weight_decay);
+    }
+  };
+};
+extern const Operator kAdamW;
+
+inline constexpr int64_t kAdamWTask = 16384;  // elements: 256 KiB in four arrays
+
+}  // namespace birkhoff

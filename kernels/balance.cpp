@@ -1,0 +1,27 @@
+#include "kernels/balance.h"
+
+#include "kernels/bodies.h"
+
+namespace birkhoff {
+namespace {
+
+Outputs outputs(Specs in, const Desc& desc) {
+  const TensorSpec& load = in[BalanceUpdate::load];
+  require(load.shape.size() == 1 && load.dtype == DType::i32, "balance_update", "load {}",
+          to_string(load));
+  require(desc.as<BalanceUpdate::Desc>().speed >= 0, "balance_update", "speed {}",
+          desc.as<BalanceUpdate::Desc>().speed);
+  return {{.spec = {load.shape, DType::f32}}};
+}
+
+}  // namespace
+
+const Operator kBalanceUpdate{
+    .name = "balance_update",
+    .outputs = outputs,
+    .flops = [](Specs in, const Desc&) { return 3.0 * double(in[BalanceUpdate::load].count()); },
+    .body = {cpu::balance_update, reference::balance_update},
+    .updates = true,
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,210 @@
+#include "kernels/attention.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attention.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/attention-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {
+
+// Rows of head h, from token `start` on.
+HWY_INLINE Rows head_of(const Args& a, int i, int64_t heads, int64_t start, int64_t h) {
+  const int64_t row = a.dim(i, 1), width = row / heads;
+  return {a.in<float>(i) + start * row + h * width, row, width};
+}
+
+// The queries of a block, in key indices of the sequence that begins at token `start`.
+QueryBlock queries_of(const int32_t* first_key, int64_t start, int64_t from, int64_t sequence) {
+  QueryBlock b;
+  for (int64_t t = from; t < std::min(from + kAttentionBlock, sequence); ++t)
+    b.add(first_key[start + t] - start, t);
+  b.close();
+  return b;
+}
+
+}  // namespace
+
+void AttentionBlocks(const Args& a) {
+  using A = Attention;
+  const auto& desc = a.desc<A::Desc>();
+  const int64_t heads = desc.heads, sequence = desc.sequence;
+  const int64_t sequences = a.dim(A::q, 0) / sequence;
+  const int64_t blocks = (sequence + kAttentionBlock - 1) / kAttentionBlock;
+  const float *o_base = a.base<float>(A::o), *lse_base = a.base<float>(A::lse);
+  float *o = a.out<float>(A::o), *lse = a.out<float>(A::lse);
+  a.team().run(sequences * heads * blocks, [&](int64_t task, int worker) HWY_ATTR {
+    // The last blocks of sequences see most keys: they go first.
+    const int64_t from = (blocks - 1 - task / (sequences * heads)) * kAttentionBlock;
+    const int64_t h = task % heads, start = task / heads % sequences * sequence;
+    const Rows q = head_of(a, A::q, heads, start, h), k = head_of(a, A::k, heads, start, h);
+    const Rows v = head_of(a, A::v, heads, start, h);
+    Carver carver(a.thread_workspace<float>(worker));
+    const AttentionWorkspace w(carver, q.width, v.width);
+    const QueryBlock b = queries_of(a.in<int32_t>(A::first_key), start, from, sequence);
+    attend(q, from, k, v, float(desc.scale), b, w);
+    for (int64_t i = 0; i < b.count; ++i) {
+      const int64_t row = start + from + i, at = row * v.row + h * v.width;
+      if (o)
+        write_row(w.out + i * v.width, 1 / w.sum[i], v.width, o_base ? o_base + at : o_base,
+                  o + at);
+      const float value = w.top[i] + std::log(w.sum[i]);
+      if (lse) lse[row * heads + h] = lse_base ? lse_base[row * heads + h] + value : value;
+    }
+  });
+}
+
+namespace {
+
+// One head of one sequence.
+struct HeadBackward {
+  Rows d_o, q, k, v, o;
+  const float* lse;  // `heads` apart
+  int64_t heads;
+  float scale;
+  bool wants_dq, wants_dk, wants_dv;
+};
+
+// weights and d_scores of keys [k0, k0 + keys): p = exp(s − lse), p·(dp − delta). Entries that no
+// query may see are left undefined: the products skip them.
+void score_gradients(const QueryBlock& b, int64_t k0, int64_t keys,
+                     const AttentionBackwardWorkspace& w) {
+  const Tag d;
+  for (int64_t c = 0; c < b.columns(); c += int64_t(hn::Lanes(d))) {
+    const Span span(b, c, k0, keys);
+    const auto lse = hn::Load(d, w.lse + c), delta = hn::Load(d, w.delta + c);
+    for (int64_t j = span.begin; j < span.end; ++j) {
+      float *s = w.scores + j * kAttentionBlock + c, *ds = w.d_scores + j * kAttentionBlock + c;
+      const auto p = exp_or_nan(d, hn::Sub(hn::Load(d, s), lse));
+      hn::Store(p, d, s);
+      hn::Store(hn::Mul(p, hn::Sub(hn::Load(d, ds), delta)), d, ds);
+    }
+  }
+}
+
+// out[j] += Σ_i weights[j, i]·x[from + i] over the queries that see key k0 + j.
+void add_over_queries(const float* weights, const Rows& x, int64_t from, int64_t k0, int64_t keys,
+                      const QueryBlock& b, float* out) {
+  int64_t begin[kAttentionBlock], end[kAttentionBlock];
+  int64_t reached = 0, opened = 0;
+  for (int64_t j = 0; j < keys; ++j) {
+    while (reached < b.count && b.self[reached] < k0 + j) ++reached;
+    while (opened < b.count && b.first[opened] <= k0 + j) ++opened;
+    begin[j] = reached, end[j] = opened;
+  }
+  const Product p{.a = weights,
+                  .a_row = kAttentionBlock,
+                  .a_step = 1,
+                  .b = x.at(from),
+                  .b_row = x.row,
+                  .out = out,
+                  .out_row = x.width};
+  add_product(
+      p, keys, x.width, [&](int64_t j) { return begin[j]; }, [&](int64_t j) { return end[j]; });
+}
+
+// Adds what queries [from, from + b.count) give to w.dk and w.dv, and sets w.dq. dq and dk lack the
+// factor scale.
+void backward_block(const HeadBackward& h, int64_t from, const QueryBlock& b,
+                    const AttentionBackwardWorkspace& w) {
+  pack_transposed(h.q, from, b.count, h.scale, w.queries);
+  pack_transposed(h.d_o, from, b.count, 1, w.d_outs);
+  for (int64_t i = 0; i < kAttentionBlock; ++i) {
+    w.lse[i] = i < b.count ? h.lse[(from + i) * h.heads] : 0;
+    w.delta[i] = i < b.count ? dot(h.d_o.at(from + i), h.o.at(from + i), h.o.width) : 0;
+  }
+  std::fill_n(w.dq, b.count * h.q.width, 0.0f);
+  for (int64_t k0 = b.keys_begin(); k0 < b.keys_end(); k0 += kAttentionBlock) {
+    const int64_t keys = std::min(kAttentionBlock, b.keys_end() - k0);
+    scores_of(h.k, k0, keys, w.queries, b, w.scores);
+    scores_of(h.v, k0, keys, w.d_outs, b, w.d_scores);
+    score_gradients(b, k0, keys, w);
+    if (h.wants_dq) add_over_keys(w.d_scores, h.k, k0, keys, b, w.dq);
+    if (h.wants_dk) add_over_queries(w.d_scores, h.q, from, k0, keys, b, w.dk + k0 * h.q.width);
+    if (h.wants_dv) add_over_queries(w.scores, h.d_o, from, k0, keys, b, w.dv + k0 * h.v.width);
+  }
+}
+
+}  // namespace
+
+void AttentionBackwardHeads(const Args& a) {
+  using B = AttentionBackward;
+  const auto& desc = a.desc<B::Desc>();
+  const int64_t heads = desc.heads, sequence = desc.sequence;
+  const float scale = float(desc.scale);
+  a.team().run(a.dim(B::q, 0) / sequence * heads, [&](int64_t task, int worker) HWY_ATTR {
+    const int64_t h = task % heads, start = task / heads * sequence;
+    const auto rows = [&](int i) { return head_of(a, i, heads, start, h); };
+    const HeadBackward head{.d_o = rows(B::d_o),
+                            .q = rows(B::q),
+                            .k = rows(B::k),
+                            .v = rows(B::v),
+                            .o = rows(B::o),
+                            .lse = a.in<float>(B::lse) + start * heads + h,
+                            .heads = heads,
+                            .scale = scale,
+                            .wants_dq = a.wanted(B::dq),
+                            .wants_dk = a.wanted(B::dk),
+                            .wants_dv = a.wanted(B::dv)};
+    Carver carver(a.thread_workspace<float>(worker));
+    const AttentionBackwardWorkspace w(carver, head.q.width, head.v.width, sequence);
+    const auto write = [&](int output, const float* x, float factor, int64_t from, int64_t count,
+                           const Rows& like) HWY_ATTR {
+      if (!a.wanted(output)) return;
+      const float* base = a.base<float>(output);
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t at = (start + from + i) * like.row + h * like.width;
+        write_row(x + i * like.width, factor, like.width, base ? base + at : base,
+                  a.out<float>(output) + at);
+      }
+    };
+    std::fill_n(w.dk, sequence * head.q.width, 0.0f);
+    std::fill_n(w.dv, sequence * head.v.width, 0.0f);
+    for (int64_t from = 0; from < sequence; from += kAttentionBlock) {
+      const QueryBlock b = queries_of(a.in<int32_t>(B::first_key), start, from, sequence);
+      backward_block(head, from, b, w);
+      write(B::dq, w.dq, scale, from, b.count, head.q);
+    }
+    write(B::dk, w.dk, scale, 0, sequence, head.k);
+    write(B::dv, w.dv, 1, 0, sequence, head.v);
+  });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+namespace {
+
+// first_key is data and indexes memory, so it is checked where it is read.
+void check_first_keys(const int32_t* first_key, int64_t tokens, int64_t sequence) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const int64_t start = t / sequence * sequence, from = t == start ? start : first_key[t - 1];
+    check(from <= first_key[t] && first_key[t] <= t,
+          "[attention] the first key of token {} is {}: it must be in [{}, {}]", t, first_key[t],
+          from, t);
+  }
+}
+
+}  // namespace
+
+HWY_EXPORT(AttentionBlocks);
+HWY_EXPORT(AttentionBackwardHeads);
+
+void attention(const Args& a) {
+  check_first_keys(a.in<int32_t>(Attention::first_key), a.dim(Attention::q, 0),
+                   a.desc<Attention::Desc>().sequence);
+  HWY_DYNAMIC_DISPATCH(AttentionBlocks)(a);
+}
+
+void attention_backward(const Args& a) {
+  check_first_keys(a.in<int32_t>(AttentionBackward::first_key), a.dim(AttentionBackward::q, 0),
+                   a.desc<Attention::Desc>().sequence);
+  HWY_DYNAMIC_DISPATCH(AttentionBackwardHeads)(a);
+}
+
+}  // namespace birkhoff::cpu
+#endif

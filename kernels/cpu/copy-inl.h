@@ -1,0 +1,35 @@
+// Moving parts of rows; included once per target, see simd-inl.h.
+#if defined(BIRKHOFF_COPY_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef BIRKHOFF_COPY_INL
+#undef BIRKHOFF_COPY_INL
+#else
+#define BIRKHOFF_COPY_INL
+#endif
+
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
+
+// Where rows go: an output and its base.
+struct To {
+  float* out;
+  const float* base;
+
+  To(const Args& a, int k) : out(a.out<float>(k)), base(a.base<float>(k)) {}
+
+  // out[at + i] = base[at + i] + from[i]; a null `from` counts as zeros.
+  HWY_INLINE void copy(const float* from, int64_t at, int64_t count) const {
+    if (!out) return;
+    each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
+      set(d, from ? hn::LoadU(d, from + i) : hn::Zero(d), base, out, at + i);
+    });
+  }
+};
+
+}  // namespace
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggled guard

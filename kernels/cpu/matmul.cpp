@@ -1,0 +1,271 @@
+// Packed panels and register tiles (Goto and van de Geijn, "Anatomy of High-Performance Matrix
+// Multiplication", 2008). One chunk of B is packed into panels of three vectors' columns; rows of A
+// are read where they are, by broadcast, unless A is transposed: then they are packed too.
+#include "kernels/cpu/matmul.h"
+
+#include <algorithm>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+// Accumulators fill the register file: 8 × 3 of 32 vectors with AVX-512, 4 × 3 of 16 below.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kStripRows = 8;
+#else
+constexpr int kStripRows = 4;
+#endif
+constexpr int kPanelVectors = 3;
+
+// A strip of rows of op(A) during one chunk: element (r, k) at data[r·row + k·step].
+struct Strip {
+  const float* data;
+  int64_t row, step;
+};
+
+// Where a strip's sums go: c = from + sum, from may be null or c.
+struct Target {
+  const float* from;
+  float* c;
+  int64_t stride;
+  int64_t columns;  // that exist; the panel is padded to whole vectors
+};
+
+// The first `count` elements of a vector.
+HWY_INLINE void set_first(hn::Vec<Tag> value, int64_t count, const float* from, float* c) {
+  HWY_ALIGN float lane[hn::MaxLanes(Tag())];
+  hn::Store(value, Tag(), lane);
+  for (int64_t j = 0; j < count; ++j) c[j] = from ? from[j] + lane[j] : lane[j];
+}
+
+template <int kR, int kV>
+HWY_INLINE void multiply(Strip a, const float* HWY_RESTRICT panel, int64_t depth, Target t) {
+  const Tag d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  hn::Vec<Tag> sum[kR][kV];
+#pragma GCC unroll 8
+  for (int r = 0; r < kR; ++r)
+#pragma GCC unroll 3
+    for (int v = 0; v < kV; ++v) sum[r][v] = hn::Zero(d);
+  const float* HWY_RESTRICT x = a.data;
+  for (int64_t k = 0; k < depth; ++k, x += a.step, panel += kV * lanes) {
+    hn::Vec<Tag> b[kV];
+#pragma GCC unroll 3
+    for (int v = 0; v < kV; ++v) b[v] = hn::Load(d, panel + v * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kR; ++r) {
+      const auto xr = hn::Set(d, x[r * a.row]);
+#pragma GCC unroll 3
+      for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(xr, b[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kR; ++r) {
+    float* c = t.c + r * t.stride;
+    const float* from = t.from ? t.from + r * t.stride : nullptr;
+#pragma GCC unroll 3
+    for (int v = 0; v < kV; ++v) {
+      const int64_t at = v * lanes, there = t.columns - at;
+      if (there >= lanes)
+        set(d, sum[r][v], from, c, at);
+      else
+        set_first(sum[r][v], there, from ? from + at : nullptr, c + at);
+    }
+  }
+}
+
+// All rows of a panel: whole strips, then 4, 2 and 1 rows.
+template <int kR, int kV>
+HWY_INLINE void strips(Strip& a, const float* panel, int64_t depth, Target& t, int64_t& rows) {
+  for (; rows >= kR; rows -= kR) {
+    multiply<kR, kV>(a, panel, depth, t);
+    a.data += kR * a.row, t.c += kR * t.stride;
+    if (t.from) t.from += kR * t.stride;
+  }
+}
+
+template <int kV>
+HWY_NOINLINE void panel_rows(Strip a, const float* panel, int64_t depth, Target t, int64_t rows) {
+  strips<kStripRows, kV>(a, panel, depth, t, rows);
+  if constexpr (kStripRows > 4) strips<4, kV>(a, panel, depth, t, rows);
+  strips<2, kV>(a, panel, depth, t, rows);
+  strips<1, kV>(a, panel, depth, t, rows);
+}
+
+// to[k·width + j] = from[j·stride + k] for j < rows, by 4 × 4 blocks; zero for rows ≤ j < width.
+HWY_INLINE void pack_transposed(const float* from, int64_t stride, int64_t rows, int64_t depth,
+                                int64_t width, float* HWY_RESTRICT to) {
+  int64_t j = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::FixedTag<float, 4> d;
+  for (; j + 4 <= rows; j += 4) {
+    const float* x = from + j * stride;
+    int64_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+      const auto x0 = hn::LoadU(d, x + k), x1 = hn::LoadU(d, x + stride + k);
+      const auto x2 = hn::LoadU(d, x + 2 * stride + k), x3 = hn::LoadU(d, x + 3 * stride + k);
+      const auto l01 = hn::InterleaveLower(d, x0, x1), u01 = hn::InterleaveUpper(d, x0, x1);
+      const auto l23 = hn::InterleaveLower(d, x2, x3), u23 = hn::InterleaveUpper(d, x2, x3);
+      float* y = to + k * width + j;
+      hn::StoreU(hn::ConcatLowerLower(d, l23, l01), d, y);
+      hn::StoreU(hn::ConcatUpperUpper(d, l23, l01), d, y + width);
+      hn::StoreU(hn::ConcatLowerLower(d, u23, u01), d, y + 2 * width);
+      hn::StoreU(hn::ConcatUpperUpper(d, u23, u01), d, y + 3 * width);
+    }
+    for (; k < depth; ++k)
+      for (int i = 0; i < 4; ++i) to[k * width + j + i] = x[i * stride + k];
+  }
+#endif
+  for (; j < width; ++j)
+    for (int64_t k = 0; k < depth; ++k) to[k * width + j] = j < rows ? from[j * stride + k] : 0;
+}
+
+// to[k·width + j] = from[k·stride + j] for j < columns; zero for columns ≤ j < width.
+HWY_INLINE void pack_rows(const float* from, int64_t stride, int64_t columns, int64_t depth,
+                          int64_t width, float* HWY_RESTRICT to) {
+  const Tag d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  for (int64_t k = 0; k < depth; ++k, from += stride, to += width) {
+    int64_t j = 0;
+    for (; j + lanes <= columns; j += lanes) hn::Store(hn::LoadU(d, from + j), d, to + j);
+    for (; j < width; ++j) to[j] = j < columns ? from[j] : 0;
+  }
+}
+
+int64_t panel_width(int64_t columns) {
+  const int64_t lanes = int64_t(hn::Lanes(Tag()));
+  return std::min<int64_t>(kPanelVectors, (columns + lanes - 1) / lanes) * lanes;
+}
+
+// Panels of op(B)[k … k + depth, column … column + columns], one behind the other.
+void pack_b(const Matrix& b, int64_t k, int64_t column, int64_t columns, int64_t depth,
+            float* packed) {
+  for (int64_t j = 0; j < columns;) {
+    const int64_t width = panel_width(columns - j), there = std::min(width, columns - j);
+    if (b.transposed)
+      pack_transposed(b.data + (column + j) * b.stride + k, b.stride, there, depth, width, packed);
+    else
+      pack_rows(b.data + k * b.stride + column + j, b.stride, there, depth, width, packed);
+    packed += width * depth;
+    j += width;
+  }
+}
+
+// Strips of kStripRows rows of a transposed op(A), k outermost in each, one behind the other. Four
+// strips at a time: a line of memory is read once, and each strip is written in order.
+void pack_a(const Matrix& a, int64_t k, int64_t row, int64_t rows, int64_t depth, float* packed) {
+  constexpr int64_t kTogether = 4 * kStripRows;
+  const hn::CappedTag<float, kStripRows> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  const float* from = a.data + k * a.stride + row;
+  int64_t i = 0;
+  for (; i + kTogether <= rows; i += kTogether)
+    for (int64_t q = 0; q < depth; ++q)
+      for (int64_t j = 0; j < kTogether; j += lanes) {
+        const int64_t strip = i + j / kStripRows * kStripRows;
+        hn::StoreU(hn::LoadU(d, from + q * a.stride + i + j), d,
+                   packed + strip * depth + q * kStripRows + j % kStripRows);
+      }
+  for (; i < rows; i += kStripRows)
+    for (int64_t q = 0; q < depth; ++q)
+      for (int64_t j = 0; j < std::min<int64_t>(kStripRows, rows - i); ++j)
+        packed[i * depth + q * kStripRows + j] = from[q * a.stride + i + j];
+}
+
+void chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t depth, float* workspace) {
+  float *packed_b = workspace, *packed_a = workspace + kMatmulChunk * MatmulGrid::kColumns;
+  pack_b(p.b, k, tile.column, tile.columns, depth, packed_b);
+  if (p.a.transposed) pack_a(p.a, k, tile.row, tile.rows, depth, packed_a);
+  // A packed strip holds kStripRows rows, so a panel runs strip by strip; rows where they are
+  // follow each other with one stride and run in one go.
+  const int64_t together = p.a.transposed ? kStripRows : tile.rows;
+  for (int64_t j = 0; j < tile.columns;) {
+    const int64_t width = panel_width(tile.columns - j);
+    for (int64_t i = 0; i < tile.rows; i += together) {
+      const Strip a = p.a.transposed ? Strip{packed_a + i * depth, 1, kStripRows}
+                                     : Strip{p.a.data + tile.row * p.a.stride + k, p.a.stride, 1};
+      const int64_t at = (tile.row + i) * p.c_stride + tile.column + j;
+      const float* from = k > 0 ? p.c : p.base;
+      const Target t{from ? from + at : nullptr, p.c + at, p.c_stride,
+                     std::min(width, tile.columns - j)};
+      const int64_t rows = std::min(together, tile.rows - i);
+      const auto run = width == int64_t(hn::Lanes(Tag()))       ? panel_rows<1>
+                       : width == 2 * int64_t(hn::Lanes(Tag())) ? panel_rows<2>
+                                                                : panel_rows<3>;
+      run(a, packed_b + j * depth, depth, t, rows);
+    }
+    j += width;
+  }
+}
+
+void RunTile(const Product& p, const MatmulTile& tile, float* workspace) {
+  for (int64_t k = 0; k < p.k; k += kMatmulChunk)
+    chunk(p, tile, k, std::min(kMatmulChunk, p.k - k), workspace);
+  if (p.k > 0 || p.base == p.c) return;
+  for (int64_t i = tile.row; i < tile.row + tile.rows; ++i) {
+    const int64_t at = i * p.c_stride + tile.column;
+    if (p.base)
+      std::copy_n(p.base + at, tile.columns, p.c + at);
+    else
+      std::fill_n(p.c + at, tile.columns, 0.0f);
+  }
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+namespace {
+
+constexpr int64_t kPanel = 48;           // columns: whole panels with every instruction set
+constexpr int64_t kLowest = 64;          // rows that repay the packing of B
+constexpr int64_t kTiles = 8;            // enough to keep a few threads busy to the end
+constexpr int64_t kTileTerms = 1 << 20;  // but a tile takes 10 µs at least
+
+int64_t parts(int64_t count, int64_t part) { return (count + part - 1) / part; }
+
+// Parts of about one size instead of `part`: a multiple of `unit`.
+int64_t even(int64_t count, int64_t part, int64_t unit) {
+  return count == 0 ? part : parts(parts(count, parts(count, part)), unit) * unit;
+}
+
+}  // namespace
+
+MatmulGrid::MatmulGrid(const Product& p) : rows(kRows), columns(kColumns) {
+  // A narrow tile costs nothing where A is read in place; a low one packs B once more, and where A
+  // is packed too, fewer and square tiles are best.
+  const int64_t most = p.a.transposed ? kTiles / 2 : kTiles;
+  const int64_t wanted = std::clamp<int64_t>(p.m * p.n * p.k / kTileTerms, 1, most);
+  while (parts(p.m, rows) * parts(p.n, columns) < wanted) {
+    if (columns > kPanel && (!p.a.transposed || columns >= rows))
+      columns /= 2;
+    else if (rows > kLowest)
+      rows /= 2;
+    else
+      break;
+  }
+  rows = even(p.m, rows, 8), columns = even(p.n, columns, kPanel);
+  row_tiles = parts(p.m, rows), column_tiles = parts(p.n, columns);
+}
+
+MatmulTile MatmulGrid::tile(const Product& p, int64_t task) const {
+  MatmulTile t{.row = task / column_tiles * rows, .column = task % column_tiles * columns};
+  t.rows = std::min(rows, p.m - t.row);
+  t.columns = std::min(columns, p.n - t.column);
+  return t;
+}
+
+HWY_EXPORT(RunTile);
+
+void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace) {
+  HWY_DYNAMIC_DISPATCH(RunTile)(p, tile, workspace);
+}
+
+}  // namespace birkhoff::cpu
+#endif

@@ -1,0 +1,130 @@
+#include "kernels/mhc.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/mhc.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/mhc-inl.h"
+#include "kernels/cpu/projection-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+float* row(float* p, int64_t at) { return p ? p + at : nullptr; }
+const float* row(const float* p, int64_t at) { return p ? p + at : nullptr; }
+
+// H_pre (with its eps), H_post and H_res of kTokens tokens, in place of c; returns H_res.
+template <int kN>
+const float* coefficients(const MhcDesc& desc, const float* alpha, const float* b,
+                          const ForwardScratch& s) {
+  const Tag d;
+  const int64_t n = desc.n;
+  const float* res = nullptr;
+  for (int64_t lane = 0; lane < kTokens; lane += int64_t(hn::Lanes(d))) {
+    gates(desc, alpha, b, s.u + lane, s.c + lane);
+    res = Sinkhorn<kN>(desc, s.trace + lane, false).forward(s.c + 2 * n * kTokens + lane) - lane;
+    for (int64_t i = 0; i < n; ++i) {
+      float *pre = s.c + i * kTokens + lane, *post = pre + n * kTokens;
+      hn::StoreU(hn::Add(hn::LoadU(d, pre), hn::Set(d, float(desc.pre_eps()))), d, pre);
+      hn::StoreU(hn::Add(hn::LoadU(d, post), hn::LoadU(d, post)), d, post);
+    }
+  }
+  return res;
+}
+
+template <int kN>
+void open_rows(const Args& a, const MhcDesc& desc) {
+  using O = MhcOpen;
+  const int64_t n = desc.n, wide = a.dim(O::x, 1), width = wide / n, columns = desc.columns();
+  const Projection p{a.dim(O::x, 0), n, width, columns};
+  float* packed = a.shared_workspace<float>();
+  pack(p, a.in<float>(O::phi), packed, a.team());
+  a.team().ranges(p.tokens, kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
+    const ForwardScratch s(Scratch(a.thread_workspace<float>(worker)), p,
+                           sinkhorn_trace(n, desc.iterations, false));
+    const float* x = a.in<float>(O::x) + begin * wide;
+    const int64_t m = end - begin;
+    project(p, packed, x, m, s.sums, s.u);
+    normalise(p, x, m, float(desc.eps), s.u, s.rho);
+    const float* res = coefficients<kN>(desc, a.in<float>(O::alpha), a.in<float>(O::b), s);
+    const auto store = [&](O::Out k, const float* values, int64_t count) {
+      if (a.wanted(k))
+        store_columns(values, count, m, row(a.base<float>(k), begin * count),
+                      a.out<float>(k) + begin * count);
+    };
+    store(O::u, s.u, columns);
+    store(O::rho, s.rho, 1);
+    store(O::post, s.c + n * kTokens, n);
+    store(O::res, res, n * n);
+    if (a.wanted(O::h))
+      mix<kN>(p, x, s.c, m, row(a.base<float>(O::h), begin * width),
+              a.out<float>(O::h) + begin * width);
+  });
+}
+
+void OpenRows(const Args& a) {
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  with_streams(desc.n, [&](auto n) HWY_ATTR { open_rows<n()>(a, desc); });
+}
+
+// y_i = base + Σ_j res_ij·x_j + post_i·f of one token of n = 4: each row is read once.
+HWY_INLINE void close_four(const float* x, const float* f, const float* post, const float* res,
+                           int64_t width, const float* base, float* y) {
+  each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
+    const auto x0 = hn::LoadU(d, x + c), x1 = hn::LoadU(d, x + width + c);
+    const auto x2 = hn::LoadU(d, x + 2 * width + c), x3 = hn::LoadU(d, x + 3 * width + c);
+    const auto vf = hn::LoadU(d, f + c);
+    for (int64_t i = 0; i < 4; ++i) {
+      auto sum = hn::Mul(hn::Set(d, post[i]), vf);
+      sum = hn::MulAdd(hn::Set(d, res[4 * i]), x0, sum);
+      sum = hn::MulAdd(hn::Set(d, res[4 * i + 1]), x1, sum);
+      sum = hn::MulAdd(hn::Set(d, res[4 * i + 2]), x2, sum);
+      sum = hn::MulAdd(hn::Set(d, res[4 * i + 3]), x3, sum);
+      set(d, sum, row(base, i * width), y + i * width, c);
+    }
+  });
+}
+
+HWY_INLINE void close_any(const float* x, const float* f, const float* post, const float* res,
+                          int64_t n, int64_t width, const float* base, float* y) {
+  for (int64_t i = 0; i < n; ++i)
+    each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
+      auto sum = hn::Mul(hn::Set(d, post[i]), hn::LoadU(d, f + c));
+      for (int64_t j = 0; j < n; ++j)
+        sum = hn::MulAdd(hn::Set(d, res[i * n + j]), hn::LoadU(d, x + j * width + c), sum);
+      set(d, sum, row(base, i * width), y + i * width, c);
+    });
+}
+
+void CloseRows(const Args& a) {
+  using O = MhcClose;
+  const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(O::f, 1);
+  if (!a.wanted(O::y)) return;
+  a.team().ranges(a.dim(O::f, 0), kTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
+    for (int64_t t = begin; t < end; ++t) {
+      const float *x = a.in<float>(O::link) + t * n * width, *f = a.in<float>(O::f) + t * width;
+      const float *post = a.in<float>(O::post) + t * n, *res = a.in<float>(O::res) + t * n * n;
+      const float* base = row(a.base<float>(O::y), t * n * width);
+      float* y = a.out<float>(O::y) + t * n * width;
+      if (n == 4)
+        close_four(x, f, post, res, width, base, y);
+      else
+        close_any(x, f, post, res, n, width, base, y);
+    }
+  });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(OpenRows);
+HWY_EXPORT(CloseRows);
+
+void mhc_open(const Args& args) { HWY_DYNAMIC_DISPATCH(OpenRows)(args); }
+void mhc_close(const Args& args) { HWY_DYNAMIC_DISPATCH(CloseRows)(args); }
+
+}  // namespace birkhoff::cpu
+#endif

@@ -1,0 +1,176 @@
+#include "kernels/mhc.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/mhc_backward.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/mhc-inl.h"
+#include "kernels/cpu/projection_backward-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+using B = MhcOpenBackward;
+
+// Of one vector of tokens: d holds dpre, dpost and dres, and becomes dz; returns pull.
+template <int kN>
+V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
+                        const BackwardScratch& s, const SlabSums& sums, int64_t lane) {
+  const Tag tag;
+  const int64_t n = desc.n;
+  const float* alpha = a.in<float>(B::alpha);
+  float *u = s.u + lane, *c = s.c + lane, *d = s.d + lane;
+  gates(desc, alpha, a.in<float>(B::b), u, c);
+  const V one = hn::Set(tag, 1.0f);
+  for (int64_t k = 0; k < 2 * n; ++k) {  // pre = σ, post = 2σ;  dσ = σ·(1 − σ)
+    const V gate = hn::LoadU(tag, c + k * kTokens), dk = hn::LoadU(tag, d + k * kTokens);
+    const V slope = hn::Mul(gate, hn::Sub(one, gate));
+    hn::StoreU(hn::Mul(k < n ? dk : hn::Add(dk, dk), slope), tag, d + k * kTokens);
+  }
+  Sinkhorn<kN> sinkhorn(desc, s.trace + lane, true);
+  const float* res = sinkhorn.forward(c + 2 * n * kTokens);
+  sinkhorn.backward(d + 2 * n * kTokens);
+  for (int64_t e = 0; e < n * n; ++e)  // the logits are spent
+    hn::StoreU(hn::LoadU(tag, res + e * kTokens), tag, c + (2 * n + e) * kTokens);
+  return affine_backward(
+      p, [&](int64_t k) { return alpha[desc.group(k)]; }, u, hn::LoadU(tag, s.rho + lane), sums,
+      lane, d);
+}
+
+template <int kN>
+void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
+                     const BackwardScratch& s, const SlabSums& sums, int64_t token, int64_t m,
+                     int64_t row) {
+  const int64_t n = desc.n;
+  const auto at = [&](B::In i, int64_t width) {
+    return a.has(i) ? a.in<float>(i) + token * width : nullptr;
+  };
+  load_columns(at(B::u, p.columns), p.columns, m, s.u);
+  load_columns(at(B::rho, 1), 1, m, s.rho);
+  load_dots(at(B::dh, p.width), at(B::x, n * p.width), p, m, s.d);
+  load_columns(at(B::dpost, n), n, m, s.d + n * kTokens);
+  load_columns(at(B::dres, n * n), n * n, m, s.d + 2 * n * kTokens);
+  const Tag d;
+  for (int64_t lane = 0; lane < kTokens; lane += int64_t(hn::Lanes(d)))
+    hn::StoreU(coefficients_backward<kN>(a, desc, p, s, sums, lane), d, s.pull + row + lane);
+  for (int64_t t = 0; t < m; ++t) {
+    for (int64_t k = 0; k < p.columns; ++k) s.dz[(row + t) * p.padded() + k] = s.d[k * kTokens + t];
+    for (int64_t i = 0; i < n; ++i)
+      s.pre[(row + t) * n + i] = s.c[i * kTokens + t] + float(desc.pre_eps());
+    for (int64_t e = 0; e < n * n; ++e)
+      s.res[(row + t) * n * n + e] = s.c[(2 * n + e) * kTokens + t];
+  }
+}
+
+template <int kN>
+void open_backward(const Args& a, const MhcDesc& desc) {
+  const int64_t n = desc.n;
+  const Projection p{a.dim(B::x, 0), n, a.dim(B::x, 1) / n, desc.columns()};
+  const StreamsBackward r{.p = p,
+                          .x = a.in<float>(B::x),
+                          .dh = a.in<float>(B::dh),
+                          .dlink = a.in<float>(B::dlink),
+                          .phi = a.in<float>(B::phi),
+                          .dx = a.out<float>(B::dx),
+                          .dx_base = a.base<float>(B::dx),
+                          .dphi = a.out<float>(B::dphi),
+                          .dphi_base = a.base<float>(B::dphi)};
+  float* slabs = backward_slabs<kN>(
+      a, r, sinkhorn_trace(n, desc.iterations, true),
+      [&](const BackwardScratch& s, const SlabSums& sums, int64_t token, int64_t m, int64_t row)
+          HWY_ATTR { tokens_backward<kN>(a, desc, p, s, sums, token, m, row); });
+  double dalpha[3] = {};
+  for (int64_t k = 0; k < p.columns; ++k) {
+    dalpha[desc.group(k)] += column_sum(p, slabs, &SlabSums::products, k);
+    store_sum(column_sum(p, slabs, &SlabSums::sums, k), a.base<float>(B::db), a.out<float>(B::db),
+              k);
+  }
+  for (int64_t g = 0; g < 3; ++g)
+    store_sum(dalpha[g], a.base<float>(B::dalpha), a.out<float>(B::dalpha), g);
+}
+
+void OpenBackwardRows(const Args& a) {
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  with_streams(desc.n, [&](auto n) HWY_ATTR { open_backward<n()>(a, desc); });
+}
+
+// Every <dy_i, x_j> and <dy_i, f> of one token of n = 4: each row is read once.
+HWY_INLINE void products_four(const float* dy, const float* x, const float* f, int64_t width,
+                              float* dpost, float* dres) {
+  const Tag d;
+  V with_x[4][4], with_f[4];
+  for (auto& line : with_x)
+    for (V& v : line) v = hn::Zero(d);
+  for (V& v : with_f) v = hn::Zero(d);
+  for (int64_t c = 0; c < width; c += int64_t(hn::Lanes(d))) {
+    const int64_t left = width - c;
+    const V vf = load_n(f + c, left);
+    V vx[4];
+    for (int64_t j = 0; j < 4; ++j) vx[j] = load_n(x + j * width + c, left);
+    for (int64_t i = 0; i < 4; ++i) {
+      const V vdy = load_n(dy + i * width + c, left);
+      for (int64_t j = 0; j < 4; ++j) with_x[i][j] = hn::MulAdd(vdy, vx[j], with_x[i][j]);
+      with_f[i] = hn::MulAdd(vdy, vf, with_f[i]);
+    }
+  }
+  for (int64_t i = 0; i < 4; ++i) {
+    dpost[i] = hn::GetLane(hn::SumOfLanes(d, with_f[i]));
+    for (int64_t j = 0; j < 4; ++j) dres[4 * i + j] = hn::GetLane(hn::SumOfLanes(d, with_x[i][j]));
+  }
+}
+
+HWY_INLINE void close_backward(const Args& a, int64_t t, int64_t n, int64_t width, float* dpost,
+                               float* dres) {
+  using C = MhcCloseBackward;
+  const float *dy = a.in<float>(C::dy) + t * n * width, *f = a.in<float>(C::f) + t * width;
+  const float *x = a.in<float>(C::link) + t * n * width, *post = a.in<float>(C::post) + t * n;
+  if (n == 4 && (a.wanted(C::dpost) || a.wanted(C::dres)))
+    products_four(dy, x, f, width, dpost, dres);
+  else
+    for (int64_t i = 0; i < n; ++i) {
+      if (a.wanted(C::dpost)) dpost[i] = dot(dy + i * width, f, width);
+      if (a.wanted(C::dres))
+        for (int64_t j = 0; j < n; ++j) dres[i * n + j] = dot(dy + i * width, x + j * width, width);
+    }
+  const auto store = [&](C::Out k, const float* values, int64_t count) {
+    if (!a.wanted(k)) return;
+    float* out = a.out<float>(k) + t * count;
+    const float* base = a.base<float>(k);
+    for (int64_t e = 0; e < count; ++e) out[e] = base ? base[t * count + e] + values[e] : values[e];
+  };
+  store(C::dpost, dpost, n);
+  store(C::dres, dres, n * n);
+  if (!a.wanted(C::df)) return;
+  const float* base = a.base<float>(C::df) ? a.base<float>(C::df) + t * width : nullptr;
+  each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
+    auto sum = hn::Mul(hn::Set(d, post[0]), hn::LoadU(d, dy + c));
+    for (int64_t i = 1; i < n; ++i)
+      sum = hn::MulAdd(hn::Set(d, post[i]), hn::LoadU(d, dy + i * width + c), sum);
+    set(d, sum, base, a.out<float>(C::df) + t * width, c);
+  });
+}
+
+void CloseBackwardRows(const Args& a) {
+  using C = MhcCloseBackward;
+  const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(C::f, 1);
+  a.team().ranges(a.dim(C::f, 0), kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
+    float* products = a.thread_workspace<float>(worker);  // [n² + n] of a token
+    for (int64_t t = begin; t < end; ++t)
+      close_backward(a, t, n, width, products + n * n, products);
+  });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(OpenBackwardRows);
+HWY_EXPORT(CloseBackwardRows);
+
+void mhc_open_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(OpenBackwardRows)(args); }
+void mhc_close_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(CloseBackwardRows)(args); }
+
+}  // namespace birkhoff::cpu
+#endif

@@ -1,0 +1,117 @@
+#pragma once
+// Sizes and scratch of the cpu bodies that project a token's streams v [n·C] onto K columns (mhc,
+// readout): v·phi and its gradients dz·phiᵀ and vᵀ·dz. Functions of the shape alone, so that
+// results are too.
+//
+// phi [n·C, K] is packed once a call into panels of kPanel channels of one stream, [K', kPanel]
+// each, K' = K rounded up to kColumns, zeros in the padding. Channels are the lanes in all three
+// products: K = 24 is no multiple of a vector, and neither v nor dz needs transposing.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace birkhoff::cpu {
+
+inline constexpr int64_t kPanel = 32;           // channels: two vectors of AVX-512
+inline constexpr int64_t kColumns = 4;          // of a register tile
+inline constexpr int64_t kLanes = 16;           // the widest vector: AVX-512
+inline constexpr int64_t kTokens = kLanes;      // their coefficients are computed side by side
+inline constexpr int64_t kRows = 2 * kTokens;   // tokens per pass over the partial sum of dphi
+inline constexpr int64_t kChunk = 16 * kPanel;  // channels projected before the next columns
+inline constexpr int64_t kStrip = 4;            // tokens of a register tile of dx
+
+struct Projection {
+  int64_t tokens, n, width, columns;  // T, n, C, K
+
+  int64_t padded() const { return (columns + kColumns - 1) / kColumns * kColumns; }
+  int64_t panels() const { return (width + kPanel - 1) / kPanel; }     // of one stream
+  int64_t panel_size() const { return padded() * kPanel; }             // floats
+  int64_t packed_size() const { return n * panels() * panel_size(); }  // floats
+
+  // Sums over tokens are taken slab by slab. At most 8: a partial dphi is as large as phi, and one
+  // for every block of tokens would move more bytes than the rest of the backward.
+  int64_t slabs() const { return std::clamp<int64_t>((tokens + 63) / 64, 1, 8); }
+  int64_t slab_tokens() const {  // a multiple of kRows
+    const int64_t blocks = (tokens + kRows - 1) / kRows;
+    return (blocks + slabs() - 1) / slabs() * kRows;
+  }
+};
+
+// Cuts a workspace into arrays on 64-byte borders; without a workspace it only counts.
+class Scratch {
+ public:
+  explicit Scratch(float* base) : base_(base) {}
+  float* take(int64_t count) {
+    float* p = base_ ? base_ + used_ : nullptr;
+    used_ += (count + kLanes - 1) / kLanes * kLanes;
+    return p;
+  }
+  size_t bytes() const { return size_t(used_) * sizeof(float); }
+
+ private:
+  float* base_;
+  int64_t used_ = 0;
+};
+
+// Arrays [·, kTokens] hold one value a token side by side.
+struct ForwardScratch {
+  float* sums;   // [kTokens, K', kLanes] of the projection
+  float *u, *c;  // [K', kTokens]; c: coefficients
+  float* rho;    // [kTokens]
+  float* trace;  // of Sinkhorn
+  ForwardScratch(Scratch s, const Projection& p, int64_t trace_size)
+      : sums(s.take(kTokens * p.padded() * kLanes)),
+        u(s.take(p.padded() * kTokens)),
+        c(s.take(p.padded() * kTokens)),
+        rho(s.take(kTokens)),
+        trace(s.take(trace_size)),
+        bytes(s.bytes()) {}
+  size_t bytes;
+};
+
+struct BackwardScratch {
+  float *u, *c, *d;  // [K', kTokens]; d: gradient of H~
+  float* rho;        // [kTokens]
+  float* trace;      // of Sinkhorn
+  float* dz;         // [kRows, K'], zero in the padding
+  float *pre, *res;  // [kRows, n], [kRows, n²]
+  float* pull;       // [kRows]  2·ds
+  float* strip;      // [kStrip, n, kPanel] of dx
+  float* rows;       // [n, kRows, kPanel] of x
+  BackwardScratch(Scratch s, const Projection& p, int64_t trace_size)
+      : u(s.take(p.padded() * kTokens)),
+        c(s.take(p.padded() * kTokens)),
+        d(s.take(p.padded() * kTokens)),
+        rho(s.take(kTokens)),
+        trace(s.take(trace_size)),
+        dz(s.take(kRows * p.padded())),
+        pre(s.take(kRows * p.n)),
+        res(s.take(kRows * p.n * p.n)),
+        pull(s.take(kRows)),
+        strip(s.take(kStrip * p.n * kPanel)),
+        rows(s.take(p.n * kRows * kPanel)),
+        bytes(s.bytes()) {}
+  size_t bytes;
+};
+
+// Partial sums of one slab: dphi as it is packed, and Σ dH~·u and Σ dH~ by column and lane.
+struct SlabSums {
+  float *dphi, *products, *sums;
+  SlabSums(Scratch s, const Projection& p)
+      : dphi(s.take(p.packed_size())),
+        products(s.take(p.columns * kTokens)),
+        sums(s.take(p.columns * kTokens)),
+        bytes(s.bytes()) {}
+  size_t bytes;
+};
+
+inline size_t packed_bytes(const Projection& p) { return size_t(p.packed_size()) * sizeof(float); }
+inline size_t slab_bytes(const Projection& p) { return SlabSums(Scratch(nullptr), p).bytes; }
+
+// Floats that Sinkhorn keeps of kTokens tokens; `keep`: for its backward.
+inline int64_t sinkhorn_trace(int64_t n, int64_t iterations, bool keep) {
+  const int64_t slot = n * n + n;  // an iterate and the inverse sums that made it
+  return kTokens * (3 * n * n + slot * (keep ? 2 * iterations : 2));
+}
+
+}  // namespace birkhoff::cpu

@@ -1,0 +1,242 @@
+// The backward of what reads a token's streams through v·phi (mhc_open, readout), in one pass:
+//
+//   dx_j = Σ_i res_ij·dlink_i + pre_j·dh + dz·phi_jᵀ + x_j·pull       dphi = Σ_t vᵀ·dz
+//
+// The operator supplies (pre, res, dz, pull) of kTokens tokens at a time; their rows are then in
+// cache. Slabs of tokens run in parallel, each with its own partial dphi. Included like simd-inl.h.
+#if defined(BIRKHOFF_PROJECTION_BACKWARD_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef BIRKHOFF_PROJECTION_BACKWARD_INL
+#undef BIRKHOFF_PROJECTION_BACKWARD_INL
+#else
+#define BIRKHOFF_PROJECTION_BACKWARD_INL
+#endif
+
+#include "kernels/cpu/projection-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+struct StreamsBackward {
+  Projection p;
+  const float *x, *dh, *dlink;  // dh, dlink: null where absent
+  const float* phi;
+  float* dx;  // null: unwanted; so is dphi
+  const float* dx_base;
+  float* dphi;
+  const float* dphi_base;
+};
+
+// The terms of dx that are not dz·phiᵀ, of token t of the block, for `channels` ≤ kPanel channels
+// from `first` on; copies x beside, zeros behind it.
+template <int kN>
+HWY_INLINE void mix_strip(const StreamsBackward& r, const BackwardScratch& s, int64_t token,
+                          int64_t t, int64_t first, int64_t channels, float* strip) {
+  const Tag d;
+  const int64_t n = kN ? kN : r.p.n, lanes = int64_t(hn::Lanes(d)), width = r.p.width;
+  const float* x = r.x + token * n * width + first;
+  const float* dh = r.dh ? r.dh + token * width + first : nullptr;
+  const float* dlink = r.dlink ? r.dlink + token * n * width + first : nullptr;
+  const float* res = s.res + t * n * n;
+  const V pull = hn::Set(d, s.pull[t]);
+  for (int64_t v = 0; v < kPanel; v += lanes)
+    for (int64_t j = 0; j < n; ++j) {
+      const V xj = load_n(x + j * width + v, channels - v);
+      hn::StoreU(xj, d, s.rows + (j * kRows + t) * kPanel + v);
+      V sum = hn::Mul(pull, xj);
+      if (dh) sum = hn::MulAdd(hn::Set(d, s.pre[t * n + j]), load_n(dh + v, channels - v), sum);
+      if (dlink)
+        for (int64_t i = 0; i < n; ++i)
+          sum = hn::MulAdd(hn::Set(d, res[i * n + j]), load_n(dlink + i * width + v, channels - v),
+                           sum);
+      hn::StoreU(sum, d, strip + j * kPanel + v);
+    }
+}
+
+// strip[t] += dz[t]·phiᵀ of one panel, for kStrip tokens.
+HWY_INLINE void add_projected(const Projection& p, const float* dz, const float* panel,
+                              float* strip) {
+  const Tag d;
+  const int64_t lanes = int64_t(hn::Lanes(d)), stride = p.n * kPanel;
+  V s[kStrip][2];
+  for (int64_t v = 0; v < kPanel; v += 2 * lanes) {
+    for (int64_t t = 0; t < kStrip; ++t)
+      for (int64_t h = 0; h < 2; ++h) s[t][h] = hn::LoadU(d, strip + t * stride + v + h * lanes);
+    for (int64_t k = 0; k < p.columns; ++k) {
+      const V low = hn::LoadU(d, panel + k * kPanel + v);
+      const V high = hn::LoadU(d, panel + k * kPanel + v + lanes);
+      for (int64_t t = 0; t < kStrip; ++t) {
+        const V z = hn::Set(d, dz[t * p.padded() + k]);
+        s[t][0] = hn::MulAdd(z, low, s[t][0]);
+        s[t][1] = hn::MulAdd(z, high, s[t][1]);
+      }
+    }
+    for (int64_t t = 0; t < kStrip; ++t)
+      for (int64_t h = 0; h < 2; ++h) hn::StoreU(s[t][h], d, strip + t * stride + v + h * lanes);
+  }
+}
+
+// sum[k] += Σ_t dz[t, k]·rows[t] of one panel, in the order of the tokens.
+HWY_INLINE void add_outer(const Projection& p, const float* dz, const float* rows, int64_t tokens,
+                          float* sum) {
+  const Tag d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  V s[kColumns][2];
+  for (int64_t k = 0; k < p.padded(); k += kColumns)
+    for (int64_t v = 0; v < kPanel; v += 2 * lanes) {
+      for (int64_t i = 0; i < kColumns; ++i)
+        for (int64_t h = 0; h < 2; ++h)
+          s[i][h] = hn::LoadU(d, sum + (k + i) * kPanel + v + h * lanes);
+      for (int64_t t = 0; t < tokens; ++t) {
+        const V low = hn::LoadU(d, rows + t * kPanel + v);
+        const V high = hn::LoadU(d, rows + t * kPanel + v + lanes);
+        for (int64_t i = 0; i < kColumns; ++i) {
+          const V z = hn::Set(d, dz[t * p.padded() + k + i]);
+          s[i][0] = hn::MulAdd(z, low, s[i][0]);
+          s[i][1] = hn::MulAdd(z, high, s[i][1]);
+        }
+      }
+      for (int64_t i = 0; i < kColumns; ++i)
+        for (int64_t h = 0; h < 2; ++h)
+          hn::StoreU(s[i][h], d, sum + (k + i) * kPanel + v + h * lanes);
+    }
+}
+
+inline void store_strip(const StreamsBackward& r, const float* strip, int64_t token, int64_t first,
+                        int64_t channels) {
+  for (int64_t j = 0; j < r.p.n; ++j) {
+    const int64_t at = (token * r.p.n + j) * r.p.width + first;
+    each_vector(channels, [&](auto d, int64_t c) HWY_ATTR {
+      set(d, hn::LoadU(d, strip + j * kPanel + c), r.dx_base ? r.dx_base + at : nullptr, r.dx + at,
+          c);
+    });
+  }
+}
+
+// dx and the slab's dphi of m ≤ kRows tokens from `token` on.
+template <int kN>
+void backward_rows(const StreamsBackward& r, const BackwardScratch& s, const float* packed,
+                   const SlabSums& sums, int64_t token, int64_t m) {
+  const Projection& p = r.p;
+  for (int64_t panel = 0; panel < p.panels(); ++panel) {
+    const int64_t first = panel * kPanel, channels = std::min(kPanel, p.width - first);
+    for (int64_t tile = 0; tile < m; tile += kStrip) {
+      const int64_t end = std::min(tile + kStrip, m);
+      for (int64_t t = tile; t < end; ++t)
+        mix_strip<kN>(r, s, token + t, t, first, channels, s.strip + (t - tile) * p.n * kPanel);
+      if (!r.dx) continue;
+      for (int64_t j = 0; j < p.n; ++j)
+        add_projected(p, s.dz + tile * p.padded(),
+                      packed + (j * p.panels() + panel) * p.panel_size(), s.strip + j * kPanel);
+      for (int64_t t = tile; t < end; ++t)
+        store_strip(r, s.strip + (t - tile) * p.n * kPanel, token + t, first, channels);
+    }
+    if (r.dphi)
+      for (int64_t j = 0; j < p.n; ++j)
+        add_outer(p, s.dz, s.rows + j * kRows * kPanel, m,
+                  sums.dphi + (j * p.panels() + panel) * p.panel_size());
+  }
+}
+
+// dphi = base + Σ of the slabs in order, back in the order of phi.
+inline void store_dphi(const StreamsBackward& r, float* slabs, ThreadTeam& team) {
+  const Projection& p = r.p;
+  const int64_t slab = int64_t(slab_bytes(p) / sizeof(float));
+  team.run(p.n * p.panels(), [&](int64_t panel, int) HWY_ATTR {
+    float* sum = slabs + panel * p.panel_size();  // SlabSums starts with dphi
+    for (int64_t i = 1; i < p.slabs(); ++i)
+      each_vector(p.panel_size(), [&](auto d, int64_t e) HWY_ATTR {
+        set(d, hn::LoadU(d, sum + i * slab + e), sum, sum, e);
+      });
+    const int64_t stream = panel / p.panels(), first = panel % p.panels() * kPanel;
+    const int64_t channels = std::min(kPanel, p.width - first);
+    const int64_t at = (stream * p.width + first) * p.columns;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t k = 0; k < p.columns; ++k) {
+        const int64_t e = at + c * p.columns + k;
+        r.dphi[e] = r.dphi_base ? r.dphi_base[e] + sum[k * kPanel + c] : sum[k * kPanel + c];
+      }
+  });
+}
+
+// coefficients(scratch, sums, token, m, row): of m ≤ kTokens tokens from `token` on, fills the rows
+// from `row` on of pre, res, dz and pull, and adds to sums.products and sums.sums. Returns the
+// slabs' memory, in which column_sum() then finds those sums.
+template <int kN, class F>
+float* backward_slabs(const Args& a, const StreamsBackward& r, int64_t trace, F&& coefficients) {
+  const Projection& p = r.p;
+  float *packed = a.shared_workspace<float>(), *slabs = packed + p.packed_size();
+  const int64_t slab_floats = int64_t(slab_bytes(p) / sizeof(float));
+  pack(p, r.phi, packed, a.team());
+  a.team().run(p.slabs(), [&](int64_t slab, int worker) HWY_ATTR {
+    const BackwardScratch s(Scratch(a.thread_workspace<float>(worker)), p, trace);
+    const SlabSums sums(Scratch(slabs + slab * slab_floats), p);
+    std::fill_n(slabs + slab * slab_floats, slab_floats, 0.0f);
+    std::fill_n(s.dz, kRows * p.padded(), 0.0f);
+    const int64_t begin = slab * p.slab_tokens();
+    const int64_t end = std::min(begin + p.slab_tokens(), p.tokens);
+    for (int64_t token = begin; token < end; token += kRows) {
+      const int64_t m = std::min(kRows, end - token);
+      for (int64_t row = 0; row < m; row += kTokens)
+        coefficients(s, sums, token + row, std::min(kTokens, m - row), row);
+      backward_rows<kN>(r, s, packed, sums, token, m);
+    }
+  });
+  if (r.dphi) store_dphi(r, slabs, a.team());
+  return slabs;
+}
+
+// Σ over the slabs and lanes, in order, of column k of what `of` picks.
+inline double column_sum(const Projection& p, float* slabs, float* SlabSums::*of, int64_t k) {
+  double sum = 0;
+  for (int64_t slab = 0; slab < p.slabs(); ++slab) {
+    const SlabSums s(Scratch(slabs + slab * int64_t(slab_bytes(p) / sizeof(float))), p);
+    for (int64_t t = 0; t < kTokens; ++t) sum += double((s.*of)[k * kTokens + t]);
+  }
+  return sum;
+}
+
+inline void store_sum(double sum, const float* base, float* out, int64_t i) {
+  if (out) out[i] = float(base ? double(base[i]) + sum : sum);
+}
+
+// values[k, t] = rows[t, k] of m tokens; zero for the lanes behind m, and all of it if rows is
+// null.
+inline void load_columns(const float* rows, int64_t columns, int64_t m, float* values) {
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t k = 0; k < columns; ++k)
+      values[k * kTokens + t] = rows && t < m ? rows[t * columns + k] : 0;
+}
+
+// values[i, t] = <dh_t, x_ti>, likewise.
+HWY_INLINE void load_dots(const float* dh, const float* x, const Projection& p, int64_t m,
+                          float* values) {
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t i = 0; i < p.n; ++i)
+      values[i * kTokens + t] =
+          dh && t < m ? dot(dh + t * p.width, x + (t * p.n + i) * p.width, p.width) : 0;
+}
+
+// From d = gradient of H~ = scale ⊙ u + b and u, one vector of tokens: adds to the sums of d·u and
+// d, leaves dz = rho·scale·d in d, and gives pull = −rho²/(n·C)·Σ(scale·d·u), which is 2·ds.
+template <class F>  // scale(k)
+HWY_INLINE V affine_backward(const Projection& p, F&& scale, const float* u, V rho,
+                             const SlabSums& sums, int64_t lane, float* d) {
+  const Tag tag;
+  V pull = hn::Zero(tag);
+  for (int64_t k = 0; k < p.columns; ++k) {
+    const int64_t at = k * kTokens;
+    const V dk = hn::LoadU(tag, d + at), uk = hn::LoadU(tag, u + at);
+    float *product = sums.products + at + lane, *sum = sums.sums + at + lane;
+    hn::StoreU(hn::MulAdd(dk, uk, hn::LoadU(tag, product)), tag, product);
+    hn::StoreU(hn::Add(dk, hn::LoadU(tag, sum)), tag, sum);
+    const V du = hn::Mul(hn::Set(tag, scale(k)), dk);
+    pull = hn::NegMulAdd(du, uk, pull);
+    hn::StoreU(hn::Mul(rho, du), tag, d + at);
+  }
+  return hn::Mul(hn::Mul(pull, hn::Mul(rho, rho)), hn::Set(tag, 1 / float(p.n * p.width)));
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggled guard

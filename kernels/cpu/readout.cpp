@@ -1,0 +1,130 @@
+#include "kernels/readout.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/readout.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/mhc-inl.h"
+#include "kernels/cpu/projection_backward-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+// σ(scale·u + base) of stream i, one vector of tokens.
+HWY_INLINE V gate(float scale, float base, V u) {
+  const Tag d;
+  return sigmoid(hn::MulAdd(hn::Set(d, scale), u, hn::Set(d, base)));
+}
+
+template <int kN>
+void readout_rows(const Args& a, const ReadoutDesc& desc) {
+  using R = Readout;
+  const int64_t n = desc.n, wide = a.dim(R::x, 1), width = wide / n;
+  const Projection p{a.dim(R::x, 0), n, width, n};
+  float* packed = a.shared_workspace<float>();
+  pack(p, a.in<float>(R::w), packed, a.team());
+  const float scale = *a.in<float>(R::scale), *bias = a.in<float>(R::base);
+  a.team().ranges(p.tokens, kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
+    const ForwardScratch s(Scratch(a.thread_workspace<float>(worker)), p, 0);
+    const Tag d;
+    const float* x = a.in<float>(R::x) + begin * wide;
+    const int64_t m = end - begin;
+    project(p, packed, x, m, s.sums, s.u);
+    normalise(p, x, m, float(desc.eps), s.u, s.rho);
+    for (int64_t e = 0; e < n * kTokens; e += int64_t(hn::Lanes(d)))
+      hn::StoreU(hn::Add(gate(scale, bias[e / kTokens], hn::LoadU(d, s.u + e)),
+                         hn::Set(d, float(desc.weight_eps))),
+                 d, s.c + e);
+    const auto base = [&](R::Out k, int64_t count) {
+      return a.base<float>(k) ? a.base<float>(k) + begin * count : nullptr;
+    };
+    if (a.wanted(R::u)) store_columns(s.u, n, m, base(R::u, n), a.out<float>(R::u) + begin * n);
+    if (a.wanted(R::rho)) store_columns(s.rho, 1, m, base(R::rho, 1), a.out<float>(R::rho) + begin);
+    if (a.wanted(R::y))
+      mix<kN>(p, x, s.c, m, base(R::y, width), a.out<float>(R::y) + begin * width);
+  });
+}
+
+void ReadoutRows(const Args& a) {
+  const ReadoutDesc& desc = a.desc<ReadoutDesc>();
+  with_streams(desc.n, [&](auto n) HWY_ATTR { readout_rows<n()>(a, desc); });
+}
+
+using B = ReadoutBackward;
+
+// Fills the rows from `row` on of m tokens from `token` on.
+inline void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projection& p,
+                            const BackwardScratch& s, const SlabSums& sums, int64_t token,
+                            int64_t m, int64_t row) {
+  const Tag d;
+  const int64_t n = desc.n;
+  const float scale = *a.in<float>(B::scale), *bias = a.in<float>(B::base);
+  load_columns(a.in<float>(B::u) + token * n, n, m, s.u);
+  load_columns(a.in<float>(B::rho) + token, 1, m, s.rho);
+  load_dots(a.in<float>(B::dy) + token * p.width, a.in<float>(B::x) + token * n * p.width, p, m,
+            s.d);
+  for (int64_t lane = 0; lane < kTokens; lane += int64_t(hn::Lanes(d))) {
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t at = i * kTokens + lane;
+      const V sigma = gate(scale, bias[i], hn::LoadU(d, s.u + at));
+      const V slope = hn::Mul(sigma, hn::Sub(hn::Set(d, 1.0f), sigma));
+      hn::StoreU(sigma, d, s.c + at);
+      hn::StoreU(hn::Mul(hn::LoadU(d, s.d + at), slope), d, s.d + at);
+    }
+    const V pull = affine_backward(
+        p, [&](int64_t) { return scale; }, s.u + lane, hn::LoadU(d, s.rho + lane), sums, lane,
+        s.d + lane);
+    hn::StoreU(pull, d, s.pull + row + lane);
+  }
+  for (int64_t t = 0; t < m; ++t)
+    for (int64_t i = 0; i < n; ++i) {
+      s.dz[(row + t) * p.padded() + i] = s.d[i * kTokens + t];
+      s.pre[(row + t) * n + i] = s.c[i * kTokens + t] + float(desc.weight_eps);
+    }
+}
+
+template <int kN>
+void readout_backward_rows(const Args& a, const ReadoutDesc& desc) {
+  const int64_t n = desc.n;
+  const Projection p{a.dim(B::x, 0), n, a.dim(B::x, 1) / n, n};
+  const StreamsBackward r{.p = p,
+                          .x = a.in<float>(B::x),
+                          .dh = a.in<float>(B::dy),
+                          .dlink = nullptr,
+                          .phi = a.in<float>(B::w),
+                          .dx = a.out<float>(B::dx),
+                          .dx_base = a.base<float>(B::dx),
+                          .dphi = a.out<float>(B::dw),
+                          .dphi_base = a.base<float>(B::dw)};
+  float* slabs = backward_slabs<kN>(
+      a, r, 0,
+      [&](const BackwardScratch& s, const SlabSums& sums, int64_t token, int64_t m, int64_t row)
+          HWY_ATTR { tokens_backward(a, desc, p, s, sums, token, m, row); });
+  double dscale = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    dscale += column_sum(p, slabs, &SlabSums::products, i);
+    store_sum(column_sum(p, slabs, &SlabSums::sums, i), a.base<float>(B::dbase),
+              a.out<float>(B::dbase), i);
+  }
+  store_sum(dscale, a.base<float>(B::dscale), a.out<float>(B::dscale), 0);
+}
+
+void ReadoutBackwardRows(const Args& a) {
+  const ReadoutDesc& desc = a.desc<ReadoutDesc>();
+  with_streams(desc.n, [&](auto n) HWY_ATTR { readout_backward_rows<n()>(a, desc); });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(ReadoutRows);
+HWY_EXPORT(ReadoutBackwardRows);
+
+void readout(const Args& args) { HWY_DYNAMIC_DISPATCH(ReadoutRows)(args); }
+void readout_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(ReadoutBackwardRows)(args); }
+
+}  // namespace birkhoff::cpu
+#endif

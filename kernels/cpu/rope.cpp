@@ -1,0 +1,97 @@
+#include "kernels/rope.h"
+
+#include <cmath>
+
+#include "kernels/cpu/rope_workspace.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/rope.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {
+
+// out = (c0, c0, c1, c1, …) of position·frequency, and (−s0, s0, −s1, s1, …), so that a pair turns
+// by two products: y = x·c + swapped(x)·s. The reduced angle is rounded to f32 once, by at most
+// 2⁻²³.
+void turns(const double* frequencies, int64_t pairs, double position, float sign, float* cosines,
+           float* sines) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> df;
+  constexpr double kTurn = 6.283185307179586;
+  float c[hn::MaxLanes(df)], s[hn::MaxLanes(df)];
+  for (int64_t i = 0; i < pairs; i += int64_t(hn::Lanes(dd))) {
+    const auto angle = hn::Mul(hn::LoadU(dd, frequencies + i), hn::Set(dd, position));
+    const auto whole = hn::Round(hn::Mul(angle, hn::Set(dd, 1 / kTurn)));
+    const auto reduced = hn::DemoteTo(df, hn::NegMulAdd(whole, hn::Set(dd, kTurn), angle));
+    hn::StoreU(hn::Cos(df, reduced), df, c);
+    hn::StoreU(hn::Mul(hn::Sin(df, reduced), hn::Set(df, sign)), df, s);
+    for (int64_t j = 0; j < int64_t(hn::Lanes(df)); ++j) {
+      cosines[2 * (i + j)] = cosines[2 * (i + j) + 1] = c[j];
+      sines[2 * (i + j)] = -s[j], sines[2 * (i + j) + 1] = s[j];
+    }
+  }
+}
+
+// The `dims` turned features of one head.
+void turn(const float* x, int64_t dims, const float* cosines, const float* sines, const float* base,
+          float* y) {
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR  // one lane holds no pair
+  const Tag d;
+  for (; i + int64_t(hn::Lanes(d)) <= dims; i += int64_t(hn::Lanes(d))) {
+    const auto v = hn::LoadU(d, x + i);
+    const auto across = hn::Mul(hn::Reverse2(d, v), hn::LoadU(d, sines + i));
+    set(d, hn::MulAdd(v, hn::LoadU(d, cosines + i), across), base, y, i);
+  }
+#endif
+  for (; i < dims; ++i) {
+    const float v = x[i] * cosines[i] + x[i ^ 1] * sines[i];
+    y[i] = base ? base[i] + v : v;
+  }
+}
+
+}  // namespace
+
+void RopeTokens(const Args& a) {
+  const auto& desc = a.desc<Rope::Desc>();
+  const int64_t tokens = a.dim(Rope::x, 0), row = a.dim(Rope::x, 1), width = row / desc.heads;
+  const int64_t dims = desc.dims, kept = width - dims;
+  const float *x = a.in<float>(Rope::x), *base = a.base<float>(Rope::y);
+  const int32_t* position = a.in<int32_t>(Rope::position);
+  float* y = a.out<float>(Rope::y);
+  if (!y) return;
+  const auto padded = int64_t(rope_frequencies(dims));
+  double* frequencies = a.shared_workspace<double>();
+  for (int64_t i = 0; i < padded; ++i)
+    frequencies[i] = 2 * i < dims ? std::pow(desc.theta, -2.0 * double(i) / double(dims)) : 0;
+  a.team().ranges(tokens, kRopeTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
+    float *cosines = a.thread_workspace<float>(worker), *sines = cosines + 2 * padded;
+    for (int64_t t = begin; t < end; ++t) {
+      turns(frequencies, padded, position[t], desc.inverse ? -1.0f : 1.0f, cosines, sines);
+      for (int64_t at = t * row; at < (t + 1) * row; at += width) {
+        const float* from = base ? base + at : nullptr;
+        each_vector(kept, [&](auto tag, int64_t i)
+                              HWY_ATTR { set(tag, hn::LoadU(tag, x + at + i), from, y + at, i); });
+        turn(x + at + kept, dims, cosines, sines, base ? from + kept : nullptr, y + at + kept);
+      }
+    }
+  });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(RopeTokens);
+
+void rope(const Args& a) { HWY_DYNAMIC_DISPATCH(RopeTokens)(a); }
+
+}  // namespace birkhoff::cpu
+#endif

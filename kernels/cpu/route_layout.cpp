@@ -1,0 +1,46 @@
+#include "kernels/route_layout.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/result_of.h"
+
+namespace birkhoff::cpu {
+
+// A counting sort by one thread: a few instructions a routed pair, against a row of C floats that
+// dispatch moves for it.
+void route_layout(const Args& a) {
+  const auto& desc = a.desc<RouteLayout::Desc>();
+  const int64_t tokens = a.dim(RouteLayout::expert, 0), k = a.dim(RouteLayout::expert, 1);
+  const int64_t part = desc.capacity / k, round = a.context->round;
+  const int64_t begin = std::min(tokens, round * part) * k;
+  const int64_t end = std::min(tokens, (round + 1) * part) * k;
+  const int32_t* expert = a.in<int32_t>(RouteLayout::expert);
+  const ResultOf<int32_t> offsets(a, RouteLayout::offsets), source(a, RouteLayout::source),
+      row(a, RouteLayout::row), rounds(a, RouteLayout::rounds);
+
+  int32_t* next = a.shared_workspace<int32_t>();  // rows of each expert, then its next free row
+  std::fill_n(next, desc.experts, 0);
+  for (int64_t i = begin; i < end; ++i) {
+    check(expert[i] >= 0 && expert[i] < desc.experts,
+          "[route_layout] expert {} of token {}, there are {}", expert[i], i / k, desc.experts);
+    ++next[expert[i]];
+  }
+  int32_t used = 0;
+  for (int64_t e = 0; e < desc.experts; ++e) {
+    offsets.set(e, used);
+    used += next[e];
+    next[e] = used - next[e];
+  }
+  offsets.set(desc.experts, used);
+  for (int64_t i = 0; i < begin; ++i) row.set(i, -1);
+  for (int64_t i = begin; i < end; ++i) {
+    const int32_t at = next[expert[i]]++;
+    row.set(i, at);
+    source.set(at, int32_t(i));
+  }
+  for (int64_t i = end; i < tokens * k; ++i) row.set(i, -1);
+  for (int64_t i = used; i < desc.capacity; ++i) source.set(i, -1);
+  rounds.set(0, int32_t(std::max<int64_t>(1, (tokens + part - 1) / part)));
+}
+
+}  // namespace birkhoff::cpu

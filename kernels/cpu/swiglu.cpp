@@ -1,0 +1,85 @@
+#include "kernels/swiglu.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/swiglu.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {
+
+// By e^−|x|, which neither overflows nor cancels.
+template <class D, class V>
+HWY_INLINE V sigmoid(D d, V x) {
+  const V one = hn::Set(d, 1.0f), e = hn::Exp(d, hn::Neg(hn::Abs(x)));
+  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+}
+
+int64_t valid_rows(const Args& a, int x, int offsets) {
+  const int64_t rows = a.dim(x, 0);
+  if (!a.has(offsets)) return rows;
+  const int64_t valid = a.in<int32_t>(offsets)[a.dim(offsets, 0) - 1];
+  check(0 <= valid && valid <= rows, "[swiglu] {} rows of {} are valid", valid, rows);
+  return valid;
+}
+
+}  // namespace
+
+void SwigluRows(const Args& a) {
+  const int64_t width = a.dim(Swiglu::x, 1) / 2;
+  const float *x = a.in<float>(Swiglu::x), *base = a.base<float>(Swiglu::y);
+  float* y = a.out<float>(Swiglu::y);
+  if (!y) return;
+  const int64_t rows = valid_rows(a, Swiglu::x, Swiglu::offsets);
+  a.team().ranges(rows, kSwigluRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
+    for (int64_t r = begin; r < end; ++r) {
+      const float *gate = x + r * 2 * width, *up = gate + width;
+      each_vector(width, [&](auto d, int64_t f) HWY_ATTR {
+        const auto g = hn::LoadU(d, gate + f);
+        const auto v = hn::Mul(hn::Mul(g, sigmoid(d, g)), hn::LoadU(d, up + f));
+        set(d, v, base ? base + r * width : nullptr, y + r * width, f);
+      });
+    }
+  });
+}
+
+void SwigluBackwardRows(const Args& a) {
+  using B = SwigluBackward;
+  const int64_t width = a.dim(B::x, 1) / 2;
+  const float *dy = a.in<float>(B::dy), *x = a.in<float>(B::x), *base = a.base<float>(B::dx);
+  float* dx = a.out<float>(B::dx);
+  if (!dx) return;
+  const int64_t rows = valid_rows(a, B::x, B::offsets);
+  a.team().ranges(rows, kSwigluRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t row = r * 2 * width;
+      const float *gate = x + row, *up = gate + width, *from = base ? base + row : nullptr;
+      each_vector(width, [&](auto d, int64_t f) HWY_ATTR {
+        const auto one = hn::Set(d, 1.0f);
+        const auto g = hn::LoadU(d, gate + f), s = sigmoid(d, g);
+        const auto ds = hn::Mul(hn::LoadU(d, dy + r * width + f), s);
+        const auto slope = hn::MulAdd(g, hn::Sub(one, s), one);
+        set(d, hn::Mul(hn::Mul(ds, hn::LoadU(d, up + f)), slope), from, dx + row, f);
+        set(d, hn::Mul(ds, g), from ? from + width : nullptr, dx + row + width, f);
+      });
+    }
+  });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(SwigluRows);
+HWY_EXPORT(SwigluBackwardRows);
+
+void swiglu(const Args& a) { HWY_DYNAMIC_DISPATCH(SwigluRows)(a); }
+void swiglu_backward(const Args& a) { HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(a); }
+
+}  // namespace birkhoff::cpu
+#endif

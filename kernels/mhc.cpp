@@ -1,0 +1,197 @@
+#include "kernels/mhc.h"
+
+#include "kernels/bodies.h"
+#include "kernels/cpu/projection.h"
+
+namespace birkhoff {
+namespace {
+
+DType coefficients_dtype(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
+bool absent_or(const TensorSpec& given, const TensorSpec& spec) {
+  return given.dtype == DType::none || given == spec;
+}
+
+// x [T, n·C] of a floating dtype.
+void require_streams(std::string_view name, const TensorSpec& x, int64_t n) {
+  require(n >= 1 && x.shape.size() == 2 && is_floating(x.dtype) && x.shape[1] > 0 &&
+              x.shape[1] % n == 0,
+          name, "x {} is no [tokens, n·C] of n = {} streams", to_string(x), n);
+}
+
+void require_open(std::string_view name, Specs in, const MhcDesc& desc) {
+  const TensorSpec& x = in[MhcOpen::x];
+  require_streams(name, x, desc.n);
+  const DType coefficients = coefficients_dtype(x.dtype);
+  const int64_t columns = desc.columns();
+  require(in[MhcOpen::phi] == TensorSpec{{x.shape[1], columns}, coefficients} &&
+              in[MhcOpen::alpha] == TensorSpec{{3}, coefficients} &&
+              in[MhcOpen::b] == TensorSpec{{columns}, coefficients},
+          name, "x {}, phi {}, alpha {}, b {}, n {}", to_string(x), to_string(in[MhcOpen::phi]),
+          to_string(in[MhcOpen::alpha]), to_string(in[MhcOpen::b]), desc.n);
+  require(desc.iterations >= 1 && desc.eps >= 0 && desc.sinkhorn_eps >= 0, name,
+          "eps {}, iterations {}, sinkhorn_eps {}", desc.eps, desc.iterations, desc.sinkhorn_eps);
+}
+
+Outputs open_outputs(Specs in, const Desc& d) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  require_open("mhc_open", in, desc);
+  const TensorSpec& x = in[MhcOpen::x];
+  const int64_t tokens = x.shape[0], n = desc.n;
+  const DType coefficients = coefficients_dtype(x.dtype);
+  return {{.spec = {{tokens, x.shape[1] / n}, x.dtype}},
+          {.spec = x, .view_of = MhcOpen::x, .private_link = true},
+          {.spec = {{tokens, n}, coefficients}},
+          {.spec = {{tokens, n * n}, coefficients}},
+          {.spec = {{tokens, desc.columns()}, coefficients}, .saved = true},
+          {.spec = {{tokens}, coefficients}, .saved = true}};
+}
+
+Outputs open_backward_outputs(Specs in, const Desc& d) {
+  using B = MhcOpenBackward;
+  const MhcDesc& desc = d.as<MhcDesc>();
+  require_open("mhc_open_backward", in, desc);  // starts with the same four inputs
+  const auto forward = open_outputs(in.first(4), d);
+  const std::string_view name = "mhc_open_backward";
+  require(in[B::u] == forward[MhcOpen::u].spec && in[B::rho] == forward[MhcOpen::rho].spec, name,
+          "u {}, rho {}", to_string(in[B::u]), to_string(in[B::rho]));
+  require(absent_or(in[B::dh], forward[MhcOpen::h].spec) && absent_or(in[B::dlink], in[B::x]) &&
+              absent_or(in[B::dpost], forward[MhcOpen::post].spec) &&
+              absent_or(in[B::dres], forward[MhcOpen::res].spec),
+          name, "x {}, dh {}, dlink {}, dpost {}, dres {}", to_string(in[B::x]),
+          to_string(in[B::dh]), to_string(in[B::dlink]), to_string(in[B::dpost]),
+          to_string(in[B::dres]));
+  return {{.spec = in[B::x]}, {.spec = in[B::phi]}, {.spec = in[B::alpha]}, {.spec = in[B::b]}};
+}
+
+cpu::Projection projection(Specs in, const Desc& d) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  const Shape& x = in[MhcOpen::x].shape;
+  return {x[0], desc.n, x[1] / desc.n, desc.columns()};
+}
+
+Workspace open_workspace(Specs in, const Desc& d) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  const cpu::Projection p = projection(in, d);
+  const int64_t trace = cpu::sinkhorn_trace(desc.n, desc.iterations, false);
+  return {.shared = cpu::packed_bytes(p),
+          .per_thread = cpu::ForwardScratch(cpu::Scratch(nullptr), p, trace).bytes};
+}
+
+Workspace open_backward_workspace(Specs in, const Desc& d) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  const cpu::Projection p = projection(in, d);
+  const int64_t trace = cpu::sinkhorn_trace(desc.n, desc.iterations, true);
+  return {.shared = cpu::packed_bytes(p) + size_t(p.slabs()) * cpu::slab_bytes(p),
+          .per_thread = cpu::BackwardScratch(cpu::Scratch(nullptr), p, trace).bytes};
+}
+
+// Each input and output once, and the partial sums of dphi written and read: those are not noise,
+// being as large as phi each.
+double open_backward_bytes(Specs in, const Desc& d) {
+  double bytes = 0;
+  for (const TensorSpec& spec : in) bytes += double(spec.bytes());
+  for (const Output& out : open_backward_outputs(in, d)) bytes += double(out.spec.bytes());
+  return bytes + 2.0 * double(projection(in, d).slabs()) * double(in[MhcOpen::phi].bytes());
+}
+
+void open_gradient(Gradient& g) {
+  using O = MhcOpen;
+  g.emit(kMhcOpenBackward,
+         {g.in(O::x), g.in(O::phi), g.in(O::alpha), g.in(O::b), g.out(O::u), g.out(O::rho),
+          g.dy(O::h), g.dy(O::link), g.dy(O::post), g.dy(O::res)},
+         {g.in(O::x), g.in(O::phi), g.in(O::alpha), g.in(O::b)}, g.desc());
+}
+
+// The specs of link, f, post (and res) fit together.
+void require_close(std::string_view name, const TensorSpec& link, const TensorSpec& f,
+                   const TensorSpec& post, int64_t n) {
+  require_streams(name, link, n);
+  const int64_t tokens = link.shape[0];
+  require(f == TensorSpec{{tokens, link.shape[1] / n}, link.dtype} &&
+              post == TensorSpec{{tokens, n}, coefficients_dtype(link.dtype)},
+          name, "link {}, f {}, post {}, n {}", to_string(link), to_string(f), to_string(post), n);
+}
+
+Outputs close_outputs(Specs in, const Desc& d) {
+  using C = MhcClose;
+  const int64_t n = d.as<StreamsDesc>().n;
+  require_close("mhc_close", in[C::link], in[C::f], in[C::post], n);
+  require(in[C::res] == TensorSpec{{in[C::link].shape[0], n * n}, in[C::post].dtype}, "mhc_close",
+          "res {}, n {}", to_string(in[C::res]), n);
+  return {{.spec = in[C::link]}};
+}
+
+Outputs close_backward_outputs(Specs in, const Desc& d) {
+  using C = MhcCloseBackward;
+  const int64_t n = d.as<StreamsDesc>().n;
+  require_close("mhc_close_backward", in[C::link], in[C::f], in[C::post], n);
+  require(in[C::dy] == in[C::link], "mhc_close_backward", "dy {}, link {}", to_string(in[C::dy]),
+          to_string(in[C::link]));
+  return {{.spec = in[C::f]},
+          {.spec = in[C::post]},
+          {.spec = {{in[C::link].shape[0], n * n}, in[C::post].dtype}}};
+}
+
+void close_gradient(Gradient& g) {
+  using C = MhcClose;
+  g.emit(kMhcCloseBackward, {g.dy(), g.in(C::link), g.in(C::f), g.in(C::post)},
+         {g.in(C::f), g.in(C::post), g.in(C::res)}, g.desc());
+  g.pass(g.dy(), g.in(C::link));  // unmixed: mhc_open_backward applies resᵀ
+}
+
+}  // namespace
+
+std::string_view name_of(SinkhornForm form) { return form == SinkhornForm::v4 ? "v4" : "paper"; }
+
+const Operator kMhcOpen{
+    .name = "mhc_open",
+    .outputs = open_outputs,
+    .flops =
+        [](Specs in, const Desc& d) {  // projection; Σv²; h
+          return (2.0 * double(d.as<MhcDesc>().columns()) + 4) * double(in[MhcOpen::x].count());
+        },
+    .body = {cpu::mhc_open, reference::mhc_open},
+    .gradient = open_gradient,
+    .workspace = open_workspace,
+};
+
+const Operator kMhcOpenBackward{
+    .name = "mhc_open_backward",
+    .outputs = open_backward_outputs,
+    .flops =
+        [](Specs in, const Desc& d) {  // dz·phiᵀ, vᵀ·dz; resᵀ·dlink; dpre, pre·dh, v·ds
+          const MhcDesc& desc = d.as<MhcDesc>();
+          return (4.0 * double(desc.columns()) + 2 * desc.n + 6) * double(in[MhcOpen::x].count());
+        },
+    .body = {cpu::mhc_open_backward, reference::mhc_open_backward},
+    .bytes = open_backward_bytes,
+    .workspace = open_backward_workspace,
+};
+
+const Operator kMhcClose{
+    .name = "mhc_close",
+    .outputs = close_outputs,
+    .flops =
+        [](Specs in, const Desc& d) {
+          return (2.0 * d.as<StreamsDesc>().n + 2) * double(in[MhcClose::link].count());
+        },
+    .body = {cpu::mhc_close, reference::mhc_close},
+    .gradient = close_gradient,
+};
+
+const Operator kMhcCloseBackward{
+    .name = "mhc_close_backward",
+    .outputs = close_backward_outputs,
+    .flops =
+        [](Specs in, const Desc& d) {  // dres; dpost and df
+          return (2.0 * d.as<StreamsDesc>().n + 4) * double(in[MhcCloseBackward::link].count());
+        },
+    .body = {cpu::mhc_close_backward, reference::mhc_close_backward},
+    .workspace =
+        [](Specs, const Desc& d) {  // a token's dres and dpost
+          const int64_t n = d.as<StreamsDesc>().n;
+          return Workspace{.per_thread = size_t(n * n + n) * sizeof(float)};
+        },
+};
+
+}  // namespace birkhoff

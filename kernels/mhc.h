@@ -1,0 +1,97 @@
+#pragma once
+// Manifold-constrained hyper-connections (mHC, arXiv 2512.24880): a pair of operators round every
+// sublayer F. Per token the residual state x is [n, C], n streams; x' = H_res·x +
+// H_postᵀ·F(H_pre·x).
+//
+//   h, link, post, res, … = mhc_open(x, phi, alpha, b)
+//   x'                    = mhc_close(link, F(h), post, res)
+//
+//   v    = vec(x)                     [n·C], stream 0's C values first
+//   rho  = rsqrt(mean(v²) + eps)      one RMSNorm over all n·C values; its weight lives in phi
+//   u    = rho·(v·phi)                [K], K = n² + 2n: n pre, n post, then res row-major i·n + j
+//   H~   = alpha ⊙ u + b              alpha: pre, post, res
+//   pre  = σ(H~pre)   post = 2σ(H~post)   res = SinkhornKnopp(H~res)   h = Σ_i pre_i·x_i
+//   x'_i = Σ_j res_ij·x_j + post_i·F(h)
+//
+// x [T, n·C], phi [n·C, K], alpha [3], b [K] → h [T, C], link [T, n·C], post [T, n], res [T, n²],
+// u [T, K], rho [T]; f, x' likewise [T, C], [T, n·C]. x, h, f, x' and their gradients are of one
+// floating dtype; everything else is f32 (f64 where x is f64). On the cpu x must be f32.
+//
+// `link` is x under a private name that mhc_close alone reads. By convention its gradient is dx'
+// itself and not resᵀ·dx': mhc_open_backward mixes it in. So dx is written once, in one pass, and
+// no sum of it is rounded in between: the backward moves 23C elements a token at n = 4, not 39C.
+#include "kernels/operator.h"
+#include "kernels/streams.h"
+
+namespace birkhoff {
+
+// How res is made of the logits L = H~res [n, n], res[i, j] being what stream j gives to stream i.
+// Both end with the rows, so that row sums are exact (eps aside) and column sums approximate.
+//   paper  `iterations` × (divide by column sums, then by row sums) of exp(L); no eps. The first
+//          pair is done in log space: after it no sum is below 1/n², so nothing under- or overflows
+//          at logits of ±100 and beyond.
+//   v4     (DeepSeek-V4) M = softmax(L over i) + e; M /= row sums + e; then iterations − 1 × (M /=
+//          column sums + e; M /= row sums + e), and pre = σ + e; e = sinkhorn_eps. There the matrix
+//          is kept transposed (comb[j, i]), so "softmax over the last dim" is over our i, and the
+//          columns of phi and b that belong to res are transposed against ours.
+enum class SinkhornForm : int { paper, v4 };
+std::string_view name_of(SinkhornForm form);
+
+struct MhcDesc {
+  int n = 1;
+  double eps = 1e-20;  // of the norm
+  int iterations = 20;
+  SinkhornForm sinkhorn = SinkhornForm::paper;
+  double sinkhorn_eps = 1e-6;  // of the v4 form alone
+
+  int64_t columns() const { return int64_t(n) * n + 2 * int64_t(n); }
+  // Which alpha scales column k.
+  int group(int64_t k) const { return k < n ? 0 : k < 2 * n ? 1 : 2; }
+  // e of pre.
+  double pre_eps() const { return sinkhorn == SinkhornForm::v4 ? sinkhorn_eps : 0; }
+  static void visit(auto& d, auto&& field) {
+    field("n", d.n), field("eps", d.eps), field("iterations", d.iterations);
+    field("sinkhorn", name_of(d.sinkhorn)), field("sinkhorn_eps", d.sinkhorn_eps);
+  }
+};
+
+struct MhcOpen {
+  enum In { x, phi, alpha, b };
+  enum Out { h, link, post, res, u, rho };  // u and rho are saved values
+  using Desc = MhcDesc;
+};
+extern const Operator kMhcOpen;
+
+// Everything of the backward that mhc_close's leaves, in one pass over the rows (res, pre and post
+// are recomputed from u):
+//   dpre_i = <dh, x_i>;   dH~ from dpre, dpost and dres;   du = alpha ⊙ dH~
+//   dx_j   = Σ_i res_ij·dlink_i + pre_j·dh + rho·du·phiᵀ + 2·x_j·ds,
+//   ds     = −½·Σ(du·u)/(Σv² + n·C·eps)
+//   dphi   = Σ_t vᵀ·(rho·du)    dalpha = Σ dH~·u of each group    db = Σ_t dH~
+// dh, dlink, dpost and dres may each be absent, meaning 0.
+// dphi, dalpha and db are summed over at most 8 slabs of tokens, in token order inside a
+// slab and then over the slabs in order: bits do not depend on threads.
+struct MhcOpenBackward {
+  enum In { x, phi, alpha, b, u, rho, dh, dlink, dpost, dres };
+  enum Out { dx, dphi, dalpha, db };
+  using Desc = MhcDesc;
+};
+extern const Operator kMhcOpenBackward;
+
+struct MhcClose {
+  enum In { link, f, post, res };
+  enum Out { y };
+  using Desc = StreamsDesc;
+};
+extern const Operator kMhcClose;
+
+// df = Σ_i post_i·dx'_i    dpost_i = <dx'_i, f>    dres_ij = <dx'_i, x_j>
+// The link's gradient is dy itself (above), so it is no output here.
+struct MhcCloseBackward {
+  enum In { dy, link, f, post };
+  enum Out { df, dpost, dres };
+  using Desc = StreamsDesc;
+};
+extern const Operator kMhcCloseBackward;
+
+}  // namespace birkhoff

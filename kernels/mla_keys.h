@@ -1,0 +1,36 @@
+#pragma once
+// Keys and values of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1) from the
+// up-projected latent and the one rotated key that all heads share.
+//
+//   k[t,h] = (kv[t,h] before `nope`, k_rope[t]),   v[t,h] = kv[t,h] from `nope` on
+//   kv [T, heads·(nope + value)], k_rope [T, rope] → k [T, heads·(nope + rope)],
+//                                                    v [T, heads·value]
+#include "kernels/operator.h"
+
+namespace birkhoff {
+
+struct MlaKeys {
+  enum In { kv, k_rope };
+  enum Out { k, v };
+  struct Desc {
+    int64_t heads = 1;
+    int64_t nope = 0, rope = 0, value = 0;  // widths of a head
+    static void visit(auto& d, auto&& field) {
+      field("heads", d.heads), field("nope", d.nope), field("rope", d.rope);
+      field("value", d.value);
+    }
+  };
+};
+extern const Operator kMlaKeys;
+
+// dk, dv → dkv, and dk_rope: the sum over heads, in their order. dk or dv may be absent (zeros),
+// not both: hence all widths are in the desc.
+struct MlaKeysBackward {
+  enum In { dk, dv };
+  enum Out { dkv, dk_rope };
+  using Desc = MlaKeys::Desc;
+};
+extern const Operator kMlaKeysBackward;
+inline constexpr int64_t kMlaKeysTokens = 16;  // a task
+
+}  // namespace birkhoff

@@ -1,0 +1,45 @@
+#include "kernels/norm.h"
+
+#include "kernels/bodies.h"
+
+namespace birkhoff {
+namespace {
+
+TensorSpec acc_spec() { return {{kNormLimbs}, DType::i64}; }
+
+Outputs squared_sum_outputs(Specs in, const Desc&) {
+  const DType t = in[SquaredSum::g].dtype;
+  require(t == DType::f32 || t == DType::f64, "squared_sum", "g {}", to_string(in[SquaredSum::g]));
+  return {{.spec = acc_spec()}};
+}
+
+Outputs clip_scale_outputs(Specs in, const Desc& desc) {
+  require(in[ClipScale::acc] == acc_spec(), "clip_scale", "acc {}", to_string(in[ClipScale::acc]));
+  require(desc.as<ClipScale::Desc>().max_norm >= 0, "clip_scale", "max_norm {}",
+          desc.as<ClipScale::Desc>().max_norm);
+  return {{.spec = {{1}, DType::f32}}, {.spec = {{1}, DType::f64}}};
+}
+
+Workspace squared_sum_workspace(Specs in, const Desc&) {
+  const int64_t tasks = (in[SquaredSum::g].count() + kSquaredSumTask - 1) / kSquaredSumTask;
+  return {.shared = size_t(tasks) * sizeof(FloatSum)};
+}
+
+}  // namespace
+
+const Operator kSquaredSum{
+    .name = "squared_sum",
+    .outputs = squared_sum_outputs,
+    .flops = [](Specs in, const Desc&) { return 2.0 * double(in[SquaredSum::g].count()); },
+    .body = {cpu::squared_sum, reference::squared_sum},
+    .workspace = squared_sum_workspace,
+};
+
+const Operator kClipScale{
+    .name = "clip_scale",
+    .outputs = clip_scale_outputs,
+    .flops = [](Specs, const Desc&) { return 2.0 * kNormLimbs; },
+    .body = {cpu::clip_scale, reference::clip_scale},
+};
+
+}  // namespace birkhoff

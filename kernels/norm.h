@@ -1,0 +1,41 @@
+#pragma once
+// The gradient norm, exact, and the clip factor (Pascanu et al., arXiv 1211.5063, algorithm 1).
+//
+// squared_sum:  acc = Σ g², as the limbs of an exact fixed-point sum (base/exact_sum.h), canonical
+//               for this call, and behind them the number of elements that are not finite. By the
+//               base rule of integers, out = base + f, tensors add up exactly and in any order, and
+//               so do ranks (an integer all-reduce): up to 2^30 of them.
+//   g [any shape] f32 (f64, on the reference device, is rounded to f32) → acc i64 [kNormLimbs]
+//
+// clip_scale:   norm = √Σ g², scale = min(1, max_norm / norm); 1 when norm is 0 or max_norm is 0
+//               (no clipping). NaN, both of them, when an element was not finite: adamw then
+//               changes nothing.
+//   acc i64 [kNormLimbs] → scale f32 [1], norm f64 [1]
+//
+// No gradients.
+#include "base/exact_sum.h"
+#include "kernels/operator.h"
+
+namespace birkhoff {
+
+inline constexpr int64_t kNormLimbs = kFloatLimbs + 1;
+
+struct SquaredSum {
+  enum In { g };
+  enum Out { acc };
+};
+extern const Operator kSquaredSum;
+// A task: 2^16 squares of 24-bit integers are < 2^64, the width of a bin (kernels/cpu/norm.cpp).
+inline constexpr int64_t kSquaredSumTask = 65536;
+
+struct ClipScale {
+  enum In { acc };
+  enum Out { scale, norm };
+  struct Desc {
+    double max_norm = 1;  // 0: no clipping
+    static void visit(auto& d, auto&& field) { field("max_norm", d.max_norm); }
+  };
+};
+extern const Operator kClipScale;
+
+}  // namespace birkhoff

@@ -1,0 +1,20 @@
+#include "kernels/balance.h"
+
+#include "kernels/reference/tensor.h"
+
+namespace birkhoff::reference {
+
+// Counts are whole numbers below 2^53: the mean is rounded, but never across a count.
+void balance_update(const Args& a) {
+  const Input load(a, BalanceUpdate::load);
+  const Output bias(a, BalanceUpdate::bias);
+  const int64_t experts = a.dim(BalanceUpdate::load, 0);
+  double mean = 0;
+  for (int64_t e = 0; e < experts; ++e) mean += load[e];
+  mean /= double(experts);
+  const double speed = a.desc<BalanceUpdate::Desc>().speed;
+  for (int64_t e = 0; e < experts; ++e)
+    bias.set(e, load[e] < mean ? speed : load[e] > mean ? -speed : 0);
+}
+
+}  // namespace birkhoff::reference

@@ -1,0 +1,48 @@
+#include "kernels/rope.h"
+
+#include "kernels/bodies.h"
+#include "kernels/cpu/rope_workspace.h"
+
+namespace birkhoff {
+namespace {
+
+Outputs outputs(Specs in, const Desc& desc) {
+  const TensorSpec &x = in[Rope::x], &position = in[Rope::position];
+  const auto& d = desc.as<Rope::Desc>();
+  require(x.shape.size() == 2 && is_floating(x.dtype) && d.heads > 0 && x.shape[1] % d.heads == 0 &&
+              position == TensorSpec{{x.shape[0]}, DType::i32},
+          "rope", "x {}, position {}, {} heads", to_string(x), to_string(position), d.heads);
+  require(d.dims >= 0 && d.dims % 2 == 0 && d.dims <= x.shape[1] / d.heads && d.theta > 0, "rope",
+          "{} dims of {}, theta {}", d.dims, x.shape[1] / d.heads, d.theta);
+  return {{.spec = x}};
+}
+
+double flops(Specs in, const Desc& desc) {
+  const auto& d = desc.as<Rope::Desc>();
+  return 3.0 * double(in[Rope::x].shape[0] * d.heads * d.dims);
+}
+
+Workspace workspace(Specs, const Desc& desc) {
+  const int64_t dims = desc.as<Rope::Desc>().dims;
+  return {.shared = cpu::rope_frequencies(dims) * sizeof(double),
+          .per_thread = 4 * cpu::rope_frequencies(dims) * sizeof(float)};
+}
+
+void gradient(Gradient& g) {
+  auto back = g.desc().as<Rope::Desc>();
+  back.inverse = !back.inverse;
+  g.emit(kRope, {g.dy(), g.in(Rope::position)}, {g.in(Rope::x)}, back);
+}
+
+}  // namespace
+
+const Operator kRope{
+    .name = "rope",
+    .outputs = outputs,
+    .flops = flops,
+    .body = {cpu::rope, reference::rope},
+    .gradient = gradient,
+    .workspace = workspace,
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,80 @@
+#include "kernels/route.h"
+
+#include <limits>
+
+#include "kernels/bodies.h"
+
+namespace birkhoff {
+namespace {
+
+bool is_real(DType t) { return t == DType::f32 || t == DType::f64; }
+
+Outputs outputs(Specs in, const Desc& desc) {
+  const TensorSpec &logits = in[Route::logits], &bias = in[Route::bias];
+  const auto& d = desc.as<Route::Desc>();
+  require(logits.shape.size() == 2 && is_real(logits.dtype) &&
+              bias.shape == Shape{logits.shape[1]} &&
+              (bias.dtype == DType::f32 || bias.dtype == logits.dtype),
+          "route", "logits {}, bias {}", to_string(logits), to_string(bias));
+  const int64_t tokens = logits.shape[0], experts = logits.shape[1];
+  require(d.active >= 1 && d.active <= experts, "route", "{} active of {} experts", d.active,
+          experts);
+  require(tokens * d.active <= std::numeric_limits<int32_t>::max(), "route",
+          "{} tokens to {} experts each: more than i32 counts", tokens, d.active);
+  require(d.scaling > 0, "route", "scaling {}", d.scaling);
+  return {{.spec = {{tokens, d.active}, logits.dtype}},
+          {.spec = {{tokens, d.active}, DType::i32}, .saved = true},
+          {.spec = logits, .saved = true},
+          {.spec = {{experts}, DType::i32}, .saved = true}};
+}
+
+// A row of scores and the choice of one token, by thread; expert counts by task.
+Workspace workspace(Specs in, const Desc& desc) {
+  const int64_t tokens = in[Route::logits].shape[0], experts = in[Route::logits].shape[1];
+  const int64_t tasks = (tokens + kRouteTokens - 1) / kRouteTokens;
+  return {.shared = size_t(tasks * experts) * sizeof(int32_t),
+          .per_thread = size_t(experts + 3 * desc.as<Route::Desc>().active) * sizeof(float)};
+}
+
+Outputs backward_outputs(Specs in, const Desc&) {
+  using B = RouteBackward;
+  const TensorSpec &weight = in[B::weight], &expert = in[B::expert], &score = in[B::score];
+  require(in[B::dweight] == weight && weight.shape == expert.shape && score.shape.size() == 2 &&
+              expert.shape.size() == 2 && expert.shape[0] == score.shape[0] &&
+              expert.dtype == DType::i32 && is_real(score.dtype) && score.dtype == weight.dtype,
+          "route_backward", "dweight {}, weight {}, expert {}, score {}", to_string(in[B::dweight]),
+          to_string(weight), to_string(expert), to_string(score));
+  return {{.spec = score}};
+}
+
+void gradient(Gradient& g) {
+  g.emit(kRouteBackward,
+         {g.dy(Route::weight), g.out(Route::weight), g.out(Route::expert), g.out(Route::score)},
+         {g.in(Route::logits)}, g.desc());
+}
+
+}  // namespace
+
+const Operator kRoute{
+    .name = "route",
+    .outputs = outputs,
+    .flops = [](Specs in, const Desc&) { return 8.0 * double(in[Route::logits].count()); },
+    .body = {cpu::route, reference::route},
+    .gradient = gradient,
+    .workspace = workspace,
+};
+
+const Operator kRouteBackward{
+    .name = "route_backward",
+    .outputs = backward_outputs,
+    .flops = [](Specs in, const Desc&) { return 6.0 * double(in[RouteBackward::weight].count()); },
+    .body = {cpu::route_backward, reference::route_backward},
+    // Of the scores only the chosen ones are read.
+    .bytes =
+        [](Specs in, const Desc&) {
+          using B = RouteBackward;
+          return 4.0 * double(in[B::weight].bytes()) + double(in[B::score].bytes());
+        },
+};
+
+}  // namespace birkhoff

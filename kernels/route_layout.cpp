@@ -1,0 +1,39 @@
+#include "kernels/route_layout.h"
+
+#include <limits>
+
+#include "kernels/bodies.h"
+
+namespace birkhoff {
+namespace {
+
+Outputs outputs(Specs in, const Desc& desc) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  const TensorSpec& expert = in[RouteLayout::expert];
+  const auto& d = desc.as<RouteLayout::Desc>();
+  require(expert.shape.size() == 2 && expert.shape[1] >= 1 && expert.dtype == DType::i32,
+          "route_layout", "expert {}", to_string(expert));
+  require(expert.count() <= kMost && d.capacity <= kMost, "route_layout",
+          "{} routed pairs, capacity {}: more than i32 counts", expert.count(), d.capacity);
+  require(d.experts >= 1 && d.capacity >= expert.shape[1], "route_layout",
+          "{} experts, capacity {} for {} rows a token", d.experts, d.capacity, expert.shape[1]);
+  return {{.spec = {{d.experts + 1}, DType::i32}, .saved = true},
+          {.spec = {{d.capacity}, DType::i32}, .saved = true},
+          {.spec = expert, .saved = true},
+          {.spec = {{1}, DType::i32}, .saved = true}};
+}
+
+}  // namespace
+
+const Operator kRouteLayout{
+    .name = "route_layout",
+    .outputs = outputs,
+    .flops = [](Specs, const Desc&) { return 0.0; },
+    .body = {cpu::route_layout, reference::route_layout},
+    .workspace =
+        [](Specs, const Desc& d) {
+          return Workspace{.shared = size_t(d.as<RouteLayout::Desc>().experts) * sizeof(int32_t)};
+        },
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,33 @@
+#pragma once
+// Where routed tokens lie in a buffer of fixed capacity. What does not fit goes in further rounds,
+// and rounds are cut by source tokens: round r (Context::round) has the tokens [r·P, (r+1)·P) with
+// P = ⌊capacity / k⌋. So all choices of a token are in one round, whatever the routing, and its sum
+// over experts has one order whatever the number of rounds. Inside a round the rows are sorted by
+// expert, then token, then j.
+//
+//   offsets[e] … offsets[e + 1]   rows of expert e; offsets[E] rows are in use
+//   source[i]                     t·k + j of buffer row i, −1 from row offsets[E] on
+//   row[t, j]                     buffer row of the pair, −1 when the token is not in this round
+//   rounds                        max(1, ⌈T / P⌉)
+//   expert i32 [T, k] → offsets i32 [E + 1], source i32 [capacity], row i32 [T, k], rounds i32 [1]
+//                       all of them saved outputs
+//
+// Throws InternalError on an expert id outside [0, E) among the tokens of the round. No gradient.
+#include "kernels/operator.h"
+
+namespace birkhoff {
+
+struct RouteLayout {
+  enum In { expert };
+  enum Out { offsets, source, row, rounds };
+  struct Desc {
+    int64_t experts = 1;
+    int64_t capacity = 1;  // rows of the buffer, ≥ k
+    static void visit(auto& d, auto&& field) {
+      field("experts", d.experts), field("capacity", d.capacity);
+    }
+  };
+};
+extern const Operator kRouteLayout;
+
+}  // namespace birkhoff

@@ -1,0 +1,46 @@
+#include "kernels/streams.h"
+
+#include "kernels/bodies.h"
+
+namespace birkhoff {
+namespace {
+
+Outputs copied(Specs in, const Desc& desc) {
+  const TensorSpec& x = in[CopyStreams::x];
+  const int64_t n = desc.as<StreamsDesc>().n;
+  require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1, "copy_streams", "x {}, n {}",
+          to_string(x), n);
+  return {{.spec = {{x.shape[0], n * x.shape[1]}, x.dtype}}};
+}
+
+Outputs summed(Specs in, const Desc& desc) {
+  const TensorSpec& x = in[SumStreams::x];
+  const int64_t n = desc.as<StreamsDesc>().n;
+  require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1 && x.shape[1] % n == 0,
+          "sum_streams", "x {}, n {}", to_string(x), n);
+  return {{.spec = {{x.shape[0], x.shape[1] / n}, x.dtype}}};
+}
+
+}  // namespace
+
+const Operator kCopyStreams{
+    .name = "copy_streams",
+    .outputs = copied,
+    .flops = [](Specs, const Desc&) { return 0.0; },
+    .body = {cpu::copy_streams, reference::copy_streams},
+    .gradient = [](Gradient& g) { g.emit(kSumStreams, {g.dy()}, {g.in(0)}, g.desc()); },
+};
+
+const Operator kSumStreams{
+    .name = "sum_streams",
+    .outputs = summed,
+    .flops =
+        [](Specs in, const Desc& desc) {
+          const int64_t n = desc.as<StreamsDesc>().n;
+          return double(in[SumStreams::x].count() / n * (n - 1));
+        },
+    .body = {cpu::sum_streams, reference::sum_streams},
+    .gradient = [](Gradient& g) { g.emit(kCopyStreams, {g.dy()}, {g.in(0)}, g.desc()); },
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,17 @@
+#pragma once
+// The subcommands: each registers itself with a callback that runs it. Callbacks throw
+// birkhoff::Error; main turns it into a line and an exit code.
+namespace CLI {
+class App;
+}
+
+namespace birkhoff {
+
+void add_train(CLI::App& app);   // train CONFIG [key=value …]
+void add_plan(CLI::App& app);    // plan CONFIG [key=value …] [--json] [--listing]
+void add_sample(CLI::App& app);  // sample CKPT --prompt TEXT
+void add_score(CLI::App& app);   // score CKPT --tokens FILE --json
+void add_verify(CLI::App& app);  // verify CKPT
+void add_data(CLI::App& app);    // data prepare | inspect | verify
+
+}  // namespace birkhoff

@@ -1,0 +1,179 @@
+#include "launch/commands.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "base/error.h"
+#include "engine/data/prepare.h"
+
+namespace birkhoff {
+namespace {
+
+// A line on stderr that is rewritten every second, or one every ten where that is no terminal.
+class ProgressLine {
+ public:
+  ProgressLine() : terminal_(::isatty(2) != 0), next_(Clock::now() + interval()) {}
+  ~ProgressLine() {
+    if (shown_ && terminal_) std::fputc('\n', stderr);
+  }
+
+  void show(const PrepareCounts& counts) {
+    if (Clock::now() < next_) return;
+    next_ = Clock::now() + interval();
+    shown_ = true;
+    fmt::print(stderr, "{}{:.1f} MB read, {} documents, {} tokens{}", terminal_ ? "\r" : "",
+               double(counts.read) / 1e6, counts.documents, counts.tokens, terminal_ ? "" : "\n");
+    std::fflush(stderr);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::chrono::seconds interval() const { return std::chrono::seconds(terminal_ ? 1 : 10); }
+
+  bool terminal_, shown_ = false;
+  Clock::time_point next_;
+};
+
+struct Options {
+  PrepareOptions prepare;
+  std::string tokenizer = "byte", split = "file";
+  bool jsonl = false, text = false;
+  Path prefix;
+  int64_t documents = 3, vocab = 0;
+};
+
+void run_prepare(Options& options) {
+  using Format = DocumentOptions::Format;
+  using Split = DocumentOptions::Split;
+  static const std::map<std::string, Split> kSplits = {{"file", Split::file},
+                                                       {"line", Split::line},
+                                                       {"blank-line", Split::blank_line},
+                                                       {"prefix", Split::prefix}};
+  auto& documents = options.prepare.documents;
+  documents.format = options.jsonl  ? Format::jsonl
+                     : options.text ? Format::text
+                                    : Format::automatic;
+  documents.split = kSplits.at(options.split);
+  if (documents.split == Split::prefix && documents.prefix.empty())
+    throw ConfigError("--split prefix needs --prefix: what the lines between documents begin with");
+  const auto tokenizer = make_tokenizer(options.tokenizer);
+  PrepareCounts counts;
+  {
+    ProgressLine line;
+    counts =
+        prepare(options.prepare, *tokenizer, [&](const PrepareCounts& now) { line.show(now); });
+  }
+  fmt::print("{}: {} documents, {} tokens of the {} tokenizer, {} bytes of text",
+             options.prepare.out.string(), counts.documents, counts.tokens, tokenizer->name(),
+             counts.bytes);
+  if (counts.empty > 0) fmt::print("; {} empty documents left out", counts.empty);
+  fmt::print("\n");
+}
+
+void print_lengths(const TokenDataset& dataset) {
+  std::array<int64_t, 65> count{};  // by the number of bits of the length
+  for (int64_t d = 0; d < dataset.documents(); ++d)
+    ++count[size_t(std::bit_width(uint64_t(dataset.length(d))))];
+  const int64_t most = *std::max_element(count.begin(), count.end());
+  fmt::print("tokens a document:\n");
+  for (size_t bits = 0; bits < count.size(); ++bits) {
+    if (count[bits] == 0) continue;
+    const uint64_t low = bits == 0 ? 0 : uint64_t(1) << (bits - 1);
+    fmt::print("  {:>12} to {:<12} {:>10}  {:#<{}}\n", low, bits == 0 ? 0 : low * 2 - 1,
+               count[bits], "", (count[bits] * 40 + most - 1) / most);
+  }
+}
+
+void print_document(const TokenDataset& dataset, int64_t document) {
+  constexpr int64_t kShown = 160;
+  std::vector<int32_t> ids(size_t(std::min(dataset.length(document), kShown)));
+  dataset.read(dataset.begin(document), ids, int64_t(1) << 31);
+  std::string shown;
+  if (dataset.manifest() && dataset.manifest()->tokenizer.name == ByteTokenizer().name()) {
+    shown = fmt::format("\"{}\"", printable(ByteTokenizer().decode(ids)));
+  } else {
+    ids.resize(std::min<size_t>(ids.size(), 16));
+    shown = fmt::format("{}", fmt::join(ids, " "));
+  }
+  fmt::print("document {}, {} tokens: {}{}\n", document, dataset.length(document), shown,
+             int64_t(ids.size()) < dataset.length(document) ? " ..." : "");
+}
+
+void run_inspect(const Options& options) {
+  const TokenDataset dataset(options.prefix);
+  fmt::print("{}: {} tokens in {} documents ({} sequences), {}\n", options.prefix.string(),
+             dataset.tokens(), dataset.documents(), dataset.sequences(), name_of(dataset.type()));
+  if (const auto& manifest = dataset.manifest())
+    fmt::print("tokenizer {} of {} ids, end of document {}; {} bytes of text\n",
+               printable(manifest->tokenizer.name), manifest->tokenizer.vocab,
+               manifest->tokenizer.end_of_document, manifest->bytes);
+  else
+    fmt::print("no manifest: the tokenizer is not known\n");
+  print_lengths(dataset);
+  for (int64_t d = 0; d < std::min(options.documents, dataset.documents()); ++d)
+    print_document(dataset, d);
+}
+
+void run_verify(const Options& options) {
+  const VerifyCounts counts = verify(TokenDataset(options.prefix), options.vocab);
+  fmt::print("{}: {} tokens in {} documents are good; {}\n", options.prefix.string(), counts.tokens,
+             counts.documents,
+             counts.hashes ? "the hashes are those of the manifest"
+                           : "hashes not checked: there is none in a manifest");
+}
+
+void add_prepare(CLI::App& data, const std::shared_ptr<Options>& options) {
+  auto* command = data.add_subcommand("prepare", "make a token dataset of text or JSONL files");
+  auto& documents = options->prepare.documents;
+  command
+      ->add_option("--out", options->prepare.out, "prefix of the dataset: .bin .idx .json follow")
+      ->required();
+  command->add_option("files", options->prepare.files, "input files; - is the standard input")
+      ->required();
+  auto* jsonl = command->add_flag("--jsonl", options->jsonl,
+                                  "a JSON object a line (default for names in .jsonl)");
+  command->add_flag("--text", options->text, "text (default for other names)")->excludes(jsonl);
+  command->add_option("--field", documents.field, "the text in a JSON object")
+      ->capture_default_str();
+  command
+      ->add_option("--split", options->split, "text: what ends a document (prefix: see --prefix)")
+      ->check(CLI::IsMember({"file", "line", "blank-line", "prefix"}))
+      ->capture_default_str();
+  command->add_option("--prefix", documents.prefix,
+                      "with --split prefix: lines that begin with it stand between documents");
+  command->add_option("--tokenizer", options->tokenizer, "a built-in tokenizer")
+      ->capture_default_str();
+  command->add_flag("--overwrite", options->prepare.overwrite, "replace a dataset of that name");
+  command->callback([options] { run_prepare(*options); });
+}
+
+}  // namespace
+
+void add_data(CLI::App& app) {
+  auto* data = app.add_subcommand("data", "prepare, inspect and verify token datasets");
+  data->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+  add_prepare(*data, options);
+
+  auto* inspect = data->add_subcommand("inspect", "print what a token dataset holds");
+  inspect->add_option("prefix", options->prefix, "path without .bin and .idx")->required();
+  inspect->add_option("--documents", options->documents, "how many documents to print")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  inspect->callback([options] { run_inspect(*options); });
+
+  auto* verify = data->add_subcommand("verify", "read a whole token dataset and check it");
+  verify->add_option("prefix", options->prefix, "path without .bin and .idx")->required();
+  verify->add_option("--vocab", options->vocab, "every id must be below (default: the manifest's)")
+      ->check(CLI::PositiveNumber);
+  verify->callback([options] { run_verify(*options); });
+}
+
+}  // namespace birkhoff

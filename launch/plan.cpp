@@ -1,0 +1,58 @@
+// birkhoff plan: what a run would need, without running it.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "engine/autograd/program.h"
+#include "engine/config/load.h"
+#include "engine/train/memory_report.h"
+#include "engine/train/session.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct Options {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool json = false, listing = false;
+};
+
+void print_listing(const Config& config) {
+  Program train, score;
+  ModelIo io, score_io;
+  OptimizerIo optimizer;
+  trace_session(config, train, score, io, score_io, optimizer);
+  std::fputs(listing(train).c_str(), stdout);
+}
+
+void run(const Options& o) {
+  const Config config = load_config(o.config, o.overrides);
+  if (o.listing) return print_listing(config);
+  const int threads = config.run.threads ? int(config.run.threads)
+                                         : int(std::max(1u, std::thread::hardware_concurrency()));
+  const MemoryReport report = plan_run(config, threads);
+  if (o.json) {
+    std::printf("%s\n", to_json(report).c_str());
+    return;
+  }
+  std::fputs(to_table(report).c_str(), stdout);
+  if (config.train.precision == Precision::bf16)
+    std::printf("train.precision: bf16 is not built yet; the plan is of a run in fp32\n");
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "plan", "Parameters and exact memory of one rank, for any config, without running it");
+  command->add_option("config", options->config, "config file (YAML)")->required();
+  command->add_option("overrides", options->overrides, "key=value");
+  command->add_flag("--json", options->json, "print JSON");
+  command->add_flag("--listing", options->listing, "print the step's program, one line a call");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,69 @@
+// birkhoff sample: text from a checkpoint, byte by byte as it is chosen.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "engine/data/tokenizer.h"
+#include "engine/train/generator.h"
+#include "engine/train/load_model.h"
+#include "engine/train/token_choice.h"
+#include "engine/train/trainer.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct Options {
+  std::string checkpoint, prompt;
+  int64_t tokens = 400, threads = 0;
+  TokenChoice choice{.temperature = 0.8, .top_k = 0, .top_p = 0.95, .seed = 1};
+};
+
+void run(const Options& o) {
+  check_token_choice(o.choice);
+  const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
+  Config config = config_of(checkpoint);
+  if (o.threads) config.run.threads = o.threads;
+  const ByteTokenizer tokenizer;
+  if (config.model.vocab < tokenizer.vocab())
+    throw ConfigError(fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}",
+                                  config.model.vocab, tokenizer.vocab()));
+
+  // A document begins behind the end of the one before.
+  std::vector<int32_t> tokens = {tokenizer.end_of_document()};
+  tokenizer.encode(o.prompt, tokens);
+  ThreadTeam team(thread_count(config));
+  Generator generator(config, team, int64_t(tokens.size()) + o.tokens);
+  load_tensors(checkpoint, generator.tensors());
+
+  std::fputs(o.prompt.c_str(), stdout);
+  std::span<const float> logits = generator.feed(tokens);
+  for (int64_t i = 0; i < o.tokens; ++i) {
+    const auto next = int32_t(choose_token(logits.first(size_t(tokenizer.vocab())), o.choice,
+                                           uint64_t(generator.length())));
+    if (next == tokenizer.end_of_document()) break;
+    std::fputs(tokenizer.decode({&next, 1}).c_str(), stdout);
+    std::fflush(stdout);
+    if (i + 1 < o.tokens) logits = generator.feed({&next, 1});
+  }
+  std::fputs("\n", stdout);
+}
+
+}  // namespace
+
+void add_sample(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("sample", "Write text with a trained model");
+  command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
+      ->required();
+  command->add_option("--prompt", o->prompt, "text to go on from");
+  command->add_option("--tokens", o->tokens, "at most this many")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--temperature", o->choice.temperature, "0: the likeliest token");
+  command->add_option("--top-k", o->choice.top_k, "choose among this many; 0: all");
+  command->add_option("--top-p", o->choice.top_p, "choose among the likeliest that sum to this");
+  command->add_option("--seed", o->choice.seed, "same seed, same text");
+  command->add_option("--threads", o->threads, "0: as the run's config");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,121 @@
+// birkhoff score: log-probability of every token of a file, by a checkpoint.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/data/tokenizer.h"
+#include "engine/train/load_model.h"
+#include "engine/train/scorer.h"
+#include "engine/train/trainer.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kMaxTokens = size_t(64) << 20;  // bytes of a token file
+
+struct Options {
+  std::string checkpoint, tokens, text;
+  bool json = false;
+};
+
+// Decimal ids separated by white space or commas, or a JSON array of them.
+std::vector<int32_t> read_tokens(const Options& o) {
+  std::vector<int32_t> ids;
+  if (!o.text.empty()) {
+    const ByteTokenizer tokenizer;
+    ids.push_back(tokenizer.end_of_document());
+    tokenizer.encode(read_file(o.text, kMaxTokens), ids);
+    return ids;
+  }
+  const std::string text = read_file(o.tokens, kMaxTokens);
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (at < end) {
+    if (std::isspace(static_cast<unsigned char>(*at)) || *at == ',' || *at == '[' || *at == ']') {
+      ++at;
+      continue;
+    }
+    int32_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc())
+      throw DataError(fmt::format("{}: byte {}: '{}' is no token id", printable(o.tokens),
+                                  at - text.data(), printable({at, size_t(std::min<ptrdiff_t>(end - at, 16))})));
+    ids.push_back(id);
+    at = next;
+  }
+  return ids;
+}
+
+// Window w scores the tokens behind its first; windows overlap by one token.
+Batch window(const std::vector<int32_t>& ids, size_t first, int64_t rows, int64_t sequence) {
+  Batch batch;
+  batch.resize(rows, sequence);
+  std::fill(batch.token.begin(), batch.token.end(), 0);
+  std::fill(batch.target.begin(), batch.target.end(), -1);
+  for (int64_t t = 0; t < rows * sequence; ++t) {
+    batch.position[size_t(t)] = int32_t(t % sequence);
+    batch.first_key[size_t(t)] = int32_t(t - t % sequence);
+    const size_t i = first + size_t(t);
+    if (t < sequence && i + 1 < ids.size())
+      batch.token[size_t(t)] = ids[i], batch.target[size_t(t)] = ids[i + 1];
+  }
+  return batch;
+}
+
+void run(const Options& o) {
+  if (o.tokens.empty() == o.text.empty())
+    throw ConfigError("score: give either --tokens FILE or --text FILE");
+  const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
+  Config config = config_of(checkpoint);
+  config.train.micro_batch = 1;
+  const std::vector<int32_t> ids = read_tokens(o);
+  if (ids.size() < 2) throw DataError("score: at least two tokens are needed");
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= config.model.vocab)
+      throw DataError(fmt::format("{}: token {} at position {} is outside the vocabulary of {}",
+                                  printable(o.tokens), ids[i], i, config.model.vocab));
+  ThreadTeam team(thread_count(config));
+  Scorer scorer(config, team, 1, config.train.sequence);
+  load_tensors(checkpoint, scorer.tensors());
+
+  nlohmann::ordered_json j;
+  std::vector<double> log_probability;
+  double sum = 0;
+  for (size_t first = 0; first + 1 < ids.size(); first += size_t(config.train.sequence)) {
+    const Batch batch = window(ids, first, 1, config.train.sequence);
+    const auto nll = scorer.score(batch);
+    for (int64_t t = 0; t < config.train.sequence; ++t)
+      if (batch.target[size_t(t)] >= 0) {
+        log_probability.push_back(-double(nll[size_t(t)]));
+        sum += double(nll[size_t(t)]);
+      }
+  }
+  const double loss = sum / double(log_probability.size());
+  if (!o.json) {
+    std::printf("%zu tokens scored, loss %.6f nats a token, perplexity %.4f\n",
+                log_probability.size(), loss, std::exp(loss));
+    return;
+  }
+  j["tokens"] = std::vector<int32_t>(ids.begin() + 1, ids.end());
+  j["log_probability"] = log_probability;
+  j["loss"] = loss;
+  std::printf("%s\n", j.dump().c_str());
+}
+
+}  // namespace
+
+void add_score(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "score", "Log-probability of each token of a file, given those before it in its window");
+  command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
+      ->required();
+  command->add_option("--tokens", o->tokens, "file of token ids, decimal, or a JSON array");
+  command->add_option("--text", o->text, "file of text, for the byte tokenizer");
+  command->add_flag("--json", o->json, "print each token's log-probability as JSON");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,35 @@
+// birkhoff verify CKPT: reads a whole checkpoint against its hashes; exit code 4 at the first byte
+// that is not as it was written.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/error.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+void verify(const Path& path) {
+  const Checkpoint checkpoint = open_checkpoint(path);
+  checkpoint.verify();
+  const Manifest& manifest = checkpoint.manifest();
+  size_t bytes = 0;
+  for (const ShardFile& file : manifest.files) bytes += file.bytes;
+  fmt::print("{}: step {}, {} tensors, {} bytes in {} files: every byte is as it was written\n",
+             printable(checkpoint.path().string()), manifest.info.step, manifest.tensors.size(),
+             bytes, manifest.files.size());
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("verify", "check every byte of a checkpoint");
+  const auto path = std::make_shared<std::string>();
+  command
+      ->add_option("checkpoint", *path, "a checkpoint, or a run, whose newest valid one is taken")
+      ->required();
+  command->callback([path] { verify(*path); });
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,220 @@
+// Whatever happens to a saved checkpoint, it loads as it was written or not at all.
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <functional>
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "tests/engine/checkpoint/sample.h"
+
+namespace birkhoff {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::refusal;
+using testing::SampleTensors;
+using testing::Scratch;
+using testing::slurp;
+using testing::spill;
+
+std::string open_and_verify(const Path& path) {
+  return refusal([&] { Checkpoint::open(path).verify(); });
+}
+
+class Mutations : public ::testing::Test {
+ protected:
+  Mutations() {
+    save_checkpoint(path_, testing::sample_info(), sample_.named(),
+                    {.shard_bytes = 100, .chunk_bytes = 64});
+    CheckpointInfo next = testing::sample_info();
+    next.step = 200;
+    save_checkpoint(scratch_ / "step-00000200", next, sample_.named(),
+                    {.shard_bytes = 100, .chunk_bytes = 64});
+    for (const std::string& name : Directory(path_).names()) files_[name] = slurp(path_ / name);
+  }
+  void restore(const std::string& name) {
+    std::filesystem::remove_all(path_ / name);
+    spill(path_ / name, files_.at(name));
+  }
+  // The manifest with `from` replaced by `to` and a right hash: what an attacker writes.
+  std::string forged(const std::string& from, const std::string& to) const {
+    std::string text = files_.at("manifest.json");
+    text.resize(text.find("\"manifest_hash\""));
+    const size_t at = text.find(from);
+    check(at != text.npos, "the manifest has no {}", from);
+    text.replace(at, from.size(), to);
+    const std::string hash = hash128(std::as_bytes(std::span(text)));
+    return text + "\"manifest_hash\": \"" + hash + "\"\n}\n";
+  }
+
+  SampleTensors sample_;
+  Scratch scratch_;
+  Path path_ = scratch_ / "step-00000100";
+  std::map<std::string, std::string> files_;
+};
+
+TEST_F(Mutations, TheUnchangedOneIsAccepted) {
+  EXPECT_GT(files_.size(), 3u);
+  EXPECT_EQ(open_and_verify(path_), "accepted");
+}
+
+// A flipped bit, a cut, an inserted or removed byte, a run of zeros; anywhere in any file.
+TEST_F(Mutations, TwoThousandRandomOnesAreRefused) {
+  const Random random(4, "mutations");
+  uint64_t draws = 0;
+  const auto below = [&](size_t limit) { return size_t(random.below(draws++, limit)); };
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : files_) names.push_back(name);
+  for (int trial = 0; trial < 2000;) {
+    const std::string& name = names[below(names.size())];
+    std::string bytes = files_[name];
+    const size_t at = below(bytes.size());
+    switch (below(8)) {
+      case 0:
+        bytes.resize(at);
+        break;
+      case 1:
+        bytes.insert(at, 1, char(below(256)));
+        break;
+      case 2:
+        bytes.erase(at, 1 + below(16));
+        break;
+      case 3:
+        for (size_t i = at; i < std::min(at + 16, bytes.size()); ++i) bytes[i] = '\0';
+        break;
+      default:
+        bytes[at] = char(bytes[at] ^ (1 << below(8)));
+    }
+    if (bytes == files_[name]) continue;  // e.g. zeros over zeros
+    ++trial;
+    spill(path_ / name, bytes);
+    ASSERT_THAT(open_and_verify(path_), HasSubstr(name)) << "trial " << trial;
+    restore(name);
+  }
+}
+
+// Every byte that holds a tensor, one bit of each: the message names file, tensor and range.
+TEST_F(Mutations, EveryPayloadByteIsNamed) {
+  const Manifest manifest = Checkpoint::open(path_).manifest();
+  for (const StoredTensor& t : manifest.tensors) {
+    for (size_t at = t.begin; at < t.end; ++at) {
+      std::string bytes = files_[t.file];
+      bytes[at] = char(bytes[at] ^ (1 << at % 8));
+      spill(path_ / t.file, bytes);
+      const Checkpoint checkpoint = Checkpoint::open(path_);
+      const size_t begin = t.begin + (at - t.begin) / 64 * 64;
+      const std::string range =
+          fmt::format("tensor {}, bytes {} to {}:", t.name, begin, std::min(begin + 64, t.end));
+      ASSERT_THAT(refusal([&] { checkpoint.verify(); }),
+                  AllOf(HasSubstr(t.file), HasSubstr(range)));
+      std::vector<std::byte> into(t.spec.bytes());
+      ASSERT_THAT(refusal([&] { checkpoint.read(t.name, t.spec, into); }), HasSubstr(range));
+    }
+    restore(t.file);
+  }
+}
+
+TEST_F(Mutations, FilesSwappedRenamedLinkedOrGone) {
+  const std::string a = shard_name(0, 0), b = shard_name(0, 1);
+  const auto refused_after = [&](const char* what, const std::function<void()>& change) {
+    change();
+    EXPECT_NE(open_and_verify(path_), "accepted") << what;
+    for (const auto& [name, bytes] : files_) restore(name);
+    ASSERT_EQ(open_and_verify(path_), "accepted") << what;
+  };
+  const auto fs_rename = [&](const std::string& from, const std::string& to) {
+    std::filesystem::rename(path_ / from, path_ / to);
+  };
+  refused_after("two shards swapped", [&] {
+    fs_rename(a, "t");
+    fs_rename(b, a);
+    fs_rename("t", b);
+  });
+  refused_after("a shard of another step with the same tensors",
+                [&] { spill(path_ / a, slurp(scratch_ / "step-00000200" / a)); });
+  refused_after("the manifest of another step", [&] {
+    spill(path_ / "manifest.json", slurp(scratch_ / "step-00000200/manifest.json"));
+  });
+  refused_after("a shard renamed", [&] { fs_rename(a, shard_name(0, 99)); });
+  for (const std::string& name : {a, std::string("manifest.json")}) {
+    refused_after("gone", [&] { std::filesystem::remove(path_ / name); });
+    refused_after("empty", [&] { spill(path_ / name, ""); });
+    refused_after("a link to the same bytes", [&] {
+      spill(scratch_ / "elsewhere", files_[name]);
+      std::filesystem::remove(path_ / name);
+      std::filesystem::create_symlink(scratch_ / "elsewhere", path_ / name);
+    });
+    refused_after("a directory", [&] {
+      std::filesystem::remove(path_ / name);
+      std::filesystem::create_directory(path_ / name);
+    });
+    refused_after("a pipe that nobody writes to", [&] {
+      std::filesystem::remove(path_ / name);
+      ASSERT_EQ(::mkfifo((path_ / name).c_str(), 0600), 0);
+    });
+  }
+  std::filesystem::rename(path_, scratch_ / "step-00000101");
+  EXPECT_THAT(open_and_verify(scratch_ / "step-00000101"), HasSubstr("manifest is of step 100"));
+  std::filesystem::rename(scratch_ / "step-00000101", scratch_ / "best");
+  EXPECT_EQ(open_and_verify(scratch_ / "best"), "accepted");
+}
+
+// Manifests that hash to what they say, and lie: each must be refused for its own reason.
+TEST_F(Mutations, ForgedManifests) {
+  const std::string shard = shard_name(0, 0);
+  const std::string name = "\"name\": \"" + shard + "\"", file = "\"file\": \"" + shard + "\"";
+  const std::string first = "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [1]";
+  const std::string header =
+      fmt::format("\"header_bytes\": {}", Checkpoint::open(path_).manifest().files[0].header_bytes);
+  struct Case {
+    std::string from, to, says;
+  };
+  const Case cases[] = {
+      {"\"step\": 100", "\"step\": 100", "accepted"},
+      {"\"format_version\": 1", "\"format_version\": 2", "has format_version 2"},
+      {"\"format_version\": 1", "\"format_version\": \"1\"", "format_version"},
+      {"\"step\": 100", "\"step\": -1", "manifest.step is not an integer"},
+      {"\"step\": 100", "\"step\": 1e2", "manifest.step is not an integer"},
+      {"\"step\": 100", "\"step\": 9223372036854775808", "manifest.step is not an integer"},
+      {"\"step\": 100", "\"step\": 100, \"step\": 100", "has the key 'step' twice"},
+      {"\"step\": 100", "\"step\": 100, \"extra\": 0", "unknown field 'extra'"},
+      {"\"tokens\": 819200,", "", "has no field 'tokens'"},
+      {"model.layers: 2", "model.layers: 3", "model.text does not match model.hash"},
+      {"\"state\": {", "\"state\": {\"x\": 1, ", "state.x is not a string"},
+      {"\"state\": {", "\"state\": {\"x\": " + std::string(5000, '['), "nested deeper than 8"},
+      {"\"chunk_bytes\": 64", "\"chunk_bytes\": 0", "chunk_bytes is 0"},
+      {"\"chunk_bytes\": 64", "\"chunk_bytes\": 1073741825", "chunk_bytes is not an integer"},
+      {"\"chunk_bytes\": 64", "\"chunk_bytes\": 1", "hashes has 1 entries"},
+      {name, "\"name\": \"../../etc/passwd\"", "no name of a shard"},
+      {name, "\"name\": \"/etc/passwd\"", "no name of a shard"},
+      {name, "\"name\": \"manifest.json\"", "no name of a shard"},
+      {name, "\"name\": \"" + shard + "\\u0000\"", "no name of a shard"},
+      {name, "\"name\": \"rank-0000-part-9999.safetensors\"", "out of order"},
+      {name, "\"name\": 7", "files[0].name is not a string"},
+      {file, "\"file\": \"../" + shard + "\"", "not listed"},
+      {first, "{\"name\": \"zzz\", \"dtype\": \"i32\", \"shape\": [1]", "out of order"},
+      {first, "{\"name\": \"a/b\", \"dtype\": \"i32\", \"shape\": [1]", "no name of a tensor"},
+      {first, "{\"name\": \"bia\", \"dtype\": \"i32\", \"shape\": [1]",
+       "header and manifest differ"},
+      {first, "{\"name\": \"bias\", \"dtype\": \"f32\", \"shape\": [1]",
+       "header and manifest differ"},
+      {first, "{\"name\": \"bias\", \"dtype\": \"none\", \"shape\": [1]",
+       "dtype 'none' is unknown"},
+      {first, "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [2]",
+       "range does not hold i32[2]"},
+      {first, "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [4294967296, 4294967296]",
+       "shape has no size"},
+      {first, "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [-1]", "shape has no size"},
+      {header, "\"header_bytes\": 8", "starts at byte"},
+      {header, "\"header_bytes\": 100000009", "header_bytes is not an integer"},
+  };
+  for (const Case& c : cases) {
+    spill(path_ / "manifest.json", forged(c.from, c.to));
+    EXPECT_THAT(open_and_verify(path_), HasSubstr(c.says)) << c.to.substr(0, 100);
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,204 @@
+#include "engine/checkpoint/safetensors.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "tests/support/scratch.h"
+
+namespace birkhoff {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::Scratch;
+using testing::slurp;
+using testing::spill;
+
+// A file with this JSON, unpadded, and `data` bytes behind it.
+std::string file_of(std::string_view json, size_t data) {
+  const uint64_t n = json.size();
+  std::string s(8, '\0');
+  std::memcpy(s.data(), &n, 8);
+  return s + std::string(json) + std::string(data, '\x11');
+}
+
+std::string refusal(std::string_view file) {
+  const auto bytes = std::as_bytes(std::span(file));
+  try {
+    const size_t n = safetensors_header_bytes(bytes, bytes.size(), "F");
+    parse_safetensors(bytes.first(n), bytes.size(), "F");
+  } catch (const CheckpointError& e) {
+    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos);
+    EXPECT_LT(std::strlen(e.what()), 600u);
+    return e.what();
+  }
+  return "accepted";
+}
+
+// Typed out from the format's description: two tensors, names in order, header padded to 8.
+TEST(Safetensors, WritesKnownBytes) {
+  const float a[2] = {1.0f, -2.0f};
+  const int32_t b = 258;
+  const NamedTensor tensors[] = {
+      {"a.w", {{2}, DType::f32}, std::as_bytes(std::span(a))},
+      {"b", {{}, DType::i32}, std::as_bytes(std::span(&b, 1))},
+  };
+  const std::string json = R"({"a.w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                           R"("b":{"dtype":"I32","shape":[],"data_offsets":[8,12]}})";
+  ASSERT_EQ(json.size(), 109u);
+  const std::string expected = std::string("\x70\0\0\0\0\0\0\0", 8) + json + "   " +
+                               std::string("\0\0\x80\x3f\0\0\0\xc0\2\1\0\0", 12);
+  Scratch scratch;
+  write_safetensors(scratch / "f", tensors, {});
+  EXPECT_EQ(slurp(scratch / "f"), expected);
+}
+
+TEST(Safetensors, ReadsWhatItWrote) {
+  const std::vector<TensorSpec> specs = {{{3, 5}, DType::f32},    {{7}, DType::bf16},
+                                         {{0, 4}, DType::f32},    {{}, DType::f64},
+                                         {{2, 1, 3}, DType::i64}, {{13}, DType::i32}};
+  std::vector<std::vector<std::byte>> bytes;
+  std::vector<NamedTensor> tensors;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    bytes.emplace_back(specs[i].bytes());
+    for (size_t j = 0; j < bytes[i].size(); ++j) bytes[i][j] = std::byte(i * 37 + j);
+    tensors.push_back({fmt::format("t{}.x-y_z", i), specs[i], bytes[i]});
+  }
+  Scratch scratch;
+  write_safetensors(scratch / "f", tensors, {{"key", "a \"quoted\"\nvalue"}});
+  const SafetensorsFile file(scratch / "f");
+  EXPECT_EQ(file.header().metadata.at("key"), "a \"quoted\"\nvalue");
+  EXPECT_EQ(file.header().bytes % 8, 0u);
+  ASSERT_EQ(file.header().tensors.size(), tensors.size());
+  for (const SafetensorsEntry& e : file.header().tensors) {
+    const size_t i = size_t(e.name[1] - '0');
+    EXPECT_EQ(e.spec, specs[i]);
+    const auto got = file.bytes(e);
+    EXPECT_TRUE(std::equal(got.begin(), got.end(), bytes[i].begin(), bytes[i].end())) << e.name;
+  }
+}
+
+TEST(Safetensors, NoTensorsAtAll) {
+  Scratch scratch;
+  write_safetensors(scratch / "f", {}, {});
+  EXPECT_TRUE(SafetensorsFile(scratch / "f").header().tensors.empty());
+}
+
+TEST(Safetensors, NeverOverwrites) {
+  Scratch scratch;
+  spill(scratch / "f", "precious");
+  EXPECT_THROW(write_safetensors(scratch / "f", {}, {}), ResourceError);
+  EXPECT_EQ(slurp(scratch / "f"), "precious");
+}
+
+TEST(Safetensors, RefusesBrokenLengths) {
+  EXPECT_THAT(refusal(""), HasSubstr("F: 0 bytes"));
+  EXPECT_THAT(refusal("\x02"), HasSubstr("F: 1 bytes"));
+  EXPECT_THAT(refusal(std::string("\x03\0\0\0\0\0\0\0{}", 10)), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal(std::string(8, '\xff') + "{}"), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal(std::string("\xff\xe0\xf5\5\0\0\0\0{}", 10)), HasSubstr("does not fit"));
+  EXPECT_THAT(refusal(file_of("", 0)), HasSubstr("does not start with '{'"));
+  EXPECT_EQ(refusal(file_of("{}", 0)), "accepted");
+}
+
+// Each a file that is right but for one thing; `data` bytes follow.
+TEST(Safetensors, RefusesHostileHeaders) {
+  struct Case {
+    std::string json;
+    size_t data;
+    std::string says;
+  };
+  const std::string ok = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
+  const std::string deep(100'000, '[');
+  const Case cases[] = {
+      {"{\"a\":{" + ok + "}}", 8, "accepted"},
+      {"{\"a\":{" + ok + "}}" + std::string(3, '\0') + "hidden", 8, "has a NUL"},
+      {"\xef\xbb\xbf{\"a\":{" + ok + "}}", 8, "does not start"},
+      {" {\"a\":{" + ok + "}}", 8, "does not start"},
+      {"{\"a\":{" + ok + "}} x", 8, "no JSON"},
+      {"{\"a\":{" + ok + "}", 8, "no JSON"},
+      {"{\"a\":{" + ok + ",}}", 8, "no JSON"},
+      {"{\"a\":" + deep, 8, "a list in a place"},
+      {"{\"a\":{\"shape\":" + deep, 8, "a list in a place"},
+      {R"({"a":{"b":{"c":{}}}})", 0, "unknown key 'b'"},
+      {R"({"__metadata__":{"k":{}}})", 0, "an object in a place"},
+      {R"({"__metadata__":{"k":"v","k":"w"}})", 0, "duplicate key"},
+      {R"({"__metadata__":{},"__metadata__":{}})", 0, "duplicate key"},
+      {R"({"__metadata__":"k"})", 0, "a string in a place"},
+      {R"({"__metadata__":{"k":1}})", 0, "a number in a place"},
+      {"{\"a\":{" + ok + "},\"a\":{" + ok + "}}", 8, "tensor a is there twice"},
+      {R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+       R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+       8, "tensor a is there twice"},
+      {"{\"a\":{" + ok + ",\"dtype\":\"F32\"}}", 8, "duplicate key 'dtype'"},
+      {R"({"a":{"dtype":"F32","shape":[2]}})", 8, "missing"},
+      {R"({"a":{}})", 0, "missing"},
+      {R"({"a":5})", 0, "a number in a place"},
+      {R"({"a":null})", 0, "a: null"},
+      {R"({"a":true})", 0, "a truth value"},
+      {R"({"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}})", 8, "dtype 'F31'"},
+      {R"({"a":{"dtype":["F32"],"shape":[2],"data_offsets":[0,8]}})", 8, "a list in a place"},
+      {R"({"a":{"dtype":"F32","shape":["2"],"data_offsets":[0,8]}})", 8, "a string in a place"},
+      {R"({"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})", 8, "a list in a place"},
+      {R"({"a":{"dtype":"F32","shape":2,"data_offsets":[0,8]}})", 8, "a number in a place"},
+      {R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8, "a negative number"},
+      {R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", 8, "no integer"},
+      {R"({"a":{"dtype":"F32","shape":[1e1],"data_offsets":[0,8]}})", 8, "no integer"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", 8, "not two numbers"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})", 8, "not two numbers"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8, "do not hold f32[2]"},
+      {R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "do not hold f32[3]"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})", 9, "the one before ends at 0"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 7, "the data at 7"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 9, "its tensors hold 8"},
+      {"{}", 1, "its tensors hold 0"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+       R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+       12, "b: starts at offset 4"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+       R"("b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}})",
+       16, "b: starts at offset 12"},
+      {R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
+       "a: its shape has no size"},
+      {R"({"a":{"dtype":"F32","shape":[2305843009213693952],"data_offsets":[0,0]}})", 0,
+       "a: its shape has no size"},
+      {R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8,
+       "a number in a place"},
+      {R"({"a":{"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]}})", 8,
+       "no integer"},
+      {R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}})",
+       8, "too many"},
+      {R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
+      {R"({"../a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
+      {R"({"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
+      {R"({"a..b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
+      {"{\"" + std::string(256, 'a') + "\":{" + ok + "}}", 8, "not a name"},
+      {"{\"\xff\":{" + ok + "}}", 8, "no JSON"},
+  };
+  for (const Case& c : cases)
+    EXPECT_THAT(refusal(file_of(c.json, c.data)), HasSubstr(c.says)) << c.json.substr(0, 120);
+}
+
+// Tensors in another order than their names', as other writers make them.
+TEST(Safetensors, ReadsAnyOrder) {
+  const std::string file = file_of(
+      R"({"z":{"data_offsets":[0,4],"shape":[1],"dtype":"F32"},"__metadata__":{"format":"pt"},)"
+      R"("a":{"dtype":"BF16","shape":[2,1],"data_offsets":[4,8]}}  )",
+      8);
+  const auto bytes = std::as_bytes(std::span(file));
+  const SafetensorsHeader h = parse_safetensors(bytes.first(file.size() - 8), bytes.size(), "F");
+  ASSERT_EQ(h.tensors.size(), 2u);
+  EXPECT_EQ(h.tensors[0], (SafetensorsEntry{"z", {{1}, DType::f32}, h.bytes, h.bytes + 4}));
+  EXPECT_EQ(h.tensors[1], (SafetensorsEntry{"a", {{2, 1}, DType::bf16}, h.bytes + 4, h.bytes + 8}));
+}
+
+TEST(Safetensors, Names) {
+  for (const char* good : {"a", "layers.0.attn.kv_a.weight", "A-b_9", "0.1"})
+    EXPECT_TRUE(is_tensor_name(good)) << good;
+  for (const char* bad : {"", ".", "..", ".a", "a.", "a..b", "a/b", "a b", "a\n", "\xc3\xa9",
+                          "__metadata__", "a\\b", "a\"b"})
+    EXPECT_FALSE(is_tensor_name(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,96 @@
+// What must not change a bit, and what may change by rounding alone.
+#include <gtest/gtest.h>
+
+#include "tests/support/model_run.h"
+
+namespace birkhoff::testing {
+namespace {
+
+Config mhc_config() {
+  Config c = small_config();
+  c.model.residual = ResidualKind::mhc;
+  return c;
+}
+
+TEST(Recompute, IsBitEqual) {
+  Config c = mhc_config();
+  ModelRun saved(c);
+  const double loss = saved.step();
+  EXPECT_TRUE(std::isfinite(loss));
+  for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
+    c.train.recompute = block;
+    ModelRun again(c);
+    EXPECT_EQ(again.step(), loss);
+    EXPECT_EQ(again.gradients(), saved.gradients()) << "block " << block;
+  }
+}
+
+TEST(Recompute, NeedsLessMemory) {
+  Config c = mhc_config();
+  c.model.layers = 8, c.model.streams = 4, c.train.sequence = 64;
+  ModelRun saved(c);
+  c.train.recompute = kRecomputeAuto;
+  ModelRun again(c);
+  EXPECT_LT(again.executor->plan().bytes(Arena::activations),
+            saved.executor->plan().bytes(Arena::activations));
+}
+
+TEST(Threads, DoNotChangeABit) {
+  Config c = mhc_config();
+  c.train.sequence = 33;
+  ModelRun one(c);
+  const double loss = one.step();
+  for (const int threads : {2, 3}) {
+    ModelRun more(c, {.threads = threads});
+    EXPECT_EQ(more.step(), loss);
+    EXPECT_EQ(more.gradients(), one.gradients()) << threads << " threads";
+  }
+}
+
+TEST(Poison, ChangesNothing) {
+  ModelRun poisoned(mhc_config()), plain(mhc_config(), {.poison = false});
+  EXPECT_EQ(poisoned.step(), plain.step());
+  EXPECT_EQ(poisoned.gradients(), plain.gradients());
+}
+
+TEST(MicroBatches, AddUp) {
+  ModelRun one(mhc_config()), three(mhc_config(), {.micro_batches = 3});
+  EXPECT_NEAR(three.step(), one.step(), 1e-6);
+  for (const auto& [name, gradient] : three.gradients())
+    EXPECT_LT(relative_difference(gradient, one.gradients().at(name)), 1e-5) << name;
+}
+
+TEST(Steps, Repeat) {
+  ModelRun run(mhc_config());
+  const double loss = run.step();
+  const Tensors gradients = run.gradients();
+  EXPECT_EQ(run.step(), loss);
+  EXPECT_EQ(run.gradients(), gradients);
+}
+
+// 10 tokens × 2 active = 20 rows: capacities 30, 10 and 4 give 1, 2 and 5 rounds.
+TEST(Rounds, GiveTheSameOutputs) {
+  Config c = mhc_config();
+  ModelRun one(c);
+  const double loss = one.step();
+  for (const double factor : {0.5, 0.2}) {
+    c.moe.buffer_factor = factor;
+    ModelRun more(c);
+    EXPECT_EQ(more.step(), loss) << factor;
+    const Tensors want = one.gradients();
+    for (const auto& [name, gradient] : more.gradients())
+      EXPECT_LT(relative_difference(gradient, want.at(name)), 1e-5) << name << " " << factor;
+  }
+}
+
+TEST(Devices, Agree) {
+  ModelRun cpu(mhc_config()), oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
+  // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
+  EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
+  const Tensors want = oracle.gradients();
+  for (const auto& [name, gradient] : cpu.gradients())
+    EXPECT_LT(relative_difference(gradient, want.at(name)), 1e-4) << name;
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

@@ -1,0 +1,203 @@
+#include "engine/train/session.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "engine/train/scorer.h"
+#include "tests/support/model_run.h"
+
+namespace birkhoff::testing {
+namespace {
+
+// Text with something to learn: a token's successor is a function of it, with some noise.
+Batch make_batch(const Config& c, int64_t number) {
+  Batch batch;
+  batch.resize(c.train.micro_batch, c.train.sequence);
+  const Random random(9, "text");
+  const int64_t tokens = c.train.micro_batch * c.train.sequence;
+  int64_t token = 1;
+  batch.valid = tokens;
+  for (int64_t t = 0; t < tokens; ++t) {
+    const auto draw = uint64_t(number * tokens + t);
+    const int64_t next = random.uniform(draw) < 0.2
+                             ? int64_t(random.below(draw + (1u << 30), uint64_t(c.model.vocab)))
+                             : (token * 7 + 3) % c.model.vocab;
+    batch.token[size_t(t)] = int32_t(token);
+    batch.target[size_t(t)] = int32_t(next);
+    batch.position[size_t(t)] = int32_t(t % c.train.sequence);
+    batch.first_key[size_t(t)] = int32_t(t - t % c.train.sequence);
+    token = next;
+  }
+  return batch;
+}
+
+Config session_config(ResidualKind residual) {
+  Config c = small_config();
+  c.model.residual = residual, c.model.streams = 4, c.model.init_std = 0.1;
+  c.train.sequence = 16;
+  c.optim.lr = 3e-3, c.optim.warmup_steps = 5, c.optim.schedule = LrSchedule::constant;
+  c.optim.eps = 1e-8;
+  return c;
+}
+
+std::vector<std::byte> state_of(Session& session) {
+  std::vector<std::byte> all;
+  for (const TensorView& t : session.tensors()) all.insert(all.end(), t.bytes.begin(), t.bytes.end());
+  return all;
+}
+
+// mHC at its initialisation is the plain pre-norm model with the same weights, gradients included, as
+// eps → 0: the best end-to-end test there is.
+TEST(SameStart, PlainAndMhcHaveTheSameLossAndGradients) {
+  ModelRun plain(session_config(ResidualKind::plain), {.generic = false});
+  for (const int64_t n : {1, 2, 4}) {
+    Config c = session_config(ResidualKind::mhc);
+    c.model.streams = n;
+    ModelRun mhc(c, {.generic = false});
+    const double want = plain.step(), got = mhc.step();
+    EXPECT_NEAR(got / want, 1, 1e-6);
+    const Tensors gradients = mhc.gradients();
+    for (const auto& [name, gradient] : plain.gradients())
+      EXPECT_LT(relative_difference(gradients.at(name), gradient), 1e-5) << name << " n " << n;
+  }
+}
+
+// Values of H_res and of the residual behind the last block, for the parameters of a session.
+struct Inside {
+  std::vector<double> res;
+  double cosine = 0;  // mean over tokens and pairs of streams
+};
+
+Inside look_inside(const Config& c, Session& session) {
+  Program p;
+  const ModelIo io = trace_scoring(p, c, c.train.micro_batch, c.train.sequence);
+  for (const Opened& o : io.sublayers) p.slots[size_t(o.res.id)].kind = Kind::output;
+  p.slots[size_t(io.last.id)].kind = Kind::output;
+  ThreadTeam team(1);
+  const Schedule schedule = {forward_part("score", p)};
+  Executor executor(schedule, team);
+  std::map<std::string, TensorView> from;
+  for (const TensorView& t : session.tensors()) from[t.name] = t;
+  for (const TensorView& to : model_views(p, executor))
+    std::copy(from.at(to.name).bytes.begin(), from.at(to.name).bytes.end(), to.bytes.begin());
+  fill_inputs(executor, io, make_batch(c, 0));
+  executor.run(0);
+  Inside inside;
+  for (const Opened& o : io.sublayers)
+    for (const float r : executor.data<float>(o.res)) inside.res.push_back(double(r));
+  const auto x = executor.data<float>(io.last);
+  const int64_t n = c.model.streams, width = c.model.dim, rows = int64_t(x.size()) / (n * width);
+  int64_t pairs = 0;
+  for (int64_t t = 0; t < rows; ++t)
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < i; ++j, ++pairs) {
+        double ij = 0, ii = 0, jj = 0;
+        for (int64_t k = 0; k < width; ++k) {
+          const double a = x[size_t((t * n + i) * width + k)], b = x[size_t((t * n + j) * width + k)];
+          ij += a * b, ii += a * a, jj += b * b;
+        }
+        inside.cosine += ij / std::sqrt(ii * jj);
+      }
+  inside.cosine /= double(pairs);
+  return inside;
+}
+
+TEST(Mhc, Learns) {
+  const Config c = session_config(ResidualKind::mhc);
+  ThreadTeam team(1);
+  Session session(c, team);
+  session.initialise();
+  const Inside before = look_inside(c, session);
+  EXPECT_GT(before.cosine, 0.9999);  // n copies of one embedding, equal H_post
+  double first = 0, last = 0;
+  for (int64_t step = 1; step <= 200; ++step) {
+    const Batch batch = make_batch(c, step);
+    last = session.step(step, {&batch, 1}).loss;
+    if (step == 1) first = last;
+  }
+  const Inside after = look_inside(c, session);
+  double change = 0;
+  for (size_t i = 0; i < before.res.size(); ++i)
+    change = std::max(change, std::abs(after.res[i] - before.res[i]));
+  EXPECT_GT(change, 1e-3);
+  EXPECT_LT(after.cosine, 0.999);
+  EXPECT_LT(last, 0.8 * first);
+}
+
+TEST(Session, ThreadsAndRepeatsGiveTheSameBytes) {
+  std::vector<std::byte> want;
+  for (const int threads : {1, 1, 2, 3}) {
+    const Config c = session_config(ResidualKind::mhc);
+    ThreadTeam team(threads);
+    Session session(c, team);
+    session.initialise();
+    for (int64_t step = 1; step <= 5; ++step) {
+      const Batch batches[] = {make_batch(c, 2 * step), make_batch(c, 2 * step + 1)};
+      session.step(step, batches);
+    }
+    const auto got = state_of(session);
+    if (want.empty()) want = got;
+    EXPECT_EQ(got, want) << threads << " threads";
+  }
+}
+
+TEST(Session, ANumberThatIsNotFiniteStopsWithoutHarm) {
+  const Config c = session_config(ResidualKind::mhc);
+  ThreadTeam team(1);
+  Session session(c, team);
+  session.initialise();
+  const Batch batch = make_batch(c, 1);
+  session.step(1, {&batch, 1});
+  for (const TensorView& t : session.tensors())
+    if (t.name == "model.layers.1.self_attn.q_proj.weight")
+      reinterpret_cast<float*>(t.bytes.data())[0] = std::nanf("");
+  std::vector<std::vector<std::byte>> before;
+  for (const TensorView& t : session.tensors()) before.emplace_back(t.bytes.begin(), t.bytes.end());
+  EXPECT_THROW(session.step(2, {&batch, 1}), NumericError);
+  const auto after = session.tensors();
+  for (size_t i = 0; i < after.size(); ++i)
+    if (!after[i].name.ends_with("_bias"))
+      EXPECT_TRUE(std::equal(before[i].begin(), before[i].end(), after[i].bytes.begin()))
+          << after[i].name;
+}
+
+TEST(Session, ScoreEqualsTheLossOfTheStep) {
+  const Config c = session_config(ResidualKind::mhc);
+  ThreadTeam team(1);
+  Session session(c, team);
+  session.initialise();
+  const Batch batch = make_batch(c, 1);
+  double sum = 0;
+  for (const float nll : session.score(batch)) sum += double(nll);
+  const double want = sum / double(batch.valid);
+  EXPECT_NEAR(session.step(1, {&batch, 1}).loss, want, 1e-6);
+}
+
+TEST(Session, BalancingPushesTowardsTheMean) {
+  Config c = session_config(ResidualKind::mhc);
+  c.moe.bias_speed = 0.01;
+  ThreadTeam team(1);
+  Session session(c, team);
+  session.initialise();
+  const Batch batch = make_batch(c, 1);
+  const StepResult r = session.step(1, {&batch, 1});
+  ASSERT_EQ(r.expert_load.size(), size_t(c.model.layers - c.model.dense_layers));
+  size_t layer = 0;
+  for (const TensorView& t : session.tensors()) {
+    if (!t.name.ends_with(".e_score_correction_bias")) continue;
+    const auto* bias = reinterpret_cast<const float*>(t.bytes.data());
+    const auto& load = r.expert_load[layer++];
+    int64_t sum = 0;
+    for (const int64_t l : load) sum += l;
+    EXPECT_EQ(sum, batch.valid * c.moe.active);
+    const double mean = double(sum) / double(load.size());
+    for (size_t e = 0; e < load.size(); ++e)
+      EXPECT_FLOAT_EQ(bias[e], double(load[e]) < mean   ? 0.01f
+                               : double(load[e]) > mean ? -0.01f
+                                                        : 0.0f);
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

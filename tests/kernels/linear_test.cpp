@@ -1,0 +1,256 @@
+#include "kernels/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <limits>
+
+#include "hwy/targets.h"
+#include "kernels/cpu/matmul.h"
+#include "tests/support/operator_check.h"
+
+namespace birkhoff::testing {
+namespace {
+
+TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
+
+Tensor first_rows(const Tensor& t, int64_t rows) {
+  Shape shape = t.spec.shape;
+  shape[0] = rows;
+  Tensor out(f32(shape));
+  std::copy_n(t.bytes.begin(), out.bytes.size(), out.bytes.begin());
+  return out;
+}
+
+struct Size {
+  int64_t tokens, n, k;
+};
+
+Example linear_example(const Size& s) {
+  return {.op = &kLinear,
+          .inputs = {random_tensor(f32({s.tokens, s.k}), "x"), random_tensor(f32({s.n, s.k}), "w")},
+          .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k)};
+}
+Example dx_example(const Size& s) {
+  return {
+      .op = &kLinearDx,
+      .inputs = {random_tensor(f32({s.tokens, s.n}), "dy"), random_tensor(f32({s.n, s.k}), "w")},
+      .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k)};
+}
+Example dw_example(const Size& s) {
+  return {.op = &kLinearDw,
+          .inputs = {random_tensor(f32({s.tokens, s.n}), "dy"),
+                     random_tensor(f32({s.tokens, s.k}), "x")},
+          .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k)};
+}
+
+std::vector<Example> linear_examples() {
+  std::vector<Example> all;
+  for (const Size& s : {Size{1, 1, 1}, {3, 2, 5}, {13, 17, 7}, {5, 49, 65}, {9, 3, 33}}) {
+    all.push_back(linear_example(s));
+    all.push_back(dx_example(s));
+    all.push_back(dw_example(s));
+  }
+  return all;
+}
+
+BIRKHOFF_OPERATOR_EXAMPLES(Linear, linear_examples)
+
+// Beyond one chunk of k, one tile and one strip, with every tail there is. No gradient check: the
+// small sizes have had theirs.
+TEST(Linear, LargerSizesMatchReference) {
+  for (const Size& s : {Size{300, 257, 129}, {17, 97, 259}, {1, 100, 600}, {65, 63, 515}})
+    for (Example e : {linear_example(s), dx_example(s), dw_example(s)}) {
+      e.differentiable = false;
+      check_operator(e);
+    }
+}
+
+// Each instruction set that this machine has, not only the best: register tiles differ.
+TEST(Linear, EveryInstructionSetMatchesReference) {
+  int sets = 0;
+  for (int64_t left = hwy::SupportedTargets(); left; left &= left - 1, ++sets) {
+    hwy::SetSupportedTargetsForTest(left & -left);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    SCOPED_TRACE(hwy::TargetName(left & -left));
+    for (Example e : {linear_example({15, 29, 261}), dx_example({15, 261, 29}),
+                      dw_example({261, 15, 29}), dw_example({5, 70, 49})}) {
+      e.differentiable = false;
+      check_operator(e);
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  EXPECT_GE(sets, 1);
+}
+
+// 512³ against sums in double of the same floats, without the reference body. Error of a chain of
+// 256 fused multiply-adds: at most 256 half epsilons of Σ|a·b| ≈ 512·0.64; rounding errors are
+// random, so √256 of them is typical and 8 times that is never seen.
+TEST(Linear, Cube512MatchesDouble) {
+  constexpr int64_t kN = 512;
+  const Tensor x = random_tensor(f32({kN, kN}), "x"), w = random_tensor(f32({kN, kN}), "w");
+  const auto y = run(kLinear, {x, w}, {}, {.device = Device::cpu, .threads = 2});
+  const auto dx = run(kLinearDx, {x, w}, {}, {.device = Device::cpu, .threads = 2});
+  const auto dw = run(kLinearDw, {x, w}, {}, {.device = Device::cpu, .threads = 2});
+  const auto xs = x.values(), ws = w.values();
+  for (int64_t i = 0; i < kN; i += 7)
+    for (int64_t j = i % 5; j < kN; j += 5) {
+      double a = 0, b = 0, c = 0;
+      for (int64_t k = 0; k < kN; ++k) {
+        a += xs[size_t(i * kN + k)] * ws[size_t(j * kN + k)];
+        b += xs[size_t(i * kN + k)] * ws[size_t(k * kN + j)];
+        c += xs[size_t(k * kN + i)] * ws[size_t(k * kN + j)];
+      }
+      const double bound = 8 * 16 * 6e-8 * std::sqrt(512.0);
+      ASSERT_NEAR(y[0].at(i * kN + j), a, bound) << i << "," << j;
+      ASSERT_NEAR(dx[0].at(i * kN + j), b, bound) << i << "," << j;
+      ASSERT_NEAR(dw[0].at(i * kN + j), c, bound) << i << "," << j;
+    }
+}
+
+TEST(Linear, RowsDoNotDependOnHowManyThereAre) {
+  const Tensor w = random_tensor(f32({101, 301}), "w");
+  const Tensor x = random_tensor(f32({700, 301}), "x"), dy = random_tensor(f32({700, 101}), "dy");
+  const RunOptions cpu{.device = Device::cpu, .threads = 2};
+  const auto y = run(kLinear, {x, w}, {}, cpu), dx = run(kLinearDx, {dy, w}, {}, cpu);
+  for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 15, 31, 63, 64, 65, 100, 129, 256, 257, 513}) {
+    const auto some = run(kLinear, {first_rows(x, rows), w}, {}, cpu);
+    expect_same_bits(some[0], first_rows(y[0], rows), fmt::format("y of {} rows", rows));
+    const auto some_dx = run(kLinearDx, {first_rows(dy, rows), w}, {}, cpu);
+    expect_same_bits(some_dx[0], first_rows(dx[0], rows), fmt::format("dx of {} rows", rows));
+  }
+}
+
+TEST(Linear, NotFiniteRowsStayAlone) {
+  Tensor x = random_tensor(f32({19, 35}), "x");
+  const Tensor w = random_tensor(f32({21, 35}), "w");
+  const auto clean = run(kLinear, {x, w}, {}, {.device = Device::cpu});
+  for (int64_t k = 0; k < 35; ++k) x.set(11 * 35 + k, std::numeric_limits<double>::quiet_NaN());
+  const auto dirty = run(kLinear, {x, w}, {}, {.device = Device::cpu});
+  for (int64_t i = 0; i < dirty[0].spec.count(); ++i)
+    if (i / 21 == 11)
+      ASSERT_TRUE(std::isnan(dirty[0].at(i)));
+    else
+      ASSERT_EQ(dirty[0].at(i), clean[0].at(i)) << i;
+}
+
+// Three ways to the same sum: base elsewhere and base == out agree bit for bit, over several chunks
+// of k; a missing base is a zero one.
+TEST(Linear, BaseInAllForms) {
+  for (const int64_t k : {5, 256, 257, 900}) {
+    for (Example e :
+         {linear_example({37, 53, k}), dx_example({37, k, 53}), dw_example({k, 37, 53})}) {
+      RunOptions options{.device = Device::cpu, .bases = true};
+      const auto elsewhere = run(*e.op, e.inputs, {}, options);
+      options.in_place = true;
+      const auto in_place = run(*e.op, e.inputs, {}, options);
+      expect_same_bits(in_place[0], elsewhere[0], fmt::format("{} k {}", e.op->name, k));
+    }
+  }
+}
+
+// A sum over no terms is the base: nothing is read, and C is still set.
+TEST(Matmul, NoTermsGiveTheBase) {
+  alignas(64) static float workspace[cpu::kMatmulWorkspace / sizeof(float)];
+  const float base[6] = {1, 2, 3, 4, 5, 6};
+  float c[6] = {9, 9, 9, 9, 9, 9};
+  cpu::Product p{.m = 2, .n = 3, .k = 0, .base = base, .c = c, .c_stride = 3};
+  cpu::matmul_tile(p, cpu::MatmulGrid(p).tile(p, 0), workspace);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(c[i], base[i]);
+  p.base = nullptr;
+  cpu::matmul_tile(p, cpu::MatmulGrid(p).tile(p, 0), workspace);
+  for (const float value : c) EXPECT_EQ(value, 0);
+}
+
+// Strides beyond the widths: a tile reads and writes inside its matrices only.
+TEST(Matmul, StridesLeaveTheRestAlone) {
+  alignas(64) static float workspace[cpu::kMatmulWorkspace / sizeof(float)];
+  constexpr int64_t kM = 11, kN = 50, kK = 261, kStride = 300;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const bool transposed_a : {false, true})
+    for (const bool transposed_b : {false, true}) {
+      std::vector<float> a(kStride * kStride, nan), b(a), c(kStride * kM, 7);
+      const auto at = [&](bool transposed, int64_t i, int64_t j) {
+        return size_t(transposed ? j * kStride + i : i * kStride + j);
+      };
+      for (int64_t k = 0; k < kK; ++k) {
+        for (int64_t i = 0; i < kM; ++i) a[at(transposed_a, i, k)] = float((i + k) % 5 - 2);
+        for (int64_t j = 0; j < kN; ++j) b[at(transposed_b, k, j)] = float((3 * j + k) % 7 - 3);
+      }
+      const cpu::Product p{kM,
+                           kN,
+                           kK,
+                           {a.data(), kStride, transposed_a},
+                           {b.data(), kStride, transposed_b},
+                           nullptr,
+                           c.data(),
+                           kStride};
+      const cpu::MatmulGrid grid(p);
+      for (int64_t task = 0; task < grid.tasks(); ++task)
+        cpu::matmul_tile(p, grid.tile(p, task), workspace);
+      for (int64_t i = 0; i < kM; ++i)
+        for (int64_t j = 0; j < kStride; ++j) {
+          float want = j < kN ? 0 : 7;  // small integers: exact
+          for (int64_t k = 0; j < kN && k < kK; ++k)
+            want += float((i + k) % 5 - 2) * float((3 * j + k) % 7 - 3);
+          ASSERT_EQ(c[size_t(i * kStride + j)], want) << i << "," << j;
+        }
+    }
+}
+
+// The tiles cover the product once and stay within what the workspace is made for.
+TEST(Matmul, GridCoversTheProductOnce) {
+  for (const int64_t m : {0, 1, 7, 64, 300, 513, 2048})
+    for (const int64_t n : {1, 47, 48, 49, 384, 385, 1000})
+      for (const int64_t k : {1, 300, 5000})
+        for (const bool transposed : {false, true}) {
+          cpu::Product p{.m = m, .n = n, .k = k};
+          p.a.transposed = transposed;
+          const cpu::MatmulGrid grid(p);
+          std::vector<int> covered(size_t(m * n));
+          for (int64_t task = 0; task < grid.tasks(); ++task) {
+            const cpu::MatmulTile t = grid.tile(p, task);
+            ASSERT_LE(t.rows, cpu::MatmulGrid::kRows);
+            ASSERT_LE(t.columns, cpu::MatmulGrid::kColumns);
+            for (int64_t i = t.row; i < t.row + t.rows; ++i)
+              for (int64_t j = t.column; j < t.column + t.columns; ++j)
+                ++covered[size_t(i * n + j)];
+          }
+          for (const int times : covered) ASSERT_EQ(times, 1) << m << " x " << n << " x " << k;
+        }
+}
+
+int64_t threads_of_process() {
+  int64_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+    ++count;
+  return count;
+}
+
+// All parallelism is the team's: no library behind a body starts threads of its own.
+TEST(Matmul, StartsNoThreads) {
+  const int64_t before = threads_of_process();
+  ThreadTeam team(3);
+  const int64_t with_team = threads_of_process();
+  EXPECT_EQ(with_team, before + 2);
+  const Example e = linear_example({257, 300, 301});
+  run(*e.op, e.inputs, {}, {.device = Device::cpu, .threads = 3});
+  EXPECT_EQ(threads_of_process(), with_team);
+}
+
+TEST(Linear, RefusesShapesThatDoNotMatch) {
+  const auto refuses = [](const Operator& op, Shape a, Shape b) {
+    const std::vector<TensorSpec> specs = {f32(std::move(a)), f32(std::move(b))};
+    EXPECT_THROW(op.outputs(specs, {}), InternalError) << op.name;
+  };
+  refuses(kLinear, {2, 3}, {4, 5});
+  refuses(kLinear, {2, 3, 1}, {4, 3});
+  refuses(kLinearDx, {2, 3}, {4, 3});
+  refuses(kLinearDw, {2, 3}, {3, 2});
+  const std::vector<TensorSpec> mixed = {f32({2, 3}), {{4, 3}, DType::f64}};
+  EXPECT_THROW(kLinear.outputs(mixed, {}), InternalError);
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

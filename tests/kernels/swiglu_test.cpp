@@ -1,0 +1,96 @@
+#include "kernels/swiglu.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/support/operator_check.h"
+
+namespace birkhoff::testing {
+namespace {
+
+TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
+
+Tensor offsets(const std::vector<double>& values) {
+  return {{{int64_t(values.size())}, DType::i32}, values};
+}
+
+std::vector<Example> swiglu_examples() {
+  std::vector<Example> all;
+  for (const auto& [rows, width] : {std::pair{1, 1}, {3, 7}, {35, 33}, {17, 64}}) {
+    const Tensor x = random_tensor(f32({rows, 2 * width}), "x", 3);
+    const Tensor dy = random_tensor(f32({rows, width}), "dy");
+    for (const Tensor& ends : {Tensor(), offsets({0, 1, double(rows)})}) {
+      const std::string label = fmt::format("{}x{}{}", rows, width, ends.bytes.empty() ? "" : " o");
+      all.push_back({.op = &kSwiglu, .inputs = {x, ends}, .label = label});
+      all.push_back({.op = &kSwigluBackward, .inputs = {dy, x, ends}, .label = label});
+    }
+  }
+  return all;
+}
+
+BIRKHOFF_OPERATOR_EXAMPLES(Swiglu, swiglu_examples)
+
+TEST(Swiglu, KnownValuesFarOut) {
+  const Tensor x(f32({1, 10}), {0, 1, -1, 300, -300, 2, 2, 2, 2, 2});
+  const Tensor dy(f32({1, 5}), {1, 1, 1, 1, 1});
+  const auto y = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
+  const auto dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
+  const double s = 1 / (1 + std::exp(-1.0));
+  const double want[] = {0, 2 * s, -2 * (1 - s), 600, 0}, slope[] = {1, 0, 0, 2, 0};
+  for (int i = 0; i < 5; ++i) EXPECT_NEAR(y.at(i), want[i], 1e-6) << i;
+  for (const int i : {0, 3, 4}) EXPECT_NEAR(dx.at(i), slope[i], 1e-6) << i;
+}
+
+TEST(Swiglu, ANanStaysANan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Tensor x(f32({1, 4}), {nan, 1, 1, nan}), dy(f32({1, 2}), {1, 1});
+  const auto y = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
+  const auto dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(std::isnan(y.at(i)) && std::isnan(dx.at(i))) << i;
+}
+
+// The rows behind offsets[E] hold NaN before and after, and the others come out as without them.
+TEST(Swiglu, RowsBehindTheOffsetsAreNeitherReadNorWritten) {
+  const int64_t rows = 20, width = 9;
+  for (const int64_t valid : {0, 1, 13, 20}) {
+    Tensor x = random_tensor(f32({rows, 2 * width}), "x");
+    Tensor dy = random_tensor(f32({rows, width}), "dy");
+    const auto want = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
+    const auto want_dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
+    const double nan = std::numeric_limits<double>::signaling_NaN();
+    for (int64_t i = valid * 2 * width; i < x.spec.count(); ++i) x.set(i, nan);
+    for (int64_t i = valid * width; i < dy.spec.count(); ++i) dy.set(i, nan);
+    const Tensor ends = offsets({0, double(valid / 2), double(valid)});
+    for (const Device device : {Device::cpu, Device::reference}) {
+      const auto y = run(kSwiglu, {x, ends}, {}, {.device = device, .threads = 2})[0];
+      const auto dx = run(kSwigluBackward, {dy, x, ends}, {}, {.device = device, .threads = 2})[0];
+      const Tensor untouched(y.spec), untouched_dx(dx.spec);
+      for (int64_t i = 0; i < rows * width; ++i)
+        if (i < valid * width)
+          ASSERT_NEAR(y.at(i), want.at(i), 1e-6) << i;
+        else
+          ASSERT_EQ(std::memcmp(&y.bytes[size_t(i) * 4], &untouched.bytes[size_t(i) * 4], 4), 0);
+      for (int64_t i = 0; i < rows * 2 * width; ++i)
+        if (i < valid * 2 * width)
+          ASSERT_NEAR(dx.at(i), want_dx.at(i), 1e-6) << i;
+        else
+          ASSERT_EQ(std::memcmp(&dx.bytes[size_t(i) * 4], &untouched_dx.bytes[size_t(i) * 4], 4),
+                    0);
+    }
+  }
+}
+
+TEST(Swiglu, RefusesShapesAndOffsetsThatDoNotFit) {
+  const auto ask = [](std::vector<TensorSpec> specs) { return kSwiglu.outputs(specs, {}); };
+  EXPECT_THROW(ask({f32({2, 3}), {}}), InternalError);
+  EXPECT_THROW(ask({f32({2, 4}), f32({3})}), InternalError);
+  for (const double end : {-1.0, 3.0})
+    EXPECT_THROW(run(kSwiglu, {random_tensor(f32({2, 4}), "x"), offsets({0, end})}, {},
+                     {.device = Device::cpu}),
+                 InternalError);
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
