@@ -2,13 +2,14 @@
 // Rows of a table by token id.
 //
 //   embedding            token i32 [T], table [V, C] → y [T, C]            y[t] = table[token[t]]
-//   embedding_backward   dy [T, C], token i32 [T]    → dtable [rows, C]    dtable[v] = Σ_{t: token[t]
-//                                                                          = v} dy[t], t rising
+//   embedding_backward   dy [T, C], token, table     → dtable [V, C]
+//                        dtable[v] = Σ_{t: token[t] = v} dy[t], t rising
 //
-// A token id outside the table throws DataError with its position and value before anything is
-// written (the data layer promises the range; this is the last wall before memory). With base ==
-// out the backward touches only the rows of its tokens: O(T·C) whatever V is, and that is the cost
-// it names.
+// Of the table the backward takes its shape only; no element is read. With base == out it touches
+// the rows of its tokens alone: O(T·C) whatever V is, and that is the cost it names.
+//
+// Throws DataError with position and id for a token id outside the table, before anything is
+// written: the data layer promises the range, and this is the last wall before memory.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -20,12 +21,8 @@ struct Embedding {
 extern const Operator kEmbedding;
 
 struct EmbeddingBackward {
-  enum In { dy, token };
+  enum In { dy, token, table };
   enum Out { dtable };
-  struct Desc {
-    int64_t rows = 0;  // V, > 0
-    static void visit(auto& d, auto&& field) { field("rows", d.rows); }
-  };
 };
 extern const Operator kEmbeddingBackward;
 

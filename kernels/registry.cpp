@@ -3,8 +3,11 @@
 #include "kernels/balance.h"
 #include "kernels/decode.h"
 #include "kernels/dispatch.h"
+#include "kernels/embedding.h"
+#include "kernels/grouped_linear.h"
 #include "kernels/identity.h"
 #include "kernels/linear.h"
+#include "kernels/linear_cross_entropy.h"
 #include "kernels/mhc.h"
 #include "kernels/mla_keys.h"
 #include "kernels/norm.h"
@@ -33,10 +36,17 @@ std::span<const Operator* const> registry() {
       &kDispatchBackward,
       &kCombine,
       &kCombineBackward,
+      &kEmbedding,
+      &kEmbeddingBackward,
+      &kGroupedLinear,
+      &kGroupedLinearDx,
+      &kGroupedLinearDw,
       &kIdentity,
       &kLinear,
       &kLinearDx,
       &kLinearDw,
+      &kLinearCrossEntropy,
+      &kLinearCrossEntropyBackward,
       &kMhcOpen,
       &kMhcOpenBackward,
       &kMhcClose,

@@ -1,3 +1,5 @@
+#include <CLI/CLI.hpp>
+
 #include "launch/commands.h"
 
 #include <unistd.h>

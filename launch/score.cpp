@@ -1,5 +1,6 @@
 // birkhoff score: log-probability of every token of a file, by a checkpoint.
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

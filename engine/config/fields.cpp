@@ -56,7 +56,7 @@ void data_fields(DataConfig& c, List& to) {
   to.add("source", one_of(c.source), "",
          "files: the token dataset at data.path; random: uniform tokens from the seed");
   to.add("path", Text{&c.path}, "path",
-         "prefix of a token dataset: <path>.bin and <path>.idx (birkhoff data prepare writes them)",
+         "prefix of a token dataset, PATH.bin and PATH.idx, as birkhoff data prepare writes it",
          {"dataset", "data_path", "train_data"});
   to.add("validation_fraction", Real{&c.validation_fraction, 0, 0.5}, "of the documents",
          "held out for evaluation; which ones is chosen by the seed", {"val_fraction", "holdout"});

@@ -23,7 +23,7 @@ A config is a YAML file of sections and keys; every key has a default, so a file
   `configs/my.yaml:12:3: optim.leaning_rate: unknown key; did you mean 'optim.lr'?`
 - Read strictly: no anchors, aliases, tags, merge keys or second document; a value ends on its line; integers are
   decimal; floats are finite; `true` and `false` are the only booleans; text goes in quotes where YAML would read something else.
-- Paths are relative to the directory the command runs in.
+- Paths, but for that of `extends`, are relative to the directory the command runs in.
 )";
 
 // | separates cells.

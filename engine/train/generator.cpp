@@ -6,7 +6,7 @@ namespace birkhoff {
 namespace {
 
 constexpr int64_t kChunk = 32;  // tokens of a prompt at once
-enum Part : size_t { kChunkPart, kSinglePart };
+enum SchedulePartIndex : size_t { kChunkPart, kSinglePart };
 
 }  // namespace
 

@@ -11,7 +11,7 @@
 namespace birkhoff {
 namespace {
 
-enum Part : size_t { kMicroBatch, kUpdate, kScore };
+enum SchedulePartIndex : size_t { kMicroBatch, kUpdate, kScore };
 
 Value find(Program& p, std::string_view name) {
   for (size_t id = 0; id < p.slots.size(); ++id)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+#include "engine/config/field.h"
 #include "engine/config/fields.h"
 
 namespace birkhoff {

@@ -157,9 +157,11 @@ TEST(Attention, ScoresFarApartStayFinite) {
   const auto want_back = run(kAttentionBackward, in_double(backward_inputs(in, want)), desc);
   const auto back =
       run(kAttentionBackward, backward_inputs(in, got), desc, {.device = Device::cpu});
-  // p = exp(s − lse), and lse near 1e4 is known to 5e-4 only: so is p, relatively. Times sums of
-  // terms ds·100 over up to 130 queries.
-  for (int k = 0; k < 3; ++k) expect_close(back[k], want_back[k], 1.0, fmt::format("output {}", k));
+  // p = exp(s − lse), and an lse near 1e4 is known to half an ulp, 5e-4: all of a query's p are off
+  // by one relative error of at most 1e-3 (the subtraction rounds again), and so are its ds.
+  const double largest[] = {1, 302, 2.2};  // of dq, which cancels to 0, dk, dv
+  for (int k = 0; k < 3; ++k)
+    expect_close(back[k], want_back[k], 1e-3 * largest[k], fmt::format("output {}", k));
 }
 
 // Poisons a token's key, value or both and asks who notices.

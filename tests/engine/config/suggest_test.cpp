@@ -164,6 +164,13 @@ TEST(Suggestions, KnowWhatOthersCallAKey) {
   EXPECT_EQ(nearest_key("train", "max_grad_norm", fields), "optim.clip_norm");
 }
 
+TEST(Suggestions, PreferTheSectionTheTypoStandsIn) {
+  Config config;
+  const std::vector<Field> fields = fields_of(config);
+  EXPECT_EQ(nearest_key("optim", "schedul", fields), "optim.schedule");
+  EXPECT_EQ(nearest_key("parallel", "schedul", fields), "parallel.schedule");
+}
+
 TEST(Suggestions, AreNotMadeForAnything) {
   Config config;
   const std::vector<Field> fields = fields_of(config);

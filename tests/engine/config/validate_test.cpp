@@ -94,7 +94,7 @@ TEST(Validate, Batches) {
   c.data.validation_fraction = 0;
   EXPECT_EQ(errors(c), Lines{"train.eval_every: evaluation needs held-out documents, but "
                              "data.validation_fraction is 0"});
-  c.data.source = DataSource::random;
+  c.data.source = DataSourceKind::random;
   EXPECT_EQ(errors(c), Lines());
 }
 
@@ -150,7 +150,7 @@ TEST(Validate, TrainingRefusesWhatIsNotBuiltAndPlanningDoesNot) {
                    "parallel.zero: 1 is not available yet: a run is one rank; set 0",
                    "parallel.schedule: zb_h1 is not available yet; choose 1f1b"}));
   c = quiet();
-  c.data.source = DataSource::random;
+  c.data.source = DataSourceKind::random;
   EXPECT_EQ(validate(c, Use::training), Lines());
 }
 

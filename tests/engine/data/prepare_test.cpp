@@ -201,7 +201,7 @@ TEST(Verify, ChecksIdsAndDocumentEndsWithoutHashes) {
   EXPECT_THAT(wrong({all}, 0), HasSubstr("document 0 has within it"));
 }
 
-TEST(Manifest, RefusesWhatItDoesNotUnderstand) {
+TEST(DatasetManifest, RefusesWhatItDoesNotUnderstand) {
   const TemporaryDirectory dir;
   write_dataset(dir / "d", {{1, 256}});
   const std::string good = read_file(dir / "d.json", 1000);

@@ -1,0 +1,70 @@
+#include "kernels/grouped_linear.h"
+
+#include "kernels/cpu/matmul.h"
+
+namespace birkhoff::cpu {
+namespace {
+
+// The offsets are data: wrong ones would write anywhere.
+const int32_t* checked_offsets(const Args& a, int input, int64_t rows) {
+  const int32_t* offsets = a.in<int32_t>(input);
+  const int64_t experts = a.count(input) - 1;
+  bool ordered = offsets[0] == 0 && offsets[experts] <= rows;
+  for (int64_t e = 0; e < experts; ++e) ordered = ordered && offsets[e] <= offsets[e + 1];
+  check(ordered, "[grouped_linear] offsets of {} experts do not rise from 0 to at most {} rows",
+        experts, rows);
+  return offsets;
+}
+
+// rows [R, k] of each expert times its part of w: out [R, n].
+void rows_by_expert(const Args& a, int rows_input, int w_input, int64_t n, bool transposed) {
+  const int64_t k = a.dim(rows_input, 1), experts = a.dim(w_input, 0);
+  const int32_t* offsets = checked_offsets(a, GroupedLinear::offsets, a.dim(rows_input, 0));
+  const float *rows = a.in<float>(rows_input), *w = a.in<float>(w_input), *base = a.base<float>(0);
+  float* out = a.out<float>(0);
+  matmuls(a, experts, a.shared_workspace<int64_t>(), [=](int64_t e) {
+    const int64_t first = offsets[e];
+    return Product{.m = offsets[e + 1] - first,
+                   .n = n,
+                   .k = k,
+                   .a = {rows + first * k, k},
+                   .b = {w + e * n * k, transposed ? k : n, transposed},
+                   .base = base ? base + first * n : nullptr,
+                   .c = out + first * n,
+                   .c_stride = n};
+  });
+}
+
+}  // namespace
+
+void grouped_linear(const Args& a) {
+  using G = GroupedLinear;
+  rows_by_expert(a, G::x, G::w, a.dim(G::w, 1), true);
+}
+
+void grouped_linear_dx(const Args& a) {
+  using G = GroupedLinearDx;
+  static_assert(int(G::offsets) == int(GroupedLinear::offsets));
+  rows_by_expert(a, G::dy, G::w, a.dim(G::w, 2), false);
+}
+
+void grouped_linear_dw(const Args& a) {
+  using G = GroupedLinearDw;
+  const int64_t n = a.dim(G::dy, 1), k = a.dim(G::x, 1), experts = a.count(G::offsets) - 1;
+  const int32_t* offsets = checked_offsets(a, G::offsets, a.dim(G::x, 0));
+  const float *dy = a.in<float>(G::dy), *x = a.in<float>(G::x), *base = a.base<float>(G::dw);
+  float* dw = a.out<float>(G::dw);
+  matmuls(a, experts, a.shared_workspace<int64_t>(), [=](int64_t e) {
+    const int64_t first = offsets[e];
+    return Product{.m = n,
+                   .n = k,
+                   .k = offsets[e + 1] - first,
+                   .a = {dy + first * n, n, true},
+                   .b = {x + first * k, k},
+                   .base = base ? base + e * n * k : nullptr,
+                   .c = dw + e * n * k,
+                   .c_stride = k};
+  });
+}
+
+}  // namespace birkhoff::cpu

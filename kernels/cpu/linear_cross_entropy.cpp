@@ -1,0 +1,239 @@
+#include "kernels/linear_cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/matmul.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/linear_cross_entropy.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+// Highway's Exp gives 0 for NaN: a broken row would look like a certain one.
+template <class D, class V>
+HWY_INLINE V exp_or_nan(D d, V x) {
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
+}
+
+// Joins logits[0 … count) to a row's running maximum and Σ exp(l − maximum).
+void AddLogits(const float* logits, int64_t count, float& maximum, float& sum) {
+  const Tag d;
+  auto maxima = hn::Set(d, maximum), sums = hn::Zero(d);
+  float most = maximum, rest = 0;
+  each_vector(count, [&](auto tag, int64_t i) HWY_ATTR {
+    const auto l = hn::LoadU(tag, logits + i);
+    if constexpr (std::is_same_v<decltype(tag), Tag>)
+      maxima = hn::Max(maxima, l);
+    else
+      most = std::max(most, hn::GetLane(l));
+  });
+  most = std::max(most, hn::GetLane(hn::MaxOfLanes(d, maxima)));
+  each_vector(count, [&](auto tag, int64_t i) HWY_ATTR {
+    const auto e = exp_or_nan(tag, hn::Sub(hn::LoadU(tag, logits + i), hn::Set(tag, most)));
+    if constexpr (std::is_same_v<decltype(tag), Tag>)
+      sums = hn::Add(sums, e);
+    else
+      rest += hn::GetLane(e);
+  });
+  sum = sum * std::exp(maximum - most) + (hn::GetLane(hn::SumOfLanes(d, sums)) + rest);
+  maximum = most;
+}
+
+// logits[i] = scale·exp(logits[i] − lse)
+void ScaledSoftmax(float* logits, int64_t count, float lse, float scale) {
+  each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
+    const auto e = exp_or_nan(d, hn::Sub(hn::LoadU(d, logits + i), hn::Set(d, lse)));
+    hn::StoreU(hn::Mul(hn::Set(d, scale), e), d, logits + i);
+  });
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+namespace {
+
+using Cut = CrossEntropyCut;
+
+HWY_EXPORT(AddLogits);
+HWY_EXPORT(ScaledSoftmax);
+
+void require_targets(const int32_t* target, int64_t tokens, int64_t vocabulary) {
+  for (int64_t t = 0; t < tokens; ++t)
+    if (target[t] < -1 || target[t] >= vocabulary)
+      throw DataError(fmt::format(
+          "[linear_cross_entropy] target {} at position {} is outside the vocabulary of {}; check "
+          "that the data was made for this vocabulary",
+          target[t], t, vocabulary));
+}
+
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+Range part(int64_t index, int64_t size, int64_t count) {
+  return {index * size, std::min(count, index * size + size)};
+}
+
+struct Head {
+  const float *h, *w;
+  const int32_t* target;
+  int64_t tokens, width, vocabulary;
+
+  Product logits(Range rows, Range columns, float* to) const {
+    return {.m = rows.size(),
+            .n = columns.size(),
+            .k = width,
+            .a = {h + rows.begin * width, width},
+            .b = {w + columns.begin * width, width, true},
+            .c = to,
+            .c_stride = columns.size()};
+  }
+};
+
+struct Partials {  // of the forward, in the shared workspace: a row's values lie `tokens` apart
+  float* target_logit;   // [T]
+  float *maximum, *sum;  // [segments, T]
+};
+
+// Maximum and sum of some rows over one segment of the vocabulary.
+void segment(const Head& head, Range rows, Range columns, const Partials& out, float* workspace) {
+  float* logits = workspace + kMatmulWorkspace / sizeof(float);
+  for (int64_t v = columns.begin; v < columns.end; v += Cut::kColumns) {
+    const Range some = {v, std::min(columns.end, v + Cut::kColumns)};
+    matmul_tile(head.logits(rows, some, logits), {0, 0, rows.size(), some.size()}, workspace);
+    for (int64_t t = rows.begin; t < rows.end; ++t) {
+      const float* row = logits + (t - rows.begin) * some.size();
+      if (v == columns.begin) {
+        out.maximum[t] = std::numeric_limits<float>::lowest();
+        out.sum[t] = 0;
+      }
+      HWY_DYNAMIC_DISPATCH(AddLogits)(row, some.size(), out.maximum[t], out.sum[t]);
+      if (head.target[t] >= some.begin && head.target[t] < some.end)
+        out.target_logit[t] = row[head.target[t] - some.begin];
+    }
+  }
+}
+
+int64_t parts(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+void set(float* out, const float* base, int64_t i, float value) {
+  if (out) out[i] = base ? base[i] + value : value;
+}
+
+// dl of a chunk: one tile of logits, turned into its gradient where it lies.
+void gradient_tile(const Head& head, const Args& a, Range rows, Range columns, const Product& p,
+                   const MatmulTile& tile) {
+  using B = LinearCrossEntropyBackward;
+  const float *dnll = a.in<float>(B::dnll), *lse = a.in<float>(B::lse);
+  for (int64_t i = tile.row; i < tile.row + tile.rows; ++i) {
+    const int64_t t = rows.begin + i, target = head.target[t] - columns.begin - tile.column;
+    float* row = p.c + i * p.c_stride + tile.column;
+    if (head.target[t] < 0 || dnll[t] == 0) {
+      std::fill_n(row, tile.columns, 0.0f);
+      continue;
+    }
+    HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(row, tile.columns, lse[t], dnll[t]);
+    if (target >= 0 && target < tile.columns) row[target] -= dnll[t];
+  }
+}
+
+// Adds a chunk's share to dh of its rows and dw of its columns. Both go through `out` chunk by
+// chunk; the first chunk that an element meets brings the base.
+void add_gradients(const Head& head, const Args& a, Range rows, Range columns, const float* dl) {
+  using B = LinearCrossEntropyBackward;
+  const int64_t at_rows = rows.begin * head.width, at_columns = columns.begin * head.width;
+  const auto from = [&](B::Out k, bool first, int64_t at) -> const float* {
+    const float* base = first ? a.base<float>(k) : a.out<float>(k);
+    return base ? base + at : nullptr;
+  };
+  Product products[2];
+  int64_t count = 0, first_task[3];
+  if (a.wanted(B::dh))
+    products[count++] = {.m = rows.size(),
+                         .n = head.width,
+                         .k = columns.size(),
+                         .a = {dl, columns.size()},
+                         .b = {head.w + at_columns, head.width},
+                         .base = from(B::dh, columns.begin == 0, at_rows),
+                         .c = a.out<float>(B::dh) + at_rows,
+                         .c_stride = head.width};
+  if (a.wanted(B::dw))
+    products[count++] = {.m = columns.size(),
+                         .n = head.width,
+                         .k = rows.size(),
+                         .a = {dl, columns.size(), true},
+                         .b = {head.h + at_rows, head.width},
+                         .base = from(B::dw, rows.begin == 0, at_columns),
+                         .c = a.out<float>(B::dw) + at_columns,
+                         .c_stride = head.width};
+  matmuls(a, count, first_task, [&](int64_t i) { return products[i]; });
+}
+
+}  // namespace
+
+void linear_cross_entropy(const Args& a) {
+  using L = LinearCrossEntropy;
+  const Head head{a.in<float>(L::h), a.in<float>(L::w), a.in<int32_t>(L::target),
+                  a.dim(L::h, 0),    a.dim(L::h, 1),    a.dim(L::w, 0)};
+  require_targets(head.target, head.tokens, head.vocabulary);
+  const int64_t segments = parts(head.vocabulary, Cut::kSegment);
+  int64_t rows = Cut::kRows;
+  while (rows > 64 && parts(head.tokens, rows) * segments < 8) rows /= 2;
+  float* target_logit = a.shared_workspace<float>();
+  const auto partials = [&](int64_t s) {
+    float* maximum = target_logit + (1 + 2 * s) * head.tokens;
+    return Partials{target_logit, maximum, maximum + head.tokens};
+  };
+  a.team().run(parts(head.tokens, rows) * segments, [&](int64_t task, int worker) {
+    const int64_t s = task % segments;
+    segment(head, part(task / segments, rows, head.tokens), part(s, Cut::kSegment, head.vocabulary),
+            partials(s), a.thread_workspace<float>(worker));
+  });
+  for (int64_t t = 0; t < head.tokens; ++t) {
+    float maximum = partials(0).maximum[t], sum = partials(0).sum[t];
+    for (int64_t s = 1; s < segments; ++s) {
+      const float other = partials(s).maximum[t], most = std::max(maximum, other);
+      sum = sum * std::exp(maximum - most) + partials(s).sum[t] * std::exp(other - most);
+      maximum = most;
+    }
+    const float log_sum = std::log(sum);
+    // The maximum less the logit first: exact where they are close, which is what training wants.
+    const float nll = head.target[t] < 0 ? 0 : (maximum - target_logit[t]) + log_sum;
+    set(a.out<float>(L::nll), a.base<float>(L::nll), t, nll);
+    set(a.out<float>(L::lse), a.base<float>(L::lse), t, maximum + log_sum);
+  }
+}
+
+void linear_cross_entropy_backward(const Args& a) {
+  using B = LinearCrossEntropyBackward;
+  const Head head{a.in<float>(B::h), a.in<float>(B::w), a.in<int32_t>(B::target),
+                  a.dim(B::h, 0),    a.dim(B::h, 1),    a.dim(B::w, 0)};
+  require_targets(head.target, head.tokens, head.vocabulary);
+  float* dl = a.shared_workspace<float>();
+  for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows)
+    for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
+      const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
+      const Range columns = {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)};
+      const Product p = head.logits(rows, columns, dl);
+      const MatmulGrid grid(p);
+      a.team().run(grid.tasks(), [&](int64_t task, int worker) {
+        const MatmulTile tile = grid.tile(p, task);
+        matmul_tile(p, tile, a.thread_workspace<float>(worker));
+        gradient_tile(head, a, rows, columns, p, tile);
+      });
+      add_gradients(head, a, rows, columns, dl);
+    }
+}
+
+}  // namespace birkhoff::cpu
+#endif

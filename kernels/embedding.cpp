@@ -1,0 +1,66 @@
+#include "kernels/embedding.h"
+
+#include "kernels/bodies.h"
+
+namespace birkhoff {
+namespace {
+
+bool fit(const TensorSpec& token, const TensorSpec& table) {
+  return token.shape.size() == 1 && token.dtype == DType::i32 && table.shape.size() == 2 &&
+         table.shape[0] > 0 && is_floating(table.dtype);
+}
+
+Outputs outputs(Specs in, const Desc&) {
+  const TensorSpec &token = in[Embedding::token], &table = in[Embedding::table];
+  require(fit(token, table), "embedding", "token {}, table {}", to_string(token), to_string(table));
+  return {{.spec = {{token.shape[0], table.shape[1]}, table.dtype}}};
+}
+
+Outputs backward_outputs(Specs in, const Desc&) {
+  using B = EmbeddingBackward;
+  const TensorSpec &dy = in[B::dy], &token = in[B::token], &table = in[B::table];
+  require(fit(token, table) && dy.shape == Shape{token.shape[0], table.shape[1]} &&
+              dy.dtype == table.dtype,
+          "embedding_backward", "dy {}, token {}, table {}", to_string(dy), to_string(token),
+          to_string(table));
+  return {{.spec = table}};
+}
+
+// T rows of the table are read, T rows of y written.
+double bytes(Specs in, const Desc&) {
+  const TensorSpec &token = in[Embedding::token], &table = in[Embedding::table];
+  const double row = double(table.shape[1]) * double(size_of(table.dtype));
+  return double(token.bytes()) + 2 * double(token.count()) * row;
+}
+
+// dy is read, and T rows of dtable read and written.
+double backward_bytes(Specs in, const Desc&) {
+  using B = EmbeddingBackward;
+  return double(in[B::token].bytes()) + 3 * double(in[B::dy].bytes());
+}
+
+void gradient(Gradient& g) {
+  g.emit(kEmbeddingBackward, {g.dy(), g.in(Embedding::token), g.in(Embedding::table)},
+         {g.in(Embedding::table)});
+}
+
+}  // namespace
+
+const Operator kEmbedding{
+    .name = "embedding",
+    .outputs = outputs,
+    .flops = [](Specs, const Desc&) { return 0.0; },
+    .body = {cpu::embedding, reference::embedding},
+    .gradient = gradient,
+    .bytes = bytes,
+};
+
+const Operator kEmbeddingBackward{
+    .name = "embedding_backward",
+    .outputs = backward_outputs,
+    .flops = [](Specs in, const Desc&) { return double(in[EmbeddingBackward::dy].count()); },
+    .body = {cpu::embedding_backward, reference::embedding_backward},
+    .bytes = backward_bytes,
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,93 @@
+#include "kernels/grouped_linear.h"
+
+#include "kernels/bodies.h"
+#include "kernels/cpu/matmul.h"
+
+namespace birkhoff {
+namespace {
+
+bool offsets_fit(const TensorSpec& offsets) {
+  return offsets.shape.size() == 1 && offsets.shape[0] >= 2 && offsets.dtype == DType::i32;
+}
+
+// rows [R, …] times w [E, N, K], whose dim `shared` is the rows' width.
+void require_experts(std::string_view name, const TensorSpec& rows, const TensorSpec& offsets,
+                     const TensorSpec& w, int shared) {
+  require(rows.shape.size() == 2 && offsets_fit(offsets) && w.shape.size() == 3 &&
+              is_floating(w.dtype) && rows.dtype == w.dtype && offsets.shape[0] == w.shape[0] + 1 &&
+              rows.shape[1] == w.shape[size_t(shared)],
+          name, "rows {}, offsets {}, w {}", to_string(rows), to_string(offsets), to_string(w));
+}
+
+Outputs outputs(Specs in, const Desc&) {
+  using G = GroupedLinear;
+  require_experts("grouped_linear", in[G::x], in[G::offsets], in[G::w], 2);
+  return {{.spec = {{in[G::x].shape[0], in[G::w].shape[1]}, in[G::x].dtype}}};
+}
+
+Outputs dx_outputs(Specs in, const Desc&) {
+  using G = GroupedLinearDx;
+  require_experts("grouped_linear_dx", in[G::dy], in[G::offsets], in[G::w], 1);
+  return {{.spec = {{in[G::dy].shape[0], in[G::w].shape[2]}, in[G::dy].dtype}}};
+}
+
+Outputs dw_outputs(Specs in, const Desc&) {
+  using G = GroupedLinearDw;
+  const TensorSpec &dy = in[G::dy], &x = in[G::x], &offsets = in[G::offsets];
+  require(dy.shape.size() == 2 && x.shape.size() == 2 && is_floating(dy.dtype) &&
+              dy.dtype == x.dtype && dy.shape[0] == x.shape[0] && offsets_fit(offsets),
+          "grouped_linear_dw", "dy {}, x {}, offsets {}", to_string(dy), to_string(x),
+          to_string(offsets));
+  return {{.spec = {{offsets.shape[0] - 1, dy.shape[1], x.shape[1]}, dy.dtype}}};
+}
+
+double flops(Specs in, const Desc&) {
+  const Shape& w = in[GroupedLinear::w].shape;
+  static_assert(int(GroupedLinear::w) == int(GroupedLinearDx::w));
+  return 2.0 * double(in[0].shape[0]) * double(w[1]) * double(w[2]);
+}
+
+double dw_flops(Specs in, const Desc&) {
+  const TensorSpec &dy = in[GroupedLinearDw::dy], &x = in[GroupedLinearDw::x];
+  return 2.0 * double(dy.count()) * double(x.shape[1]);
+}
+
+Workspace workspace_for(const TensorSpec& offsets) {
+  return {.shared = size_t(offsets.count()) * sizeof(int64_t),  // first task of each expert
+          .per_thread = cpu::kMatmulWorkspace};
+}
+
+void gradient(Gradient& g) {
+  using G = GroupedLinear;
+  g.emit(kGroupedLinearDx, {g.dy(), g.in(G::offsets), g.in(G::w)}, {g.in(G::x)});
+  g.emit(kGroupedLinearDw, {g.dy(), g.in(G::x), g.in(G::offsets)}, {g.in(G::w)});
+}
+
+}  // namespace
+
+const Operator kGroupedLinear{
+    .name = "grouped_linear",
+    .outputs = outputs,
+    .flops = flops,
+    .body = {cpu::grouped_linear, reference::grouped_linear},
+    .gradient = gradient,
+    .workspace = [](Specs in, const Desc&) { return workspace_for(in[GroupedLinear::offsets]); },
+};
+
+const Operator kGroupedLinearDx{
+    .name = "grouped_linear_dx",
+    .outputs = dx_outputs,
+    .flops = flops,
+    .body = {cpu::grouped_linear_dx, reference::grouped_linear_dx},
+    .workspace = [](Specs in, const Desc&) { return workspace_for(in[GroupedLinearDx::offsets]); },
+};
+
+const Operator kGroupedLinearDw{
+    .name = "grouped_linear_dw",
+    .outputs = dw_outputs,
+    .flops = dw_flops,
+    .body = {cpu::grouped_linear_dw, reference::grouped_linear_dw},
+    .workspace = [](Specs in, const Desc&) { return workspace_for(in[GroupedLinearDw::offsets]); },
+};
+
+}  // namespace birkhoff

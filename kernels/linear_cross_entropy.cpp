@@ -1,0 +1,91 @@
+#include "kernels/linear_cross_entropy.h"
+
+#include <algorithm>
+
+#include "kernels/bodies.h"
+#include "kernels/cpu/matmul.h"
+
+namespace birkhoff {
+namespace {
+
+using Cut = CrossEntropyCut;
+
+DType statistics(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
+
+void require_head(std::string_view name, const TensorSpec& h, const TensorSpec& w,
+                  const TensorSpec& target) {
+  require(h.shape.size() == 2 && w.shape.size() == 2 && h.shape[1] == w.shape[1] &&
+              w.shape[0] > 0 && is_floating(h.dtype) && h.dtype == w.dtype &&
+              target.shape == Shape{h.shape[0]} && target.dtype == DType::i32,
+          name, "h {}, w {}, target {}", to_string(h), to_string(w), to_string(target));
+}
+
+Outputs outputs(Specs in, const Desc&) {
+  using L = LinearCrossEntropy;
+  const TensorSpec& h = in[L::h];
+  require_head("linear_cross_entropy", h, in[L::w], in[L::target]);
+  const TensorSpec row = {{h.shape[0]}, statistics(h.dtype)};
+  return {{.spec = row}, {.spec = row, .saved = true}};
+}
+
+Outputs backward_outputs(Specs in, const Desc&) {
+  using B = LinearCrossEntropyBackward;
+  require_head("linear_cross_entropy_backward", in[B::h], in[B::w], in[B::target]);
+  const TensorSpec row = {in[B::target].shape, statistics(in[B::h].dtype)};
+  require(in[B::dnll] == row && in[B::lse] == row, "linear_cross_entropy_backward",
+          "dnll {}, lse {}, not {}", to_string(in[B::dnll]), to_string(in[B::lse]), to_string(row));
+  return {{.spec = in[B::h]}, {.spec = in[B::w]}};
+}
+
+double flops(Specs in, const Desc&) {
+  using L = LinearCrossEntropy;
+  return 2.0 * double(in[L::h].count()) * double(in[L::w].shape[0]);
+}
+
+double backward_flops(Specs in, const Desc&) {  // the logits once more, dh and dw
+  using B = LinearCrossEntropyBackward;
+  return 6.0 * double(in[B::h].count()) * double(in[B::w].shape[0]);
+}
+
+Workspace workspace(Specs in, const Desc&) {
+  using L = LinearCrossEntropy;
+  const int64_t tokens = in[L::h].shape[0], vocabulary = in[L::w].shape[0];
+  const int64_t segments = (vocabulary + Cut::kSegment - 1) / Cut::kSegment;
+  return {.shared = size_t(tokens * (2 * segments + 1)) * sizeof(float),
+          .per_thread = cpu::kMatmulWorkspace + size_t(Cut::kRows * Cut::kColumns) * sizeof(float)};
+}
+
+Workspace backward_workspace(Specs in, const Desc&) {
+  using B = LinearCrossEntropyBackward;
+  const int64_t rows = std::min(Cut::kBackwardRows, in[B::h].shape[0]);
+  const int64_t columns = std::min(Cut::kBackwardColumns, in[B::w].shape[0]);
+  return {.shared = size_t(rows * columns) * sizeof(float), .per_thread = cpu::kMatmulWorkspace};
+}
+
+void gradient(Gradient& g) {
+  using L = LinearCrossEntropy;
+  g.emit(kLinearCrossEntropyBackward,
+         {g.dy(L::nll), g.in(L::h), g.in(L::w), g.in(L::target), g.out(L::lse)},
+         {g.in(L::h), g.in(L::w)});
+}
+
+}  // namespace
+
+const Operator kLinearCrossEntropy{
+    .name = "linear_cross_entropy",
+    .outputs = outputs,
+    .flops = flops,
+    .body = {cpu::linear_cross_entropy, reference::linear_cross_entropy},
+    .gradient = gradient,
+    .workspace = workspace,
+};
+
+const Operator kLinearCrossEntropyBackward{
+    .name = "linear_cross_entropy_backward",
+    .outputs = backward_outputs,
+    .flops = backward_flops,
+    .body = {cpu::linear_cross_entropy_backward, reference::linear_cross_entropy_backward},
+    .workspace = backward_workspace,
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,44 @@
+#pragma once
+// Cross entropy of a linear head, without the logits in memory.
+//
+//   l = h·wᵀ  [T, V]      lse[t] = log Σ_v exp(l[t, v])
+//   nll[t] = lse[t] − l[t, target[t]],   0 where target[t] is −1: not counted
+//   h [T, C], w [V, C], target i32 [T] → nll [T], lse [T]
+//
+// h and w of one floating dtype; nll and lse f32 (f64 with f64). lse is saved for the backward, and
+// is set for rows that are not counted too. The largest logit is taken out of each sum, so logits
+// may be of any size that f32 holds; one that is NaN or +∞ makes its row's lse and nll NaN.
+//
+// Logits exist a chunk of rows and of the vocabulary at a time, in cache; what of a row's logits is
+// kept between chunks of the vocabulary is the running maximum and sum (Milakov and Gimelshein,
+// arXiv 1805.02867). A row's results are a function of the row, w and its target, bit for bit.
+// Throws DataError with position and id for a target that is neither −1 nor below V.
+#include "kernels/operator.h"
+
+namespace birkhoff {
+
+struct LinearCrossEntropy {
+  enum In { h, w, target };
+  enum Out { nll, lse };
+};
+extern const Operator kLinearCrossEntropy;
+
+// dl[t, v] = dnll[t]·(exp(l[t, v] − lse[t]) − [v = target[t]]),   dh = dl·w,   dw = dlᵀ·h
+// {dnll [T], h, w, target, lse} → {dh [T, C], dw [V, C]}: one pass, logits made again chunk by
+// chunk. Where target[t] is −1 or dnll[t] is 0, dl[t] is 0 whatever the row's logits are, and a row
+// with finite h adds exactly nothing.
+struct LinearCrossEntropyBackward {
+  enum In { dnll, h, w, target, lse };
+  enum Out { dh, dw };
+};
+extern const Operator kLinearCrossEntropyBackward;
+
+// How the cpu cuts it. Forward: a task is up to kRows rows and a segment of the vocabulary, whose
+// maximum and sum are kept, then joined over segments in order. Backward: dl of one chunk of rows
+// and vocabulary (4 MiB) is shared by the team.
+struct CrossEntropyCut {
+  static constexpr int64_t kRows = 256, kColumns = 384, kSegment = 8 * kColumns;
+  static constexpr int64_t kBackwardRows = 512, kBackwardColumns = 2048;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,273 @@
+#include "kernels/linear_cross_entropy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/support/operator_check.h"
+
+namespace birkhoff::testing {
+namespace {
+
+using L = LinearCrossEntropy;
+using B = LinearCrossEntropyBackward;
+
+TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
+TensorSpec i32(Shape shape) { return {std::move(shape), DType::i32}; }
+
+constexpr RunOptions kCpu{.device = Device::cpu, .threads = 2};
+
+struct Size {
+  int64_t tokens, vocabulary, width;
+};
+
+// Every fifth token is not counted.
+Tensor targets_for(const Size& s) {
+  Tensor target(i32({s.tokens}));
+  for (int64_t t = 0; t < s.tokens; ++t)
+    target.set(t, t % 5 == 3 ? -1 : double((t * 7919 + s.vocabulary - 1) % s.vocabulary));
+  return target;
+}
+
+// h and w such that logits are about N(0, spread²).
+std::vector<Tensor> forward_inputs(const Size& s, double spread = 1) {
+  return {random_tensor(f32({s.tokens, s.width}), "h", spread / std::sqrt(double(s.width))),
+          random_tensor(f32({s.vocabulary, s.width}), "w"), targets_for(s)};
+}
+
+std::vector<Tensor> backward_inputs(const Size& s, const std::vector<Tensor>& in) {
+  Tensor dnll = random_tensor(f32({s.tokens}), "dnll");
+  if (s.tokens > 1) dnll.set(1, 0);
+  return {dnll, in[L::h], in[L::w], in[L::target], run(kLinearCrossEntropy, in, {}, kCpu)[L::lse]};
+}
+
+std::vector<Example> examples_of(const Size& s) {
+  const auto in = forward_inputs(s);
+  const std::string label = fmt::format("{}x{}x{}", s.tokens, s.vocabulary, s.width);
+  return {{.op = &kLinearCrossEntropy, .inputs = in, .label = label},
+          // At a vocabulary of 1 the gradient is the difference of 1 and 1.
+          {.op = &kLinearCrossEntropyBackward,
+           .inputs = backward_inputs(s, in),
+           .label = label,
+           .scale = 1}};
+}
+
+std::vector<Example> cross_entropy_examples() {
+  std::vector<Example> all;
+  for (const Size& s : {Size{1, 1, 1}, {3, 2, 5}, {7, 19, 3}, {5, 257, 4}})
+    for (Example& e : examples_of(s)) all.push_back(std::move(e));
+  return all;
+}
+
+BIRKHOFF_OPERATOR_EXAMPLES(LinearCrossEntropy, cross_entropy_examples)
+
+// More than one tile, segment and chunk in each direction.
+TEST(LinearCrossEntropy, LargerSizesMatchReference) {
+  for (const Size& s : {Size{517, 257, 9}, {13, 6500, 5}, {67, 401, 33}})
+    for (Example& e : examples_of(s)) {
+      e.differentiable = false;
+      e.tolerance = 64;  // dw sums 500 tokens, 100 of them of one class
+      check_operator(e);
+    }
+}
+
+// A vocabulary of 129280 (DeepSeek-V3), against sums in double made here, not in the reference.
+TEST(LinearCrossEntropy, LargeVocabularyMatchesBruteForce) {
+  const Size s{6, 129280, 4};
+  const auto in = forward_inputs(s, 3);
+  const auto out = run(kLinearCrossEntropy, in, {}, kCpu);
+  const auto back_in = backward_inputs(s, in);
+  const auto d = run(kLinearCrossEntropyBackward, back_in, {}, kCpu);
+  const auto h = in[L::h].values(), w = in[L::w].values();
+  std::vector<double> dw(w.size());
+  for (int64_t t = 0; t < s.tokens; ++t) {
+    std::vector<double> e(static_cast<size_t>(s.vocabulary)), dh(static_cast<size_t>(s.width));
+    double sum = 0, at_target = 0;
+    const int64_t target = int64_t(in[L::target].at(t));
+    for (int64_t v = 0; v < s.vocabulary; ++v) {
+      double l = 0;
+      for (int64_t c = 0; c < s.width; ++c)
+        l += h[size_t(t * s.width + c)] * w[size_t(v * s.width + c)];
+      if (v == target) at_target = l;
+      sum += e[size_t(v)] = std::exp(l);  // logits of ±20: no overflow in double
+    }
+    // f32 logits of size 20 and a sum of 129280 terms in blocks of 24: a few units of 2^-20.
+    EXPECT_NEAR(out[L::lse].at(t), std::log(sum), 1e-5);
+    EXPECT_NEAR(out[L::nll].at(t), target < 0 ? 0 : std::log(sum) - at_target, 1e-5);
+    const double g = target < 0 ? 0 : back_in[B::dnll].at(t);
+    for (int64_t v = 0; v < s.vocabulary; ++v) {
+      const double dl = g * (e[size_t(v)] / sum - (v == target));
+      for (int64_t c = 0; c < s.width; ++c) {
+        dh[size_t(c)] += dl * w[size_t(v * s.width + c)];
+        dw[size_t(v * s.width + c)] += dl * h[size_t(t * s.width + c)];
+      }
+    }
+    for (int64_t c = 0; c < s.width; ++c)
+      EXPECT_NEAR(d[B::dh].at(t * s.width + c), dh[size_t(c)], 3e-5) << t << "," << c;
+  }
+  for (size_t i = 0; i < dw.size(); ++i) ASSERT_NEAR(d[B::dw].at(int64_t(i)), dw[i], 3e-6) << i;
+}
+
+// Known answers: equal logits give log V; a certain row gives 0.
+TEST(LinearCrossEntropy, KnownAnswers) {
+  const Tensor h(f32({2, 1}), {0, 50}), w(f32({4, 1}), {1, 0, -1, -2});
+  const auto out = run(kLinearCrossEntropy, {h, w, Tensor(i32({2}), {2, 0})}, {}, kCpu);
+  EXPECT_NEAR(out[L::nll].at(0), std::log(4.0), 1e-6);
+  EXPECT_EQ(out[L::nll].at(1), 0);
+  EXPECT_EQ(out[L::lse].at(1), 50);
+}
+
+// Logits of ±1e4: exact probabilities 0 and 1, nothing overflows.
+TEST(LinearCrossEntropy, HugeLogitsStayFinite) {
+  const Tensor h(f32({4, 1}), {1e4, -1e4, 1e4, -1e4}), w(f32({3, 1}), {1, 0, -1});
+  const Tensor target(i32({4}), {0, 0, 2, 1});
+  const auto out = run(kLinearCrossEntropy, {h, w, target}, {}, kCpu);
+  const double nll[4] = {0, 2e4, 2e4, 1e4};
+  for (int64_t t = 0; t < 4; ++t) {
+    EXPECT_EQ(out[L::nll].at(t), nll[t]);
+    EXPECT_EQ(out[L::lse].at(t), 1e4);
+  }
+  const Tensor dnll(f32({4}), {1, 1, 1, 1});
+  const auto d = run(kLinearCrossEntropyBackward, {dnll, h, w, target, out[L::lse]}, {}, kCpu);
+  // Rows: (1,0,0) − target one-hot and so on; dh = dl·w, dw = dlᵀ·h.
+  EXPECT_THAT(d[B::dh].values(), ::testing::ElementsAre(0, -2, 2, -1));
+  EXPECT_THAT(d[B::dw].values(), ::testing::ElementsAre(2e4, 1e4, -3e4));
+}
+
+// Uncounted rows, and rows whose gradient is 0, add nothing, whatever they hold.
+TEST(LinearCrossEntropy, UncountedRowsAddExactlyNothing) {
+  const Size s{37, 61, 11};
+  auto in = forward_inputs(s);
+  auto back = backward_inputs(s, in);
+  const auto clean = run(kLinearCrossEntropyBackward, back, {}, kCpu);
+  const auto out = run(kLinearCrossEntropy, in, {}, kCpu);
+  for (int64_t t = 0; t < s.tokens; ++t)
+    if (t == 1 || in[L::target].at(t) < 0) {  // dnll[1] is 0
+      for (int64_t c = 0; c < s.width; ++c) back[B::h].set(t * s.width + c, 1e38);
+      back[B::lse].set(t, std::numeric_limits<double>::quiet_NaN());
+      if (t == 1) continue;
+      EXPECT_EQ(out[L::nll].at(t), 0);
+      back[B::dnll].set(t, 5);
+    }
+  const auto dirty = run(kLinearCrossEntropyBackward, back, {}, kCpu);
+  expect_same_bits(dirty[B::dw], clean[B::dw], "dw");
+  expect_same_bits(dirty[B::dh], clean[B::dh], "dh");
+  for (int64_t c = 0; c < s.width; ++c) EXPECT_EQ(clean[B::dh].at(3 * s.width + c), 0);
+}
+
+TEST(LinearCrossEntropy, RowsDoNotDependOnHowManyThereAre) {
+  const Size s{600, 803, 33};
+  const auto in = forward_inputs(s);
+  const auto all = run(kLinearCrossEntropy, in, {}, kCpu);
+  const auto back = backward_inputs(s, in);
+  const auto dh = run(kLinearCrossEntropyBackward, back, {}, kCpu)[B::dh];
+  const auto cut = [](const Tensor& t, int64_t rows) {
+    Shape shape = t.spec.shape;
+    shape[0] = rows;
+    Tensor out({shape, t.spec.dtype});
+    std::copy_n(t.bytes.begin(), out.bytes.size(), out.bytes.begin());
+    return out;
+  };
+  for (const int64_t n : {1, 2, 3, 5, 8, 64, 65, 257, 513}) {
+    const std::vector<Tensor> some_in = {cut(in[L::h], n), in[L::w], cut(in[L::target], n)};
+    const auto some = run(kLinearCrossEntropy, some_in, {}, kCpu);
+    expect_same_bits(some[L::nll], cut(all[L::nll], n), fmt::format("nll of {}", n));
+    expect_same_bits(some[L::lse], cut(all[L::lse], n), fmt::format("lse of {}", n));
+    const auto some_dh =
+        run(kLinearCrossEntropyBackward,
+            {cut(back[B::dnll], n), some_in[0], in[L::w], some_in[2], some[L::lse]}, {}, kCpu);
+    expect_same_bits(some_dh[B::dh], cut(dh, n), fmt::format("dh of {}", n));
+  }
+}
+
+// A NaN must not pass for a probability of 0, wherever it is; other rows stay as they were.
+TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
+  const Size s{5, 301, 7};
+  auto in = forward_inputs(s);
+  const auto clean = run(kLinearCrossEntropy, in, {}, kCpu);
+  in[L::h].set(2 * 7 + 3, std::numeric_limits<double>::quiet_NaN());
+  const auto rows = run(kLinearCrossEntropy, in, {}, kCpu);
+  for (int64_t t = 0; t < s.tokens; ++t)
+    if (t == 2)
+      EXPECT_TRUE(std::isnan(rows[L::nll].at(t)));
+    else
+      EXPECT_EQ(rows[L::nll].at(t), clean[L::nll].at(t));
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), 3e38}) {
+    in = forward_inputs(s);
+    for (int64_t c = 0; c < s.width; ++c) in[L::h].set(c, 100);
+    for (int64_t c = 0; c < s.width; ++c) in[L::w].set(300 * 7 + c, bad);  // the last class
+    EXPECT_TRUE(std::isnan(run(kLinearCrossEntropy, in, {}, kCpu)[L::nll].at(0))) << bad;
+  }
+}
+
+// Where only one of the gradients is wanted the other is not made, and this one is the same.
+TEST(LinearCrossEntropy, UnwantedOutputsAreSkipped) {
+  const Size s{9, 33, 5};
+  const auto in = forward_inputs(s);
+  const auto back = backward_inputs(s, in);
+  const auto both = run(kLinearCrossEntropyBackward, back, {}, kCpu);
+  ThreadTeam team(2);
+  const auto call = [&](const Operator& op, const std::vector<Tensor>& inputs, size_t wanted) {
+    std::vector<TensorSpec> specs;
+    std::vector<Operand> operands;
+    for (const Tensor& t : inputs) specs.push_back(t.spec);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      operands.push_back({&specs[i], inputs[i].bytes.data()});
+    const auto outputs = op.outputs(specs, {});
+    Tensor made(outputs[wanted].spec);
+    std::vector<Result> results;
+    for (const Output& o : outputs) results.push_back({&o.spec});
+    results[wanted].data = made.bytes.data();
+    const Workspace w = op.workspace(specs, {});
+    const size_t stride = (w.per_thread + 63) / 64 * 64;
+    std::vector<float> shared(w.shared / sizeof(float) + 1);
+    std::vector<std::byte> threads(2 * stride + 64);
+    auto* aligned = threads.data() + (64 - reinterpret_cast<uintptr_t>(threads.data()) % 64) % 64;
+    Context context{.team = &team,
+                    .shared_workspace = reinterpret_cast<std::byte*>(shared.data()),
+                    .thread_workspaces = aligned,
+                    .thread_stride = stride};
+    const Desc none;
+    op.body[int(Device::cpu)](Args{operands, results, &none, nullptr, &context});
+    return made;
+  };
+  for (const size_t k : {0, 1}) {
+    expect_same_bits(call(kLinearCrossEntropyBackward, back, k), both[k], "backward");
+    expect_same_bits(call(kLinearCrossEntropy, in, k), run(kLinearCrossEntropy, in, {}, kCpu)[k],
+                     "forward");
+  }
+}
+
+TEST(LinearCrossEntropy, TargetsOutsideTheVocabularyAreNamed) {
+  for (const double bad : {-2, 19}) {
+    auto in = forward_inputs({7, 19, 3});
+    const auto lse = run(kLinearCrossEntropy, in, {}, kCpu)[L::lse];
+    in[L::target].set(4, bad);
+    const Tensor dnll = random_tensor(f32({7}), "dnll");
+    const auto names = [&](const Operator& op, const std::vector<Tensor>& inputs) {
+      try {
+        run(op, inputs, {}, kCpu);
+        ADD_FAILURE() << op.name << " accepted " << bad;
+      } catch (const DataError& error) {
+        EXPECT_THAT(error.what(),
+                    ::testing::HasSubstr(fmt::format(
+                        "target {} at position 4 is outside the vocabulary of 19", int64_t(bad))));
+      }
+    };
+    names(kLinearCrossEntropy, in);
+    names(kLinearCrossEntropyBackward, {dnll, in[0], in[1], in[2], lse});
+  }
+}
+
+TEST(LinearCrossEntropy, RefusesShapesThatDoNotMatch) {
+  EXPECT_THROW(
+      kLinearCrossEntropy.outputs(std::vector<TensorSpec>{f32({3, 5}), f32({7, 4}), i32({3})}, {}),
+      InternalError);
+  EXPECT_THROW(
+      kLinearCrossEntropy.outputs(std::vector<TensorSpec>{f32({3, 5}), f32({7, 5}), i32({2})}, {}),
+      InternalError);
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
