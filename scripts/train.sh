@@ -61,10 +61,13 @@ run_directory() {
   echo "${found:-runs/tiny}"
 }
 
+# What a young model writes may be no text: bytes that would upset a terminal are left out.
+printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\037\177'; }
+
 draw_sample() {
   mkdir -p "$run/report"
   $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" &&
-    echo "----" && cat "$run/report/sample.txt" && echo && echo "----"
+    echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
 # What a general compressor makes of the same text, and what the sample copied. Only for runs
