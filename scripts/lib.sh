@@ -17,6 +17,8 @@ fi
 # The same sources in another clone are the same to ccache.
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 
+export MPLCONFIGDIR=${MPLCONFIGDIR:-$root/build/matplotlib}
+
 say() { echo "[$script] $*"; }
 die() {
   echo "[$script] $*" >&2

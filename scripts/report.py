@@ -5,8 +5,8 @@
 
     overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
 
-Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; all other keys are drawn
-where they are there. A last line that is torn (the run is writing, or was killed) is left out.
+Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; `expert_load`, tokens by
+MoE layer and expert, may be in either. All keys but these are drawn where they are there. A last line that is torn (the run is writing, or was killed) is left out.
 """
 import sys
 
@@ -95,16 +95,21 @@ def loads(record):
     return dict(sorted(shares.items(), key=lambda kv: (len(kv[0]), kv[0])))
 
 
-def worst_load(records):
+def loaded(run):
+    """(step, loads) of the records that have them, in order."""
+    pairs = [(r["step"], load) for r in run.training + run.evaluations if (load := loads(r))]
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def worst_load(run):
     """(steps, largest load of any expert of any layer); 1 = perfectly even."""
-    pairs = [(r["step"], max(max(row) for row in load.values()))
-             for r in records if (load := loads(r))]
+    pairs = [(step, max(max(row) for row in load.values())) for step, load in loaded(run)]
     return [s for s, _ in pairs], [v for _, v in pairs]
 
 
-def mean_load(records):
+def mean_load(run):
     """(layers, layer × expert mean load) of the last tenth of the records that have one."""
-    have = [load for r in records if (load := loads(r))]
+    have = [load for _, load in loaded(run)]
     have = have[-max(1, len(have) // 10):]
     if not have:
         return [], []
@@ -181,16 +186,18 @@ def draw_series(key, title, log=False, smooth=False):
 def draw_worst_load(axes, runs):
     dress(axes, "Busiest expert of all layers, 1 = even")
     for colour, run in zip(COLOURS * len(runs), runs):
-        steps, values = worst_load(run.training)
+        steps, values = worst_load(run)
+        few = "o-" if len(values) < 50 else "-"
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
-        axes.plot(steps, smoothed(values), color=colour, linewidth=1.4, label=run.name)
+        axes.plot(steps, smoothed(values), few, color=colour, linewidth=1.4, markersize=4,
+                  markerfacecolor="white", label=run.name)
     axes.set_ylim(bottom=1)
     if len(runs) > 1:
         legend(axes)
 
 
 def draw_heat(axes, run, several):
-    layers, rows = mean_load(run.training)
+    layers, rows = mean_load(run)
     dress(axes, "Load of experts, 1 = even" + (f": {run.name}" if several else ""))
     axes.grid(False)
     most = max(0.25, *(abs(load - 1) for row in rows for load in row))
@@ -201,7 +208,7 @@ def draw_heat(axes, run, several):
                 axes.text(j, i, f"{load:.2f}", ha="center", va="center", fontsize=6.5,
                           color="white" if abs(load - 1) > 0.7 * most else INK)
     axes.set_xlabel("expert", fontsize=8, color=INK)
-    axes.set_ylabel("layer", fontsize=8, color=INK)
+    axes.set_ylabel("MoE layer", fontsize=8, color=INK)
     stride = math.ceil(len(layers) / 12)
     axes.set_yticks(range(0, len(layers), stride), layers[::stride])
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
@@ -237,7 +244,7 @@ def draw(runs, out):
         save(figure, name)
 
     panels = {k: p for k, p in PANELS.items() if any(series(r.training, k)[1] for r in runs)}
-    routed = [r for r in runs if mean_load(r.training)[0]]
+    routed = [r for r in runs if mean_load(r)[0]]
     single("loss.png", draw_loss)
     for key, panel in panels.items():
         single(f"{key}.png", panel)

@@ -61,10 +61,13 @@ run_directory() {
   echo "${found:-runs/tiny}"
 }
 
+# What a young model writes may be no text: bytes that would upset a terminal are left out.
+printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\037\177'; }
+
 draw_sample() {
   mkdir -p "$run/report"
   $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" &&
-    echo "----" && cat "$run/report/sample.txt" && echo && echo "----"
+    echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
 # What a general compressor makes of the same text, and what the sample copied. Only for runs
@@ -72,11 +75,11 @@ draw_sample() {
 compare() {
   grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" ||
     { say "this run reports no bits per byte on held-out text: nothing to compare" && return; }
-  local split=("$birkhoff" data split "$config" "${overrides[@]}")
-  "${split[@]}" --part train >"$run/report/train.txt" &&
-    "${split[@]}" --part validation >"$run/report/held-out.txt" &&
-    python3 scripts/compare.py "$run" --train "$run/report/train.txt" --prompt "$PROMPT" \
-      --held-out "$run/report/held-out.txt" --sample "$run/report/sample.txt"
+  local parts=build/comparison split=("$birkhoff" data split "$config" "${overrides[@]}")
+  mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
+    "${split[@]}" --part validation >$parts/held-out.txt &&
+    python3 scripts/compare.py "$run" --train $parts/train.txt --held-out $parts/held-out.txt \
+      --sample "$run/report/sample.txt" --prompt "$PROMPT"
 }
 
 start=$(now)
@@ -88,9 +91,10 @@ else
   quietly "data" prepare_text
 fi
 install_packages plot
-make_venv
+# Without PyPI there are no curves; training needs nothing from it.
+(make_venv) || say "curves will not be drawn: matplotlib could not be installed"
 if [ -n "$prepare" ]; then
-  say "prepared in $(since "$start") s; now: scripts/train.sh ${*/--prepare/}"
+  say "prepared in $(since "$start") s"
   exit 0
 fi
 
@@ -102,6 +106,8 @@ phase "training" $birkhoff train "$config" "${overrides[@]}"
 checkpoint=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 [ -n "$checkpoint" ] || die "training left no checkpoint in $run/checkpoints"
 phase "sample" draw_sample
-phase "curves" $venv/bin/python3 scripts/report.py "$run"
+if [ -f $venv/requirements.txt ]; then
+  phase "curves" $venv/bin/python3 scripts/report.py "$run"
+fi
 phase "comparison" compare
 say "all: $(since "$start") s; the run is in $run, its curves and sample in $run/report"

@@ -20,7 +20,7 @@ BACKENDS = ("kernels/cpu/", "kernels/cuda/", "kernels/reference/", "comm/mpi/", 
 # Third-party headers → folders that may include them.
 WRAPPED = [
     (r"(dnnl|oneapi/dnnl|mkldnn).*", ("kernels/cpu/",)),
-    (r"hwy/.*", ("kernels/cpu/",)),
+    (r"hwy/.*", ("kernels/cpu/", "tests/kernels/")),  # tests choose the instruction set
     (r"mpi\.h", ("comm/mpi/",)),
     (r"nccl\.h", ("comm/nccl/",)),
     (r"(cuda|cublas|cutlass|cub/|nvrtc|nvtx).*", ("kernels/cuda/", "comm/nccl/")),

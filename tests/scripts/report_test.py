@@ -84,8 +84,8 @@ class Numbers(unittest.TestCase):
     def test_mean_load_is_of_the_end(self):
         records = [{"step": s, "expert_load": [[9, 1] if s <= 90 else [1, 1]]}
                    for s in range(1, 101)]
-        self.assertEqual(report.mean_load(records), (["0"], [[1.0, 1.0]]))
-        self.assertEqual(report.worst_load(records[:1]), ([1], [1.8]))
+        self.assertEqual(report.mean_load(report.Run("", records, [])), (["0"], [[1.0, 1.0]]))
+        self.assertEqual(report.worst_load(report.Run("", [], records[:1])), ([1], [1.8]))
 
 
 @unittest.skipUnless(importlib.util.find_spec("matplotlib"), "needs matplotlib: scripts/test.sh")
@@ -123,7 +123,7 @@ class Draw(Directory):
         self.assertIn("grad_norm.png", self.pictures(records))
 
     def test_a_gradient_norm_of_zero(self):
-        self.assertIn("grad_norm.png", self.pictures([{"step": 1, "loss": 2.0, "grad_norm": 0}]))
+        self.assertIn("grad_norm.png", self.pictures([{"step": 1, "loss": 2.0, "grad_norm": 0, "lr": None}]))
 
 
 class Compare(unittest.TestCase):
