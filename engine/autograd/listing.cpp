@@ -8,7 +8,7 @@ std::string describe(const Program& p, SlotId id) {
   if (id == kNone) return "-";
   const Slot& s = p.slots[size_t(id)];
   constexpr std::string_view kSigils[] = {"@", "$", "∂", "<", "#", ">", "%"};
-  return fmt::format("{}{}{}", kSigils[size_t(s.kind)], s.name.empty() ? std::to_string(id) : s.name,
+  return fmt::format("{}{}:{}", kSigils[size_t(s.kind)], s.name.empty() ? std::to_string(id) : s.name,
                      to_string(s.spec));
 }
 

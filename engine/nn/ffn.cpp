@@ -33,6 +33,10 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
   Program& p = t.program;
 
   Program::Scope phase = p.phase({Phase::Part::route, layer});
+  const auto enter = [&](Phase::Part part) {
+    phase.reset();  // first: a scope that ends restores the phase it found
+    phase = p.phase({part, layer});
+  };
   const Value logits = linear(x, parameter_matrix(t, name + ".gate.weight", m.experts, dim));
   const Value bias =
       p.add(Kind::state, name + ".gate.e_score_correction_bias", {{m.experts}, DType::f32});
@@ -56,7 +60,7 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
   // What does not fit the buffer goes in further rounds: no token is dropped.
   const int64_t capacity =
       std::max(m.active, int64_t(m.buffer_factor * double(t.tokens * m.active)));
-  phase = p.phase({Phase::Part::experts, layer});
+  enter(Phase::Part::experts);
   const Value y = p.rounds([&]() -> Program::Round {
     const Layout layout = route_layout(routed.expert, m.experts, capacity);
     const Value buffer = dispatch(x, layout);  // [capacity, C]
@@ -65,7 +69,7 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
     return {combine(out, routed.weight, layout), layout.rounds};
   });
   if (m.shared == 0) return y;
-  phase = p.phase({Phase::Part::ffn, layer});
+  enter(Phase::Part::ffn);
   return dense_ffn(t, x, name + ".shared_experts", m.shared * m.expert_dim, y);
 }
 
