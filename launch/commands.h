@@ -12,6 +12,8 @@ void add_plan(CLI::App& app);    // plan CONFIG [key=value …] [--json] [--list
 void add_sample(CLI::App& app);  // sample CKPT --prompt TEXT
 void add_score(CLI::App& app);   // score CKPT --tokens FILE --json
 void add_verify(CLI::App& app);  // verify CKPT
-void add_data(CLI::App& app);    // data prepare | inspect | verify
+void add_data(CLI::App& app);    // data prepare | inspect | verify | split
+
+void add_data_split(CLI::App& data);  // data split CONFIG --part train|validation
 
 }  // namespace birkhoff

@@ -1,9 +1,6 @@
-#include <CLI/CLI.hpp>
-
-#include "launch/commands.h"
-
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -14,6 +11,7 @@
 
 #include "base/error.h"
 #include "engine/data/prepare.h"
+#include "launch/commands.h"
 
 namespace birkhoff {
 namespace {
@@ -163,6 +161,8 @@ void add_data(CLI::App& app) {
   data->require_subcommand(1);
   const auto options = std::make_shared<Options>();
   add_prepare(*data, options);
+
+  add_data_split(*data);
 
   auto* inspect = data->add_subcommand("inspect", "print what a token dataset holds");
   inspect->add_option("prefix", options->prefix, "path without .bin and .idx")->required();

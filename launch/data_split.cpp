@@ -1,0 +1,47 @@
+// birkhoff data split: the text a config's run trains on, or holds out.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "base/error.h"
+#include "engine/config/load.h"
+#include "engine/data/prepare.h"
+#include "engine/train/training_data.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct Options {
+  std::string config, part = "validation";
+  std::vector<std::string> overrides;
+};
+
+void run(const Options& o) {
+  const Config config = load_config(o.config, o.overrides);
+  const TrainingData data = open_training_data(config);
+  if (!data.source.dataset || !data.tokenizer)
+    throw DataError("data split: only token files of a built-in tokenizer can be written as text");
+  const Documents& documents =
+      o.part == "train" ? data.source.split.train : data.source.split.validation;
+  write_text(*data.source.dataset, documents, *data.tokenizer, [](std::string_view text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+      throw ResourceError("data split: cannot write to the standard output");
+  });
+}
+
+}  // namespace
+
+void add_data_split(CLI::App& data) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      data.add_subcommand("split", "print the text that a config's run trains on or holds out");
+  command->add_option("config", o->config, "config file (YAML)")->required();
+  command->add_option("overrides", o->overrides, "key=value");
+  command->add_option("--part", o->part, "train or validation")
+      ->check(CLI::IsMember({"train", "validation"}))
+      ->capture_default_str();
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace birkhoff
