@@ -47,7 +47,6 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   };
   load_columns(at(B::u, p.columns), p.columns, m, s.u);
   load_columns(at(B::rho, 1), 1, m, s.rho);
-  if (a.has(B::dlink)) prefetch(at(B::dlink, n * p.width), m * n * p.width);
   load_dots(at(B::dh, p.width), at(B::x, n * p.width), p, m, s.d);
   load_columns(at(B::dpost, n), n, m, s.d + n * kTokens);
   load_columns(at(B::dres, n * n), n * n, m, s.d + 2 * n * kTokens);

@@ -169,6 +169,15 @@ inline void store_dphi(const StreamsBackward& r, float* slabs, ThreadTeam& team)
   });
 }
 
+// Asks for what backward_rows will read and write of m tokens and the coefficients do not touch: it
+// takes 128 bytes of each row at a time, which no hardware prefetcher foresees.
+HWY_INLINE void prefetch(const StreamsBackward& r, int64_t token, int64_t m) {
+  const int64_t wide = r.p.n * r.p.width, first = token * wide;
+  for (const float* rows : {r.dlink, static_cast<const float*>(r.dx)})
+    if (rows)
+      for (int64_t i = 0; i < m * wide; i += 16) hwy::Prefetch(rows + first + i);
+}
+
 // coefficients(scratch, sums, token, m, row): of m ≤ kTokens tokens from `token` on, fills the rows
 // from `row` on of pre, res, dz and pull, and adds to sums.products and sums.sums. Returns the
 // slabs' memory, in which column_sum() then finds those sums.
@@ -187,6 +196,7 @@ float* backward_slabs(const Args& a, const StreamsBackward& r, int64_t trace, F&
     const int64_t end = std::min(begin + p.slab_tokens(), p.tokens);
     for (int64_t token = begin; token < end; token += kRows) {
       const int64_t m = std::min(kRows, end - token);
+      prefetch(r, token, m);
       for (int64_t row = 0; row < m; row += kTokens)
         coefficients(s, sums, token + row, std::min(kTokens, m - row), row);
       backward_rows<kN>(r, s, packed, sums, token, m);
@@ -216,12 +226,6 @@ inline void load_columns(const float* rows, int64_t columns, int64_t m, float* v
   for (int64_t t = 0; t < kTokens; ++t)
     for (int64_t k = 0; k < columns; ++k)
       values[k * kTokens + t] = rows && t < m ? rows[t * columns + k] : 0;
-}
-
-// Asks for `count` floats: the pass over panels takes 128 bytes of each row at a time, which no
-// hardware prefetcher foresees.
-HWY_INLINE void prefetch(const float* row, int64_t count) {
-  for (int64_t i = 0; i < count; i += 16) hwy::Prefetch(row + i);
 }
 
 // values[i, t] = <dh_t, x_ti>, likewise.
