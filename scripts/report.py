@@ -5,8 +5,9 @@
 
     overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
 
-Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; `expert_load`, tokens by
-MoE layer and expert, may be in either. All keys but these are drawn where they are there. A last line that is torn (the run is writing, or was killed) is left out.
+Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; `expert_load`, tokens
+by MoE layer and expert, may be in either. Other keys are drawn where they are there. A last line
+that is torn (the run is writing, or was killed) is left out.
 """
 import sys
 
