@@ -7,8 +7,8 @@ namespace {
 
 Outputs outputs(Specs in, const Desc& desc) {
   const TensorSpec &load = in[BalanceUpdate::load], &scale = in[BalanceUpdate::scale];
-  require(load.shape.size() == 1 && load.dtype == DType::i32 &&
-              scale.shape == Shape{1} && is_floating(scale.dtype),
+  require(load.shape.size() == 1 && load.dtype == DType::i32 && scale.shape == Shape{1} &&
+              is_floating(scale.dtype),
           "balance_update", "load {}, scale {}", to_string(load), to_string(scale));
   require(desc.as<BalanceUpdate::Desc>().speed >= 0, "balance_update", "speed {}",
           desc.as<BalanceUpdate::Desc>().speed);

@@ -1,5 +1,5 @@
-// birkhoff: one binary, one file a subcommand. Every failure ends here: one line on stderr, the exit
-// code of its type.
+// birkhoff: one binary, one file a subcommand. Every failure ends here: one line on stderr, the
+// exit code of its type.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -17,9 +17,10 @@ int report(birkhoff::ExitCode code, const char* what) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Birkhoff pretrains MLA + MoE language models with manifold-constrained "
-               "hyper-connections.",
-               "birkhoff");
+  CLI::App app(
+      "Birkhoff pretrains MLA + MoE language models with manifold-constrained "
+      "hyper-connections.",
+      "birkhoff");
   app.require_subcommand(1);
   birkhoff::add_train(app);
   birkhoff::add_plan(app);

@@ -42,7 +42,8 @@ std::vector<int32_t> read_tokens(const Options& o) {
     const auto [next, error] = std::from_chars(at, end, id);
     if (error != std::errc())
       throw DataError(fmt::format("{}: byte {}: '{}' is no token id", printable(o.tokens),
-                                  at - text.data(), printable({at, size_t(std::min<ptrdiff_t>(end - at, 16))})));
+                                  at - text.data(),
+                                  printable({at, size_t(std::min<ptrdiff_t>(end - at, 16))})));
     ids.push_back(id);
     at = next;
   }

@@ -25,7 +25,8 @@ class Sweep final : public Gradient {
       call_ = &*call;
       if (!wanted(*call)) continue;
       for (size_t k = 0; k < call->out.size(); ++k)  // out = base + f: the base gets dy as it is
-        if (call->base[k] != kNone && call->base[k] != call->out[k]) pass(dy(int(k)), call->base[k]);
+        if (call->base[k] != kNone && call->base[k] != call->out[k])
+          pass(dy(int(k)), call->base[k]);
       if (call->op == &kRounds) {
         pending = &*call;
         continue;
@@ -87,9 +88,8 @@ class Sweep final : public Gradient {
   }
 
   bool wanted(const Call& call) const {
-    return std::any_of(call.out.begin(), call.out.end(), [&](SlotId id) {
-      return depends_.count(id) && gradient_.count(id);
-    });
+    return std::any_of(call.out.begin(), call.out.end(),
+                       [&](SlotId id) { return depends_.count(id) && gradient_.count(id); });
   }
 
   // The gradient that is added to in place: a parameter's, or inside a body that of an outer slot.
@@ -142,9 +142,8 @@ class Sweep final : public Gradient {
       back.base.push_back(find(id));
       gradient_[id] = sum;
     }
-    std::erase_if(back.in, [&](SlotId id) {
-      return std::count(back.out.begin(), back.out.end(), id) > 0;
-    });
+    std::erase_if(back.in,
+                  [&](SlotId id) { return std::count(back.out.begin(), back.out.end(), id) > 0; });
     input_.push_back(std::move(back));
   }
 

@@ -1,4 +1,5 @@
-// listing(): one line a call: phase, segment, operator, desc, flops, unique bytes, outputs ← inputs.
+// listing(): one line a call: phase, segment, operator, desc, flops, unique bytes, outputs ←
+// inputs.
 #include "engine/autograd/program.h"
 
 namespace birkhoff {
@@ -8,8 +9,8 @@ std::string describe(const Program& p, SlotId id) {
   if (id == kNone) return "-";
   const Slot& s = p.slots[size_t(id)];
   constexpr std::string_view kSigils[] = {"@", "$", "∂", "<", "#", ">", "%"};
-  return fmt::format("{}{}:{}", kSigils[size_t(s.kind)], s.name.empty() ? std::to_string(id) : s.name,
-                     to_string(s.spec));
+  return fmt::format("{}{}:{}", kSigils[size_t(s.kind)],
+                     s.name.empty() ? std::to_string(id) : s.name, to_string(s.spec));
 }
 
 void print(const Program& p, const List& list, const std::string& indent, std::string& text) {

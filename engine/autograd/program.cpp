@@ -71,8 +71,7 @@ Program::Scope Program::phase(Phase phase) {
   return {nullptr, [this, outer = std::exchange(phase_, phase)](void*) { phase_ = outer; }};
 }
 Program::Scope Program::segment(int segment) {
-  return {nullptr,
-          [this, outer = std::exchange(segment_, segment)](void*) { segment_ = outer; }};
+  return {nullptr, [this, outer = std::exchange(segment_, segment)](void*) { segment_ = outer; }};
 }
 
 Value Program::rounds(const std::function<Round()>& body) {

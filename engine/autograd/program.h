@@ -4,8 +4,8 @@
 // Every slot is written once (SSA), but for accumulators: a call whose base is its own output adds
 // to what is there, and the first such write of a step overwrites.
 //
-// Tracing is appending: a module calls functions on Values (engine/nn/functional.h), which append to
-// the program's open list. Nothing is computed. Not thread-safe.
+// Tracing is appending: a module calls functions on Values (engine/nn/functional.h), which append
+// to the program's open list. Nothing is computed. Not thread-safe.
 #include <functional>
 #include <map>
 #include <memory>

@@ -17,8 +17,8 @@ bool reads(const Call& call, SlotId id) {
   return in(call.in) || in(call.base);
 }
 
-// Place in the input-gradient list from which on a backward call may read replayed values: a call of
-// the weight list runs behind the last input-gradient call of its phase.
+// Place in the input-gradient list from which on a backward call may read replayed values: a call
+// of the weight list runs behind the last input-gradient call of its phase.
 size_t time_of(const Program& p, const Call& weight) {
   for (size_t i = p.input_gradient.size(); i > 0; --i)
     if (p.input_gradient[i - 1].phase == weight.phase) return i - 1;

@@ -57,8 +57,8 @@ class Verifier {
 
 void verify(const Program& program) {
   Verifier verifier(program);
-  for (const List* list : {&program.forward, &program.input_gradient, &program.weight_gradient,
-                           &program.update})
+  for (const List* list :
+       {&program.forward, &program.input_gradient, &program.weight_gradient, &program.update})
     verifier.run(*list);
   verifier.check_links(program.forward);
 }

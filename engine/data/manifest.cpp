@@ -76,11 +76,11 @@ std::optional<DatasetManifest> read_manifest(const Path& path) {
     all.fail(fmt::format("has format_version {}, known here is {}", version, kVersion));
   const Fields tokenizer(all.at("tokenizer"), path, "the manifest's tokenizer");
   DatasetManifest manifest{.tokenizer = {.name = tokenizer.text("name"),
-                                  .vocab = tokenizer.number("vocab"),
-                                  .end_of_document = tokenizer.number("end_of_document")},
-                    .tokens = all.number("tokens"),
-                    .documents = all.number("documents"),
-                    .bytes = all.number("bytes")};
+                                         .vocab = tokenizer.number("vocab"),
+                                         .end_of_document = tokenizer.number("end_of_document")},
+                           .tokens = all.number("tokens"),
+                           .documents = all.number("documents"),
+                           .bytes = all.number("bytes")};
   if (root.contains("xxh3_128")) {
     const Fields hashes(all.at("xxh3_128"), path, "the manifest's xxh3_128");
     manifest.bin_hash = hashes.hash("bin");

@@ -26,8 +26,7 @@ struct Executor::Issue {
 
 Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)
     : plan_(plan_memory(schedule)), options_(options) {
-  for (int a = 0; a < kArenas; ++a)
-    arenas_[size_t(a)] = Buffer(plan_.bytes(Arena(a)) + kSlack);
+  for (int a = 0; a < kArenas; ++a) arenas_[size_t(a)] = Buffer(plan_.bytes(Arena(a)) + kSlack);
   const size_t stride = rounded(plan_.workspace.per_thread);
   workspace_ = Buffer(rounded(plan_.workspace.shared) + stride * size_t(team.size()));
   context_ = {.team = &team,
@@ -56,7 +55,12 @@ int Executor::accumulator_index(const Program& p, int lane, SlotId id) {
 }
 
 Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
-  Issue issue{.call = &call, .in = {}, .out = {}, .accumulator = {}, .prepared = {}, .body = {},
+  Issue issue{.call = &call,
+              .in = {},
+              .out = {},
+              .accumulator = {},
+              .prepared = {},
+              .body = {},
               .starts = {}};
   std::vector<TensorSpec> specs;
   for (const SlotId id : call.in) {
@@ -104,8 +108,8 @@ void Executor::execute(Issue& issue, size_t part, size_t& time) {
       started_[size_t(index)] = true;
     }
   const Operator& op = *issue.call->op;
-  const bool unread = std::all_of(issue.out.begin(), issue.out.end(),
-                                      [](const Result& r) { return !r.data; });
+  const bool unread =
+      std::all_of(issue.out.begin(), issue.out.end(), [](const Result& r) { return !r.data; });
   const Args args{issue.in, issue.out, &issue.call->desc, issue.prepared.get(), &context_};
   if (!unread && profiling_) {
     const auto start = std::chrono::steady_clock::now();
@@ -147,8 +151,7 @@ void Executor::rounds(Issue& issue, size_t part, size_t& time) {
 
 void Executor::bury(size_t part, size_t time) {
   if (!options_.poison) return;
-  for (const Place& place : plan_.freed[part][time])
-    std::memset(address(place), 0xFF, place.bytes);
+  for (const Place& place : plan_.freed[part][time]) std::memset(address(place), 0xFF, place.bytes);
 }
 
 size_t Executor::high_water() const {

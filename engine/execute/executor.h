@@ -1,9 +1,10 @@
 #pragma once
-// Runs the parts of a schedule on the arenas its plan laid out. Every call's pointers are bound once,
-// before the first run. One executor a rank; not thread-safe (the team inside is its parallelism).
+// Runs the parts of a schedule on the arenas its plan laid out. Every call's pointers are bound
+// once, before the first run. One executor a rank; not thread-safe (the team inside is its
+// parallelism).
 //
-// A poisoned executor fills bytes with NaN as their slots die, so that a wrong lifetime shows as NaN,
-// and can say how far the activation arena was really written.
+// A poisoned executor fills bytes with NaN as their slots die, so that a wrong lifetime shows as
+// NaN, and can say how far the activation arena was really written.
 #include <array>
 #include <memory>
 

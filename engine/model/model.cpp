@@ -9,8 +9,8 @@
 namespace birkhoff {
 namespace {
 
-// Sublayers of one recompute block, 0 for none: L_r* ≈ sqrt(n·L/(n+2)) with one micro-batch in flight
-// (arXiv 2512.24880 §4.3.2).
+// Sublayers of one recompute block, 0 for none: L_r* ≈ sqrt(n·L/(n+2)) with one micro-batch in
+// flight (arXiv 2512.24880 §4.3.2).
 int64_t recompute_block(const Config& c) {
   if (c.train.recompute != kRecomputeAuto) return c.train.recompute;
   const double n = c.model.residual == ResidualKind::plain ? 1 : double(c.model.streams);
@@ -60,7 +60,8 @@ class Tracer {
                     });
   }
 
-  // open, F's own RMSNorm, F, close. The residual's operators and the norm may be recomputed, F not.
+  // open, F's own RMSNorm, F, close. The residual's operators and the norm may be recomputed, F
+  // not.
   template <class F>
   Value sublayer(Value x, int64_t index, const std::string& residual, const std::string& norm,
                  F&& f) {

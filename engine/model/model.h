@@ -39,8 +39,8 @@ DecodeIo trace_decode(Program& program, const Config& config, int64_t tokens, in
 struct ParameterCount {
   int64_t total = 0, active = 0, mhc = 0;
 };
-// Total counts every parameter (the balancing bias is a buffer); active leaves out the embedding (one
-// vocabulary matrix is counted, the head) and routed experts that a token does not see.
+// Total counts every parameter (the balancing bias is a buffer); active leaves out the embedding
+// (one vocabulary matrix is counted, the head) and routed experts that a token does not see.
 ParameterCount count_parameters(const Config& config);
 
 }  // namespace birkhoff

@@ -43,8 +43,8 @@ Value mla(const Trace& t, Value x, const std::string& name) {
 
   const auto [latent, k_rope] = split(linear(x, w_kv_a), m.kv_rank);  // [T, rank], [T, rope]
   const Value c = norm(t, latent, name + ".kv_a_layernorm.weight", m.kv_norm_eps);
-  const Value w_kv_b = parameter_matrix(t, name + ".kv_b_proj.weight",
-                                        m.heads * (m.nope_dim + m.v_dim), m.kv_rank);
+  const Value w_kv_b =
+      parameter_matrix(t, name + ".kv_b_proj.weight", m.heads * (m.nope_dim + m.v_dim), m.kv_rank);
   const KeysValues kv =
       mla_keys(linear(c, w_kv_b), rope(k_rope, t.position, 1, m.rope_dim, m.rope_theta), m.heads,
                m.nope_dim);

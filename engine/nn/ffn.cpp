@@ -22,8 +22,7 @@ ParameterSpec gate_up_spec(const Trace& t, const std::string& name,
 Value dense_ffn(const Trace& t, Value x, const std::string& name, int64_t width, Value base) {
   const Value gate_up =
       t.program.parameter(gate_up_spec(t, name + ".gate_up.weight", {name}, width));
-  const Value down =
-      parameter_matrix(t, name + ".down_proj.weight", t.config.model.dim, width);
+  const Value down = parameter_matrix(t, name + ".down_proj.weight", t.config.model.dim, width);
   return linear(swiglu(linear(x, gate_up)), down, base);
 }
 
@@ -40,9 +39,9 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
   const Value logits = linear(x, parameter_matrix(t, name + ".gate.weight", m.experts, dim));
   const Value bias =
       p.add(Kind::state, name + ".gate.e_score_correction_bias", {{m.experts}, DType::f32});
-  const Value load = t.training ? p.add(Kind::accumulator, name + ".gate.load",
-                                        {{m.experts}, DType::i32})
-                                : Value();
+  const Value load = t.training
+                         ? p.add(Kind::accumulator, name + ".gate.load", {{m.experts}, DType::i32})
+                         : Value();
   const Routed routed = route(logits, bias, load, {m.active, m.scaling, m.normalise});
 
   std::vector<std::string> experts;

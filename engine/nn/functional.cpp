@@ -43,8 +43,8 @@ Value rope(Value x, Value position, int64_t heads, int64_t dims, double theta) {
 }
 
 std::pair<Value, Value> split(Value x, int64_t first) {
-  const auto out = x.program->emit(
-      kSplit, {x}, Split::Desc{.first = first, .second = x.shape()[1] - first});
+  const auto out =
+      x.program->emit(kSplit, {x}, Split::Desc{.first = first, .second = x.shape()[1] - first});
   return {out[0], out[1]};
 }
 
@@ -66,8 +66,8 @@ Value attention(Value q, KeysValues kv, Value first_key, const Attention& a) {
 Value attention_cached(Value q, KeysValues kv, const Cache& cache, const Attention& a) {
   Program& p = *q.program;
   const auto write = [&](Value rows, Value into) {
-    return p.emit(kCacheWrite, {rows, cache.length},
-                  CacheWrite::Desc{.capacity = into.shape()[0]}, {.accumulate = {into}})[0];
+    return p.emit(kCacheWrite, {rows, cache.length}, CacheWrite::Desc{.capacity = into.shape()[0]},
+                  {.accumulate = {into}})[0];
   };
   const Value k = write(kv.k, cache.k), v = write(kv.v, cache.v);
   return p.emit(kAttentionDecode, {q, k, v, cache.length},

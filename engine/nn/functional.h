@@ -1,6 +1,6 @@
 #pragma once
-// What modules call: one function an operator, the symbolic twin of kernels/<op>.h. Values in, Values
-// out; shapes are those of the contract. `base`, where there is one: out = base + f.
+// What modules call: one function an operator, the symbolic twin of kernels/<op>.h. Values in,
+// Values out; shapes are those of the contract. `base`, where there is one: out = base + f.
 #include "engine/autograd/program.h"
 
 namespace birkhoff::nn {
@@ -24,8 +24,8 @@ struct Attention {
 };
 Value attention(Value q, KeysValues kv, Value first_key, const Attention& a);
 
-// Sampling: k and v join the caches (state slots, [S, …]) at row `length`; every token attends to the
-// cache up to itself.
+// Sampling: k and v join the caches (state slots, [S, …]) at row `length`; every token attends to
+// the cache up to itself.
 struct Cache {
   Value k, v, length;
 };

@@ -1,13 +1,14 @@
-#include "engine/nn/residuals.h"
 #include "kernels/mhc.h"
+#include "engine/nn/residuals.h"
 #include "kernels/readout.h"
 #include "kernels/streams.h"
 
 namespace birkhoff {
 namespace {
 
-// b = b_pre | b_post | b_res. b_pre is −3 but +3 on stream k mod n, k counted through the whole model,
-// so that equal streams part; b_post = 0 makes H_post = 1; b_res = 6I − 3 (PaddleFleet's appendix A.6).
+// b = b_pre | b_post | b_res. b_pre is −3 but +3 on stream k mod n, k counted through the whole
+// model, so that equal streams part; b_post = 0 makes H_post = 1; b_res = 6I − 3 (PaddleFleet's
+// appendix A.6).
 ParameterSpec bias_spec(const std::string& name, int64_t n, int64_t sublayer) {
   using Rule = Init::Rule;
   const Init pre{.rule = Rule::one_hot, .value = -3, .peak = 3, .index = sublayer % n};

@@ -1,12 +1,12 @@
 #pragma once
-// The modules of a DeepSeek-V3-style block (arXiv 2412.19437 §2.1): each traces operators on symbolic
-// values and makes its parameters under frozen names (docs/formats/checkpoint.md).
+// The modules of a DeepSeek-V3-style block (arXiv 2412.19437 §2.1): each traces operators on
+// symbolic values and makes its parameters under frozen names (docs/formats/checkpoint.md).
 //
 // F of a sublayer is its own RMSNorm, then attention or FFN; the residual connects them.
 #include <string>
 
-#include "engine/config/config.h"
 #include "engine/autograd/program.h"
+#include "engine/config/config.h"
 
 namespace birkhoff::nn {
 
@@ -14,12 +14,12 @@ namespace birkhoff::nn {
 struct Trace {
   Program& program;
   const Config& config;
-  int64_t tokens;    // T of a micro-batch
-  int64_t sequence;  // tokens of one sequence
-  bool training;     // accumulate expert load
+  int64_t tokens;             // T of a micro-batch
+  int64_t sequence;           // tokens of one sequence
+  bool training;              // accumulate expert load
   Value position, first_key;  // i32 [T]
-  int64_t cache = 0;  // > 0: sampling, with key and value caches of that many rows
-  Value length = {};  // i32 [1]: rows of the caches that are filled; with a cache only
+  int64_t cache = 0;          // > 0: sampling, with key and value caches of that many rows
+  Value length = {};          // i32 [1]: rows of the caches that are filled; with a cache only
 };
 
 Value parameter_matrix(const Trace& t, const std::string& name, int64_t rows, int64_t columns);

@@ -1,6 +1,6 @@
 #pragma once
-// The residual is an interface: the model does not know which it trains (arXiv 2512.24880, Eq. 1, 3,
-// 8). Sublayers are counted through the whole model: attention 2·block, FFN 2·block + 1.
+// The residual is an interface: the model does not know which it trains (arXiv 2512.24880, Eq. 1,
+// 3, 8). Sublayers are counted through the whole model: attention 2·block, FFN 2·block + 1.
 //
 //   x = prepare(embedding)                      [T, C] → the residual state, [T, n·C] or [T, C]
 //   for each sublayer:  o = open(x, k);  x = close(o, F(o.h))
@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "engine/config/config.h"
 #include "engine/autograd/program.h"
+#include "engine/config/config.h"
 
 namespace birkhoff {
 

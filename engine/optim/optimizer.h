@@ -1,9 +1,9 @@
 #pragma once
 // The update list: exact gradient norm, clip, AdamW on every parameter, loss-free balancing.
 //
-// All of it stays where the gradients are; the host fills `hyper` before each update and reads `norm`
-// afterwards. A gradient that is not finite makes `norm` not finite and changes nothing (the clip
-// scale is NaN, which AdamW and balancing refuse); the caller decides what then.
+// All of it stays where the gradients are; the host fills `hyper` before each update and reads
+// `norm` afterwards. A gradient that is not finite makes `norm` not finite and changes nothing (the
+// clip scale is NaN, which AdamW and balancing refuse); the caller decides what then.
 #include <array>
 
 #include "engine/autograd/program.h"

@@ -44,9 +44,10 @@ size_t place_items(const std::vector<Item*>& items) {
       if (overlap(*i, *other)) near.push_back(other);
     i->offset = best_fit(near, aligned(i->bytes));
     size = std::max(size, i->offset + i->bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
-                                   [](const Item* a, const Item* b) { return a->offset < b->offset; }),
-                  i);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), i,
+                         [](const Item* a, const Item* b) { return a->offset < b->offset; }),
+        i);
   }
   return size;
 }

@@ -79,7 +79,7 @@ class Planner {
     workspace(p, call);
     ++time_;
     if (call.op != &kRounds) return;
-    for (const Call& inner : call.body) visit(p, lane, inner);  // once: every round is alike
+    for (const Call& inner : call.body) visit(p, lane, inner);        // once: every round is alike
     for (const SlotId id : call.in) read(p, lane, call, p.root(id));  // alive until the last round
     for (const SlotId id : call.out) read(p, lane, call, id);
     ++time_;
@@ -133,13 +133,13 @@ class Planner {
     }
   }
 
-  // out = base + …: if base dies there, out may take over its memory, unless the body still reads it.
+  // out = base + …: if base dies there, out may take over its memory, unless the body still reads
+  // it.
   void may_share(const Program& p, int lane, const Call& call, SlotId base, SlotId out) {
     const bool owns = p.root(base) == base && p.slots[size_t(base)].kind == Kind::activation &&
                       p.slots[size_t(out)].kind == Kind::activation && reads_[&p].count(out);
-    const bool input = std::any_of(call.in.begin(), call.in.end(), [&](SlotId id) {
-      return id != kNone && p.root(id) == base;
-    });
+    const bool input = std::any_of(call.in.begin(), call.in.end(),
+                                   [&](SlotId id) { return id != kNone && p.root(id) == base; });
     if (owns && !input)
       in_place_.push_back({&items_[Plan::key(p, lane, base)], &items_[Plan::key(p, lane, out)]});
   }

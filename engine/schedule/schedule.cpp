@@ -3,9 +3,10 @@
 namespace birkhoff {
 
 SchedulePart micro_batch_part(const Program& p) {
-  return {"micro_batch",
-          {{{&p, &p.forward}},
-           {{&p, &p.input_gradient}, {.program = &p, .list = &p.weight_gradient, .follows = true}}}};
+  return {
+      "micro_batch",
+      {{{&p, &p.forward}},
+       {{&p, &p.input_gradient}, {.program = &p, .list = &p.weight_gradient, .follows = true}}}};
 }
 
 SchedulePart forward_part(const std::string& name, const Program& p) {

@@ -1,7 +1,7 @@
 #pragma once
-// A schedule is data; the planner and the executor walk the same one, so the plan cannot differ from
-// the run. Lanes are micro-batches in flight: each has its own activations at its own fixed offsets;
-// parameters, state and accumulators are shared.
+// A schedule is data; the planner and the executor walk the same one, so the plan cannot differ
+// from the run. Lanes are micro-batches in flight: each has its own activations at its own fixed
+// offsets; parameters, state and accumulators are shared.
 #include <string>
 #include <vector>
 
@@ -24,8 +24,8 @@ struct Cursor {  // a place in one list of one program, for one lane
 //   {B(0), follows W(0)}      weight gradients at once: least memory
 using Together = std::vector<Cursor>;
 
-// What the executor runs in one go, e.g. a micro-batch or an update. Parts run one after another, any
-// number of times, in any order; activations do not outlive the run of their part.
+// What the executor runs in one go, e.g. a micro-batch or an update. Parts run one after another,
+// any number of times, in any order; activations do not outlive the run of their part.
 struct SchedulePart {
   std::string name;
   std::vector<Together> steps;

@@ -33,8 +33,8 @@ std::span<const float> Generator::feed(std::span<const int32_t> tokens) {
   while (!tokens.empty()) {
     const bool chunk = int64_t(tokens.size()) >= kChunk;
     const size_t count = chunk ? size_t(kChunk) : 1;
-    logits = run(chunk ? kChunkPart : kSinglePart, chunk ? chunk_io_ : single_io_,
-                 tokens.first(count));
+    logits =
+        run(chunk ? kChunkPart : kSinglePart, chunk ? chunk_io_ : single_io_, tokens.first(count));
     tokens = tokens.subspan(count);
   }
   return logits;

@@ -9,8 +9,8 @@ namespace birkhoff {
 // The config a checkpoint was trained with. Throws CheckpointError where it does not parse.
 Config config_of(const Checkpoint& checkpoint);
 
-// Reads and verifies every view from the checkpoint. Throws CheckpointError; the views are then in no
-// defined state.
+// Reads and verifies every view from the checkpoint. Throws CheckpointError; the views are then in
+// no defined state.
 void load_tensors(const Checkpoint& checkpoint, std::span<const TensorView> views);
 
 }  // namespace birkhoff

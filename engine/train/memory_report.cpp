@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kMiB = size_t(1) << 20;
 
-// Measured on Debian 12 as the resident set of a process that has loaded the binary and its libraries
-// and made the primitives of a small model: 60 to 90 MiB.
+// Measured on Debian 12 as the resident set of a process that has loaded the binary and its
+// libraries and made the primitives of a small model: 60 to 90 MiB.
 constexpr size_t kProgramReserve = 96 * kMiB;
 constexpr size_t kThreadReserve = 1 * kMiB;  // touched stack and allocator arena of a thread
 
@@ -92,9 +92,8 @@ std::string to_table(const MemoryReport& r) {
 
 std::string to_json(const MemoryReport& r) {
   nlohmann::ordered_json j;
-  j["parameters"] = {{"total", r.parameters.total},
-                     {"active", r.parameters.active},
-                     {"mhc", r.parameters.mhc}};
+  j["parameters"] = {
+      {"total", r.parameters.total}, {"active", r.parameters.active}, {"mhc", r.parameters.mhc}};
   const auto items = [](const std::vector<MemoryItem>& list) {
     nlohmann::ordered_json o;
     for (const MemoryItem& item : list) o[item.name] = item.bytes;
@@ -119,10 +118,10 @@ size_t available_memory() {
 
 void require_memory(const MemoryReport& report, size_t available) {
   if (report.total <= available) return;
-  throw ResourceError(fmt::format(
-      "{}needs {}, this machine has {}: lower train.micro_batch or train.sequence, set "
-      "train.recompute: auto, or choose a smaller model",
-      to_table(report), human(report.total), human(available)));
+  throw ResourceError(
+      fmt::format("{}needs {}, this machine has {}: lower train.micro_batch or train.sequence, set "
+                  "train.recompute: auto, or choose a smaller model",
+                  to_table(report), human(report.total), human(available)));
 }
 
 }  // namespace birkhoff

@@ -20,8 +20,8 @@ struct MemoryReport {
   std::vector<MemoryItem> arenas;   // planned: exact
   std::vector<MemoryItem> reserve;  // not planned: an upper bound of each
   size_t planned = 0, total = 0;
-  size_t activation_floor = 0;     // most bytes alive at one time
-  double flops = 0, traffic = 0;   // of one micro-batch, forward and backward: flops, unique bytes
+  size_t activation_floor = 0;    // most bytes alive at one time
+  double flops = 0, traffic = 0;  // of one micro-batch, forward and backward: flops, unique bytes
 };
 
 // `threads` of the rank; `data_bytes` of the token files that will be mapped (0: not known).
@@ -33,8 +33,8 @@ std::string to_json(const MemoryReport& report);
 // The memory a process may use here: the smaller of physical memory and the cgroup's limit.
 size_t available_memory();
 
-// Throws ResourceError with the table when the plan exceeds the memory there is, and says what would
-// make it fit.
+// Throws ResourceError with the table when the plan exceeds the memory there is, and says what
+// would make it fit.
 void require_memory(const MemoryReport& report, size_t available);
 
 }  // namespace birkhoff

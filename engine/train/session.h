@@ -1,6 +1,6 @@
 #pragma once
-// A model in memory that can take training steps, be evaluated and be saved: programs, plan, executor
-// and optimizer in one, without data, files or terminal.
+// A model in memory that can take training steps, be evaluated and be saved: programs, plan,
+// executor and optimizer in one, without data, files or terminal.
 //
 //   Session session(config, team);            // plans; throws ResourceError when memory is refused
 //   session.initialise();                     // or load(…) through tensors()

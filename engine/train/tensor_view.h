@@ -1,5 +1,6 @@
 #pragma once
-// Canonical tensors of an executor, where they lie: what initialisation, checkpoints and export see.
+// Canonical tensors of an executor, where they lie: what initialisation, checkpoints and export
+// see.
 #include <span>
 #include <string>
 #include <vector>

@@ -42,8 +42,9 @@ class Run {
     session_.initialise();
     const int64_t last = last_step(config_.train);
     const BatchOrder order{config_.train.global_batch, config_.train.micro_batch};
-    Loader loader([&](int64_t number, Batch& batch) { order.read(*data_.source.training, number, batch); },
-                  0, int(config_.data.prefetch));
+    Loader loader(
+        [&](int64_t number, Batch& batch) { order.read(*data_.source.training, number, batch); }, 0,
+        int(config_.data.prefetch));
     ProgressDisplay progress({.first_step = 1, .steps = last}, now());
     for (int64_t step = 1; step <= last; ++step) {
       const int64_t tokens = train_step(step, order, loader);
@@ -131,8 +132,7 @@ class Run {
 
   void save(int64_t step) {
     std::vector<NamedTensor> tensors;
-    for (const TensorView& t : session_.tensors())
-      tensors.push_back({t.name, t.spec, t.bytes});
+    for (const TensorView& t : session_.tensors()) tensors.push_back({t.name, t.spec, t.bytes});
     const CheckpointInfo info{.step = step,
                               .tokens = tokens_,
                               .seed = config_.seed,

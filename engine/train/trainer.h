@@ -2,8 +2,8 @@
 // A training run from its config to its last checkpoint: data, session, metrics, evaluation,
 // progress. What `birkhoff train` does.
 //
-// Errors, by exit code: 2 config, 3 data, 5 storage or memory, 8 not finite. Nothing that an earlier
-// run saved is touched: a run directory that already holds a run is refused.
+// Errors, by exit code: 2 config, 3 data, 5 storage or memory, 8 not finite. Nothing that an
+// earlier run saved is touched: a run directory that already holds a run is refused.
 #include "engine/config/config.h"
 
 namespace birkhoff {

@@ -24,8 +24,8 @@ DataOptions options_of(const Config& c) {
 }  // namespace
 
 TrainingData open_training_data(const Config& c) {
-  TrainingData data{.source = open_data(options_of(c)), .tokenizer = {}, .fingerprint = {},
-                    .mapped = 0};
+  TrainingData data{
+      .source = open_data(options_of(c)), .tokenizer = {}, .fingerprint = {}, .mapped = 0};
   const std::string cut = fmt::format(
       "seed={} sequence={} validation_fraction={} cross_documents={} predict_across_documents={}",
       c.seed, c.train.sequence, c.data.validation_fraction, c.data.cross_documents,

@@ -17,7 +17,10 @@ Config small_config() {
 }
 
 ModelRun::ModelRun(const Config& c, ModelRunOptions o)
-    : config(c), options(o), program(o.dtype), io(trace_training(program, config)),
+    : config(c),
+      options(o),
+      program(o.dtype),
+      io(trace_training(program, config)),
       team(o.threads) {
   differentiate(program, io.loss);
   schedule = {micro_batch_part(program)};

@@ -18,7 +18,7 @@ struct ModelRunOptions {
   int threads = 1;
   bool poison = true;
   std::byte canary{0xA5};
-  bool generic = true;   // random parameters everywhere; else the config's own initialisation
+  bool generic = true;    // random parameters everywhere; else the config's own initialisation
   int micro_batches = 1;  // the same one several times
 };
 

@@ -1,5 +1,5 @@
-// The whole model's gradient, in f64 on the reference device, against central differences: plain and
-// mhc, dense and MoE, with and without recompute, in one round and in several.
+// The whole model's gradient, in f64 on the reference device, against central differences: plain
+// and mhc, dense and MoE, with and without recompute, in one round and in several.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -55,9 +55,10 @@ TEST(Poison, ChangesNothing) {
   EXPECT_EQ(poisoned.gradients(), plain.gradients());
 }
 
-// Some gradients are 0 by structure: equal streams make b_pre and b_res of the first sublayer act on
-// nothing, the sum read-out does so to b_res of the last. What is computed there is the rounding of
-// terms that cancel, so a tensor's error is measured against no less than 1 % of the whole gradient.
+// Some gradients are 0 by structure: equal streams make b_pre and b_res of the first sublayer act
+// on nothing, the sum read-out does so to b_res of the last. What is computed there is the rounding
+// of terms that cancel, so a tensor's error is measured against no less than 1 % of the whole
+// gradient.
 void expect_near(const Tensors& got, const Tensors& want, double tolerance) {
   double whole = 0;
   for (const auto& [name, tensor] : want)
@@ -101,7 +102,8 @@ TEST(Rounds, GiveTheSameOutputs) {
 }
 
 TEST(Devices, Agree) {
-  ModelRun cpu(mhc_config()), oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
+  ModelRun cpu(mhc_config()),
+      oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
   // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
   EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
   expect_near(cpu.gradients(), oracle.gradients(), 1e-4);

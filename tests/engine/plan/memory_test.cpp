@@ -76,8 +76,8 @@ TEST(Plan, DefersWeightGradients) {
   ModelRun at_once(c);
   at_once.step();
   const Program& p = at_once.program;
-  const Schedule late = {{"late", {{{&p, &p.forward}}, {{&p, &p.input_gradient}},
-                                   {{&p, &p.weight_gradient}}}}};
+  const Schedule late = {
+      {"late", {{{&p, &p.forward}}, {{&p, &p.input_gradient}}, {{&p, &p.weight_gradient}}}}};
   EXPECT_GT(plan_memory(late).bytes(Arena::activations),
             at_once.executor->plan().bytes(Arena::activations));
 }

@@ -44,12 +44,13 @@ Config session_config(ResidualKind residual) {
 
 std::vector<std::byte> state_of(Session& session) {
   std::vector<std::byte> all;
-  for (const TensorView& t : session.tensors()) all.insert(all.end(), t.bytes.begin(), t.bytes.end());
+  for (const TensorView& t : session.tensors())
+    all.insert(all.end(), t.bytes.begin(), t.bytes.end());
   return all;
 }
 
-// mHC at its initialisation is the plain pre-norm model with the same weights, gradients included, as
-// eps → 0: the best end-to-end test there is.
+// mHC at its initialisation is the plain pre-norm model with the same weights, gradients included,
+// as eps → 0: the best end-to-end test there is.
 TEST(SameStart, PlainAndMhcHaveTheSameLossAndGradients) {
   ModelRun plain(session_config(ResidualKind::plain), {.generic = false});
   for (const int64_t n : {1, 2, 4}) {
@@ -95,7 +96,8 @@ Inside look_inside(const Config& c, Session& session) {
       for (int64_t j = 0; j < i; ++j, ++pairs) {
         double ij = 0, ii = 0, jj = 0;
         for (int64_t k = 0; k < width; ++k) {
-          const double a = x[size_t((t * n + i) * width + k)], b = x[size_t((t * n + j) * width + k)];
+          const double a = x[size_t((t * n + i) * width + k)],
+                       b = x[size_t((t * n + j) * width + k)];
           ij += a * b, ii += a * a, jj += b * b;
         }
         inside.cosine += ij / std::sqrt(ii * jj);
