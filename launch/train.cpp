@@ -15,12 +15,13 @@ namespace {
 struct Options {
   std::string config;
   std::vector<std::string> overrides;
+  TrainOptions train;
 };
 
 void run(const Options& o) {
   const Config config = load_config(o.config, o.overrides, Use::training);
   for (const std::string& warning : validate(config, Use::training)) log_warning("{}", warning);
-  train(config);
+  train(config, o.train);
 }
 
 }  // namespace
@@ -30,6 +31,7 @@ void add_train(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "Train a model");
   command->add_option("config", options->config, "config file (YAML)")->required();
   command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
+  command->add_flag("--profile", options->train.profile, "log the seconds of each operator");
   command->footer(help_text);
   command->callback([options] { run(*options); });
 }

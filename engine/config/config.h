@@ -24,6 +24,8 @@ enum class PipelineSchedule { one_f_one_b, interleaved, zb_h1, zb_v, dualpipe_v 
 // train.recompute: a block of that many sublayers is recomputed from its first residual state.
 inline constexpr int64_t kRecomputeNone = 0;   // none: everything is saved
 inline constexpr int64_t kRecomputeAuto = -1;  // auto: the block length that needs least memory
+// train.final_eval_batches
+inline constexpr int64_t kEvalAll = 0;  // all: every held-out window
 // checkpoint.keep
 inline constexpr int64_t kKeepAll = 0;  // all
 
@@ -95,6 +97,7 @@ struct TrainConfig {
   int64_t reduction_groups = 1;
   int64_t eval_every = 0;  // steps; 0: never
   int64_t eval_batches = 8;
+  int64_t final_eval_batches = kEvalAll;  // of the evaluation behind the last step
   int64_t log_every = 1;
 
   bool operator==(const TrainConfig&) const = default;

@@ -42,6 +42,7 @@ class Session {
   const Program& program() const { return train_; }
   const ModelIo& io() const { return io_; }
   Executor& executor() { return *executor_; }
+  const Executor& executor() const { return *executor_; }
 
  private:
   const Config config_;

@@ -35,10 +35,11 @@ class Run {
         session_(config, team_),
         metrics_(directory_.metrics()) {}
 
-  void train() {
+  void train(const TrainOptions& options) {
     init_log({.rank = 0, .file = directory_.log(0)});
     log_info("{} parameters, {} threads, run directory {}", count_parameters(config_).total,
              team_.size(), printable(directory_.path().string()));
+    session_.executor().profile(options.profile);
     session_.initialise();
     const int64_t last = last_step(config_.train);
     const BatchOrder order{config_.train.global_batch, config_.train.micro_batch};
@@ -48,8 +49,10 @@ class Run {
     ProgressDisplay progress({.first_step = 1, .steps = last}, now());
     for (int64_t step = 1; step <= last; ++step) {
       const int64_t tokens = train_step(step, order, loader);
-      progress.step(step, loss_, tokens, now());
-      if (due(step, config_.train.eval_every, last) && data_.source.validation) {
+      if (step % config_.train.log_every == 0 || step == last)
+        progress.step(step, loss_, tokens * config_.train.log_every, now());
+      if (config_.train.eval_every && due(step, config_.train.eval_every, last) &&
+          data_.source.validation) {
         progress.clear();
         evaluate(step);
       }
@@ -59,12 +62,21 @@ class Run {
       }
     }
     progress.finish();
+    if (options.profile) print_profile();
   }
 
  private:
   // Every `every` steps, and at the end; 0: at the end alone.
   static bool due(int64_t step, int64_t every, int64_t last) {
     return step == last || (every > 0 && step % every == 0);
+  }
+
+  void print_profile() const {
+    double sum = 0;
+    for (const Executor::Timing& t : session_.executor().timings()) sum += t.seconds;
+    for (const Executor::Timing& t : session_.executor().timings())
+      log_info("{:<30}{:>10} calls {:>10.3f} s {:>6.1f} %", t.name, t.calls, t.seconds,
+               100 * t.seconds / sum);
   }
 
   int64_t train_step(int64_t step, const BatchOrder& order, Loader& loader) {
@@ -81,15 +93,14 @@ class Run {
     tokens_ += order.global_batch * config_.train.sequence;
     const double seconds = now() - start;
     const double rate = double(order.global_batch * config_.train.sequence) / seconds;
-    if (step % config_.train.log_every == 0 || step == last_step(config_.train))
-      metrics_.write(StepMetrics{.step = step,
-                                 .loss = result.loss,
-                                 .grad_norm = result.grad_norm,
-                                 .lr = result.lr,
-                                 .tokens = tokens_,
-                                 .extra = {{"valid_tokens", double(valid)}},
-                                 .step_seconds = seconds,
-                                 .tokens_per_second = rate});
+    metrics_.write(StepMetrics{.step = step,
+                               .loss = result.loss,
+                               .grad_norm = result.grad_norm,
+                               .lr = result.lr,
+                               .tokens = tokens_,
+                               .extra = {{"valid_tokens", double(valid)}},
+                               .step_seconds = seconds,
+                               .tokens_per_second = rate});
     return order.global_batch * config_.train.sequence;
   }
 
@@ -101,12 +112,17 @@ class Run {
     }
   }
 
-  // Over the first eval_batches · micro_batch held-out windows, or all of them if there are fewer.
+  // Held-out windows of the evaluation behind a step: the first ones, in order.
+  int64_t eval_windows(int64_t step) const {
+    const int64_t all = data_.source.validation->count();
+    const bool final = step == last_step(config_.train);
+    const int64_t batches = final ? config_.train.final_eval_batches : config_.train.eval_batches;
+    return batches == kEvalAll ? all : std::min(all, batches * config_.train.micro_batch);
+  }
+
   void evaluate(int64_t step) {
     const double start = now();
-    const int64_t rows = config_.train.micro_batch;
-    const int64_t windows =
-        std::min(data_.source.validation->count(), config_.train.eval_batches * rows);
+    const int64_t rows = config_.train.micro_batch, windows = eval_windows(step);
     double sum = 0;
     int64_t valid = 0, bytes = 0;
     Batch batch;
@@ -170,10 +186,11 @@ int thread_count(const Config& config) {
   return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? std::max(1, CPU_COUNT(&cpus)) : 1;
 }
 
-void train(const Config& config) {
+void train(const Config& config, const TrainOptions& options) {
   TrainingData data = open_training_data(config);
   require_memory(plan_run(config, thread_count(config), data.mapped), available_memory());
-  Run(config, std::move(data)).train();
+  Run run(config, std::move(data));
+  run.train(options);
 }
 
 }  // namespace birkhoff

@@ -8,7 +8,11 @@
 
 namespace birkhoff {
 
-void train(const Config& config);
+struct TrainOptions {
+  bool profile = false;  // at the end, log the seconds of each operator
+};
+
+void train(const Config& config, const TrainOptions& options = {});
 
 // Threads of this process: run.threads, or every core it may use.
 int thread_count(const Config& config);
