@@ -1,5 +1,6 @@
 // birkhoff sample: text from a checkpoint, byte by byte as it is chosen.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -19,6 +20,33 @@ struct Options {
   TokenChoice choice{.temperature = 0.8, .top_k = 0, .top_p = 0.95, .seed = 1};
 };
 
+// The model has seen positions below its training sequence only. When the window is full it starts
+// again with the newest half of it.
+class Window {
+ public:
+  Window(Generator& generator, int64_t size) : generator_(generator), size_(size) {}
+
+  std::span<const float> feed(std::span<const int32_t> tokens) {
+    std::span<const float> logits;
+    for (const int32_t token : tokens) {
+      seen_.push_back(token);
+      if (generator_.length() == size_) {
+        generator_.restart();
+        logits = generator_.feed(std::span(seen_).last(size_t(size_ / 2)));
+      } else {
+        logits = generator_.feed({&token, 1});
+      }
+    }
+    return logits;
+  }
+  int64_t length() const { return int64_t(seen_.size()); }
+
+ private:
+  Generator& generator_;
+  int64_t size_;
+  std::vector<int32_t> seen_;
+};
+
 void run(const Options& o) {
   check_token_choice(o.choice);
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
@@ -33,18 +61,19 @@ void run(const Options& o) {
   std::vector<int32_t> tokens = {tokenizer.end_of_document()};
   tokenizer.encode(o.prompt, tokens);
   ThreadTeam team(thread_count(config));
-  Generator generator(config, team, int64_t(tokens.size()) + o.tokens);
+  Generator generator(config, team, std::max<int64_t>(2, config.train.sequence));
   load_tensors(checkpoint, generator.tensors());
+  Window window(generator, generator.context());
 
   std::fputs(o.prompt.c_str(), stdout);
-  std::span<const float> logits = generator.feed(tokens);
+  std::span<const float> logits = window.feed(tokens);
   for (int64_t i = 0; i < o.tokens; ++i) {
-    const auto next = int32_t(choose_token(logits.first(size_t(tokenizer.vocab())), o.choice,
-                                           uint64_t(generator.length())));
+    const auto next = int32_t(
+        choose_token(logits.first(size_t(tokenizer.vocab())), o.choice, uint64_t(window.length())));
     if (next == tokenizer.end_of_document()) break;
     std::fputs(tokenizer.decode({&next, 1}).c_str(), stdout);
     std::fflush(stdout);
-    if (i + 1 < o.tokens) logits = generator.feed({&next, 1});
+    if (i + 1 < o.tokens) logits = window.feed({&next, 1});
   }
   std::fputs("\n", stdout);
 }
@@ -53,7 +82,8 @@ void run(const Options& o) {
 
 void add_sample(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("sample", "Write text with a trained model");
+  CLI::App* command = app.add_subcommand(
+      "sample", "Write text with a trained model, which looks back train.sequence tokens at most");
   command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
       ->required();
   command->add_option("--prompt", o->prompt, "text to go on from");
