@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <utility>
+
 #include "base/error.h"
 
 namespace birkhoff {
@@ -9,6 +11,8 @@ namespace {
 
 // Spins for about 20 µs before sleeping: the next operator usually comes within a few.
 constexpr int kSpins = 4000;
+constexpr int kTasksBits = 40;
+constexpr uint64_t kTasksMask = (uint64_t(1) << kTasksBits) - 1;
 
 template <class T>
 void await_change(const std::atomic<T>& value, T old) {
@@ -29,41 +33,55 @@ ThreadTeam::ThreadTeam(int threads) {
 
 ThreadTeam::~ThreadTeam() {
   stop_.store(true);
-  epoch_.fetch_add(1);
-  epoch_.notify_all();
+  state_.fetch_add(uint64_t(1) << kTasksBits);
+  state_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
 void ThreadTeam::dispatch(int64_t tasks, Call call, void* body) {
   tasks_ = tasks, call_ = call, body_ = body;
-  next_.store(0, std::memory_order_relaxed);
   failed_.store(false, std::memory_order_relaxed);
-  busy_.store(int(threads_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
+  done_.store(0, std::memory_order_relaxed);
+  const uint64_t run = (state_.load(std::memory_order_relaxed) >> kTasksBits) + 1;
+  state_.store(run << kTasksBits | uint64_t(tasks), std::memory_order_release);
+  state_.notify_all();
   work(0);
-  for (int left = busy_.load(std::memory_order_acquire); left > 0;
-       left = busy_.load(std::memory_order_acquire))
-    await_change(busy_, left);
+  for (int64_t done = done_.load(std::memory_order_acquire); done < tasks;
+       done = done_.load(std::memory_order_acquire))
+    await_change(done_, done);
   if (failed_.load()) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
+bool ThreadTeam::claim(int64_t& task) {
+  uint64_t state = state_.load(std::memory_order_acquire);
+  while (state & kTasksMask)
+    if (state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel)) {
+      task = tasks_ - int64_t(state & kTasksMask);
+      return true;
+    }
+  return false;
+}
+
 void ThreadTeam::serve(int worker) {
-  for (uint32_t seen = 0;; ++seen) {
-    await_change(epoch_, seen);
-    if (stop_.load()) return;
-    work(worker);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+  while (!stop_.load()) {
+    const uint64_t state = state_.load(std::memory_order_acquire);
+    if (state & kTasksMask)
+      work(worker);
+    else
+      await_change(state_, state);
   }
 }
 
 void ThreadTeam::work(int worker) {
-  try {
-    for (int64_t task = next_.fetch_add(1); task < tasks_; task = next_.fetch_add(1))
-      call_(body_, task, worker);
-  } catch (...) {
-    next_.store(tasks_);  // the others stop at their next task
-    if (!failed_.exchange(true)) error_ = std::current_exception();
+  for (int64_t task = 0; claim(task);) {
+    try {
+      if (!failed_.load(std::memory_order_relaxed)) call_(body_, task, worker);
+    } catch (...) {
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
+    // Read before the count: with the last task done, the run and its fields may be gone.
+    const int64_t tasks = tasks_;
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == tasks) done_.notify_one();
   }
 }
 

@@ -55,12 +55,16 @@ class ThreadTeam {
   void dispatch(int64_t tasks, Call call, void* body);
   void serve(int worker);
   void work(int worker);
+  bool claim(int64_t& task);
 
   std::vector<std::thread> threads_;
-  std::atomic<uint32_t> epoch_{0};  // raised once per run(); odd values never skipped
-  std::atomic<int> busy_{0};
-  std::atomic<int64_t> next_{0};
+  // A run's number and how many of its tasks nobody has taken: kTasksBits below, the number above.
+  // run() waits for tasks, not for threads: one that wakes late, or is without a core for a while,
+  // finds nothing left and delays nobody.
+  std::atomic<uint64_t> state_{0};
+  std::atomic<int64_t> done_{0};
   std::atomic<bool> stop_{false}, failed_{false};
+  // Of the current run: read by those who hold a task of it.
   int64_t tasks_ = 0;
   Call call_ = nullptr;
   void* body_ = nullptr;

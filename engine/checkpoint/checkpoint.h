@@ -70,6 +70,10 @@ struct FoundCheckpoints {
 };
 FoundCheckpoints find_checkpoints(const Path& run_directory);
 
+// Removes all but the newest `keep` ≥ 2 valid checkpoints of a run: the files their own manifests
+// list and nothing else. Checkpoints that do not open stay. Throws ResourceError.
+void prune_checkpoints(const Path& run_directory, int64_t keep);
+
 // The newest valid one; none if the run has no checkpoints. Throws CheckpointError if it has some
 // and none is valid: a run must not start from fresh weights by mistake.
 std::optional<Checkpoint> latest_checkpoint(const Path& run_directory);

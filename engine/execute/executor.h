@@ -14,9 +14,16 @@
 
 namespace birkhoff {
 
+// Debug builds poison: a wrong lifetime then shows in whatever runs.
+#ifdef NDEBUG
+inline constexpr bool kPoisonByDefault = false;
+#else
+inline constexpr bool kPoisonByDefault = true;
+#endif
+
 struct ExecutorOptions {
   Device device = Device::cpu;
-  bool poison = false;
+  bool poison = kPoisonByDefault;
   std::byte canary{0};  // what a poisoned executor fills the activation arena with at start
 };
 

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "comm/local/one_rank.h"
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/config/load.h"
 #include "engine/data/loader.h"
@@ -27,8 +28,9 @@ double now() {
 
 class Run {
  public:
-  Run(const Config& config, TrainingData data)
+  Run(const Config& config, TrainingData data, Communicator& ranks)
       : config_(config),
+        ranks_(ranks),
         data_(std::move(data)),
         directory_(RunDirectory::create(config.run.dir, effective_yaml(config))),
         team_(thread_count(config)),
@@ -36,7 +38,7 @@ class Run {
         metrics_(directory_.metrics()) {}
 
   void train(const TrainOptions& options) {
-    init_log({.rank = 0, .file = directory_.log(0)});
+    init_log({.rank = ranks_.rank(), .file = directory_.log(ranks_.rank())});
     log_info("{} parameters, {} threads, run directory {}", count_parameters(config_).total,
              team_.size(), printable(directory_.path().string()));
     session_.executor().profile(options.profile);
@@ -123,23 +125,24 @@ class Run {
   void evaluate(int64_t step) {
     const double start = now();
     const int64_t rows = config_.train.micro_batch, windows = eval_windows(step);
-    double sum = 0;
-    int64_t valid = 0, bytes = 0;
+    double totals[3] = {};  // nats, targets, bytes of text they stand for
+    auto& [sum, valid, bytes] = totals;
     Batch batch;
     for (int64_t first = 0; first < windows; first += rows) {
       read_batch(*data_.source.validation, first, std::min(rows, windows - first), rows, batch);
       for (const float nll : session_.score(batch)) sum += double(nll);
-      valid += batch.valid;
-      if (data_.tokenizer) bytes += text_bytes(*data_.tokenizer, batch.target);
+      valid += double(batch.valid);
+      if (data_.tokenizer) bytes += double(text_bytes(*data_.tokenizer, batch.target));
     }
-    const double loss = sum / double(std::max<int64_t>(valid, 1));
-    const double bits = bytes ? sum / std::log(2.0) / double(bytes) : NAN;
-    EvalMetrics eval{.step = step, .eval_loss = loss, .eval_tokens = valid};
+    ranks_.all_reduce(elements(std::span<double>(totals)), Reduction::sum);
+    const double loss = sum / std::max(valid, 1.0);
+    const double bits = bytes > 0 ? sum / std::log(2.0) / bytes : NAN;
+    EvalMetrics eval{.step = step, .eval_loss = loss, .eval_tokens = int64_t(valid)};
     eval.eval_bits_per_byte = bits;
     eval.expert_load = std::exchange(load_, {});
     eval.eval_seconds = now() - start;
     metrics_.write(eval);
-    if (bytes)
+    if (bytes > 0)
       log_info("step {}: held-out loss {:.4f}, {:.4f} bits per byte over {} tokens", step, loss,
                bits, valid);
     else
@@ -158,6 +161,8 @@ class Run {
                               .state = {}};
     try {
       save_checkpoint(directory_.checkpoint(step), info, tensors);
+      if (config_.checkpoint.keep != kKeepAll)
+        prune_checkpoints(directory_.path(), config_.checkpoint.keep);
     } catch (const ResourceError& e) {
       if (config_.checkpoint.on_error == OnError::stop || step == last_step(config_.train)) throw;
       log_warning("step {}: no checkpoint, training goes on: {}", step, e.what());
@@ -167,6 +172,7 @@ class Run {
   }
 
   const Config config_;
+  Communicator& ranks_;
   TrainingData data_;
   RunDirectory directory_;
   ThreadTeam team_;
@@ -187,9 +193,12 @@ int thread_count(const Config& config) {
 }
 
 void train(const Config& config, const TrainOptions& options) {
+  if (config.run.resume == Resume::must)
+    throw ConfigError("run.resume: must: resuming a run is not built yet; start a new run.dir");
   TrainingData data = open_training_data(config);
   require_memory(plan_run(config, thread_count(config), data.mapped), available_memory());
-  Run run(config, std::move(data));
+  OneRank ranks;
+  Run run(config, std::move(data), ranks);
   run.train(options);
 }
 
