@@ -37,7 +37,8 @@ const Operator kSumStreams{
     .flops =
         [](Specs in, const Desc& desc) {
           const int64_t n = desc.as<StreamsDesc>().n;
-          return double(in[SumStreams::x].count() / n * (n - 1));
+          const int64_t sums = in[SumStreams::x].count() / n;
+          return double(sums * (n - 1));
         },
     .body = {cpu::sum_streams, reference::sum_streams},
     .gradient = [](Gradient& g) { g.emit(kCopyStreams, {g.dy()}, {g.in(0)}, g.desc()); },
