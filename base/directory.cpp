@@ -7,20 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 
 #include "base/error.h"
+#include "base/system_error.h"
 
 namespace birkhoff {
 namespace {
-
-[[noreturn]] void fail(const char* verb, const Path& path) {
-  const int error = errno;
-  throw ResourceError(
-      fmt::format("cannot {} {}: {}", verb, printable(path.string()),
-                  error == ELOOP ? "links are not followed here" : std::strerror(error)));
-}
 
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
@@ -36,7 +29,7 @@ Descriptor::~Descriptor() {
 InputFile::InputFile(Descriptor descriptor, Path path)
     : descriptor_(std::move(descriptor)), path_(std::move(path)) {
   struct stat s;
-  if (::fstat(descriptor_.get(), &s) != 0) fail("stat", path_);
+  if (::fstat(descriptor_.get(), &s) != 0) throw_system_error("stat", path_);
   if (!S_ISREG(s.st_mode))
     throw ResourceError(fmt::format("{} is not a regular file", printable(path_.string())));
   size_ = size_t(s.st_size);
@@ -48,7 +41,7 @@ void InputFile::read(size_t offset, std::span<std::byte> out) const {
     const ssize_t n =
         ::pread(descriptor_.get(), out.data() + got, out.size() - got, off_t(offset + got));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("read", path_);
+    if (n < 0) throw_system_error("read", path_);
     if (n == 0)
       throw ResourceError(fmt::format("{} ends at byte {}, bytes {} to {} were wanted",
                                       printable(path_.string()), offset + got, offset,
@@ -59,7 +52,7 @@ void InputFile::read(size_t offset, std::span<std::byte> out) const {
 
 Directory::Directory(const Path& path)
     : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (descriptor_.get() < 0) fail("open directory", path);
+  if (descriptor_.get() < 0) throw_system_error("open directory", path);
 }
 
 InputFile Directory::open(const std::string& name) const {
@@ -69,16 +62,16 @@ InputFile Directory::open(const std::string& name) const {
   // O_NONBLOCK: a FIFO is refused, not waited for.
   Descriptor file(
       ::openat(descriptor_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (file.get() < 0) fail("open", path_ / name);
+  if (file.get() < 0) throw_system_error("open", path_ / name);
   return InputFile(std::move(file), path_ / name);
 }
 
 std::vector<std::string> Directory::names() const {
   // A descriptor of its own, since reading a directory moves its position.
   const int fd = ::openat(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) fail("open directory", path_);
+  if (fd < 0) throw_system_error("open directory", path_);
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd), ::closedir);
-  if (!stream) fail("list", path_);
+  if (!stream) throw_system_error("list", path_);
   std::vector<std::string> names;
   for (;;) {
     errno = 0;
@@ -86,7 +79,7 @@ std::vector<std::string> Directory::names() const {
     if (!entry) break;
     if (is_plain_name(entry->d_name)) names.emplace_back(entry->d_name);
   }
-  if (errno != 0) fail("list", path_);
+  if (errno != 0) throw_system_error("list", path_);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -96,7 +89,8 @@ void make_durable_directories(const Path& path) {
   if (path.empty() || std::filesystem::is_directory(path, ignored)) return;
   if (!path.has_filename()) return make_durable_directories(path.parent_path());  // "a/b/"
   make_durable_directories(path.parent_path());
-  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) fail("make directory", path);
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
+    throw_system_error("make directory", path);
   flush_directory(path.has_parent_path() ? path.parent_path() : Path("."));
 }
 

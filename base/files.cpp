@@ -6,24 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
+#include "base/system_error.h"
 
 namespace birkhoff {
-namespace {
-
-[[noreturn]] void fail(const char* verb, const Path& path) {
-  const int error = errno;
-  throw ResourceError(
-      fmt::format("cannot {} {}: {}", verb, printable(path.string()), std::strerror(error)));
-}
-
-}  // namespace
-
 File::File(const Path& path, int flags, int mode) : path_(path) {
   fd_ = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-  if (fd_ < 0) fail("open", path);
+  if (fd_ < 0) throw_system_error("open", path);
 }
 
 File::~File() { ::close(fd_); }
@@ -32,18 +22,18 @@ void File::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("write", path_);
+    if (n < 0) throw_system_error("write", path_);
     bytes = bytes.subspan(size_t(n));
   }
 }
 
 void File::flush() {
-  if (::fsync(fd_) != 0) fail("flush", path_);
+  if (::fsync(fd_) != 0) throw_system_error("flush", path_);
 }
 
 size_t File::size() const {
   struct stat s;
-  if (::fstat(fd_, &s) != 0) fail("stat", path_);
+  if (::fstat(fd_, &s) != 0) throw_system_error("stat", path_);
   if (!S_ISREG(s.st_mode))
     throw ResourceError(fmt::format("{} is not a regular file", printable(path_.string())));
   return size_t(s.st_size);
@@ -60,7 +50,7 @@ std::string read_file(const Path& path, size_t limit) {
   while (got < size) {
     const ssize_t n = ::read(file.descriptor(), text.data() + got, size - got);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("read", path);
+    if (n < 0) throw_system_error("read", path);
     if (n == 0) break;
     got += size_t(n);
   }
@@ -75,7 +65,7 @@ void write_file(const Path& path, std::span<const std::byte> bytes) {
     File file(aside, O_WRONLY | O_CREAT | O_EXCL);
     file.write(bytes);
     file.flush();
-    if (::rename(aside.c_str(), path.c_str()) != 0) fail("rename to", path);
+    if (::rename(aside.c_str(), path.c_str()) != 0) throw_system_error("rename to", path);
   } catch (...) {
     ::unlink(aside.c_str());
     throw;
@@ -102,14 +92,14 @@ MappedFile::MappedFile(const Path& path) {
   size_ = file.size();
   if (size_ == 0) return;
   void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
-  if (p == MAP_FAILED) fail("map", path);
+  if (p == MAP_FAILED) throw_system_error("map", path);
   data_ = static_cast<const std::byte*>(p);
   fd_ = ::fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
   if (fd_ < 0) {
     const int error = errno;
     ::munmap(p, size_);  // the destructor of an object that was never made does not run
     errno = error;
-    fail("keep open", path);
+    throw_system_error("keep open", path);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/adamw.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -10,7 +11,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   const auto fits = [&](DType t) { return t == DType::f32 || t == g.dtype; };
   require((g.dtype == DType::f32 || g.dtype == DType::f64) && hyper.shape == Shape{4} &&
               fits(hyper.dtype) && scale.shape == Shape{1} && fits(scale.dtype),
-          "adamw", "g {}, hyper {}, scale {}", to_string(g), to_string(hyper), to_string(scale));
+          "adamw", "g {}, hyper {}, scale {}", g, hyper, scale);
   const auto& d = desc.as<AdamW::Desc>();
   require(d.beta1 >= 0 && d.beta1 < 1 && d.beta2 >= 0 && d.beta2 < 1 && d.eps >= 0 &&
               d.weight_decay >= 0,

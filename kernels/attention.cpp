@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/attention_workspace.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -13,11 +14,11 @@ void check_inputs(std::string_view name, const TensorSpec& q, const TensorSpec& 
   require(q.shape.size() == 2 && v.shape.size() == 2 && is_floating(q.dtype) && k == q &&
               v.dtype == q.dtype && v.shape[0] == q.shape[0] && d.heads > 0 &&
               q.shape[1] % d.heads == 0 && v.shape[1] % d.heads == 0,
-          name, "q {}, k {}, v {}, {} heads", to_string(q), to_string(k), to_string(v), d.heads);
+          name, "q {}, k {}, v {}, {} heads", q, k, v, d.heads);
   require(d.sequence > 0 && d.sequence <= INT32_MAX && q.shape[0] % d.sequence == 0, name,
           "{} tokens in sequences of {}", q.shape[0], d.sequence);
   require(first_key == TensorSpec{{q.shape[0]}, DType::i32}, name, "{} tokens, first_key {}",
-          q.shape[0], to_string(first_key));
+          q.shape[0], first_key);
 }
 
 Outputs outputs(Specs in, const Desc& desc) {
@@ -34,8 +35,7 @@ Outputs backward_outputs(Specs in, const Desc& desc) {
   check_inputs("attention_backward", in[B::q], in[B::k], in[B::v], in[B::first_key], d);
   const TensorSpec &v = in[B::v], &d_o = in[B::d_o], &o = in[B::o], &lse = in[B::lse];
   require(d_o == v && o == v && lse == TensorSpec{{v.shape[0], d.heads}, statistics(v.dtype)},
-          "attention_backward", "do {}, o {}, lse {}, v {}", to_string(d_o), to_string(o),
-          to_string(lse), to_string(v));
+          "attention_backward", "do {}, o {}, lse {}, v {}", d_o, o, lse, v);
   return {{.spec = in[B::q]}, {.spec = in[B::k]}, {.spec = v}};
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/balance.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -9,7 +10,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   const TensorSpec &load = in[BalanceUpdate::load], &scale = in[BalanceUpdate::scale];
   require(load.shape.size() == 1 && load.dtype == DType::i32 && scale.shape == Shape{1} &&
               is_floating(scale.dtype),
-          "balance_update", "load {}, scale {}", to_string(load), to_string(scale));
+          "balance_update", "load {}, scale {}", load, scale);
   require(desc.as<BalanceUpdate::Desc>().speed >= 0, "balance_update", "speed {}",
           desc.as<BalanceUpdate::Desc>().speed);
   return {{.spec = {load.shape, DType::f32}}};

@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/attention_workspace.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -13,8 +14,7 @@ Outputs write_outputs(Specs in, const Desc& desc) {
   const int64_t capacity = desc.as<CacheWrite::Desc>().capacity;
   require(rows.shape.size() == 2 && is_floating(rows.dtype) && length == kLength &&
               rows.shape[0] <= capacity,
-          "cache_write", "rows {}, length {}, capacity {}", to_string(rows), to_string(length),
-          capacity);
+          "cache_write", "rows {}, length {}, capacity {}", rows, length, capacity);
   return {{.spec = {{capacity, rows.shape[1]}, rows.dtype}}};
 }
 
@@ -27,8 +27,8 @@ Outputs decode_outputs(Specs in, const Desc& desc) {
               q.shape[0] <= k.shape[0] && k.shape[1] == q.shape[1] && v.shape[0] == k.shape[0] &&
               heads > 0 && q.shape[1] % heads == 0 && v.shape[1] % heads == 0 &&
               in[A::length] == kLength,
-          "attention_decode", "q {}, k_cache {}, v_cache {}, length {}, {} heads", to_string(q),
-          to_string(k), to_string(v), to_string(in[A::length]), heads);
+          "attention_decode", "q {}, k_cache {}, v_cache {}, length {}, {} heads", q, k, v,
+          in[A::length], heads);
   return {{.spec = {{q.shape[0], v.shape[1]}, q.dtype}}};
 }
 

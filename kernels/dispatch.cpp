@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -22,16 +23,15 @@ Outputs dispatch_outputs(Specs in, const Desc&) {
   const TensorSpec &x = in[D::x], &source = in[D::source], &row = in[D::row];
   require(is_matrix(x) && is_row(row) && row.shape[0] == x.shape[0] && is_list(source) &&
               is_list(in[D::offsets]),
-          "dispatch", "x {}, source {}, row {}, offsets {}", to_string(x), to_string(source),
-          to_string(row), to_string(in[D::offsets]));
+          "dispatch", "x {}, source {}, row {}, offsets {}", x, source, row, in[D::offsets]);
   return {{.spec = {{source.shape[0], x.shape[1]}, x.dtype}}};
 }
 
 Outputs dispatch_backward_outputs(Specs in, const Desc&) {
   using B = DispatchBackward;
   const TensorSpec &dbuffer = in[B::dbuffer], &row = in[B::row];
-  require(is_matrix(dbuffer) && is_row(row), "dispatch_backward", "dbuffer {}, row {}",
-          to_string(dbuffer), to_string(row));
+  require(is_matrix(dbuffer) && is_row(row), "dispatch_backward", "dbuffer {}, row {}", dbuffer,
+          row);
   return {{.spec = {{row.shape[0], dbuffer.shape[1]}, dbuffer.dtype}}};
 }
 
@@ -41,16 +41,16 @@ Outputs combine_outputs(Specs in, const Desc&) {
   require(is_matrix(buffer) && is_row(row) && weight.shape == row.shape &&
               weight.dtype == buffer.dtype && is_list(in[C::source]) &&
               in[C::source].shape[0] == buffer.shape[0] && is_list(in[C::offsets]),
-          "combine", "buffer {}, weight {}, row {}, source {}, offsets {}", to_string(buffer),
-          to_string(weight), to_string(row), to_string(in[C::source]), to_string(in[C::offsets]));
+          "combine", "buffer {}, weight {}, row {}, source {}, offsets {}", buffer, weight, row,
+          in[C::source], in[C::offsets]);
   return {{.spec = {{row.shape[0], buffer.shape[1]}, buffer.dtype}}};
 }
 
 Outputs combine_backward_outputs(Specs in, const Desc& desc) {
   using B = CombineBackward;
   const Outputs forward = combine_outputs(in.subspan(B::buffer), desc);
-  require(in[B::dy] == forward[Combine::y].spec, "combine_backward", "dy {}, y {}",
-          to_string(in[B::dy]), to_string(forward[Combine::y].spec));
+  require(in[B::dy] == forward[Combine::y].spec, "combine_backward", "dy {}, y {}", in[B::dy],
+          forward[Combine::y].spec);
   return {{.spec = in[B::buffer]}, {.spec = in[B::weight]}};
 }
 

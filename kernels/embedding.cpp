@@ -1,6 +1,7 @@
 #include "kernels/embedding.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -12,7 +13,7 @@ bool fit(const TensorSpec& token, const TensorSpec& table) {
 
 Outputs outputs(Specs in, const Desc&) {
   const TensorSpec &token = in[Embedding::token], &table = in[Embedding::table];
-  require(fit(token, table), "embedding", "token {}, table {}", to_string(token), to_string(table));
+  require(fit(token, table), "embedding", "token {}, table {}", token, table);
   return {{.spec = {{token.shape[0], table.shape[1]}, table.dtype}}};
 }
 
@@ -21,8 +22,7 @@ Outputs backward_outputs(Specs in, const Desc&) {
   const TensorSpec &dy = in[B::dy], &token = in[B::token], &table = in[B::table];
   require(fit(token, table) && dy.shape == Shape{token.shape[0], table.shape[1]} &&
               dy.dtype == table.dtype,
-          "embedding_backward", "dy {}, token {}, table {}", to_string(dy), to_string(token),
-          to_string(table));
+          "embedding_backward", "dy {}, token {}, table {}", dy, token, table);
   return {{.spec = table}};
 }
 

@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -16,7 +17,7 @@ void require_experts(std::string_view name, const TensorSpec& rows, const Tensor
   require(rows.shape.size() == 2 && offsets_fit(offsets) && w.shape.size() == 3 &&
               is_floating(w.dtype) && rows.dtype == w.dtype && offsets.shape[0] == w.shape[0] + 1 &&
               rows.shape[1] == w.shape[size_t(shared)],
-          name, "rows {}, offsets {}, w {}", to_string(rows), to_string(offsets), to_string(w));
+          name, "rows {}, offsets {}, w {}", rows, offsets, w);
 }
 
 Outputs outputs(Specs in, const Desc&) {
@@ -36,8 +37,7 @@ Outputs dw_outputs(Specs in, const Desc&) {
   const TensorSpec &dy = in[G::dy], &x = in[G::x], &offsets = in[G::offsets];
   require(dy.shape.size() == 2 && x.shape.size() == 2 && is_floating(dy.dtype) &&
               dy.dtype == x.dtype && dy.shape[0] == x.shape[0] && offsets_fit(offsets),
-          "grouped_linear_dw", "dy {}, x {}, offsets {}", to_string(dy), to_string(x),
-          to_string(offsets));
+          "grouped_linear_dw", "dy {}, x {}, offsets {}", dy, x, offsets);
   return {{.spec = {{offsets.shape[0] - 1, dy.shape[1], x.shape[1]}, dy.dtype}}};
 }
 

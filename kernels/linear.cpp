@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -11,8 +12,8 @@ void require_pair(std::string_view name, const TensorSpec& a, int shared_a, cons
                   int shared_b) {
   require(a.shape.size() == 2 && b.shape.size() == 2 && is_floating(a.dtype) &&
               a.dtype == b.dtype && a.shape[size_t(shared_a)] == b.shape[size_t(shared_b)],
-          name, "{} with {}: dim {} of the first must be dim {} of the second", to_string(a),
-          to_string(b), shared_a, shared_b);
+          name, "{} with {}: dim {} of the first must be dim {} of the second", a, b, shared_a,
+          shared_b);
 }
 
 Outputs outputs(Specs in, const Desc&) {

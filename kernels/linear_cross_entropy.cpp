@@ -4,6 +4,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -17,7 +18,7 @@ void require_head(std::string_view name, const TensorSpec& h, const TensorSpec& 
   require(h.shape.size() == 2 && w.shape.size() == 2 && h.shape[1] == w.shape[1] &&
               w.shape[0] > 0 && is_floating(h.dtype) && h.dtype == w.dtype &&
               target.shape == Shape{h.shape[0]} && target.dtype == DType::i32,
-          name, "h {}, w {}, target {}", to_string(h), to_string(w), to_string(target));
+          name, "h {}, w {}, target {}", h, w, target);
 }
 
 Outputs outputs(Specs in, const Desc&) {
@@ -33,7 +34,7 @@ Outputs backward_outputs(Specs in, const Desc&) {
   require_head("linear_cross_entropy_backward", in[B::h], in[B::w], in[B::target]);
   const TensorSpec row = {in[B::target].shape, statistics(in[B::h].dtype)};
   require(in[B::dnll] == row && in[B::lse] == row, "linear_cross_entropy_backward",
-          "dnll {}, lse {}, not {}", to_string(in[B::dnll]), to_string(in[B::lse]), to_string(row));
+          "dnll {}, lse {}, not {}", in[B::dnll], in[B::lse], row);
   return {{.spec = in[B::h]}, {.spec = in[B::w]}};
 }
 

@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/projection.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -15,7 +16,7 @@ bool absent_or(const TensorSpec& given, const TensorSpec& spec) {
 void require_streams(std::string_view name, const TensorSpec& x, int64_t n) {
   require(n >= 1 && x.shape.size() == 2 && is_floating(x.dtype) && x.shape[1] > 0 &&
               x.shape[1] % n == 0,
-          name, "x {} is no [tokens, n·C] of n = {} streams", to_string(x), n);
+          name, "x {} is no [tokens, n·C] of n = {} streams", x, n);
 }
 
 void require_open(std::string_view name, Specs in, const MhcDesc& desc) {
@@ -26,8 +27,8 @@ void require_open(std::string_view name, Specs in, const MhcDesc& desc) {
   require(in[MhcOpen::phi] == TensorSpec{{x.shape[1], columns}, coefficients} &&
               in[MhcOpen::alpha] == TensorSpec{{3}, coefficients} &&
               in[MhcOpen::b] == TensorSpec{{columns}, coefficients},
-          name, "x {}, phi {}, alpha {}, b {}, n {}", to_string(x), to_string(in[MhcOpen::phi]),
-          to_string(in[MhcOpen::alpha]), to_string(in[MhcOpen::b]), desc.n);
+          name, "x {}, phi {}, alpha {}, b {}, n {}", x, in[MhcOpen::phi], in[MhcOpen::alpha],
+          in[MhcOpen::b], desc.n);
   require(desc.iterations >= 1 && desc.eps >= 0 && desc.sinkhorn_eps >= 0, name,
           "eps {}, iterations {}, sinkhorn_eps {}", desc.eps, desc.iterations, desc.sinkhorn_eps);
 }
@@ -53,13 +54,12 @@ Outputs open_backward_outputs(Specs in, const Desc& d) {
   const auto forward = open_outputs(in.first(4), d);
   const std::string_view name = "mhc_open_backward";
   require(in[B::u] == forward[MhcOpen::u].spec && in[B::rho] == forward[MhcOpen::rho].spec, name,
-          "u {}, rho {}", to_string(in[B::u]), to_string(in[B::rho]));
+          "u {}, rho {}", in[B::u], in[B::rho]);
   require(absent_or(in[B::dh], forward[MhcOpen::h].spec) && absent_or(in[B::dlink], in[B::x]) &&
               absent_or(in[B::dpost], forward[MhcOpen::post].spec) &&
               absent_or(in[B::dres], forward[MhcOpen::res].spec),
-          name, "x {}, dh {}, dlink {}, dpost {}, dres {}", to_string(in[B::x]),
-          to_string(in[B::dh]), to_string(in[B::dlink]), to_string(in[B::dpost]),
-          to_string(in[B::dres]));
+          name, "x {}, dh {}, dlink {}, dpost {}, dres {}", in[B::x], in[B::dh], in[B::dlink],
+          in[B::dpost], in[B::dres]);
   return {{.spec = in[B::x]}, {.spec = in[B::phi]}, {.spec = in[B::alpha]}, {.spec = in[B::b]}};
 }
 
@@ -109,7 +109,7 @@ void require_close(std::string_view name, const TensorSpec& link, const TensorSp
   const int64_t tokens = link.shape[0];
   require(f == TensorSpec{{tokens, link.shape[1] / n}, link.dtype} &&
               post == TensorSpec{{tokens, n}, coefficients_dtype(link.dtype)},
-          name, "link {}, f {}, post {}, n {}", to_string(link), to_string(f), to_string(post), n);
+          name, "link {}, f {}, post {}, n {}", link, f, post, n);
 }
 
 Outputs close_outputs(Specs in, const Desc& d) {
@@ -117,7 +117,7 @@ Outputs close_outputs(Specs in, const Desc& d) {
   const int64_t n = d.as<StreamsDesc>().n;
   require_close("mhc_close", in[C::link], in[C::f], in[C::post], n);
   require(in[C::res] == TensorSpec{{in[C::link].shape[0], n * n}, in[C::post].dtype}, "mhc_close",
-          "res {}, n {}", to_string(in[C::res]), n);
+          "res {}, n {}", in[C::res], n);
   return {{.spec = in[C::link]}};
 }
 
@@ -125,8 +125,7 @@ Outputs close_backward_outputs(Specs in, const Desc& d) {
   using C = MhcCloseBackward;
   const int64_t n = d.as<StreamsDesc>().n;
   require_close("mhc_close_backward", in[C::link], in[C::f], in[C::post], n);
-  require(in[C::dy] == in[C::link], "mhc_close_backward", "dy {}, link {}", to_string(in[C::dy]),
-          to_string(in[C::link]));
+  require(in[C::dy] == in[C::link], "mhc_close_backward", "dy {}, link {}", in[C::dy], in[C::link]);
   return {{.spec = in[C::f]},
           {.spec = in[C::post]},
           {.spec = {{in[C::link].shape[0], n * n}, in[C::post].dtype}}};

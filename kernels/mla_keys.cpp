@@ -1,6 +1,7 @@
 #include "kernels/mla_keys.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -15,7 +16,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   require(kv.shape.size() == 2 && is_floating(kv.dtype) && sound(d) &&
               kv.shape[1] == d.heads * (d.nope + d.value) &&
               k_rope == TensorSpec{{kv.shape[0], d.rope}, kv.dtype},
-          "mla_keys", "kv {}, k_rope {}, {}", to_string(kv), to_string(k_rope), desc.text());
+          "mla_keys", "kv {}, k_rope {}, {}", kv, k_rope, desc);
   const int64_t tokens = kv.shape[0];
   return {{.spec = {{tokens, d.heads * (d.nope + d.rope)}, kv.dtype}},
           {.spec = {{tokens, d.heads * d.value}, kv.dtype}}};
@@ -31,7 +32,7 @@ Outputs backward_outputs(Specs in, const Desc& desc) {
   };
   require(given.shape.size() == 2 && is_floating(given.dtype) && sound(d) &&
               fits(dk, d.nope + d.rope) && fits(dv, d.value),
-          "mla_keys_backward", "dk {}, dv {}, {}", to_string(dk), to_string(dv), desc.text());
+          "mla_keys_backward", "dk {}, dv {}, {}", dk, dv, desc);
   const int64_t tokens = given.shape[0];
   return {{.spec = {{tokens, d.heads * (d.nope + d.value)}, given.dtype}},
           {.spec = {{tokens, d.rope}, given.dtype}}};

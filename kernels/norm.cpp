@@ -1,6 +1,7 @@
 #include "kernels/norm.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -9,12 +10,12 @@ TensorSpec acc_spec() { return {{kNormLimbs}, DType::i64}; }
 
 Outputs squared_sum_outputs(Specs in, const Desc&) {
   const DType t = in[SquaredSum::g].dtype;
-  require(t == DType::f32 || t == DType::f64, "squared_sum", "g {}", to_string(in[SquaredSum::g]));
+  require(t == DType::f32 || t == DType::f64, "squared_sum", "g {}", in[SquaredSum::g]);
   return {{.spec = acc_spec()}};
 }
 
 Outputs clip_scale_outputs(Specs in, const Desc& desc) {
-  require(in[ClipScale::acc] == acc_spec(), "clip_scale", "acc {}", to_string(in[ClipScale::acc]));
+  require(in[ClipScale::acc] == acc_spec(), "clip_scale", "acc {}", in[ClipScale::acc]);
   require(desc.as<ClipScale::Desc>().max_norm >= 0, "clip_scale", "max_norm {}",
           desc.as<ClipScale::Desc>().max_norm);
   return {{.spec = {{1}, DType::f32}}, {.spec = {{1}, DType::f64}}};

@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/projection.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -14,11 +15,10 @@ void require_inputs(std::string_view name, const TensorSpec& x, const TensorSpec
   const DType coefficients = coefficients_dtype(x.dtype);
   require(n >= 1 && x.shape.size() == 2 && is_floating(x.dtype) && x.shape[1] > 0 &&
               x.shape[1] % n == 0,
-          name, "x {} is no [tokens, n·C] of n = {} streams", to_string(x), n);
+          name, "x {} is no [tokens, n·C] of n = {} streams", x, n);
   require(w == TensorSpec{{x.shape[1], n}, coefficients} &&
               scale == TensorSpec{{1}, coefficients} && base == TensorSpec{{n}, coefficients},
-          name, "x {}, w {}, scale {}, base {}, n {}", to_string(x), to_string(w), to_string(scale),
-          to_string(base), n);
+          name, "x {}, w {}, scale {}, base {}, n {}", x, w, scale, base, n);
   require(desc.eps >= 0 && desc.weight_eps >= 0, name, "eps {}, weight_eps {}", desc.eps,
           desc.weight_eps);
 }
@@ -43,8 +43,7 @@ Outputs backward_outputs(Specs in, const Desc& d) {
   require(in[B::dy] == TensorSpec{{x.shape[0], x.shape[1] / desc.n}, x.dtype} &&
               in[B::u] == TensorSpec{{x.shape[0], desc.n}, coefficients} &&
               in[B::rho] == TensorSpec{{x.shape[0]}, coefficients},
-          "readout_backward", "x {}, dy {}, u {}, rho {}", to_string(x), to_string(in[B::dy]),
-          to_string(in[B::u]), to_string(in[B::rho]));
+          "readout_backward", "x {}, dy {}, u {}, rho {}", x, in[B::dy], in[B::u], in[B::rho]);
   return {{.spec = x}, {.spec = in[B::w]}, {.spec = in[B::scale]}, {.spec = in[B::base]}};
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/rms_norm.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -10,13 +11,13 @@ DType statistics(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 Outputs outputs(Specs in, const Desc&) {
   const TensorSpec &x = in[RmsNorm::x], &gain = in[RmsNorm::gain];
   require(x.shape.size() == 2 && gain.shape == Shape{x.shape[1]} && x.dtype == gain.dtype,
-          "rms_norm", "x {}, gain {}", to_string(x), to_string(gain));
+          "rms_norm", "x {}, gain {}", x, gain);
   return {{.spec = x}, {.spec = {{x.shape[0]}, statistics(x.dtype)}, .saved = true}};
 }
 
 Outputs backward_outputs(Specs in, const Desc&) {
   const TensorSpec &dy = in[RmsNormBackward::dy], &x = in[RmsNormBackward::x];
-  require(dy == x, "rms_norm_backward", "dy {}, x {}", to_string(dy), to_string(x));
+  require(dy == x, "rms_norm_backward", "dy {}, x {}", dy, x);
   return {{.spec = x}, {.spec = in[RmsNormBackward::gain]}};
 }
 

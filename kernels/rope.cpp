@@ -2,6 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/rope_workspace.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -11,7 +12,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   const auto& d = desc.as<Rope::Desc>();
   require(x.shape.size() == 2 && is_floating(x.dtype) && d.heads > 0 && x.shape[1] % d.heads == 0 &&
               position == TensorSpec{{x.shape[0]}, DType::i32},
-          "rope", "x {}, position {}, {} heads", to_string(x), to_string(position), d.heads);
+          "rope", "x {}, position {}, {} heads", x, position, d.heads);
   require(d.dims >= 0 && d.dims % 2 == 0 && d.dims <= x.shape[1] / d.heads && d.theta > 0, "rope",
           "{} dims of {}, theta {}", d.dims, x.shape[1] / d.heads, d.theta);
   return {{.spec = x}};

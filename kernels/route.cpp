@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -15,7 +16,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   require(logits.shape.size() == 2 && is_real(logits.dtype) &&
               bias.shape == Shape{logits.shape[1]} &&
               (bias.dtype == DType::f32 || bias.dtype == logits.dtype),
-          "route", "logits {}, bias {}", to_string(logits), to_string(bias));
+          "route", "logits {}, bias {}", logits, bias);
   const int64_t tokens = logits.shape[0], experts = logits.shape[1];
   require(d.active >= 1 && d.active <= experts, "route", "{} active of {} experts", d.active,
           experts);
@@ -42,8 +43,8 @@ Outputs backward_outputs(Specs in, const Desc&) {
   require(in[B::dweight] == weight && weight.shape == expert.shape && score.shape.size() == 2 &&
               expert.shape.size() == 2 && expert.shape[0] == score.shape[0] &&
               expert.dtype == DType::i32 && is_real(score.dtype) && score.dtype == weight.dtype,
-          "route_backward", "dweight {}, weight {}, expert {}, score {}", to_string(in[B::dweight]),
-          to_string(weight), to_string(expert), to_string(score));
+          "route_backward", "dweight {}, weight {}, expert {}, score {}", in[B::dweight], weight,
+          expert, score);
   return {{.spec = score}};
 }
 

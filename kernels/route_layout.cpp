@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -12,7 +13,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   const TensorSpec& expert = in[RouteLayout::expert];
   const auto& d = desc.as<RouteLayout::Desc>();
   require(expert.shape.size() == 2 && expert.shape[1] >= 1 && expert.dtype == DType::i32,
-          "route_layout", "expert {}", to_string(expert));
+          "route_layout", "expert {}", expert);
   require(expert.count() <= kMost && d.capacity <= kMost, "route_layout",
           "{} routed pairs, capacity {}: more than i32 counts", expert.count(), d.capacity);
   require(d.experts >= 1 && d.capacity >= expert.shape[1], "route_layout",

@@ -1,6 +1,7 @@
 #include "kernels/split.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -10,7 +11,7 @@ Outputs split_outputs(Specs in, const Desc& desc) {
   const auto& d = desc.as<Split::Desc>();
   require(x.shape.size() == 2 && is_floating(x.dtype) && d.first > 0 && d.second > 0 &&
               x.shape[1] == d.first + d.second,
-          "split", "x {} into {} and {}", to_string(x), d.first, d.second);
+          "split", "x {} into {} and {}", x, d.first, d.second);
   return {{.spec = {{x.shape[0], d.first}, x.dtype}}, {.spec = {{x.shape[0], d.second}, x.dtype}}};
 }
 
@@ -23,8 +24,7 @@ Outputs concat_outputs(Specs in, const Desc& desc) {
   };
   require(given.shape.size() == 2 && is_floating(given.dtype) && d.first > 0 && d.second > 0 &&
               fits(a, d.first) && fits(b, d.second),
-          "concat", "a {} of width {}, b {} of width {}", to_string(a), d.first, to_string(b),
-          d.second);
+          "concat", "a {} of width {}, b {} of width {}", a, d.first, b, d.second);
   return {{.spec = {{given.shape[0], d.first + d.second}, given.dtype}}};
 }
 

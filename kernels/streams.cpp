@@ -1,6 +1,7 @@
 #include "kernels/streams.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -8,8 +9,8 @@ namespace {
 Outputs copied(Specs in, const Desc& desc) {
   const TensorSpec& x = in[CopyStreams::x];
   const int64_t n = desc.as<StreamsDesc>().n;
-  require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1, "copy_streams", "x {}, n {}",
-          to_string(x), n);
+  require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1, "copy_streams", "x {}, n {}", x,
+          n);
   return {{.spec = {{x.shape[0], n * x.shape[1]}, x.dtype}}};
 }
 
@@ -17,7 +18,7 @@ Outputs summed(Specs in, const Desc& desc) {
   const TensorSpec& x = in[SumStreams::x];
   const int64_t n = desc.as<StreamsDesc>().n;
   require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1 && x.shape[1] % n == 0,
-          "sum_streams", "x {}, n {}", to_string(x), n);
+          "sum_streams", "x {}, n {}", x, n);
   return {{.spec = {{x.shape[0], x.shape[1] / n}, x.dtype}}};
 }
 
@@ -37,7 +38,8 @@ const Operator kSumStreams{
     .flops =
         [](Specs in, const Desc& desc) {
           const int64_t n = desc.as<StreamsDesc>().n;
-          return double(in[SumStreams::x].count() / n * (n - 1));
+          const int64_t sums = in[SumStreams::x].count() / n;
+          return double(sums * (n - 1));
         },
     .body = {cpu::sum_streams, reference::sum_streams},
     .gradient = [](Gradient& g) { g.emit(kCopyStreams, {g.dy()}, {g.in(0)}, g.desc()); },

@@ -1,6 +1,7 @@
 #include "kernels/swiglu.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -13,7 +14,7 @@ bool fits(const TensorSpec& offsets) {
 Outputs outputs(Specs in, const Desc&) {
   const TensorSpec &x = in[Swiglu::x], &offsets = in[Swiglu::offsets];
   require(x.shape.size() == 2 && x.shape[1] % 2 == 0 && is_floating(x.dtype) && fits(offsets),
-          "swiglu", "x {}, offsets {}", to_string(x), to_string(offsets));
+          "swiglu", "x {}, offsets {}", x, offsets);
   return {{.spec = {{x.shape[0], x.shape[1] / 2}, x.dtype}}};
 }
 
@@ -22,8 +23,7 @@ Outputs backward_outputs(Specs in, const Desc&) {
   const TensorSpec &dy = in[B::dy], &x = in[B::x], &offsets = in[B::offsets];
   require(x.shape.size() == 2 && x.shape[1] % 2 == 0 && is_floating(x.dtype) &&
               dy == TensorSpec{{x.shape[0], x.shape[1] / 2}, x.dtype} && fits(offsets),
-          "swiglu_backward", "dy {}, x {}, offsets {}", to_string(dy), to_string(x),
-          to_string(offsets));
+          "swiglu_backward", "dy {}, x {}, offsets {}", dy, x, offsets);
   return {{.spec = x}};
 }
 

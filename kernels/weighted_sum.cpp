@@ -1,6 +1,7 @@
 #include "kernels/weighted_sum.h"
 
 #include "kernels/bodies.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -12,7 +13,7 @@ TensorSpec sum_spec() { return {{1}, DType::f64}; }
 void require_terms(const char* name, const TensorSpec& value, const TensorSpec& scale) {
   require(value.shape.size() == 1 && is_real(value.dtype) && scale.shape == Shape{1} &&
               is_real(scale.dtype),
-          name, "value {}, scale {}", to_string(value), to_string(scale));
+          name, "value {}, scale {}", value, scale);
 }
 
 Outputs outputs(Specs in, const Desc&) {
@@ -23,7 +24,7 @@ Outputs outputs(Specs in, const Desc&) {
 Outputs backward_outputs(Specs in, const Desc&) {
   using B = BroadcastScale;
   require_terms("broadcast_scale", in[B::value], in[B::scale]);
-  require(in[B::dy] == sum_spec(), "broadcast_scale", "dy {}", to_string(in[B::dy]));
+  require(in[B::dy] == sum_spec(), "broadcast_scale", "dy {}", in[B::dy]);
   return {{.spec = in[B::value]}};
 }
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "base/error.h"
 #include "launch/commands.h"
@@ -14,9 +15,7 @@ int report(birkhoff::ExitCode code, const char* what) {
   return int(code);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app(
       "Birkhoff pretrains MLA + MoE language models with manifold-constrained "
       "hyper-connections.",
@@ -35,6 +34,14 @@ int main(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
     app.exit(e);
     return int(birkhoff::ExitCode::config);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
   } catch (const birkhoff::Error& e) {
     return report(e.code(), e.what());
   } catch (const std::bad_alloc&) {

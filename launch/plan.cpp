@@ -4,8 +4,8 @@
 #include <memory>
 #include <thread>
 
-#include "engine/autograd/program.h"
 #include "engine/config/load.h"
+#include "engine/plan/listing.h"
 #include "engine/train/memory_report.h"
 #include "engine/train/session.h"
 #include "launch/commands.h"

@@ -1,4 +1,5 @@
 #include "engine/autograd/program.h"
+#include "kernels/format.h"
 
 #include <set>
 #include <utility>
@@ -41,8 +42,8 @@ Call& Program::append(List& list, Call call) {
   for (size_t k = 0; k < outputs.size(); ++k) {
     if (call.out[k] == kNone) call.out[k] = add(Kind::activation, "", outputs[k].spec).id;
     Slot& slot = slots[size_t(call.out[k])];
-    check(slot.spec == outputs[k].spec, "[{}] makes {}, wanted {}", call.op->name,
-          to_string(outputs[k].spec), to_string(slot.spec));
+    check(slot.spec == outputs[k].spec, "[{}] makes {}, wanted {}", call.op->name, outputs[k].spec,
+          slot.spec);
     if (outputs[k].view_of != kNone) {
       slot.view_of = call.in[size_t(outputs[k].view_of)];
       slot.offset = outputs[k].offset;

@@ -131,8 +131,6 @@ struct Surface {
 };
 Surface surface(const List& list);
 
-std::string listing(const Program& program);  // one line a call: goldens, `birkhoff plan`
-
 // Throws InternalError unless every slot is written once and before it is read, every private link
 // has at most one reader in the forward list, and bases match their outputs.
 void verify(const Program& program);

@@ -1,6 +1,7 @@
 #include <set>
 
 #include "engine/autograd/program.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -16,8 +17,7 @@ class Verifier {
         if (call.base[k] != kNone && call.base[k] != call.out[k]) {
           read(call, call.base[k]);
           check(slot(call.base[k]).spec == slot(call.out[k]).spec, "[{}] base {} of {}",
-                call.op->name, to_string(slot(call.base[k]).spec),
-                to_string(slot(call.out[k]).spec));
+                call.op->name, slot(call.base[k]).spec, slot(call.out[k]).spec);
         }
       if (call.op == &kRounds) written_.insert(call.out.begin(), call.out.end());
       run(call.body);

@@ -5,21 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/system_error.h"
 #include "engine/checkpoint/checkpoint.h"
 
 namespace birkhoff {
 namespace {
-
-[[noreturn]] void fail(const char* verb, const Path& path) {
-  const int error = errno;
-  throw ResourceError(
-      fmt::format("cannot {} {}: {}", verb, printable(path.string()), std::strerror(error)));
-}
 
 // Removes a directory that save_checkpoint began: only files that it could have written, so that a
 // wrong path loses nothing. Returns false if something is left.
@@ -112,12 +105,13 @@ void save_checkpoint(const Path& directory, const CheckpointInfo& info,
     if (std::filesystem::exists(std::filesystem::symlink_status(directory, error)))
       throw ResourceError("it exists already and is never overwritten");
     make_durable_directories(parent);
-    if (!remove_partial(aside)) fail("remove", aside);  // left by a run that was killed
-    if (::mkdir(aside.c_str(), 0755) != 0) fail("make directory", aside);
+    if (!remove_partial(aside))
+      throw_system_error("remove", aside);  // left by a run that was killed
+    if (::mkdir(aside.c_str(), 0755) != 0) throw_system_error("make directory", aside);
     save_files(aside, info, sorted, options);
     flush_directory(aside);
     // Of two non-empty directories rename() refuses to replace one, so this never overwrites.
-    if (::rename(aside.c_str(), directory.c_str()) != 0) fail("rename to", directory);
+    if (::rename(aside.c_str(), directory.c_str()) != 0) throw_system_error("rename to", directory);
     flush_directory(parent);
   } catch (const ResourceError& e) {
     const std::string room = space(parent, tensors);

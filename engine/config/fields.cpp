@@ -58,8 +58,9 @@ void data_fields(DataConfig& c, List& to) {
   to.add("path", Text{&c.path}, "path",
          "prefix of a token dataset, PATH.bin and PATH.idx, as birkhoff data prepare writes it",
          {"dataset", "data_path", "train_data"});
-  to.add("validation_fraction", Real{&c.validation_fraction, 0, 0.5}, "of the documents",
-         "held out for evaluation; which ones is chosen by the seed", {"val_fraction", "holdout"});
+  to.add("validation_fraction", Real{&c.validation_fraction, 0, 0.5}, "of the tokens",
+         "held out for evaluation, whole documents; which ones is chosen by the seed",
+         {"val_fraction", "holdout"});
   to.add("cross_documents", Flag{&c.cross_documents}, "",
          "whether attention may look across document borders");
   to.add("predict_across_documents", Flag{&c.predict_across_documents}, "",

@@ -8,21 +8,25 @@ namespace {
 
 constexpr std::string_view kIntroduction = R"(# Configuration
 
-<!-- Made from engine/config/fields.cpp; a test fails while it is stale, and says how to make it anew. -->
+<!-- Made from engine/config/fields.cpp; a test fails while it is stale, and says how to make it
+anew. -->
 
-A config is a YAML file of sections and keys; every key has a default, so a file states what differs.
+A config is a YAML file of sections and keys; every key has a default, so a file states what
+differs.
 
     extends: 3b.yaml        # another config, relative to this file's directory; this one wins
     model:
       residual: plain
 
-- On the command line `key=value` overrides a key: `birkhoff train configs/tiny.yaml optim.lr=3e-4 optim.step_points=[0.5, 0.9]`
-  (quoted, where the shell would split it). The last of several wins.
+- On the command line `key=value` overrides a key:
+  `birkhoff train configs/tiny.yaml optim.lr=3e-4 'optim.step_points=[0.5, 0.9]'`
+  (in quotes where the shell would split it). The last of several wins.
 - A run writes its effective config, every key, to `<run.dir>/config.yaml`.
 - Faults are told all in one pass, with exit code 2:
   `configs/my.yaml:12:3: optim.leaning_rate: unknown key; did you mean 'optim.lr'?`
-- Read strictly: no anchors, aliases, tags, merge keys or second document; a value ends on its line; integers are
-  decimal; floats are finite; `true` and `false` are the only booleans; text goes in quotes where YAML would read something else.
+- Read strictly: no anchors, aliases, tags, merge keys or second document; a value ends on its line;
+  integers are decimal; floats are finite; `true` and `false` are the only booleans; text goes in
+  quotes where YAML would read something else.
 - Paths, but for that of `extends`, are relative to the directory the command runs in.
 )";
 

@@ -11,8 +11,8 @@ namespace birkhoff {
 // Some documents of a dataset, in its order, seen as one string of tokens. Empty documents are
 // none.
 struct Documents {
-  std::vector<int64_t> ids;          // index of each in the dataset, rising
-  std::vector<int64_t> begins{{0}};  // [ids + 1]: where each begins in the string; the last: tokens
+  std::vector<int64_t> ids;        // index of each in the dataset, rising
+  std::vector<int64_t> begins{0};  // [ids + 1]: where each begins in the string; the last: tokens
 
   int64_t tokens() const { return begins.back(); }
 };

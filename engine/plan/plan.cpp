@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/plan/lifetimes.h"
+#include "kernels/format.h"
 
 namespace birkhoff {
 namespace {
@@ -120,7 +121,7 @@ class Planner {
     if (is_named(slot.kind)) {
       auto& named = plan_.named_[{slot.kind, slot.name}];
       check(fresh || named.spec == slot.spec, "{} is {} in one program, {} in another", slot.name,
-            to_string(named.spec), to_string(slot.spec));
+            named.spec, slot.spec);
       if (fresh) named = {slot.name, slot.spec, {}};
     }
     if (fresh) {

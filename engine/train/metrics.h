@@ -1,8 +1,8 @@
 #pragma once
 // metrics.jsonl: a line of JSON for each step and each evaluation, in the order they happened.
 //
-//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,"expert_load":[[12,20],[16,16]],
-//    "step_seconds":0.5,"tokens_per_second":8192}                      (one line in the file)
+//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,
+//    "expert_load":[[12,20],[16,16]],"step_seconds":0.5,"tokens_per_second":8192}     (one line)
 //   {"step":100,"eval_loss":2.5,"eval_bits_per_byte":1.5,"eval_tokens":65536,"eval_seconds":3.5}
 //
 // Training lines alone carry `loss`; evaluation lines alone carry `eval_loss`; steps count from 1.

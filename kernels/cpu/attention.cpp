@@ -39,12 +39,13 @@ void AttentionBlocks(const Args& a) {
     // The last blocks of sequences see most keys: they go first.
     const int64_t from = (blocks - 1 - task / (sequences * heads)) * kAttentionBlock;
     const int64_t h = task % heads, start = task / heads % sequences * sequence;
-    const Rows q = head_of(a, A::q, heads, start, h), k = head_of(a, A::k, heads, start, h);
-    const Rows v = head_of(a, A::v, heads, start, h);
+    const auto rows = [&](int i) { return head_of(a, i, heads, start, h); };
+    const Head head{rows(A::q), rows(A::k), rows(A::v), float(desc.scale)};
+    const Rows& v = head.v;
     Carver carver(a.thread_workspace<float>(worker));
-    const AttentionWorkspace w(carver, q.width, v.width);
+    const AttentionWorkspace w(carver, head.q.width, v.width);
     const QueryBlock b = queries_of(a.in<int32_t>(A::first_key), start, from, sequence);
-    attend(q, from, k, v, float(desc.scale), b, w);
+    attend(head, from, b, w);
     for (int64_t i = 0; i < b.count; ++i) {
       const int64_t row = start + from + i, at = row * v.row + h * v.width;
       if (o)
@@ -58,22 +59,19 @@ void AttentionBlocks(const Args& a) {
 
 namespace {
 
-// One head of one sequence.
-struct HeadBackward {
-  Rows d_o, q, k, v, o;
+struct HeadBackward : Head {
+  Rows d_o, o;
   const float* lse;  // `heads` apart
   int64_t heads;
-  float scale;
   bool wants_dq, wants_dk, wants_dv;
 };
 
-// weights and d_scores of keys [k0, k0 + keys): p = exp(s − lse), p·(dp − delta). Entries that no
+// weights and d_scores of `keys`: p = exp(s − lse), p·(dp − delta). Entries that no
 // query may see are left undefined: the products skip them.
-void score_gradients(const QueryBlock& b, int64_t k0, int64_t keys,
-                     const AttentionBackwardWorkspace& w) {
+void score_gradients(const QueryBlock& b, const Keys& keys, const AttentionBackwardWorkspace& w) {
   const Tag d;
   for (int64_t c = 0; c < b.columns(); c += int64_t(hn::Lanes(d))) {
-    const Span span(b, c, k0, keys);
+    const Span span(b, c, keys);
     const auto lse = hn::Load(d, w.lse + c), delta = hn::Load(d, w.delta + c);
     for (int64_t j = span.begin; j < span.end; ++j) {
       float *s = w.scores + j * kAttentionBlock + c, *ds = w.d_scores + j * kAttentionBlock + c;
@@ -84,14 +82,14 @@ void score_gradients(const QueryBlock& b, int64_t k0, int64_t keys,
   }
 }
 
-// out[j] += Σ_i weights[j, i]·x[from + i] over the queries that see key k0 + j.
-void add_over_queries(const float* weights, const Rows& x, int64_t from, int64_t k0, int64_t keys,
+// out[j] += Σ_i weights[j, i]·x[from + i] over the queries that see key keys.begin + j.
+void add_over_queries(const float* weights, const Rows& x, int64_t from, const Keys& keys,
                       const QueryBlock& b, float* out) {
   int64_t begin[kAttentionBlock], end[kAttentionBlock];
   int64_t reached = 0, opened = 0;
-  for (int64_t j = 0; j < keys; ++j) {
-    while (reached < b.count && b.self[reached] < k0 + j) ++reached;
-    while (opened < b.count && b.first[opened] <= k0 + j) ++opened;
+  for (int64_t j = 0; j < keys.count; ++j) {
+    while (reached < b.count && b.self[reached] < keys.begin + j) ++reached;
+    while (opened < b.count && b.first[opened] <= keys.begin + j) ++opened;
     begin[j] = reached, end[j] = opened;
   }
   const Product p{.a = weights,
@@ -102,7 +100,8 @@ void add_over_queries(const float* weights, const Rows& x, int64_t from, int64_t
                   .out = out,
                   .out_row = x.width};
   add_product(
-      p, keys, x.width, [&](int64_t j) { return begin[j]; }, [&](int64_t j) { return end[j]; });
+      p, keys.count, x.width, [&](int64_t j) { return begin[j]; },
+      [&](int64_t j) { return end[j]; });
 }
 
 // Adds what queries [from, from + b.count) give to w.dk and w.dv, and sets w.dq. dq and dk lack the
@@ -116,15 +115,14 @@ void backward_block(const HeadBackward& h, int64_t from, const QueryBlock& b,
     w.delta[i] = i < b.count ? dot(h.d_o.at(from + i), h.o.at(from + i), h.o.width) : 0;
   }
   std::fill_n(w.dq, b.count * h.q.width, 0.0f);
-  for (int64_t k0 = b.keys_begin(); k0 < b.keys_end(); k0 += kAttentionBlock) {
-    const int64_t keys = std::min(kAttentionBlock, b.keys_end() - k0);
-    scores_of(h.k, k0, keys, w.queries, b, w.scores);
-    scores_of(h.v, k0, keys, w.d_outs, b, w.d_scores);
-    score_gradients(b, k0, keys, w);
-    if (h.wants_dq) add_over_keys(w.d_scores, h.k, k0, keys, b, w.dq);
-    if (h.wants_dk) add_over_queries(w.d_scores, h.q, from, k0, keys, b, w.dk + k0 * h.q.width);
-    if (h.wants_dv) add_over_queries(w.scores, h.d_o, from, k0, keys, b, w.dv + k0 * h.v.width);
-  }
+  b.each_keys([&](const Keys& keys) HWY_ATTR {
+    scores_of(h.k, keys, w.queries, b, w.scores);
+    scores_of(h.v, keys, w.d_outs, b, w.d_scores);
+    score_gradients(b, keys, w);
+    if (h.wants_dq) add_over_keys(w.d_scores, h.k, keys, b, w.dq);
+    if (h.wants_dk) add_over_queries(w.d_scores, h.q, from, keys, b, w.dk + keys.begin * h.q.width);
+    if (h.wants_dv) add_over_queries(w.scores, h.d_o, from, keys, b, w.dv + keys.begin * h.v.width);
+  });
 }
 
 }  // namespace
@@ -137,17 +135,14 @@ void AttentionBackwardHeads(const Args& a) {
   a.team().run(a.dim(B::q, 0) / sequence * heads, [&](int64_t task, int worker) HWY_ATTR {
     const int64_t h = task % heads, start = task / heads * sequence;
     const auto rows = [&](int i) { return head_of(a, i, heads, start, h); };
-    const HeadBackward head{.d_o = rows(B::d_o),
-                            .q = rows(B::q),
-                            .k = rows(B::k),
-                            .v = rows(B::v),
-                            .o = rows(B::o),
-                            .lse = a.in<float>(B::lse) + start * heads + h,
-                            .heads = heads,
-                            .scale = scale,
-                            .wants_dq = a.wanted(B::dq),
-                            .wants_dk = a.wanted(B::dk),
-                            .wants_dv = a.wanted(B::dv)};
+    const HeadBackward head{{rows(B::q), rows(B::k), rows(B::v), scale},
+                            rows(B::d_o),
+                            rows(B::o),
+                            a.in<float>(B::lse) + start * heads + h,
+                            heads,
+                            a.wanted(B::dq),
+                            a.wanted(B::dk),
+                            a.wanted(B::dv)};
     Carver carver(a.thread_workspace<float>(worker));
     const AttentionBackwardWorkspace w(carver, head.q.width, head.v.width, sequence);
     const auto write = [&](int output, const float* x, float factor, int64_t from, int64_t count,

@@ -21,17 +21,18 @@ void DecodeBlocks(const Args& a) {
   if (!o) return;
   a.team().run(heads * blocks, [&](int64_t task, int worker) HWY_ATTR {
     const int64_t h = task % heads, from = task / heads * kAttentionBlock;
-    const auto head = [&](int i) {
+    const auto rows = [&](int i) {
       const int64_t row = a.dim(i, 1), width = row / heads;
       return Rows{a.in<float>(i) + h * width, row, width};
     };
-    const Rows q = head(A::q), k = head(A::k_cache), v = head(A::v_cache);
+    const Head head{rows(A::q), rows(A::k_cache), rows(A::v_cache), float(desc.scale)};
+    const Rows& v = head.v;
     Carver carver(a.thread_workspace<float>(worker));
-    const AttentionWorkspace w(carver, q.width, v.width);
+    const AttentionWorkspace w(carver, head.q.width, v.width);
     QueryBlock b;
     for (int64_t t = from; t < std::min(from + kAttentionBlock, tokens); ++t) b.add(0, length + t);
     b.close();
-    attend(q, from, k, v, float(desc.scale), b, w);
+    attend(head, from, b, w);
     for (int64_t i = 0; i < b.count; ++i) {
       const int64_t at = (from + i) * v.row + h * v.width;
       write_row(w.out + i * v.width, 1 / w.sum[i], v.width, base ? base + at : base, o + at);

@@ -67,32 +67,38 @@ void OpenRows(const Args& a) {
   with_streams(desc.n, [&](auto n) HWY_ATTR { open_rows<n()>(a, desc); });
 }
 
-// y_i = base + Σ_j res_ij·x_j + post_i·f of one token of n = 4: each row is read once.
-HWY_INLINE void close_four(const float* x, const float* f, const float* post, const float* res,
-                           int64_t width, const float* base, float* y) {
+// One token's y_i = base + Σ_j res_ij·x_j + post_i·f; base may be null.
+struct Closing {
+  int64_t n, width;
+  const float *x, *f, *post, *res, *base;
+  float* y;
+};
+
+// n = 4: each row is read once.
+HWY_INLINE void close_four(const Closing& t) {
+  const int64_t width = t.width;
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-    const auto x0 = hn::LoadU(d, x + c), x1 = hn::LoadU(d, x + width + c);
-    const auto x2 = hn::LoadU(d, x + 2 * width + c), x3 = hn::LoadU(d, x + 3 * width + c);
-    const auto vf = hn::LoadU(d, f + c);
+    const auto x0 = hn::LoadU(d, t.x + c), x1 = hn::LoadU(d, t.x + width + c);
+    const auto x2 = hn::LoadU(d, t.x + 2 * width + c), x3 = hn::LoadU(d, t.x + 3 * width + c);
+    const auto vf = hn::LoadU(d, t.f + c);
     for (int64_t i = 0; i < 4; ++i) {
-      auto sum = hn::Mul(hn::Set(d, post[i]), vf);
-      sum = hn::MulAdd(hn::Set(d, res[4 * i]), x0, sum);
-      sum = hn::MulAdd(hn::Set(d, res[4 * i + 1]), x1, sum);
-      sum = hn::MulAdd(hn::Set(d, res[4 * i + 2]), x2, sum);
-      sum = hn::MulAdd(hn::Set(d, res[4 * i + 3]), x3, sum);
-      set(d, sum, row(base, i * width), y + i * width, c);
+      auto sum = hn::Mul(hn::Set(d, t.post[i]), vf);
+      sum = hn::MulAdd(hn::Set(d, t.res[4 * i]), x0, sum);
+      sum = hn::MulAdd(hn::Set(d, t.res[4 * i + 1]), x1, sum);
+      sum = hn::MulAdd(hn::Set(d, t.res[4 * i + 2]), x2, sum);
+      sum = hn::MulAdd(hn::Set(d, t.res[4 * i + 3]), x3, sum);
+      set(d, sum, row(t.base, i * width), t.y + i * width, c);
     }
   });
 }
 
-HWY_INLINE void close_any(const float* x, const float* f, const float* post, const float* res,
-                          int64_t n, int64_t width, const float* base, float* y) {
-  for (int64_t i = 0; i < n; ++i)
-    each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-      auto sum = hn::Mul(hn::Set(d, post[i]), hn::LoadU(d, f + c));
-      for (int64_t j = 0; j < n; ++j)
-        sum = hn::MulAdd(hn::Set(d, res[i * n + j]), hn::LoadU(d, x + j * width + c), sum);
-      set(d, sum, row(base, i * width), y + i * width, c);
+HWY_INLINE void close_any(const Closing& t) {
+  for (int64_t i = 0; i < t.n; ++i)
+    each_vector(t.width, [&](auto d, int64_t c) HWY_ATTR {
+      auto sum = hn::Mul(hn::Set(d, t.post[i]), hn::LoadU(d, t.f + c));
+      for (int64_t j = 0; j < t.n; ++j)
+        sum = hn::MulAdd(hn::Set(d, t.res[i * t.n + j]), hn::LoadU(d, t.x + j * t.width + c), sum);
+      set(d, sum, row(t.base, i * t.width), t.y + i * t.width, c);
     });
 }
 
@@ -102,14 +108,15 @@ void CloseRows(const Args& a) {
   if (!a.wanted(O::y)) return;
   a.team().ranges(a.dim(O::f, 0), kTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t t = begin; t < end; ++t) {
-      const float *x = a.in<float>(O::link) + t * n * width, *f = a.in<float>(O::f) + t * width;
-      const float *post = a.in<float>(O::post) + t * n, *res = a.in<float>(O::res) + t * n * n;
-      const float* base = row(a.base<float>(O::y), t * n * width);
-      float* y = a.out<float>(O::y) + t * n * width;
-      if (n == 4)
-        close_four(x, f, post, res, width, base, y);
-      else
-        close_any(x, f, post, res, n, width, base, y);
+      const Closing token{.n = n,
+                          .width = width,
+                          .x = a.in<float>(O::link) + t * n * width,
+                          .f = a.in<float>(O::f) + t * width,
+                          .post = a.in<float>(O::post) + t * n,
+                          .res = a.in<float>(O::res) + t * n * n,
+                          .base = row(a.base<float>(O::y), t * n * width),
+                          .y = a.out<float>(O::y) + t * n * width};
+      n == 4 ? close_four(token) : close_any(token);
     }
   });
 }

@@ -33,14 +33,13 @@ V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   for (int64_t e = 0; e < n * n; ++e)  // the logits are spent
     hn::StoreU(hn::LoadU(tag, res + e * kTokens), tag, c + (2 * n + e) * kTokens);
   return affine_backward(
-      p, [&](int64_t k) { return alpha[desc.group(k)]; }, u, hn::LoadU(tag, s.rho + lane), sums,
-      lane, d);
+      p, [&](int64_t k) { return alpha[desc.group(k)]; }, s, sums, lane);
 }
 
 template <int kN>
 void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
-                     const BackwardScratch& s, const SlabSums& sums, int64_t token, int64_t m,
-                     int64_t row) {
+                     const TokenBlock& block) {
+  const auto& [s, sums, token, m, row] = block;
   const int64_t n = desc.n;
   const auto at = [&](B::In i, int64_t width) {
     return a.has(i) ? a.in<float>(i) + token * width : nullptr;
@@ -75,10 +74,9 @@ void open_backward(const Args& a, const MhcDesc& desc) {
                           .dx_base = a.base<float>(B::dx),
                           .dphi = a.out<float>(B::dphi),
                           .dphi_base = a.base<float>(B::dphi)};
-  float* slabs = backward_slabs<kN>(
-      a, r, sinkhorn_trace(n, desc.iterations, true),
-      [&](const BackwardScratch& s, const SlabSums& sums, int64_t token, int64_t m, int64_t row)
-          HWY_ATTR { tokens_backward<kN>(a, desc, p, s, sums, token, m, row); });
+  float* slabs = backward_slabs<kN>(a, r, sinkhorn_trace(n, desc.iterations, true),
+                                    [&](const TokenBlock& block)
+                                        HWY_ATTR { tokens_backward<kN>(a, desc, p, block); });
   double dalpha[3] = {};
   for (int64_t k = 0; k < p.columns; ++k) {
     dalpha[desc.group(k)] += column_sum(p, slabs, &SlabSums::products, k);

@@ -12,113 +12,10 @@
 #endif
 
 #include "hwy/cache_control.h"
-#include "kernels/cpu/projection-inl.h"
+#include "kernels/cpu/projection_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
-
-struct StreamsBackward {
-  Projection p;
-  const float *x, *dh, *dlink;  // dh, dlink: null where absent
-  const float* phi;
-  float* dx;  // null: unwanted; so is dphi
-  const float* dx_base;
-  float* dphi;
-  const float* dphi_base;
-};
-
-// The terms of dx that are not dz·phiᵀ, of token t of the block, for `channels` ≤ kPanel channels
-// from `first` on; copies x beside, zeros behind it. kFull: channels = kPanel.
-template <int kN, bool kFull>
-HWY_INLINE void mix_strip(const StreamsBackward& r, const BackwardScratch& s, int64_t token,
-                          int64_t t, int64_t first, int64_t channels, float* strip) {
-  const Tag d;
-  const int64_t n = kN ? kN : r.p.n, lanes = int64_t(hn::Lanes(d)), width = r.p.width;
-  const float* x = r.x + token * n * width + first;
-  const float* dh = r.dh ? r.dh + token * width + first : nullptr;
-  const float* dlink = r.dlink ? r.dlink + token * n * width + first : nullptr;
-  const float* res = s.res + t * n * n;
-  for (int64_t v = 0; v < kPanel; v += lanes) {
-    const auto load = [&](const float* from) HWY_ATTR {
-      return kFull ? hn::LoadU(d, from + v) : load_n(from + v, channels - v);
-    };
-    V links[kN ? kN : 1];  // read once where there is room for them
-    for (V& link : links) link = hn::Zero(d);
-    if (dlink)
-      for (int64_t i = 0; i < kN; ++i) links[i] = load(dlink + i * width);
-    const V vdh = dh ? load(dh) : hn::Zero(d);
-    for (int64_t j = 0; j < n; ++j) {
-      const V xj = load(x + j * width);
-      hn::StoreU(xj, d, s.rows + (j * kRows + t) * kPanel + v);
-      V sum = hn::MulAdd(hn::Set(d, s.pre[t * n + j]), vdh, hn::Mul(hn::Set(d, s.pull[t]), xj));
-      if (dlink)
-        for (int64_t i = 0; i < n; ++i)
-          sum =
-              hn::MulAdd(hn::Set(d, res[i * n + j]), kN ? links[i] : load(dlink + i * width), sum);
-      hn::StoreU(sum, d, strip + j * kPanel + v);
-    }
-  }
-}
-
-// strip[t] += dz[t]·phiᵀ of one panel, for kStrip tokens.
-HWY_INLINE void add_projected(const Projection& p, const float* dz, const float* panel,
-                              float* strip) {
-  const Tag d;
-  const int64_t lanes = int64_t(hn::Lanes(d)), stride = p.n * kPanel;
-  V s[kStrip][2];
-  for (int64_t v = 0; v < kPanel; v += 2 * lanes) {
-    for (int64_t t = 0; t < kStrip; ++t)
-      for (int64_t h = 0; h < 2; ++h) s[t][h] = hn::LoadU(d, strip + t * stride + v + h * lanes);
-    for (int64_t k = 0; k < p.columns; ++k) {
-      const V low = hn::LoadU(d, panel + k * kPanel + v);
-      const V high = hn::LoadU(d, panel + k * kPanel + v + lanes);
-      for (int64_t t = 0; t < kStrip; ++t) {
-        const V z = hn::Set(d, dz[t * p.padded() + k]);
-        s[t][0] = hn::MulAdd(z, low, s[t][0]);
-        s[t][1] = hn::MulAdd(z, high, s[t][1]);
-      }
-    }
-    for (int64_t t = 0; t < kStrip; ++t)
-      for (int64_t h = 0; h < 2; ++h) hn::StoreU(s[t][h], d, strip + t * stride + v + h * lanes);
-  }
-}
-
-// sum[k] += Σ_t dz[t, k]·rows[t] of one panel, in the order of the tokens.
-HWY_INLINE void add_outer(const Projection& p, const float* dz, const float* rows, int64_t tokens,
-                          float* sum) {
-  const Tag d;
-  const int64_t lanes = int64_t(hn::Lanes(d));
-  V s[kColumns][2];
-  for (int64_t k = 0; k < p.padded(); k += kColumns)
-    for (int64_t v = 0; v < kPanel; v += 2 * lanes) {
-      for (int64_t i = 0; i < kColumns; ++i)
-        for (int64_t h = 0; h < 2; ++h)
-          s[i][h] = hn::LoadU(d, sum + (k + i) * kPanel + v + h * lanes);
-      for (int64_t t = 0; t < tokens; ++t) {
-        const V low = hn::LoadU(d, rows + t * kPanel + v);
-        const V high = hn::LoadU(d, rows + t * kPanel + v + lanes);
-        for (int64_t i = 0; i < kColumns; ++i) {
-          const V z = hn::Set(d, dz[t * p.padded() + k + i]);
-          s[i][0] = hn::MulAdd(z, low, s[i][0]);
-          s[i][1] = hn::MulAdd(z, high, s[i][1]);
-        }
-      }
-      for (int64_t i = 0; i < kColumns; ++i)
-        for (int64_t h = 0; h < 2; ++h)
-          hn::StoreU(s[i][h], d, sum + (k + i) * kPanel + v + h * lanes);
-    }
-}
-
-inline void store_strip(const StreamsBackward& r, const float* strip, int64_t token, int64_t first,
-                        int64_t channels) {
-  for (int64_t j = 0; j < r.p.n; ++j) {
-    const int64_t at = (token * r.p.n + j) * r.p.width + first;
-    each_vector(channels, [&](auto d, int64_t c) HWY_ATTR {
-      set(d, hn::LoadU(d, strip + j * kPanel + c), r.dx_base ? r.dx_base + at : nullptr, r.dx + at,
-          c);
-    });
-  }
-}
 
 // dx and the slab's dphi of m ≤ kRows tokens from `token` on.
 template <int kN>
@@ -129,17 +26,17 @@ void backward_rows(const StreamsBackward& r, const BackwardScratch& s, const flo
     const int64_t first = panel * kPanel, channels = std::min(kPanel, p.width - first);
     for (int64_t tile = 0; tile < m; tile += kStrip) {
       const int64_t end = std::min(tile + kStrip, m);
-      for (int64_t t = tile; t < end; ++t) {
-        float* strip = s.strip + (t - tile) * p.n * kPanel;
-        channels == kPanel ? mix_strip<kN, true>(r, s, token + t, t, first, channels, strip)
-                           : mix_strip<kN, false>(r, s, token + t, t, first, channels, strip);
-      }
+      const auto strip = [&](int64_t t) {
+        return Strip{token + t, t, first, channels, s.strip + (t - tile) * p.n * kPanel};
+      };
+      for (int64_t t = tile; t < end; ++t)
+        channels == kPanel ? mix_strip<kN, true>(r, s, strip(t))
+                           : mix_strip<kN, false>(r, s, strip(t));
       if (!r.dx) continue;
       for (int64_t j = 0; j < p.n; ++j)
         add_projected(p, s.dz + tile * p.padded(),
                       packed + (j * p.panels() + panel) * p.panel_size(), s.strip + j * kPanel);
-      for (int64_t t = tile; t < end; ++t)
-        store_strip(r, s.strip + (t - tile) * p.n * kPanel, token + t, first, channels);
+      for (int64_t t = tile; t < end; ++t) store_strip(r, strip(t));
     }
     if (r.dphi)
       for (int64_t j = 0; j < p.n; ++j)
@@ -178,9 +75,15 @@ HWY_INLINE void prefetch(const StreamsBackward& r, int64_t token, int64_t m) {
       for (int64_t i = 0; i < m * wide; i += 16) hwy::Prefetch(rows + first + i);
 }
 
-// coefficients(scratch, sums, token, m, row): of m ≤ kTokens tokens from `token` on, fills the rows
-// from `row` on of pre, res, dz and pull, and adds to sums.products and sums.sums. Returns the
-// slabs' memory, in which column_sum() then finds those sums.
+// m ≤ kTokens tokens from `token` on; theirs are the scratch's rows from `row` on.
+struct TokenBlock {
+  const BackwardScratch& s;
+  const SlabSums& sums;
+  int64_t token, m, row;
+};
+
+// coefficients(block) fills the block's rows of pre, res, dz and pull, and adds to sums.products
+// and sums.sums. Returns the slabs' memory, in which column_sum() then finds those sums.
 template <int kN, class F>
 float* backward_slabs(const Args& a, const StreamsBackward& r, int64_t trace, F&& coefficients) {
   const Projection& p = r.p;
@@ -198,7 +101,7 @@ float* backward_slabs(const Args& a, const StreamsBackward& r, int64_t trace, F&
       const int64_t m = std::min(kRows, end - token);
       prefetch(r, token, m);
       for (int64_t row = 0; row < m; row += kTokens)
-        coefficients(s, sums, token + row, std::min(kTokens, m - row), row);
+        coefficients(TokenBlock{s, sums, token + row, std::min(kTokens, m - row), row});
       backward_rows<kN>(r, s, packed, sums, token, m);
     }
   });
@@ -237,22 +140,23 @@ HWY_INLINE void load_dots(const float* dh, const float* x, const Projection& p, 
           dh && t < m ? dot(dh + t * p.width, x + (t * p.n + i) * p.width, p.width) : 0;
 }
 
-// From d = gradient of H~ = scale ⊙ u + b and u, one vector of tokens: adds to the sums of d·u and
-// d, leaves dz = rho·scale·d in d, and gives pull = −rho²/(n·C)·Σ(scale·d·u), which is 2·ds.
+// From s.d = gradient of H~ = scale ⊙ u + b and s.u, one vector of tokens: adds to the sums of d·u
+// and d, leaves dz = rho·scale·d in s.d, and gives pull = −rho²/(n·C)·Σ(scale·d·u), which is 2·ds.
 template <class F>  // scale(k)
-HWY_INLINE V affine_backward(const Projection& p, F&& scale, const float* u, V rho,
-                             const SlabSums& sums, int64_t lane, float* d) {
+HWY_INLINE V affine_backward(const Projection& p, F&& scale, const BackwardScratch& s,
+                             const SlabSums& sums, int64_t lane) {
   const Tag tag;
+  const V rho = hn::LoadU(tag, s.rho + lane);
   V pull = hn::Zero(tag);
   for (int64_t k = 0; k < p.columns; ++k) {
-    const int64_t at = k * kTokens;
-    const V dk = hn::LoadU(tag, d + at), uk = hn::LoadU(tag, u + at);
-    float *product = sums.products + at + lane, *sum = sums.sums + at + lane;
+    const int64_t at = k * kTokens + lane;
+    const V dk = hn::LoadU(tag, s.d + at), uk = hn::LoadU(tag, s.u + at);
+    float *product = sums.products + at, *sum = sums.sums + at;
     hn::StoreU(hn::MulAdd(dk, uk, hn::LoadU(tag, product)), tag, product);
     hn::StoreU(hn::Add(dk, hn::LoadU(tag, sum)), tag, sum);
     const V du = hn::Mul(hn::Set(tag, scale(k)), dk);
     pull = hn::NegMulAdd(du, uk, pull);
-    hn::StoreU(hn::Mul(rho, du), tag, d + at);
+    hn::StoreU(hn::Mul(rho, du), tag, s.d + at);
   }
   return hn::Mul(hn::Mul(pull, hn::Mul(rho, rho)), hn::Set(tag, 1 / float(p.n * p.width)));
 }

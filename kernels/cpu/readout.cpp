@@ -54,8 +54,8 @@ using B = ReadoutBackward;
 
 // Fills the rows from `row` on of m tokens from `token` on.
 inline void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projection& p,
-                            const BackwardScratch& s, const SlabSums& sums, int64_t token,
-                            int64_t m, int64_t row) {
+                            const TokenBlock& block) {
+  const auto& [s, sums, token, m, row] = block;
   const Tag d;
   const int64_t n = desc.n;
   const float scale = *a.in<float>(B::scale), *bias = a.in<float>(B::base);
@@ -72,8 +72,7 @@ inline void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projec
       hn::StoreU(hn::Mul(hn::LoadU(d, s.d + at), slope), d, s.d + at);
     }
     const V pull = affine_backward(
-        p, [&](int64_t) { return scale; }, s.u + lane, hn::LoadU(d, s.rho + lane), sums, lane,
-        s.d + lane);
+        p, [&](int64_t) { return scale; }, s, sums, lane);
     hn::StoreU(pull, d, s.pull + row + lane);
   }
   for (int64_t t = 0; t < m; ++t)
@@ -97,9 +96,7 @@ void readout_backward_rows(const Args& a, const ReadoutDesc& desc) {
                           .dphi = a.out<float>(B::dw),
                           .dphi_base = a.base<float>(B::dw)};
   float* slabs = backward_slabs<kN>(
-      a, r, 0,
-      [&](const BackwardScratch& s, const SlabSums& sums, int64_t token, int64_t m, int64_t row)
-          HWY_ATTR { tokens_backward(a, desc, p, s, sums, token, m, row); });
+      a, r, 0, [&](const TokenBlock& block) HWY_ATTR { tokens_backward(a, desc, p, block); });
   double dscale = 0;
   for (int64_t i = 0; i < n; ++i) {
     dscale += column_sum(p, slabs, &SlabSums::products, i);

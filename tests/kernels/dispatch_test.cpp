@@ -147,6 +147,11 @@ void run_in_place(const Operator& op, const std::vector<const Tensor*>& inputs,
   op.body[int(device)]({operands, results, &desc, nullptr, &context});
 }
 
+struct Sent {
+  Tensor x, weight, dy, expert;
+  int64_t experts;
+};
+
 struct Passed {
   Tensor y, dx, dweight;
 };
@@ -154,8 +159,8 @@ struct Passed {
 // x → dispatch → expert e scales its rows by e + 1 → combine, and back, in as many rounds as the
 // capacity asks for, accumulated in place. Buffers start as NaN in every round: a row that is not
 // in use would show.
-Passed pass_through(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& expert,
-                    int64_t experts, int64_t capacity, Device device) {
+Passed pass_through(const Sent& sent, int64_t capacity, Device device) {
+  const auto& [x, weight, dy, expert, experts] = sent;
   const int64_t width = x.spec.shape[1];
   Passed p{Tensor(x.spec), Tensor(x.spec), Tensor(weight.spec)};
   int rounds = 1;
@@ -199,9 +204,9 @@ TEST(Dispatch, RoundsChangeNoBit) {
   for (const bool skew : {false, true}) {
     const Tensor expert = choices(tokens, k, experts, skew);
     for (const Device device : kBoth) {
-      const auto one = pass_through(x, weight, dy, expert, experts, 160, device);
+      const auto one = pass_through({x, weight, dy, expert, experts}, 160, device);
       for (const int64_t capacity : {75, 30, 3}) {  // 2, 5 and 50 rounds
-        const auto more = pass_through(x, weight, dy, expert, experts, capacity, device);
+        const auto more = pass_through({x, weight, dy, expert, experts}, capacity, device);
         for (const auto part : {&Passed::y, &Passed::dx, &Passed::dweight}) {
           const std::string what = fmt::format("capacity {} device {}", capacity, int(device));
           expect_close(more.*part, one.*part, 0, what);

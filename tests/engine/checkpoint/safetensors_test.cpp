@@ -102,22 +102,29 @@ TEST(Safetensors, RefusesBrokenLengths) {
 }
 
 // Each a file that is right but for one thing; `data` bytes follow.
-TEST(Safetensors, RefusesHostileHeaders) {
-  struct Case {
-    std::string json;
-    size_t data;
-    std::string says;
-  };
-  const std::string ok = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
+struct Case {
+  std::string json;
+  size_t data;
+  std::string says;
+};
+
+void expect_refusals(const std::vector<Case>& cases) {
+  for (const Case& c : cases)
+    EXPECT_THAT(refusal(file_of(c.json, c.data)), HasSubstr(c.says)) << c.json.substr(0, 120);
+}
+
+const std::string kFields = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
+
+TEST(Safetensors, RefusesBrokenJson) {
   const std::string deep(100'000, '[');
-  const Case cases[] = {
-      {"{\"a\":{" + ok + "}}", 8, "accepted"},
-      {"{\"a\":{" + ok + "}}" + std::string(3, '\0') + "hidden", 8, "has a NUL"},
-      {"\xef\xbb\xbf{\"a\":{" + ok + "}}", 8, "does not start"},
-      {" {\"a\":{" + ok + "}}", 8, "does not start"},
-      {"{\"a\":{" + ok + "}} x", 8, "no JSON"},
-      {"{\"a\":{" + ok + "}", 8, "no JSON"},
-      {"{\"a\":{" + ok + ",}}", 8, "no JSON"},
+  expect_refusals({
+      {"{\"a\":{" + kFields + "}}", 8, "accepted"},
+      {"{\"a\":{" + kFields + "}}" + std::string(3, '\0') + "hidden", 8, "has a NUL"},
+      {"\xef\xbb\xbf{\"a\":{" + kFields + "}}", 8, "does not start"},
+      {" {\"a\":{" + kFields + "}}", 8, "does not start"},
+      {"{\"a\":{" + kFields + "}} x", 8, "no JSON"},
+      {"{\"a\":{" + kFields + "}", 8, "no JSON"},
+      {"{\"a\":{" + kFields + ",}}", 8, "no JSON"},
       {"{\"a\":" + deep, 8, "a list in a place"},
       {"{\"a\":{\"shape\":" + deep, 8, "a list in a place"},
       {R"({"a":{"b":{"c":{}}}})", 0, "unknown key 'b'"},
@@ -126,11 +133,16 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {R"({"__metadata__":{},"__metadata__":{}})", 0, "duplicate key"},
       {R"({"__metadata__":"k"})", 0, "a string in a place"},
       {R"({"__metadata__":{"k":1}})", 0, "a number in a place"},
-      {"{\"a\":{" + ok + "},\"a\":{" + ok + "}}", 8, "tensor a is there twice"},
+      {"{\"a\":{" + kFields + "},\"a\":{" + kFields + "}}", 8, "tensor a is there twice"},
       {R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
        R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
        8, "tensor a is there twice"},
-      {"{\"a\":{" + ok + ",\"dtype\":\"F32\"}}", 8, "duplicate key 'dtype'"},
+      {"{\"a\":{" + kFields + ",\"dtype\":\"F32\"}}", 8, "duplicate key 'dtype'"},
+  });
+}
+
+TEST(Safetensors, RefusesWrongFields) {
+  expect_refusals({
       {R"({"a":{"dtype":"F32","shape":[2]}})", 8, "missing"},
       {R"({"a":{}})", 0, "missing"},
       {R"({"a":5})", 0, "a number in a place"},
@@ -146,6 +158,11 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {R"({"a":{"dtype":"F32","shape":[1e1],"data_offsets":[0,8]}})", 8, "no integer"},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", 8, "not two numbers"},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})", 8, "not two numbers"},
+  });
+}
+
+TEST(Safetensors, RefusesWrongPlacesAndSizes) {
+  expect_refusals({
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8, "do not hold f32[2]"},
       {R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "do not hold f32[3]"},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})", 9, "the one before ends at 0"},
@@ -168,15 +185,18 @@ TEST(Safetensors, RefusesHostileHeaders) {
        "no integer"},
       {R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}})",
        8, "too many"},
+  });
+}
+
+TEST(Safetensors, RefusesBadNames) {
+  expect_refusals({
       {R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
       {R"({"../a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
       {R"({"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
       {R"({"a..b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
-      {"{\"" + std::string(256, 'a') + "\":{" + ok + "}}", 8, "not a name"},
-      {"{\"\xff\":{" + ok + "}}", 8, "no JSON"},
-  };
-  for (const Case& c : cases)
-    EXPECT_THAT(refusal(file_of(c.json, c.data)), HasSubstr(c.says)) << c.json.substr(0, 120);
+      {"{\"" + std::string(256, 'a') + "\":{" + kFields + "}}", 8, "not a name"},
+      {"{\"\xff\":{" + kFields + "}}", 8, "no JSON"},
+  });
 }
 
 // Tensors in another order than their names', as other writers make them.

@@ -60,6 +60,49 @@ struct Row {
   double lr;
 };
 
+// What all have in common.
+ModelConfig big_model() {
+  return ModelConfig{.vocab = 129280,
+                     .dim = 0,
+                     .layers = 0,
+                     .dense_layers = 1,
+                     .heads = 0,
+                     .nope_dim = 128,
+                     .rope_dim = 64,
+                     .v_dim = 128,
+                     .kv_rank = 512,
+                     .rope_theta = 10000,
+                     .dense_ffn_dim = 0,
+                     .norm_eps = 1e-20,
+                     .kv_norm_eps = 1e-20,
+                     .residual = ResidualKind::mhc,
+                     .streams = 4,
+                     .sinkhorn = SinkhornKind::paper,
+                     .sinkhorn_iterations = 20,
+                     .readout = ReadoutKind::sum,
+                     .init_std = 0.006,
+                     .alpha_init = 0.01};
+}
+
+OptimConfig big_optim(double lr) {
+  return OptimConfig{.lr = lr,
+                     .beta1 = 0.9,
+                     .beta2 = 0.95,
+                     .eps = 1e-20,
+                     .weight_decay = 0.1,
+                     .weight_decay_embedding = 0.1,
+                     .weight_decay_phi = 0.1,
+                     .weight_decay_static = 0,
+                     .weight_decay_norm = 0,
+                     .clip_norm = 1,
+                     .schedule = LrSchedule::step,
+                     .warmup_steps = 2000,
+                     .step_points = {0.8, 0.9},
+                     .step_factors = {0.316, 0.1},
+                     .min_lr_fraction = 0.1,
+                     .decay_fraction = 0.2};
+}
+
 TEST(Configs, TheBigOnesAreThePapers) {
   for (const Row& row : {Row{"3b", 12, 1280, 16, 64, 896, 320, 30000, 8.6e-4},
                          {"9b", 18, 1920, 24, 64, 1280, 512, 50000, 5.9e-4},
@@ -76,50 +119,16 @@ TEST(Configs, TheBigOnesAreThePapers) {
     EXPECT_EQ(c.train.global_batch, row.batch);
     EXPECT_EQ(c.train.steps, row.steps);
     EXPECT_EQ(c.optim.lr, row.lr);
-    ModelConfig model = c.model;  // what all have in common
+    ModelConfig model = c.model;
     model.dim = model.layers = model.heads = 0;
-    EXPECT_EQ(model, (ModelConfig{.vocab = 129280,
-                                  .dim = 0,
-                                  .layers = 0,
-                                  .dense_layers = 1,
-                                  .heads = 0,
-                                  .nope_dim = 128,
-                                  .rope_dim = 64,
-                                  .v_dim = 128,
-                                  .kv_rank = 512,
-                                  .rope_theta = 10000,
-                                  .dense_ffn_dim = 0,
-                                  .norm_eps = 1e-20,
-                                  .kv_norm_eps = 1e-20,
-                                  .residual = ResidualKind::mhc,
-                                  .streams = 4,
-                                  .sinkhorn = SinkhornKind::paper,
-                                  .sinkhorn_iterations = 20,
-                                  .readout = ReadoutKind::sum,
-                                  .init_std = 0.006,
-                                  .alpha_init = 0.01}));
+    EXPECT_EQ(model, big_model());
     EXPECT_EQ(c.moe.active, 6);
     EXPECT_EQ(c.moe.shared, 2);
     EXPECT_EQ(c.moe.scaling, 1.0);
     EXPECT_EQ(c.moe.bias_speed, 1e-3);
     EXPECT_EQ(c.train.sequence, 4096);
     EXPECT_EQ(c.train.precision, Precision::bf16);
-    EXPECT_EQ(c.optim, (OptimConfig{.lr = row.lr,
-                                    .beta1 = 0.9,
-                                    .beta2 = 0.95,
-                                    .eps = 1e-20,
-                                    .weight_decay = 0.1,
-                                    .weight_decay_embedding = 0.1,
-                                    .weight_decay_phi = 0.1,
-                                    .weight_decay_static = 0,
-                                    .weight_decay_norm = 0,
-                                    .clip_norm = 1,
-                                    .schedule = LrSchedule::step,
-                                    .warmup_steps = 2000,
-                                    .step_points = {0.8, 0.9},
-                                    .step_factors = {0.316, 0.1},
-                                    .min_lr_fraction = 0.1,
-                                    .decay_fraction = 0.2}));
+    EXPECT_EQ(c.optim, big_optim(row.lr));
     Config baseline = c;
     baseline.model.residual = ResidualKind::plain;
     baseline.run.dir += "-plain";

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "engine/optim/optimizer.h"
+#include "engine/plan/listing.h"
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {

@@ -1,6 +1,6 @@
-// listing(): one line a call: phase, segment, operator, desc, flops, unique bytes, outputs ←
-// inputs.
-#include "engine/autograd/program.h"
+#include "engine/plan/listing.h"
+
+#include "base/format.h"
 
 namespace birkhoff {
 namespace {
