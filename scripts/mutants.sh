@@ -46,31 +46,45 @@ configure() {
     -DBIRKHOFF_WERROR=OFF  # a fault may leave something unused
 }
 
-# Runs a patch's test; its output is in $built.log. 0: passed, and some test did run.
+# Runs a patch's test; its output is in $built.log. 0: passed; 2: no test ran.
 run_test() { # EXECUTABLE FILTER
   timeout 300 "$built/tests/$1" --gtest_filter="$2" >"$built.log" 2>&1 </dev/null || return 1
   ! grep -q '^\[==========\] Running 0 tests' "$built.log" || return 2
 }
 
+build_executables() { cmake --build "$built" -j "$jobs" --target "$@"; }
+
+# What a patch needs is checked before any is applied: then a fault costs one build, which compiles
+# its file and restores that of the fault before.
+declare -A unpatched=()  # "EXECUTABLE FILTER" → run_test's status without any fault
+build_unpatched() {
+  local patch executable executables=()
+  for patch in "${patches[@]}"; do
+    [ -f "$patch" ] || die "no such patch: $patch"
+    read -r executable _ <<<"$(field "$patch" Test)"
+    [ -z "$executable" ] || executables+=("$executable")
+  done
+  mapfile -t executables < <(printf '%s\n' "${executables[@]}" | sort -u)
+  quietly "build without faults" build_executables "${executables[@]}"
+}
+
 judge() { # PATCH: prints a line, counts it
-  local patch=$1 what test executable filter status=0
+  local patch=$1 what test executable filter
   what=$(field "$patch" What)
   test=$(field "$patch" Test)
   read -r executable filter <<<"$test"
   if [ -z "$what" ] || [ -z "$filter" ]; then
     verdict ERROR "has no What: and Test: lines with an executable and a filter"
-  elif ! apply --check "$patch" 2>"$built.log"; then
-    verdict ERROR "no longer applies: $(head -n 1 "$built.log")"
-  elif ! cmake --build "$built" -j "$jobs" --target "$executable" >"$built.log" 2>&1; then
-    verdict ERROR "the unpatched $executable does not build (see $built.log)"
-  elif run_test "$executable" "$filter" || status=$? && [ $status = 2 ]; then
+  elif [ "${unpatched[$test]}" = 2 ]; then
     verdict ERROR "no test matches $test"
-  elif [ $status != 0 ]; then
-    verdict ERROR "$test fails without it (see $built.log)"
+  elif [ "${unpatched[$test]}" != 0 ]; then
+    verdict ERROR "$test fails without it"
+  elif ! apply "$patch" 2>"$built.log"; then
+    verdict ERROR "no longer applies: $(head -n 1 "$built.log")"
   else
-    apply "$patch"
-    if ! cmake --build "$built" -j "$jobs" --target "$executable" >"$built.log" 2>&1; then
-      verdict ERROR "does not compile (see $built.log)"
+    if ! build_executables "$executable" >"$built.log" 2>&1; then
+      mv "$built.log" "$built.error.log"
+      verdict ERROR "does not compile (see $built.error.log)"
     elif run_test "$executable" "$filter"; then
       verdict SURVIVED "$what; $test passed all the same"
     else
@@ -92,10 +106,16 @@ verdict() { # ERROR | SURVIVED | caught, TEXT
 mkdir -p "$built"
 copy_sources
 quietly "configure mutants" configure
+build_unpatched
 for patch in "${patches[@]}"; do
-  [ -f "$patch" ] || die "no such patch: $patch"
-  patch=$(realpath "$patch")
-  judge "$patch"
+  test=$(field "$patch" Test)
+  [ -n "$test" ] && [ -z "${unpatched[$test]:-}" ] || continue
+  unpatched[$test]=0
+  read -r executable filter <<<"$test"
+  run_test "$executable" "$filter" || unpatched[$test]=$?
+done
+for patch in "${patches[@]}"; do
+  judge "$(realpath "$patch")"
 done
 say "score: $caught of ${#patches[@]} caught, $survived survived, $errors errors"
 [ $caught = ${#patches[@]} ]

@@ -13,7 +13,7 @@ enum SchedulePartIndex : size_t { kChunkPart, kSinglePart };
 Generator::Generator(const Config& config, ThreadTeam& team, int64_t context)
     : config_(config),
       context_(context),
-      chunk_io_(trace_decode(chunk_, config_, kChunk, context)),
+      chunk_io_(trace_decode(chunk_, config_, std::clamp<int64_t>(context, 1, kChunk), context)),
       single_io_(trace_decode(single_, config_, 1, context)),
       schedule_{forward_part("chunk", chunk_), forward_part("single", single_)},
       executor_(std::make_unique<Executor>(schedule_, team)) {}
@@ -30,9 +30,10 @@ std::span<const float> Generator::feed(std::span<const int32_t> tokens) {
       throw DataError(fmt::format("token {} is outside the model's vocabulary of {}", token,
                                   config_.model.vocab));
   std::span<const float> logits;
+  const size_t whole = size_t(chunk_io_.token.shape()[0]);
   while (!tokens.empty()) {
-    const bool chunk = int64_t(tokens.size()) >= kChunk;
-    const size_t count = chunk ? size_t(kChunk) : 1;
+    const bool chunk = tokens.size() >= whole;
+    const size_t count = chunk ? whole : 1;
     logits =
         run(chunk ? kChunkPart : kSinglePart, chunk ? chunk_io_ : single_io_, tokens.first(count));
     tokens = tokens.subspan(count);

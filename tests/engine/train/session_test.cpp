@@ -178,6 +178,29 @@ TEST(Session, ScoreEqualsTheLossOfTheStep) {
   EXPECT_NEAR(session.step(1, {&batch, 1}).loss, want, 1e-6);
 }
 
+// Every token with a target counts the same, whatever micro-batch it is in; routing counts the
+// tokens of all of them.
+TEST(Session, MicroBatchesOfUnequalWeightAddUp) {
+  const Config c = session_config(ResidualKind::mhc);
+  ThreadTeam team(1);
+  Session session(c, team);
+  session.initialise();
+  std::vector<Batch> batches = {make_batch(c, 1), make_batch(c, 2), make_batch(c, 3)};
+  const int64_t tokens = batches[0].valid;
+  for (size_t t = 3; t < size_t(tokens); ++t) batches[1].target[t] = -1;
+  batches[1].valid = 3;
+  double sum = 0;
+  for (const Batch& batch : batches)
+    for (const float nll : session.score(batch)) sum += double(nll);
+  const StepResult r = session.step(1, batches);
+  EXPECT_NEAR(r.loss, sum / double(2 * tokens + 3), 1e-6);
+  for (const auto& load : r.expert_load) {
+    int64_t routed = 0;
+    for (const int64_t l : load) routed += l;
+    EXPECT_EQ(routed, 3 * tokens * c.moe.active);
+  }
+}
+
 TEST(Session, BalancingPushesTowardsTheMean) {
   Config c = session_config(ResidualKind::mhc);
   c.moe.bias_speed = 0.01;
