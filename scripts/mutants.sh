@@ -64,6 +64,7 @@ build_unpatched() {
     read -r executable _ <<<"$(field "$patch" Test)"
     [ -z "$executable" ] || executables+=("$executable")
   done
+  [ ${#executables[@]} != 0 ] || return 0
   mapfile -t executables < <(printf '%s\n' "${executables[@]}" | sort -u)
   quietly "build without faults" build_executables "${executables[@]}"
 }
@@ -109,7 +110,7 @@ quietly "configure mutants" configure
 build_unpatched
 for patch in "${patches[@]}"; do
   test=$(field "$patch" Test)
-  [ -n "$test" ] && [ -z "${unpatched[$test]:-}" ] || continue
+  if [ -z "$test" ] || [ -n "${unpatched[$test]:-}" ]; then continue; fi
   unpatched[$test]=0
   read -r executable filter <<<"$test"
   run_test "$executable" "$filter" || unpatched[$test]=$?
