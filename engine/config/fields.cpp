@@ -159,7 +159,8 @@ void train_fields(TrainConfig& c, List& to) {
   to.add("eval_batches", Integer{&c.eval_batches, 1, kManySteps}, "micro-batches",
          "of held-out text an evaluation reads, at most", {"eval_iters"});
   to.add("final_eval_batches", Integer{&c.final_eval_batches, 1, kManySteps, {{"all", kEvalAll}}},
-         "micro-batches", "held-out windows of the evaluation behind the last step; all: every one");
+         "micro-batches",
+         "held-out windows of the evaluation behind the last step; all: every one");
   to.add("log_every", Integer{&c.log_every, 1, kManySteps}, "steps",
          "between progress lines; metrics.jsonl has every step", {"log_interval", "logging_steps"});
 }
