@@ -1,7 +1,9 @@
 // birkhoff: one binary, one file a subcommand. Every failure ends here: one line on stderr, the
 // exit code of its type.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "base/error.h"
@@ -9,12 +11,46 @@
 
 namespace {
 
-int report(birkhoff::ExitCode code, const char* what) {
-  std::fprintf(stderr, "birkhoff: %s\n", what);
+using birkhoff::ExitCode;
+
+int report(ExitCode code, std::string_view what) {
+  std::fprintf(stderr, "birkhoff: %.*s\n", int(what.size()), what.data());
   return int(code);
 }
 
+int report_usage(const CLI::App& app, const CLI::ParseError& e, std::string_view first) {
+  std::string names;
+  bool known = first.empty() || first.starts_with('-');
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + sub->get_name();
+    known = known || sub->get_name() == first;
+  }
+  if (!known)
+    return report(ExitCode::config, fmt::format("unknown subcommand '{}'; there are {}",
+                                                birkhoff::printable(first, 60), names));
+  return report(ExitCode::config,
+                fmt::format("{}; --help tells more", birkhoff::printable(e.what())));
+}
+
+[[noreturn]] void refuse_output() {
+  throw birkhoff::ResourceError(fmt::format(
+      "cannot write to the standard output: {}; what was printed is not whole", strerror(errno)));
+}
+
 }  // namespace
+
+namespace birkhoff {
+
+void write_out(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) refuse_output();
+}
+
+void flush_out() {
+  // ferror: a print in between that failed, and whose bytes are gone.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) refuse_output();
+}
+
+}  // namespace birkhoff
 
 int main(int argc, char** argv) {
   CLI::App app(
@@ -30,16 +66,16 @@ int main(int argc, char** argv) {
   birkhoff::add_data(app);
   try {
     app.parse(argc, argv);
-    return int(birkhoff::ExitCode::ok);
+    birkhoff::flush_out();
+    return int(ExitCode::ok);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    app.exit(e);
-    return int(birkhoff::ExitCode::config);
+    return report_usage(app, e, argc > 1 ? argv[1] : "");
   } catch (const birkhoff::Error& e) {
     return report(e.code(), e.what());
   } catch (const std::bad_alloc&) {
-    return report(birkhoff::ExitCode::resource, "out of memory");
+    return report(ExitCode::resource, "out of memory");
   } catch (const std::exception& e) {
-    return report(birkhoff::ExitCode::internal, e.what());
+    return report(ExitCode::internal, e.what());
   }
 }

@@ -13,8 +13,9 @@ enum SchedulePartIndex : size_t { kChunkPart, kSinglePart };
 Generator::Generator(const Config& config, ThreadTeam& team, int64_t context)
     : config_(config),
       context_(context),
-      chunk_io_(trace_decode(chunk_, config_, kChunk, context)),
-      single_io_(trace_decode(single_, config_, 1, context)),
+      // The two share their caches, and a cache holds a chunk at least.
+      chunk_io_(trace_decode(chunk_, config_, kChunk, std::max(context, kChunk))),
+      single_io_(trace_decode(single_, config_, 1, std::max(context, kChunk))),
       schedule_{forward_part("chunk", chunk_), forward_part("single", single_)},
       executor_(std::make_unique<Executor>(schedule_, team)) {}
 

@@ -119,9 +119,9 @@ size_t available_memory() {
 void require_memory(const MemoryReport& report, size_t available) {
   if (report.total <= available) return;
   throw ResourceError(
-      fmt::format("{}needs {}, this machine has {}: lower train.micro_batch or train.sequence, set "
-                  "train.recompute: auto, or choose a smaller model",
-                  to_table(report), human(report.total), human(available)));
+      fmt::format("the run needs {}, this machine has {}: lower train.micro_batch or "
+                  "train.sequence, set train.recompute: auto, or choose a smaller model\n{}",
+                  human(report.total), human(available), to_table(report)));
 }
 
 }  // namespace birkhoff
