@@ -32,12 +32,13 @@ class SmallRun {
  public:
   SmallRun() {
     spill(scratch_ / "text.txt", generated_text());
-    const Finished made = birkhoff({"data", "prepare", "--out", at("set"), "--split", "blank-line",
-                                    at("text.txt")});
+    const Finished made =
+        birkhoff({"data", "prepare", "--out", at("set"), "--split", "blank-line", at("text.txt")});
     check(made.code == 0, "data prepare: {}", made.err);
     spill(scratch_ / "small.yaml",
           fmt::format("run: {{dir: {0}/run, threads: 1}}\n"
-                      "data: {{path: {0}/set, validation_fraction: 0.1}}\n"
+                      "data: {{path: {0}/set, validation_fraction: 0.1, cross_documents: true,\n"
+                      "       predict_across_documents: true}}\n"
                       "model: {{vocab: 257, dim: 32, layers: 3, dense_layers: 1, heads: 2,\n"
                       "        nope_dim: 8, rope_dim: 4, v_dim: 8, kv_rank: 16, residual: mhc,\n"
                       "        streams: 2}}\n"
