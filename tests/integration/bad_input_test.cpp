@@ -69,8 +69,10 @@ TEST_F(BadInput, Dataset) {
   expect_no_run({"model.vocab=256"}, 3, {"'byte'", "below 257", "set the model's vocabulary"});
   expect_no_run({"train.sequence=20000"}, 3,
                 {"fewer than one sequence of 20000 + 1", "shorten train.sequence"});
+  RawIndex empty;
+  empty.documents = {0};
   put(small_->at("empty.bin"), "");
-  put(small_->at("empty.idx"), RawIndex{.documents = {0}}.bytes());
+  put(small_->at("empty.idx"), empty.bytes());
   expect_no_run({"data.path=" + small_->at("empty")}, 3, {"empty"});
   write_dataset(small_->at("one"), {std::vector<int32_t>(500, 7)});
   expect_no_run({"data.path=" + small_->at("one")}, 3,
