@@ -1,6 +1,8 @@
 #pragma once
 // The subcommands: each registers itself with a callback that runs it. Callbacks throw
 // birkhoff::Error; main turns it into a line and an exit code.
+#include <string_view>
+
 namespace CLI {
 class App;
 }
@@ -13,6 +15,11 @@ void add_sample(CLI::App& app);  // sample CKPT --prompt TEXT
 void add_score(CLI::App& app);   // score CKPT --tokens FILE --json
 void add_verify(CLI::App& app);  // verify CKPT
 void add_data(CLI::App& app);    // data prepare | inspect | verify | split
+
+// Standard output. A write or flush that fails is a ResourceError: a full disk or a closed pipe
+// must not pass for success. main() flushes when a subcommand has ended.
+void write_out(std::string_view bytes);
+void flush_out();
 
 void add_data_split(CLI::App& data);  // data split CONFIG --part train|validation
 

@@ -10,9 +10,25 @@
 
 namespace {
 
-int report(birkhoff::ExitCode code, const char* what) {
-  std::fprintf(stderr, "birkhoff: %s\n", what);
+using birkhoff::ExitCode;
+
+int report(ExitCode code, std::string_view what) {
+  std::fprintf(stderr, "birkhoff: %.*s\n", int(what.size()), what.data());
   return int(code);
+}
+
+int report_usage(const CLI::App& app, const CLI::ParseError& e, std::string_view first) {
+  std::string names;
+  bool known = first.empty() || first.starts_with('-');
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + sub->get_name();
+    known = known || sub->get_name() == first;
+  }
+  if (!known)
+    return report(ExitCode::config, fmt::format("unknown subcommand '{}'; there are {}",
+                                                birkhoff::printable(first, 60), names));
+  return report(ExitCode::config,
+                fmt::format("{}; --help tells more", birkhoff::printable(e.what())));
 }
 
 int run(int argc, char** argv) {
@@ -29,11 +45,11 @@ int run(int argc, char** argv) {
   birkhoff::add_data(app);
   try {
     app.parse(argc, argv);
-    return int(birkhoff::ExitCode::ok);
+    birkhoff::flush_out();
+    return int(ExitCode::ok);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    app.exit(e);
-    return int(birkhoff::ExitCode::config);
+    return report_usage(app, e, argc > 1 ? argv[1] : "");
   }
 }
 
@@ -45,8 +61,8 @@ int main(int argc, char** argv) {
   } catch (const birkhoff::Error& e) {
     return report(e.code(), e.what());
   } catch (const std::bad_alloc&) {
-    return report(birkhoff::ExitCode::resource, "out of memory");
+    return report(ExitCode::resource, "out of memory");
   } catch (const std::exception& e) {
-    return report(birkhoff::ExitCode::internal, e.what());
+    return report(ExitCode::internal, e.what());
   }
 }

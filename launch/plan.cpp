@@ -2,12 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
-#include <thread>
 
 #include "engine/config/load.h"
 #include "engine/plan/listing.h"
 #include "engine/train/memory_report.h"
 #include "engine/train/session.h"
+#include "engine/train/trainer.h"
 #include "launch/commands.h"
 
 namespace birkhoff {
@@ -30,9 +30,7 @@ void print_listing(const Config& config) {
 void run(const Options& o) {
   const Config config = load_config(o.config, o.overrides);
   if (o.listing) return print_listing(config);
-  const int threads = config.run.threads ? int(config.run.threads)
-                                         : int(std::max(1u, std::thread::hardware_concurrency()));
-  const MemoryReport report = plan_run(config, threads);
+  const MemoryReport report = plan_run(config, thread_count(config));
   if (o.json) {
     std::printf("%s\n", to_json(report).c_str());
     return;

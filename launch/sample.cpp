@@ -54,8 +54,10 @@ void run(const Options& o) {
   if (o.threads) config.run.threads = o.threads;
   const ByteTokenizer tokenizer;
   if (config.model.vocab < tokenizer.vocab())
-    throw ConfigError(fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}",
-                                  config.model.vocab, tokenizer.vocab()));
+    throw ConfigError(
+        fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}; "
+                    "sample writes text with that one alone, score reads token ids",
+                    config.model.vocab, tokenizer.vocab()));
 
   // A document begins behind the end of the one before.
   std::vector<int32_t> tokens = {tokenizer.end_of_document()};
@@ -65,17 +67,17 @@ void run(const Options& o) {
   load_tensors(checkpoint, generator.tensors());
   Window window(generator, generator.context());
 
-  std::fputs(o.prompt.c_str(), stdout);
+  write_out(o.prompt);
   std::span<const float> logits = window.feed(tokens);
   for (int64_t i = 0; i < o.tokens; ++i) {
     const auto next = int32_t(
         choose_token(logits.first(size_t(tokenizer.vocab())), o.choice, uint64_t(window.length())));
     if (next == tokenizer.end_of_document()) break;
-    std::fputs(tokenizer.decode({&next, 1}).c_str(), stdout);
-    std::fflush(stdout);
+    write_out(tokenizer.decode({&next, 1}));
+    flush_out();
     if (i + 1 < o.tokens) logits = window.feed({&next, 1});
   }
-  std::fputs("\n", stdout);
+  write_out("\n");
 }
 
 }  // namespace
@@ -92,7 +94,8 @@ void add_sample(CLI::App& app) {
   command->add_option("--top-k", o->choice.top_k, "choose among this many; 0: all");
   command->add_option("--top-p", o->choice.top_p, "choose among the likeliest that sum to this");
   command->add_option("--seed", o->choice.seed, "same seed, same text");
-  command->add_option("--threads", o->threads, "0: as the run's config");
+  command->add_option("--threads", o->threads, "0: as the run's config")
+      ->check(CLI::Range(0, 1024));
   command->callback([o] { run(*o); });
 }
 

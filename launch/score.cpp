@@ -21,16 +21,24 @@ struct Options {
   bool json = false;
 };
 
+std::string read_input(const std::string& path) {
+  try {
+    return read_file(path, kMaxTokens);
+  } catch (const ResourceError& e) {
+    throw DataError(fmt::format("score: {}; check the path and its permissions", e.what()));
+  }
+}
+
 // Decimal ids separated by white space or commas, or a JSON array of them.
 std::vector<int32_t> read_tokens(const Options& o) {
   std::vector<int32_t> ids;
   if (!o.text.empty()) {
     const ByteTokenizer tokenizer;
     ids.push_back(tokenizer.end_of_document());
-    tokenizer.encode(read_file(o.text, kMaxTokens), ids);
+    tokenizer.encode(read_input(o.text), ids);
     return ids;
   }
-  const std::string text = read_file(o.tokens, kMaxTokens);
+  const std::string text = read_input(o.tokens);
   const char* at = text.data();
   const char* end = at + text.size();
   while (at < end) {
@@ -73,11 +81,13 @@ void run(const Options& o) {
   Config config = config_of(checkpoint);
   config.train.micro_batch = 1;
   const std::vector<int32_t> ids = read_tokens(o);
-  if (ids.size() < 2) throw DataError("score: at least two tokens are needed");
+  if (ids.size() < 2)
+    throw DataError("score: at least two tokens are needed: the first is given, not scored");
   for (size_t i = 0; i < ids.size(); ++i)
     if (ids[i] < 0 || ids[i] >= config.model.vocab)
       throw DataError(fmt::format("{}: token {} at position {} is outside the vocabulary of {}",
-                                  printable(o.tokens), ids[i], i, config.model.vocab));
+                                  printable(o.text.empty() ? o.tokens : o.text), ids[i], i,
+                                  config.model.vocab));
   ThreadTeam team(thread_count(config));
   Scorer scorer(config, team, 1, config.train.sequence);
   load_tensors(checkpoint, scorer.tensors());

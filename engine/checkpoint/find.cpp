@@ -76,6 +76,10 @@ std::optional<Checkpoint> latest_checkpoint(const Path& run_directory) {
 
 Checkpoint open_checkpoint(const Path& path) {
   std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error)
+    throw CheckpointError(
+        fmt::format("checkpoint {}: there is none; give the directory of a checkpoint or of a run",
+                    printable(path.string())));
   if (!std::filesystem::exists(path / kManifestName, error) &&
       std::filesystem::is_directory(path / "checkpoints", error)) {
     if (std::optional<Checkpoint> latest = latest_checkpoint(path)) return std::move(*latest);

@@ -30,6 +30,7 @@ class Loader {
     try {
       text = read_file(path, kYamlMaxBytes);
     } catch (const ResourceError& e) {
+      unread_ = true;
       return fault(blamed, "", e.what());
     }
     read_text(text, path);
@@ -71,6 +72,7 @@ class Loader {
 
   // What the fields say to each other, at the place where the first of them was set.
   void cross_check(const std::string& name, Use use) {
+    if (unread_) return;  // its defaults are not what the user wrote
     for (const Finding& finding : findings(config_, use)) {
       if (finding.severity == Severity::warning) continue;
       const bool known = std::any_of(finding.keys.begin(), finding.keys.end(),
@@ -196,6 +198,7 @@ class Loader {
   std::set<std::string> chain_;                 // files being read
   std::vector<std::string> faults_;
   size_t dropped_ = 0;
+  bool unread_ = false;  // a file
 };
 
 }  // namespace

@@ -17,6 +17,10 @@ namespace {
   throw ResourceError(fmt::format("run directory {}: {}", printable(path.string()), why));
 }
 
+std::string unwritable(std::string_view why) {
+  return fmt::format("cannot be written to: {}; set run.dir to a directory that can be", why);
+}
+
 std::string own_name() {
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
@@ -28,7 +32,7 @@ std::string own_name() {
 Descriptor lock(const Path& path) {
   const Path file = path / "lock";
   Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (fd.get() < 0) refuse(path, fmt::format("cannot be written to: {}", std::strerror(errno)));
+  if (fd.get() < 0) refuse(path, unwritable(std::strerror(errno)));
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK)
       refuse(path, fmt::format("cannot be locked: {}", std::strerror(errno)));
@@ -41,7 +45,7 @@ Descriptor lock(const Path& path) {
   const std::string name = own_name();
   if (::ftruncate(fd.get(), 0) != 0 ||
       ::pwrite(fd.get(), name.data(), name.size(), 0) != ssize_t(name.size()))
-    refuse(path, fmt::format("cannot be written to: {}", std::strerror(errno)));
+    refuse(path, unwritable(std::strerror(errno)));
   return fd;
 }
 
@@ -63,7 +67,7 @@ RunDirectory RunDirectory::create(const Path& path, std::string_view config_yaml
   try {
     make_durable_directories(path);
   } catch (const ResourceError& e) {
-    refuse(path, e.what());
+    refuse(path, unwritable(e.what()));
   }
   Descriptor held = lock(path);
   if (holds_a_run(path))

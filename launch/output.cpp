@@ -1,0 +1,28 @@
+// What the subcommands print: lost output is an error, never silence.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/error.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+[[noreturn]] void refuse_output() {
+  throw ResourceError(fmt::format(
+      "cannot write to the standard output: {}; what was printed is not whole", strerror(errno)));
+}
+
+}  // namespace
+
+void write_out(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) refuse_output();
+}
+
+void flush_out() {
+  // ferror: a print in between that failed, and whose bytes are gone.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) refuse_output();
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,295 @@
+// train, verify, sample, score and plan as a user calls them.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/data/samples.h"
+#include "tests/support/small_run.h"
+
+namespace birkhoff::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::vector<json> lines_of(const std::string& text) {
+  std::vector<json> all;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) all.push_back(json::parse(line));
+  return all;
+}
+
+// Of metrics.jsonl: each line up to its fields of time, which stand last.
+std::string without_times(const std::string& metrics) {
+  std::string out;
+  std::istringstream in(metrics);
+  for (std::string line; std::getline(in, line);) {
+    const size_t at = std::min(line.find("\"step_seconds\""), line.find("\"eval_seconds\""));
+    EXPECT_NE(at, std::string::npos) << line;
+    out += line.substr(0, at) + "\n";
+  }
+  return out;
+}
+
+// Every file of a run that is a function of the config and the data: its name → its bytes.
+std::map<std::string, std::string> results_of(const std::string& run) {
+  std::map<std::string, std::string> files;
+  files["metrics.jsonl"] = without_times(slurp(run + "/metrics.jsonl"));
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(run + "/checkpoints")) {
+    if (!entry.is_regular_file()) continue;
+    const std::string name = std::filesystem::relative(entry.path(), run).string();
+    files[name] = slurp(entry.path());
+    if (entry.path().filename() != kManifestName) continue;
+    // What the run was called, how many threads it had, and the hash of the manifest that says so.
+    json manifest = json::parse(files[name]);
+    EXPECT_TRUE(manifest.contains("tensors")) << name;
+    files[name] = manifest["tensors"].dump() + manifest["files"].dump();
+  }
+  return files;
+}
+
+// All files of a directory tree with their bytes.
+std::map<std::string, std::string> all_files(const std::string& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+    if (entry.is_regular_file()) files[entry.path().string()] = slurp(entry.path());
+  return files;
+}
+
+class CliTrain : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    small_ = new SmallRun;
+    const Finished ran = small_->with_config("train");
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  static void TearDownTestSuite() { delete small_, small_ = nullptr; }
+
+  static std::string run() { return small_->at("run"); }
+  static SmallRun* small_;
+};
+SmallRun* CliTrain::small_ = nullptr;
+
+TEST_F(CliTrain, WritesALineForEachStepAndEachEvaluation) {
+  std::vector<int64_t> steps, evaluations;
+  for (const json& line : lines_of(slurp(run() + "/metrics.jsonl"))) {
+    EXPECT_NE(line.contains("loss"), line.contains("eval_loss")) << line;
+    (line.contains("loss") ? steps : evaluations).push_back(line["step"]);
+    if (line.contains("loss")) {
+      EXPECT_TRUE(line.contains("grad_norm") && line.contains("lr")) << line;
+      EXPECT_FALSE(line.contains("eval_bits_per_byte")) << line;
+      EXPECT_EQ(line["tokens"], line["step"].get<int64_t>() * 4 * 32);
+    } else {
+      // A byte tokenizer's bits per byte: the loss in bits, over targets that are bytes.
+      EXPECT_GE(line["eval_bits_per_byte"].get<double>() * (1 + 1e-12),
+                line["eval_loss"].get<double>() / std::log(2.0));
+      // Two MoE layers, four experts, and every token of three steps goes to two of them.
+      ASSERT_EQ(line["expert_load"].size(), 2u);
+      for (const json& layer : line["expert_load"]) {
+        int64_t sum = 0;
+        for (const json& expert : layer) sum += expert.get<int64_t>();
+        EXPECT_EQ(sum, 3 * 4 * 32 * 2) << line;
+      }
+    }
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(evaluations, (std::vector<int64_t>{3, 6}));
+}
+
+TEST_F(CliTrain, FirstLossIsThatOfNoKnowledgeAndTheLossFalls) {
+  const auto lines = lines_of(slurp(run() + "/metrics.jsonl"));
+  // Logits of small weights: within 0.1 nats of ln 257.
+  EXPECT_NEAR(lines.front()["loss"].get<double>(), std::log(257.0), 0.1);
+  EXPECT_LT(lines.back()["eval_loss"].get<double>(), std::log(257.0) - 0.2);
+}
+
+TEST_F(CliTrain, SavesCheckpointsThatVerify) {
+  for (const char* name : {"step-00000003", "step-00000006"}) {
+    const Finished ran = birkhoff({"verify", run() + "/checkpoints/" + name});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("every byte is as it was written"));
+  }
+  EXPECT_THAT(birkhoff({"verify", run()}).out, HasSubstr("step 6"));  // the newest
+}
+
+TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
+  for (const char* residual : {"plain", "mhc"}) {
+    std::map<std::string, std::string> first;
+    for (const char* threads : {"1", "1", "2", "3"}) {
+      const std::string dir = small_->at("again");
+      const Finished ran =
+          small_->with_config("train", {"run.dir=" + dir, std::string("run.threads=") + threads,
+                                        std::string("model.residual=") + residual});
+      ASSERT_EQ(ran.code, 0) << ran.err;
+      const auto got = results_of(dir);
+      std::filesystem::remove_all(dir);
+      ASSERT_EQ(got.size(), 5u);  // metrics, and a shard and a manifest of two checkpoints
+      if (first.empty()) first = got;
+      for (const auto& [name, bytes] : first)
+        EXPECT_TRUE(got.contains(name) && got.at(name) == bytes)
+            << residual << ", " << threads << " threads: " << name << " differs";
+    }
+  }
+}
+
+TEST_F(CliTrain, AnotherSeedIsAnotherRun) {
+  const std::string dir = small_->at("seed2");
+  ASSERT_EQ(small_->with_config("train", {"run.dir=" + dir, "seed=2"}).code, 0);
+  EXPECT_NE(results_of(dir), results_of(run()));
+}
+
+TEST_F(CliTrain, RefusesADirectoryThatHoldsARunAndLeavesIt) {
+  const auto before = all_files(run());
+  const Finished ran = small_->with_config("train", {"optim.lr=1e-3"});
+  EXPECT_EQ(ran.code, 5);
+  EXPECT_THAT(ran.err, HasSubstr("holds a run already; set run.dir"));
+  auto after = all_files(run());
+  for (auto files : {&after}) files->erase(run() + "/lock");  // names the process that looked
+  auto kept = before;
+  kept.erase(run() + "/lock");
+  EXPECT_EQ(after, kept);
+}
+
+std::string sampled(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "sample");
+  const Finished ran = birkhoff(arguments);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  return ran.out;
+}
+
+TEST_F(CliTrain, SamplesAsTheSeedSays) {
+  const std::vector<std::string> common = {run(), "--prompt", "the river", "--tokens", "60"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), common.begin(), common.end());
+    return sampled(more);
+  };
+  const std::string text = with({"--seed", "5"});
+  EXPECT_THAT(text, StartsWith("the river"));
+  EXPECT_EQ(with({"--seed", "5"}), text);
+  EXPECT_EQ(with({"--seed", "5", "--threads", "3"}), text);
+  EXPECT_NE(with({"--seed", "6"}), text);
+  const std::string greedy = with({"--temperature", "0", "--seed", "5"});
+  EXPECT_EQ(with({"--temperature", "0", "--seed", "6"}), greedy);
+  EXPECT_EQ(with({"--top-k", "1"}), greedy);
+}
+
+// Shorter than the chunk that prompts are read by, of one token, and without a prompt.
+TEST_F(CliTrain, SamplesAFewTokens) {
+  EXPECT_THAT(sampled({run(), "--prompt", "a", "--tokens", "1"}), StartsWith("a"));
+  EXPECT_LE(sampled({run(), "--tokens", "3"}).size(), 4u);
+  EXPECT_THAT(sampled({run(), "--prompt", std::string(200, 'x'), "--tokens", "2"}),
+              StartsWith(std::string(200, 'x')));
+}
+
+json scored(const std::vector<std::string>& arguments) {
+  std::vector<std::string> all = {"score", "--json"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Finished ran = birkhoff(all);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  return ran.code == 0 ? json::parse(ran.out) : json();
+}
+
+// The held-out tokens in the order of evaluation: of each document its bytes, behind them the end.
+// The generated documents hold no newline, so `data split` prints one a line.
+std::vector<int> held_out_tokens(const SmallRun& small) {
+  const Finished split = birkhoff({"data", "split", small.at("small.yaml")});
+  EXPECT_EQ(split.code, 0) << split.err;
+  std::vector<int> ids;
+  std::istringstream in(split.out);
+  for (std::string line; std::getline(in, line);) {
+    if (line.empty()) continue;
+    for (const char c : line) ids.push_back(int(static_cast<unsigned char>(c)));
+    ids.push_back(256);
+  }
+  return ids;
+}
+
+// Attention and loss cross document borders here, and `score` cuts the same windows, so that both
+// read the same sequences: each token's −log p may differ by rounding alone, as one pass has one
+// sequence and the other two. About 64 dependent roundings of 2^-24 each, of values up to 6 nats.
+TEST_F(CliTrain, ScoreOfTheHeldOutTokensIsTheEvaluationsLoss) {
+  const std::vector<int> ids = held_out_tokens(*small_);
+  spill(small_->at("ids.json"), json(ids).dump());
+  const json line = lines_of(slurp(run() + "/metrics.jsonl")).back();
+  ASSERT_EQ(line["eval_tokens"], ids.size() - 1);
+  const json score = scored({run(), "--tokens", small_->at("ids.json")});
+  ASSERT_EQ(score["log_probability"].size(), ids.size() - 1);
+  ASSERT_EQ(score["tokens"], json(std::vector<int>(ids.begin() + 1, ids.end())));
+  double sum = 0;
+  for (const json& value : score["log_probability"]) {
+    EXPECT_LT(value.get<double>(), 0);
+    sum -= value.get<double>();
+  }
+  const double bound = 64 * std::ldexp(1.0, -24) * 6;
+  EXPECT_NEAR(sum / double(ids.size() - 1), line["eval_loss"].get<double>(), bound);
+  EXPECT_NEAR(score["loss"].get<double>(), line["eval_loss"].get<double>(), bound);
+}
+
+TEST_F(CliTrain, ScoresTextAsItsBytesBehindAnEnd) {
+  spill(small_->at("ab.txt"), "ab");
+  const json text = scored({run(), "--text", small_->at("ab.txt")});
+  spill(small_->at("ab.ids"), "256 97,98\n");
+  EXPECT_EQ(text["tokens"], json({97, 98}));
+  EXPECT_EQ(scored({run(), "--tokens", small_->at("ab.ids")}), text);
+}
+
+TEST_F(CliTrain, PlansParametersMemoryAndTheProgram) {
+  const Finished plan = small_->with_config("plan", {"--json"});
+  ASSERT_EQ(plan.code, 0) << plan.err;
+  const json j = json::parse(plan.out);
+  const int64_t total = j["parameters"]["total"], active = j["parameters"]["active"];
+  // A token multiplies with all but the embedding, which it looks up, and the idle 2 of 4 experts,
+  // three 32 × 16 matrices each, of two MoE layers.
+  EXPECT_EQ(total - active, 257 * 32 + 2 * 2 * 3 * 32 * 16);
+  EXPECT_GT(j["parameters"]["mhc"].get<int64_t>(), 0);
+  EXPECT_GT(j["memory"]["total"], j["memory"]["planned"]);
+  const Finished listing = small_->with_config("plan", {"--listing"});
+  EXPECT_EQ(listing.code, 0);
+  for (const char* what : {"mhc_open", "attention_backward", "adamw"})
+    EXPECT_THAT(listing.out, HasSubstr(what));
+  const Finished plain = small_->with_config("plan", {"--json", "model.residual=plain"});
+  EXPECT_EQ(json::parse(plain.out)["parameters"]["mhc"], 0);
+}
+
+TEST(CliPlan, TheLargestConfigTakesSeconds) {
+  const Finished ran = birkhoff({"plan", BIRKHOFF_SOURCE_DIR "/configs/27b.yaml", "--json"}, 10);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NEAR(json::parse(ran.out)["parameters"]["total"].get<double>(), 27.0e9, 0.1e9);
+  EXPECT_LT(ran.peak_bytes, size_t(256) << 20);  // it allocates none of what it plans
+}
+
+// The resident set of a whole run stays within what `plan` says; and the reserve is no more than
+// what would hide a copy of the parameters of a model worth training.
+void expect_within_plan(std::vector<std::string> with_overrides) {
+  auto arguments = with_overrides;
+  arguments.insert(arguments.begin(), "plan");
+  arguments.push_back("--json");
+  const Finished plan = birkhoff(arguments);
+  ASSERT_EQ(plan.code, 0) << plan.err;
+  const json memory = json::parse(plan.out)["memory"];
+  arguments = with_overrides;
+  arguments.insert(arguments.begin(), "train");
+  const Finished ran = birkhoff(arguments);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_LE(ran.peak_bytes, memory["total"].get<size_t>());
+  EXPECT_LE(memory["total"].get<size_t>() - memory["planned"].get<size_t>(), size_t(40) << 20);
+}
+
+TEST_F(CliTrain, ResidentMemoryStaysWithinThePlan) {
+  for (const char* threads : {"1", "3"})
+    expect_within_plan({small_->at("small.yaml"), std::string("run.threads=") + threads,
+                        "run.dir=" + small_->at(std::string("memory") + threads)});
+}
+
+TEST_F(CliTrain, ResidentMemoryOfTheDefaultModelStaysWithinThePlan) {
+  expect_within_plan({BIRKHOFF_SOURCE_DIR "/configs/tiny.yaml", "data.path=" + small_->at("set"),
+                      "run.threads=2", "train.stop_at=2", "run.dir=" + small_->at("tiny")});
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

@@ -1,0 +1,103 @@
+// Every registered operator passes the harness, and its gradient the differences: none is forgotten
+// because nobody wrote its example. All tests of kernels/ are one executable, so that examples()
+// holds those of every file.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+
+#include "tests/support/operator_check.h"
+
+namespace birkhoff::testing {
+namespace {
+
+constexpr const char* kGradient =
+    "is itself emitted by a gradient rule; training takes no second derivative";
+constexpr const char* kUpdate = "changes its output in place behind the gradients";
+constexpr const char* kOfGradients = "is computed of gradients, behind them";
+constexpr const char* kIntegers = "has no floating input or output";
+constexpr const char* kDecoding = "runs in generation alone";
+
+// Operators without a gradient rule, and why.
+const std::map<std::string_view, const char*> kWithoutGradient = {
+    {"adamw", kUpdate},
+    {"attention_backward", kGradient},
+    {"attention_decode", kDecoding},
+    {"balance_update", kUpdate},
+    {"broadcast_scale", kGradient},
+    {"cache_write", kDecoding},
+    {"clip_scale", kOfGradients},
+    {"combine_backward", kGradient},
+    {"dispatch_backward", kGradient},
+    {"embedding_backward", kGradient},
+    {"grouped_linear_dw", kGradient},
+    {"grouped_linear_dx", kGradient},
+    {"linear_cross_entropy_backward", kGradient},
+    {"linear_dw", kGradient},
+    {"linear_dx", kGradient},
+    {"mhc_close_backward", kGradient},
+    {"mhc_open_backward", kGradient},
+    {"mla_keys_backward", kGradient},
+    {"readout_backward", kGradient},
+    {"rms_norm_backward", kGradient},
+    {"route_backward", kGradient},
+    {"route_layout", kIntegers},
+    {"squared_sum", kOfGradients},
+    {"swiglu_backward", kGradient},
+};
+
+TEST(Registry, NamesAreUnique) {
+  std::set<std::string_view> names;
+  for (const Operator* op : registry()) EXPECT_TRUE(names.insert(op->name).second) << op->name;
+  EXPECT_GE(names.size(), 45u);
+}
+
+TEST(Registry, EveryOperatorHasItsParts) {
+  for (const Operator* op : registry()) {
+    EXPECT_TRUE(op->outputs && op->flops) << op->name;
+    for (const Body body : op->body) EXPECT_NE(body, nullptr) << op->name;
+  }
+}
+
+TEST(Registry, EveryOperatorHasExamples) {
+  std::set<const Operator*> seen;
+  for (const Example& e : examples()) seen.insert(e.op);
+  for (const Operator* op : registry()) EXPECT_TRUE(seen.contains(op)) << op->name;
+}
+
+TEST(Registry, EveryExampleIsOfARegisteredOperator) {
+  const std::set<const Operator*> known(registry().begin(), registry().end());
+  for (const Example& e : examples())
+    EXPECT_TRUE(known.contains(e.op)) << e.op->name << ": add its line to kernels/registry.cpp";
+}
+
+TEST(Registry, EveryOperatorHasAGradientOrAReason) {
+  std::set<std::string_view> names;
+  for (const Operator* op : registry()) {
+    names.insert(op->name);
+    EXPECT_NE(op->gradient != nullptr, kWithoutGradient.contains(op->name)) << op->name;
+    const auto reason = kWithoutGradient.find(op->name);
+    if (reason == kWithoutGradient.end() || reason->second == kDecoding) continue;
+    EXPECT_EQ(op->updates, reason->second == kUpdate) << op->name << " " << reason->second;
+  }
+  for (const auto& [name, reason] : kWithoutGradient) EXPECT_TRUE(names.contains(name)) << name;
+}
+
+// By an example that is differenced in at least one floating input.
+TEST(Registry, EveryGradientIsDifferenced) {
+  std::set<const Operator*> differenced;
+  for (const Example& e : examples()) {
+    bool varies = false;
+    for (size_t i = 0; i < e.inputs.size(); ++i)
+      varies = varies || (is_floating(e.inputs[i].spec.dtype) &&
+                          !std::count(e.constant_inputs.begin(), e.constant_inputs.end(), int(i)));
+    if (e.differentiable && varies) differenced.insert(e.op);
+  }
+  for (const Operator* op : registry())
+    EXPECT_TRUE(!op->gradient || differenced.contains(op)) << op->name;
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
