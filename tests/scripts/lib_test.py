@@ -46,7 +46,7 @@ class Packages(unittest.TestCase):
             self.assertIn("noninteractive -y", log)
             installed = log.split("--no-install-recommends ")[1].split()
             self.assertIn("libgtest-dev", installed)
-            self.assertIn("ocl-icd-opencl-dev", installed)
+            self.assertIn("libhwy-dev", installed)
             self.assertNotIn("cmake", installed)
             self.assertNotIn("bible-kjv", installed)
 
