@@ -14,7 +14,6 @@
 // One operator, one basename: kernels/<op>.h is the contract (formula, shapes, dtypes, enums of
 // inputs and outputs, desc), kernels/<op>.cpp the table entry and the gradient rule, and the bodies
 // are in reference/<op>.cpp (plain loops in double: the oracle) and cpu/<op>.cpp (fast).
-#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -77,7 +76,6 @@ struct Args {
   std::span<const Operand> inputs;
   std::span<const Result> outputs;
   const Desc* call_desc;
-  const void* prepared;  // what Operator::prepare made
   Context* context;
 
   bool has(int i) const { return inputs[i].data != nullptr; }
@@ -141,8 +139,6 @@ struct Operator {
   double (*bytes)(Specs in, const Desc&) = nullptr;
   // Of the cpu body. REQUIRES outputs() has accepted the specs.
   Workspace (*workspace)(Specs in, const Desc&) = nullptr;
-  // Made once per call before step 1 (e.g. a library's primitives) and handed to the cpu body.
-  std::shared_ptr<const void> (*prepare)(Specs in, const Desc&) = nullptr;
   // An in-place update (optimizer): every output must have itself as base, and f reads the base.
   bool updates = false;
   bool communicates = false;  // takes its turn on the communication stream

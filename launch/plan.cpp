@@ -1,6 +1,7 @@
 // birkhoff plan: what a run would need, without running it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "engine/config/load.h"
@@ -30,7 +31,10 @@ void print_listing(const Config& config) {
 void run(const Options& o) {
   const Config config = load_config(o.config, o.overrides);
   if (o.listing) return print_listing(config);
-  const MemoryReport report = plan_run(config, thread_count(config));
+  // Token files that are there already will be mapped.
+  std::error_code missing;
+  const auto bytes = std::filesystem::file_size(config.data.path + ".bin", missing);
+  const MemoryReport report = plan_run(config, thread_count(config), missing ? 0 : size_t(bytes));
   if (o.json) {
     std::printf("%s\n", to_json(report).c_str());
     return;

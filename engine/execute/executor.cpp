@@ -18,8 +18,7 @@ struct Executor::Issue {
   const Call* call;
   std::vector<Operand> in;
   std::vector<Result> out;
-  std::vector<int> accumulator;  // per output: index into started_, or −1
-  std::shared_ptr<const void> prepared;
+  std::vector<int> accumulator;          // per output: index into started_, or −1
   std::vector<Issue> body;               // rounds
   std::vector<const std::byte*> starts;  // rounds: per output what it starts from, or null for zero
 };
@@ -55,19 +54,11 @@ int Executor::accumulator_index(const Program& p, int lane, SlotId id) {
 }
 
 Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
-  Issue issue{.call = &call,
-              .in = {},
-              .out = {},
-              .accumulator = {},
-              .prepared = {},
-              .body = {},
-              .starts = {}};
-  std::vector<TensorSpec> specs;
+  Issue issue{.call = &call, .in = {}, .out = {}, .accumulator = {}, .body = {}, .starts = {}};
   for (const SlotId id : call.in) {
     static const TensorSpec kAbsent;
     const TensorSpec& spec = id == kNone ? kAbsent : p.slots[size_t(id)].spec;
     issue.in.push_back({&spec, id == kNone ? nullptr : address(plan_.place(p, lane, id))});
-    specs.push_back(spec);
   }
   for (size_t k = 0; k < call.out.size(); ++k) {
     const SlotId out = call.out[k], base = call.base[k];
@@ -84,8 +75,6 @@ Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
       issue.accumulator[k] = accumulator_index(p, lane, call.out[k]);
     }
     for (const Call& inner : call.body) issue.body.push_back(bind(p, lane, inner));
-  } else if (call.op->prepare && options_.device == Device::cpu) {
-    issue.prepared = call.op->prepare(specs, call.desc);
   }
   return issue;
 }
@@ -110,7 +99,7 @@ void Executor::execute(Issue& issue, size_t part, size_t& time) {
   const Operator& op = *issue.call->op;
   const bool unread =
       std::all_of(issue.out.begin(), issue.out.end(), [](const Result& r) { return !r.data; });
-  const Args args{issue.in, issue.out, &issue.call->desc, issue.prepared.get(), &context_};
+  const Args args{issue.in, issue.out, &issue.call->desc, &context_};
   if (!unread && profiling_) {
     const auto start = std::chrono::steady_clock::now();
     op.body[int(options_.device)](args);

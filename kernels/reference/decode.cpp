@@ -13,7 +13,7 @@ void cache_write(const Args& a) {
   const Result& cache = a.outputs[CacheWrite::cache];
   // An update sets, while Output::set adds to the base; so this result has none.
   const Result plain{cache.spec, cache.data, nullptr};
-  const Args set{a.inputs, {&plain, 1}, a.call_desc, a.prepared, a.context};
+  const Args set{a.inputs, {&plain, 1}, a.call_desc, a.context};
   for (int64_t i = 0; i < a.count(CacheWrite::rows); ++i) Output(set, 0).set(from + i, rows[i]);
 }
 

@@ -205,9 +205,7 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
                   .thread_workspaces = per_thread.data(),
                   .thread_stride = w.per_thread,
                   .round = round};
-  const auto prepared = op.prepare && options.device == Device::cpu ? op.prepare(specs, desc)
-                                                                    : std::shared_ptr<const void>();
-  const Args args{operands, results, &desc, prepared.get(), &context};
+  const Args args{operands, results, &desc, &context};
   if (outputs.size() > 0) {
     // A view of an input: its bytes are the input's.
     bool only_views = true;
