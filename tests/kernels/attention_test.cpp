@@ -244,7 +244,7 @@ TEST(Attention, UnwantedOutputsAreSkipped) {
     for (int k = 0; k < 3; ++k)
       results.push_back({&all[k].spec, k == wanted ? made.bytes.data() : nullptr});
     const Desc desc = c.desc();
-    kAttentionBackward.body[int(Device::cpu)]({operands, results, &desc, nullptr, &context});
+    kAttentionBackward.body[int(Device::cpu)]({operands, results, &desc, &context});
     expect_same_bits(made, all[wanted], fmt::format("only output {}", wanted));
   }
 }
