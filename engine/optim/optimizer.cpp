@@ -11,7 +11,7 @@ namespace birkhoff {
 namespace {
 
 // One in-place update: every output is its own base.
-void update(Program& p, const Operator& op, std::vector<SlotId> in, std::vector<SlotId> out,
+void update(Program& p, const Operator& op, std::vector<SlotId> in, const std::vector<SlotId>& out,
             Desc desc) {
   p.append(p.update, {.op = &op,
                       .in = std::move(in),

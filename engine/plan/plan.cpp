@@ -142,7 +142,7 @@ class Planner {
     const bool input = std::any_of(call.in.begin(), call.in.end(),
                                    [&](SlotId id) { return id != kNone && p.root(id) == base; });
     if (owns && !input)
-      in_place_.push_back({&items_[Plan::key(p, lane, base)], &items_[Plan::key(p, lane, out)]});
+      in_place_.emplace_back(&items_[Plan::key(p, lane, base)], &items_[Plan::key(p, lane, out)]);
   }
 
   void workspace(const Program& p, const Call& call) {

@@ -98,7 +98,9 @@ std::vector<TensorView> Session::tensors() {
   };
   std::map<std::string, Plan::Named> state;
   for (const Plan::Named& s : executor_->plan().named(Kind::state)) state[s.name] = s;
-  for (const auto& [id, spec] : train_.parameters) {
+  for (const auto& parameter : train_.parameters) {
+    const SlotId id = parameter.first;
+    const ParameterSpec& spec = parameter.second;
     std::byte* values = executor_->address(executor_->plan().place(train_, 0, id));
     const auto moment = [&](const char* which) {
       const auto node = state.extract(fmt::format("{}.{}", which, spec.name));
