@@ -40,7 +40,7 @@ void expect_refused(const std::string& arguments, int code, const std::string& e
 }
 
 TEST(DataCommand, PreparesInspectsAndVerifies) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   put(dir / "in.jsonl", "{\"text\": \"In the beginning\"}\n{\"text\": \"\"}\n{\"text\": \"x\"}\n");
   const std::string prefix = (dir / "set").string(), input = (dir / "in.jsonl").string();
   Ran ran = run_data("prepare --out " + prefix + " " + input);
@@ -59,7 +59,7 @@ TEST(DataCommand, PreparesInspectsAndVerifies) {
 }
 
 TEST(DataCommand, BadInputIsOneLineAndACode) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const std::string prefix = (dir / "set").string(), out = "prepare --out " + prefix + " ";
   const auto file = [&](const std::string& name, const std::string& text) {
     put(dir / name, text);

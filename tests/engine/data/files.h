@@ -11,29 +11,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/data/token_writer.h"
+#include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "birkhoff-data-XXXXXX").string();
-    check(::mkdtemp(name.data()) != nullptr, "no temporary directory");
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  Path operator/(const std::string& name) const { return path_ / name; }
-  const Path& path() const { return path_; }
-
- private:
-  Path path_;
-};
 
 // Without waiting for the disk, unlike write_file: mutations come by thousands. A new file, because
 // ext4 flushes one that is truncated and written again.

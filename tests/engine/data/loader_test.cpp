@@ -36,7 +36,7 @@ TEST(BatchOrder, StepsAreCutIntoMicroBatches) {
 
 // Whatever the depth, the first batch and who is faster: the batches are those of direct calls.
 TEST(Loader, GivesTheBatchesOfDirectCalls) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_counting(dir / "d", {300, 40, 161});
   const auto dataset = std::make_shared<const TokenDataset>(dir / "d");
   const auto samples = training_samples(dataset, split_documents(*dataset, 0, 1).train,

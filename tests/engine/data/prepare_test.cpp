@@ -19,7 +19,7 @@ std::vector<std::string> documents_of(const Path& file, const DocumentOptions& o
 }
 
 std::vector<std::string> split(const std::string& text, Split how, const std::string& prefix = "") {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   put(dir / "text", text);
   return documents_of(dir / "text", {.format = Format::text, .split = how, .prefix = prefix});
 }
@@ -49,13 +49,13 @@ TEST(Documents, LongLinesAreWhole) {
 }
 
 std::string jsonl_error(const std::string& text, const std::string& field = "text") {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   put(dir / "in.jsonl", text);
   return data_error([&] { documents_of(dir / "in.jsonl", {.field = field}); });
 }
 
 TEST(Documents, JsonlGivesItsField) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   put(dir / "in.jsonl",
       "{\"text\": \"a\\n\\u00e9\\\"\\u0000\", \"n\": [1, {\"text\": \"no\"}]}\n \n"
       "{\"id\": {\"text\": 3}, \"body\": \"B\", \"text\": \"\"}");
@@ -109,7 +109,7 @@ TEST(ByteTokenizer, TextBytesAreTheTargetsThatCountAndAreText) {
   EXPECT_EQ(text_bytes(ByteTokenizer(), {}), 0);
 }
 
-PrepareOptions options_of(const TemporaryDirectory& dir, const std::vector<std::string>& texts) {
+PrepareOptions options_of(const Scratch& dir, const std::vector<std::string>& texts) {
   PrepareOptions options{.out = dir / "out/set"};
   for (const std::string& text : texts) {
     options.files.push_back(dir / fmt::format("{}.txt", options.files.size()));
@@ -119,7 +119,7 @@ PrepareOptions options_of(const TemporaryDirectory& dir, const std::vector<std::
 }
 
 TEST(Prepare, TextComesBackFromTheDataset) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto counts = prepare(options_of(dir, {"caf\xc3\xa9\n", "", "\0b"}), ByteTokenizer(), {});
   EXPECT_EQ(counts.documents, 1);  // "\0b" is an empty C string
   EXPECT_EQ(counts.empty, 2);
@@ -137,7 +137,7 @@ TEST(Prepare, TextComesBackFromTheDataset) {
 }
 
 TEST(Prepare, WriteTextGivesOneSideBack) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   prepare(options_of(dir, {"one", "two", "three", "four"}), ByteTokenizer(), {});
   const TokenDataset dataset(dir / "out/set");
   std::string text;
@@ -147,7 +147,7 @@ TEST(Prepare, WriteTextGivesOneSideBack) {
 }
 
 TEST(Prepare, LeavesNothingBehindWhenItFails) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   EXPECT_THAT(data_error([&] {
                 prepare(options_of(dir, {"", ""}), ByteTokenizer(), {});
               }),
@@ -163,7 +163,7 @@ TEST(Prepare, LeavesNothingBehindWhenItFails) {
 }
 
 TEST(Prepare, OverwritesOnlyOnPurpose) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   auto options = options_of(dir, {"first"});
   prepare(options, ByteTokenizer(), {});
   put(options.files[0], "second!");
@@ -177,7 +177,7 @@ TEST(Prepare, OverwritesOnlyOnPurpose) {
 }
 
 TEST(Verify, NamesTheFileWhoseBytesChanged) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   for (const char* name : {"d.bin", "d.idx"}) {
     write_dataset(dir / "d", {{1, 2, 256}, {3, 256}});
     std::string bytes = read_file(dir / name, 1000);
@@ -194,7 +194,7 @@ TEST(Verify, NamesTheFileWhoseBytesChanged) {
 }
 
 TEST(Verify, ChecksIdsAndDocumentEndsWithoutHashes) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto wrong = [&](const std::vector<std::vector<int32_t>>& documents, int64_t vocab) {
     write_dataset(dir / "d", documents);
     return data_error([&] { verify(TokenDataset(dir / "d"), vocab); });
@@ -212,7 +212,7 @@ TEST(Verify, ChecksIdsAndDocumentEndsWithoutHashes) {
 }
 
 TEST(DatasetManifest, RefusesWhatItDoesNotUnderstand) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_dataset(dir / "d", {{1, 256}});
   const std::string good = read_file(dir / "d.json", 1000);
   for (const auto& [from, to, expected] :

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 constexpr int64_t kVocab = int64_t(1) << 30;
 
-std::shared_ptr<const TokenDataset> counting(const TemporaryDirectory& dir,
+std::shared_ptr<const TokenDataset> counting(const Scratch& dir,
                                              const std::vector<int64_t>& lengths) {
   write_counting(dir / "d", lengths);
   return std::make_shared<const TokenDataset>(dir / "d");
@@ -38,7 +38,7 @@ std::vector<int64_t> random_lengths(uint64_t seed, int documents, int most) {
 TEST(Split, DocumentsAreOnOneSideAndNoneIsLost) {
   for (const double fraction : {0.001, 0.05, 0.3, 0.5, 0.9, 0.999}) {
     for (const int documents : {2, 3, 17, 400}) {
-      const TemporaryDirectory dir;
+      const Scratch dir;
       auto lengths = random_lengths(uint64_t(documents), documents, 90);
       lengths[0] = 40, lengths[1] = 1;  // the others may be empty
       const auto dataset = counting(dir, lengths);
@@ -65,7 +65,7 @@ TEST(Split, DocumentsAreOnOneSideAndNoneIsLost) {
 }
 
 TEST(Split, DependsOnTheSeed) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto dataset = counting(dir, random_lengths(1, 100, 50));
   EXPECT_EQ(split_documents(*dataset, 0.2, 1).validation.ids,
             split_documents(*dataset, 0.2, 1).validation.ids);
@@ -74,7 +74,7 @@ TEST(Split, DependsOnTheSeed) {
 }
 
 TEST(Split, OneDocumentCannotBeDivided) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto dataset = counting(dir, {100, 0, 0});
   EXPECT_THAT(data_error([&] { split_documents(*dataset, 0.1, 1); }), HasSubstr("--split"));
   EXPECT_EQ(split_documents(*dataset, 0, 1).train.tokens(), 100);
@@ -84,7 +84,7 @@ TEST(Split, OneDocumentCannotBeDivided) {
 // doubled or shifted.
 TEST(TrainingSamples, AnEpochPredictsEachTokenOnce) {
   for (const int64_t sequence : {1, 2, 7, 64, 499}) {
-    const TemporaryDirectory dir;
+    const Scratch dir;
     const auto dataset = counting(dir, {100, 1, 0, 300, 99});
     const Split split = split_documents(*dataset, 0, 1);
     const auto samples =
@@ -109,7 +109,7 @@ TEST(TrainingSamples, AnEpochPredictsEachTokenOnce) {
 }
 
 TEST(TrainingSamples, EpochsDifferInOrder) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto dataset = counting(dir, {500, 501});
   const auto samples = training_samples(dataset, split_documents(*dataset, 0, 1).train,
                                         {.sequence = 10, .vocab = kVocab, .seed = 3});
@@ -121,7 +121,7 @@ TEST(TrainingSamples, EpochsDifferInOrder) {
 }
 
 TEST(Samples, TrainingNeverSeesAHeldOutToken) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto dataset = counting(dir, random_lengths(5, 60, 200));
   const DataSource data = open_data({.path = dir / "d",
                                      .validation_fraction = 0.25,
@@ -145,7 +145,7 @@ TEST(Samples, TrainingNeverSeesAHeldOutToken) {
 }
 
 TEST(ValidationSamples, AreInOrderAndTheLastIsFilledUp) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto dataset = counting(dir, {5, 4});
   const auto samples = validation_samples(dataset, split_documents(*dataset, 0, 1).train,
                                           {.sequence = 3, .vocab = kVocab});
@@ -160,7 +160,7 @@ TEST(ValidationSamples, AreInOrderAndTheLastIsFilledUp) {
 
 // Documents 0 1 2 | 3 | 4 5 6 7 8, windows of 4 (+ 1) tokens, by hand.
 TEST(Samples, BordersOfDocuments) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto dataset = counting(dir, {3, 1, 0, 5});
   const auto batch = [&](bool cross, bool predict) {
     const auto samples = validation_samples(dataset, split_documents(*dataset, 0, 1).train,
@@ -185,7 +185,7 @@ TEST(Samples, BordersOfDocuments) {
 
 // first_key and targets against a definition that goes token by token.
 TEST(Samples, BordersAgreeWithABruteForce) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const auto lengths = random_lengths(9, 120, 9);
   const auto dataset = counting(dir, lengths);
   std::vector<int64_t> document_of, begin_of;
@@ -214,7 +214,7 @@ TEST(Samples, BordersAgreeWithABruteForce) {
 }
 
 TEST(Samples, TooShortIsRefusedWithWhatToDo) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_counting(dir / "d", {10, 10, 1});
   DataOptions options{
       .path = dir / "d", .validation_fraction = 0, .samples = {.sequence = 20, .vocab = kVocab}};
@@ -230,7 +230,7 @@ TEST(Samples, TooShortIsRefusedWithWhatToDo) {
 }
 
 TEST(Samples, AVocabularySmallerThanTheTokenizersIsRefused) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_dataset(dir / "d", {{1, 2, 3, 6}, {4, 5, 256}}, 257);
   DataOptions options{
       .path = dir / "d", .validation_fraction = 0, .samples = {.sequence = 2, .vocab = 256}};

@@ -36,14 +36,14 @@ const std::string kTinyIndex(
 const std::string kTinyTokens("A\0B\0\0\1C\0\0\1", 10);
 
 TEST(TokenDataset, WritesTheKnownBytes) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_dataset(dir / "tiny", {{'A', 'B', 256}, {'C', 256}});
   EXPECT_EQ(read_file(dir / "tiny.idx", 1000), kTinyIndex);
   EXPECT_EQ(read_file(dir / "tiny.bin", 1000), kTinyTokens);
 }
 
 TEST(TokenDataset, ReadsTheKnownBytes) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   put(dir / "tiny.idx", kTinyIndex);
   put(dir / "tiny.bin", kTinyTokens);
   const TokenDataset dataset(dir / "tiny");
@@ -56,7 +56,7 @@ TEST(TokenDataset, ReadsTheKnownBytes) {
 
 // A document of several sequences, an empty document, an empty sequence: legal in the format.
 TEST(TokenDataset, ReadsDocumentsOfAnyNumberOfSequences) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const RawIndex index{
       .type = 4, .sizes = {2, 0, 1, 3}, .pointers = {0, 8, 8, 12}, .documents = {0, 3, 3, 4}};
   put(dir / "d.idx", index.bytes());
@@ -73,7 +73,7 @@ TEST(TokenDataset, ReadsDocumentsOfAnyNumberOfSequences) {
 }
 
 TEST(TokenDataset, EveryTypeReadsBackAndRefusesWhatDoesNotFit) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   for (const auto& [type, most] : {std::pair{TokenType::u8, int64_t(255)},
                                    {TokenType::i8, 127},
                                    {TokenType::i16, 32767},
@@ -91,7 +91,7 @@ TEST(TokenDataset, EveryTypeReadsBackAndRefusesWhatDoesNotFit) {
 }
 
 TEST(TokenDataset, RefusesIdsOutsideTheVocabulary) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_dataset(dir / "d", {{1, 2}, {3, 4, 99, 5}});
   const TokenDataset dataset(dir / "d");
   EXPECT_EQ(read_all(dataset, 100).size(), 6u);
@@ -110,7 +110,7 @@ TEST(TokenDataset, RefusesIdsOutsideTheVocabulary) {
 }
 
 TEST(TokenDataset, MissingFilesAreNamed) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   EXPECT_THAT(data_error([&] { TokenDataset(dir / "none"); }), HasSubstr("none.bin: No such file"));
   put(dir / "none.bin", "ab");
   EXPECT_THAT(data_error([&] { TokenDataset(dir / "none"); }), HasSubstr("none.idx: No such file"));
@@ -124,7 +124,7 @@ struct BadIndex {
 };
 
 TEST(TokenDataset, RefusesEveryInconsistency) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   const int64_t big = int64_t(1) << 62;
   const std::vector<BadIndex> cases = {
       {"does not begin with MMIDIDX", [](auto& i) { i.magic[3] = 'x'; }},
@@ -169,7 +169,7 @@ TEST(TokenDataset, RefusesEveryInconsistency) {
 
 // Counts whose product with the entry size leaves 64 bits must not come round to the file's size.
 TEST(TokenDataset, CountsAreMultipliedWithoutOverflow) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   put(dir / "d.bin", kTinyTokens);
   for (const uint64_t sequences :
        {uint64_t(1) << 62, UINT64_MAX, UINT64_MAX / 12, UINT64_MAX / 3}) {
@@ -183,7 +183,7 @@ TEST(TokenDataset, CountsAreMultipliedWithoutOverflow) {
 }
 
 TEST(TokenDataset, AFileCutUnderTheMapIsAnError) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   write_counting(dir / "d", {3000, 5000});
   const TokenDataset dataset(dir / "d");
   EXPECT_EQ(read_all(dataset).back(), 7999);
@@ -194,7 +194,7 @@ TEST(TokenDataset, AFileCutUnderTheMapIsAnError) {
 // A mutated dataset is refused at open, or named by verify, or the mutation changed nothing that is
 // read. Whatever happens, reading all of it is no crash (run under ASan and UBSan as well).
 TEST(TokenDataset, SurvivesMutations) {
-  const TemporaryDirectory dir;
+  const Scratch dir;
   std::mt19937_64 random(20240607);
   std::vector<std::vector<int32_t>> documents(7);
   for (auto& ids : documents) {
