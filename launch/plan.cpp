@@ -7,7 +7,7 @@
 #include "engine/config/load.h"
 #include "engine/plan/listing.h"
 #include "engine/train/memory_report.h"
-#include "engine/train/session.h"
+#include "engine/train/programs.h"
 #include "engine/train/trainer.h"
 #include "launch/commands.h"
 
@@ -17,15 +17,12 @@ namespace {
 struct Options {
   std::string config;
   std::vector<std::string> overrides;
+  int world = 1;
   bool json = false, listing = false;
 };
 
 void print_listing(const Config& config) {
-  Program train, score;
-  ModelIo io, score_io;
-  OptimizerIo optimizer;
-  trace_session(config, train, score, io, score_io, optimizer);
-  std::fputs(listing(train).c_str(), stdout);
+  std::fputs(listing(SessionPrograms(config).train).c_str(), stdout);
 }
 
 void run(const Options& o) {
@@ -34,7 +31,8 @@ void run(const Options& o) {
   // Token files that are there already will be mapped.
   std::error_code missing;
   const auto bytes = std::filesystem::file_size(config.data.path + ".bin", missing);
-  const MemoryReport report = plan_run(config, thread_count(config), missing ? 0 : size_t(bytes));
+  const MemoryReport report =
+      plan_run(config, thread_count(config), o.world, missing ? 0 : size_t(bytes));
   if (o.json) {
     std::printf("%s\n", to_json(report).c_str());
     return;
@@ -52,6 +50,7 @@ void add_plan(CLI::App& app) {
       "plan", "Parameters and exact memory of one rank, for any config, without running it");
   command->add_option("config", options->config, "config file (YAML)")->required();
   command->add_option("overrides", options->overrides, "key=value");
+  command->add_option("--world", options->world, "ranks of the run")->check(CLI::Range(1, 1 << 20));
   command->add_flag("--json", options->json, "print JSON");
   command->add_flag("--listing", options->listing, "print the step's program, one line a call");
   command->callback([options] { run(*options); });

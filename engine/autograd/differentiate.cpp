@@ -157,7 +157,7 @@ class Sweep final : public Gradient {
 
 }  // namespace
 
-void differentiate(Program& p, Value loss) {
+Value differentiate(Program& p, Value loss) {
   check(loss.spec().count() == 1 && is_floating(loss.spec().dtype), "a loss of {}",
         to_string(loss.spec()));
   const Value seed = p.add(Kind::constant, "one", loss.spec());
@@ -167,6 +167,7 @@ void differentiate(Program& p, Value loss) {
           spec.name);
   recompute_segments(p);
   verify(p);
+  return seed;
 }
 
 Slots saved(const Program& p) {

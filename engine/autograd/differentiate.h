@@ -1,6 +1,8 @@
 #pragma once
 // differentiate: from program.forward and its loss to input_gradient and weight_gradient.
 //
+// Returns the constant that the loss's gradient starts from; the host sets it to 1.
+//
 // REQUIRES loss [1], made by the forward list; called once. Throws InternalError when a parameter
 // gets no gradient (exit code 9: the model is wired wrongly). Guarantees:
 //   · input_gradient reads no output of weight_gradient: a schedule may defer the latter at will
@@ -15,7 +17,7 @@
 
 namespace birkhoff {
 
-void differentiate(Program& program, Value loss);
+Value differentiate(Program& program, Value loss);
 
 // Forward slots (roots) that the backward lists read: what must stay in memory between them.
 std::set<SlotId> saved(const Program& program);

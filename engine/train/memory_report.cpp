@@ -41,12 +41,14 @@ std::string human(size_t bytes) {
 
 }  // namespace
 
-MemoryReport plan_run(const Config& config, int threads, size_t data_bytes) {
-  Program train, score;
-  ModelIo io, score_io;
-  OptimizerIo optimizer;
-  const Schedule schedule = trace_session(config, train, score, io, score_io, optimizer);
-  const Plan plan = plan_memory(schedule);
+MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes) {
+  const SessionPrograms programs(config);
+  const Program& train = programs.train;
+  const Plan plan = plan_memory(programs.schedule);
+  const auto summed = summed_tensors(train, plan, nullptr);
+  size_t sums = 0;  // ranks at an end of the tree may hold less than those in the middle
+  for (int rank = 0; rank < ranks; ++rank)
+    sums = std::max(sums, GroupSum::bytes(summed, reduction_groups_of(config, ranks), rank, ranks));
 
   MemoryReport r;
   r.parameters = count_parameters(config);
@@ -56,7 +58,8 @@ MemoryReport plan_run(const Config& config, int threads, size_t data_bytes) {
               arena(Arena::io, plan, "tokens, targets, scores"),
               arena(Arena::activations, plan, "of one micro-batch, places reused"),
               {"workspace", "scratch of the largest call, and of each thread",
-               plan.workspace.shared + plan.workspace.per_thread * size_t(threads)}};
+               plan.workspace.shared + plan.workspace.per_thread * size_t(threads)},
+              {"group sums", "of groups of micro-batches, and their exchange", sums}};
   const size_t batch = size_t(config.train.micro_batch * config.train.sequence) * 4 * 4;
   r.reserve = {{"program", "binary and libraries", kProgramReserve},
                {"threads", "stacks", kThreadReserve * size_t(threads + 2)},

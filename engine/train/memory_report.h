@@ -24,8 +24,9 @@ struct MemoryReport {
   double flops = 0, traffic = 0;  // of one micro-batch, forward and backward: flops, unique bytes
 };
 
-// `threads` of the rank; `data_bytes` of the token files that will be mapped (0: not known).
-MemoryReport plan_run(const Config& config, int threads, size_t data_bytes = 0);
+// Of `ranks` data-parallel ranks; `threads` of each; `data_bytes` of the token files that will be
+// mapped (0: not known). Throws ConfigError when so many ranks cannot share a step.
+MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes = 0);
 
 std::string to_table(const MemoryReport& report);
 std::string to_json(const MemoryReport& report);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/autograd/differentiate.h"
 #include "engine/optim/schedule.h"
 #include "engine/train/scorer.h"
 #include "kernels/balance.h"
@@ -12,38 +11,65 @@
 namespace birkhoff {
 namespace {
 
-enum SchedulePartIndex : size_t { kMicroBatch, kUpdate, kScore };
-
-Value find(Program& p, std::string_view name) {
-  for (size_t id = 0; id < p.slots.size(); ++id)
-    if (p.slots[id].name == name) return {&p, SlotId(id)};
-  throw InternalError(fmt::format("no slot {}", name));
+int64_t micro_batches(const Config& c) {
+  return (c.train.global_batch + c.train.micro_batch - 1) / c.train.micro_batch;
 }
 
 }  // namespace
 
-Schedule trace_session(const Config& config, Program& train, Program& score, ModelIo& io,
-                       ModelIo& score_io, OptimizerIo& optimizer) {
-  io = trace_training(train, config);
-  differentiate(train, io.loss);
-  optimizer = trace_update(train, config);
-  verify(train);
-  score_io = trace_scoring(score, config, config.train.micro_batch, config.train.sequence);
-  return {micro_batch_part(train), update_part(train), forward_part("score", score)};
+int64_t reduction_groups_of(const Config& c, int ranks) {
+  const int64_t groups = c.train.reduction_groups, batches = micro_batches(c);
+  if (groups > 1 && groups % ranks != 0)
+    throw ConfigError(
+        fmt::format("train.reduction_groups: {} groups cannot be shared by {} ranks; start a "
+                    "number of ranks that divides it, or set it to a multiple of {}",
+                    groups, ranks, ranks));
+  if (ranks > batches)
+    throw ConfigError(
+        fmt::format("train.global_batch: a step of {} micro-batches cannot be shared by {} ranks; "
+                    "start fewer, raise train.global_batch or lower train.micro_batch",
+                    batches, ranks));
+  return groups > 1 ? groups : ranks;
 }
 
-Session::Session(const Config& config, ThreadTeam& team, ExecutorOptions options)
+std::vector<GroupSum::Tensor> summed_tensors(const Program& train, const Plan& plan,
+                                             const Executor* executor) {
+  const std::vector<std::string> names = summed_accumulators(train);
+  std::vector<GroupSum::Tensor> tensors;
+  for (const Plan::Named& a : plan.named(Kind::accumulator))
+    if (std::binary_search(names.begin(), names.end(), a.name))
+      tensors.push_back({.dtype = a.spec.dtype,
+                         .count = a.spec.count(),
+                         .data = executor ? executor->address(a.place) : nullptr});
+  return tensors;
+}
+
+Session::Session(const Config& config, ThreadTeam& team, Communicator& ranks,
+                 ExecutorOptions options)
     : config_(config),
-      schedule_(trace_session(config_, train_, score_, io_, score_io_, optimizer_)),
-      executor_(std::make_unique<Executor>(schedule_, team, options)) {
-  executor_->data<double>(find(train_, "one"))[0] = 1;
-  for (const Call& call : train_.update)
+      ranks_(ranks),
+      programs_(config_),
+      executor_(std::make_unique<Executor>(programs_.schedule, team, options)),
+      groups_(reduction_groups_of(config_, ranks.size())),
+      sum_(summed_tensors(programs_.train, executor_->plan(), executor_.get()), groups_, ranks,
+           team) {
+  executor_->data<double>(programs_.seed)[0] = 1;
+  for (const Call& call : programs_.train.update)
     if (call.op == &kBalanceUpdate) loads_.push_back(call.in[BalanceUpdate::load]);
 }
 
+Range Session::micro_batches_of_group(int64_t group) const {
+  return part_of(micro_batches(config_), groups_, group);
+}
+
+Range Session::own_micro_batches() const {
+  return {micro_batches_of_group(sum_.own().begin).begin,
+          micro_batches_of_group(sum_.own().end - 1).end};
+}
+
 void Session::initialise() {
-  for (const auto& [id, spec] : train_.parameters) {
-    const auto values = executor_->data<float>(Value{&train_, id});
+  for (const auto& [id, spec] : programs_.train.parameters) {
+    const auto values = executor_->data<float>(Value{&programs_.train, id});
     size_t first = 0;
     for (const Part& part : parts_of(spec)) {
       const size_t size = size_t(count(part.shape));
@@ -56,22 +82,32 @@ void Session::initialise() {
 }
 
 StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
+  const Range own = own_micro_batches();
+  check(int64_t(micro_batches.size()) == own.size(), "step {}: {} micro-batches, not {}", t,
+        micro_batches.size(), own.size());
   int64_t valid = 0;
   for (const Batch& batch : micro_batches) valid += batch.valid;
+  ranks_.all_reduce(elements(std::span(&valid, 1)), Reduction::sum);
   check(valid > 0, "step {} has no token with a target", t);
-  executor_->data<float>(io_.scale)[0] = float(1 / double(valid));
+  executor_->data<float>(programs_.io.scale)[0] = float(1 / double(valid));
   const auto hyper = hyper_of(config_, t);
-  std::copy(hyper.begin(), hyper.end(), executor_->data<float>(optimizer_.hyper).begin());
+  std::copy(hyper.begin(), hyper.end(), executor_->data<float>(programs_.optimizer.hyper).begin());
 
-  executor_->begin_step();
-  for (const Batch& batch : micro_batches) {
-    fill_inputs(*executor_, io_, batch);
-    executor_->run(kMicroBatch);
+  for (int64_t group = sum_.own().begin; group < sum_.own().end; ++group) {
+    executor_->begin_step();
+    const Range range = micro_batches_of_group(group);
+    for (int64_t m = range.begin; m < range.end; ++m) {
+      fill_inputs(*executor_, programs_.io, micro_batches[size_t(m - own.begin)]);
+      executor_->run(SessionPrograms::kMicroBatch);
+    }
+    sum_.close_group();
   }
-  executor_->run(kUpdate);
-  StepResult result{.loss = executor_->data<double>(io_.loss)[0],
-                    .grad_norm = executor_->data<double>(optimizer_.norm)[0],
+  sum_.finish();
+  executor_->run(SessionPrograms::kUpdate);
+  StepResult result{.loss = executor_->data<double>(programs_.io.loss)[0],
+                    .grad_norm = executor_->data<double>(programs_.optimizer.norm)[0],
                     .lr = learning_rate(config_.optim, config_.train.steps, t),
+                    .valid = valid,
                     .expert_load = {}};
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
     throw NumericError(fmt::format(
@@ -79,16 +115,16 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
         "Lower optim.lr or raise optim.warmup_steps",
         t, result.loss, result.grad_norm, t - 1));
   for (const SlotId id : loads_) {
-    const auto load = executor_->data<int32_t>(Value{&train_, id});
+    const auto load = executor_->data<int32_t>(Value{&programs_.train, id});
     result.expert_load.emplace_back(load.begin(), load.end());
   }
   return result;
 }
 
 std::span<const float> Session::score(const Batch& batch) {
-  fill_inputs(*executor_, score_io_, batch);
-  executor_->run(kScore);
-  return executor_->data<float>(score_io_.nll);
+  fill_inputs(*executor_, programs_.score_io, batch);
+  executor_->run(SessionPrograms::kScore);
+  return executor_->data<float>(programs_.score_io.nll);
 }
 
 std::vector<TensorView> Session::tensors() {
@@ -98,10 +134,11 @@ std::vector<TensorView> Session::tensors() {
   };
   std::map<std::string, Plan::Named> state;
   for (const Plan::Named& s : executor_->plan().named(Kind::state)) state[s.name] = s;
-  for (const auto& parameter : train_.parameters) {
+  const Program& train = programs_.train;
+  for (const auto& parameter : train.parameters) {
     const SlotId id = parameter.first;
     const ParameterSpec& spec = parameter.second;
-    std::byte* values = executor_->address(executor_->plan().place(train_, 0, id));
+    std::byte* values = executor_->address(executor_->plan().place(train, 0, id));
     const auto moment = [&](const char* which) {
       const auto node = state.extract(fmt::format("{}.{}", which, spec.name));
       check(!node.empty(), "parameter {} has no {}", spec.name, which);

@@ -1,36 +1,44 @@
 #pragma once
 // A model in memory that can take training steps, be evaluated and be saved: programs, plan,
-// executor and optimizer in one, without data, files or terminal.
+// executor and optimizer in one, without data, files or terminal. Data-parallel: every rank has all
+// parameters and takes a part of each step's micro-batches.
 //
-//   Session session(config, team);            // plans; throws ResourceError when memory is refused
+//   Session session(config, team, ranks);     // plans; throws ResourceError when memory is refused
 //   session.initialise();                     // or load(…) through tensors()
-//   StepResult r = session.step(t, batches);  // t ≥ 1: all micro-batches of the step, in order
+//   StepResult r = session.step(t, batches);  // t ≥ 1: the rank's micro-batches, in order
 //
-// Not thread-safe; the team is its parallelism.
+// step() is collective: every rank calls it with the same t. Not thread-safe; the team is its
+// parallelism.
 #include <memory>
 
 #include "engine/data/samples.h"
 #include "engine/execute/executor.h"
-#include "engine/model/model.h"
-#include "engine/optim/optimizer.h"
+#include "engine/parallel/group_sum.h"
+#include "engine/train/programs.h"
 #include "engine/train/tensor_view.h"
 
 namespace birkhoff {
 
-struct StepResult {
+struct StepResult {      // of the whole step: the same on every rank
   double loss = 0;       // mean nll over the step's valid tokens, in nats
   double grad_norm = 0;  // before clipping
   double lr = 0;
+  int64_t valid = 0;  // tokens with a target
   // Tokens that each routed expert got in this step, by MoE layer.
   std::vector<std::vector<int64_t>> expert_load;
 };
 
 class Session {
  public:
-  Session(const Config& config, ThreadTeam& team, ExecutorOptions options = {});
+  // REQUIRES team and ranks outlive the session; reduction_groups_of(config, ranks.size()).
+  Session(const Config& config, ThreadTeam& team, Communicator& ranks,
+          ExecutorOptions options = {});
 
   void initialise();
-  // Throws NumericError when loss or gradient is not finite; the parameters are then as before.
+  // Which of the step's micro-batches are this rank's: a whole number of groups.
+  Range own_micro_batches() const;
+  // Throws NumericError when loss or gradient is not finite, on all ranks; the parameters are then
+  // as before.
   StepResult step(int64_t t, std::span<const Batch> micro_batches);
   // −log p of each token by the parameters as they are, as Scorer::score.
   std::span<const float> score(const Batch& batch);
@@ -39,23 +47,27 @@ class Session {
   // that a later step depends on, in order of name.
   std::vector<TensorView> tensors();
 
-  const Program& program() const { return train_; }
-  const ModelIo& io() const { return io_; }
   Executor& executor() { return *executor_; }
   const Executor& executor() const { return *executor_; }
 
  private:
+  Range micro_batches_of_group(int64_t group) const;
+
   const Config config_;
-  Program train_, score_;
-  ModelIo io_, score_io_;
-  OptimizerIo optimizer_;
-  Schedule schedule_;
+  Communicator& ranks_;
+  SessionPrograms programs_;
   std::unique_ptr<Executor> executor_;
+  int64_t groups_;
+  GroupSum sum_;
   std::vector<SlotId> loads_;  // expert load of each MoE layer
 };
 
-// The schedule a session of this config runs, traced into the two programs: for `plan` too.
-Schedule trace_session(const Config& config, Program& train, Program& score, ModelIo& io,
-                       ModelIo& score_io, OptimizerIo& optimizer);
+// The groups that a step's micro-batches are summed in: train.reduction_groups, or a group for each
+// rank where that is 1. Throws ConfigError (exit code 2) when so many ranks cannot share the step.
+int64_t reduction_groups_of(const Config& config, int ranks);
+
+// What a session sums over groups and ranks; without an executor the tensors have no data.
+std::vector<GroupSum::Tensor> summed_tensors(const Program& train, const Plan& plan,
+                                             const Executor* executor);
 
 }  // namespace birkhoff

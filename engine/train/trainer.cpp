@@ -34,7 +34,7 @@ class Run {
         data_(std::move(data)),
         directory_(RunDirectory::create(config.run.dir, effective_yaml(config))),
         team_(thread_count(config)),
-        session_(config, team_),
+        session_(config, team_, ranks),
         metrics_(directory_.metrics()) {}
 
   void train(const TrainOptions& options) {
@@ -196,7 +196,7 @@ void train(const Config& config, const TrainOptions& options) {
   if (config.run.resume == Resume::must)
     throw ConfigError("run.resume: must: resuming a run is not built yet; start a new run.dir");
   TrainingData data = open_training_data(config);
-  require_memory(plan_run(config, thread_count(config), data.mapped), available_memory());
+  require_memory(plan_run(config, thread_count(config), 1, data.mapped), available_memory());
   OneRank ranks;
   Run run(config, std::move(data), ranks);
   run.train(options);

@@ -22,7 +22,7 @@ ModelRun::ModelRun(const Config& c, ModelRunOptions o)
       program(o.dtype),
       io(trace_training(program, config)),
       team(o.threads) {
-  differentiate(program, io.loss);
+  seed = differentiate(program, io.loss);
   schedule = {micro_batch_part(program)};
   executor.emplace(schedule, team,
                    ExecutorOptions{.device = o.device, .poison = o.poison, .canary = o.canary});
@@ -74,10 +74,7 @@ void ModelRun::fill_inputs() {
         int32_t(t - position + (position >= half ? half : 0));
   }
   const double scale = 1.0 / double(valid * options.micro_batches);
-  Value one;
-  for (size_t id = 0; id < program.slots.size(); ++id)
-    if (program.slots[id].name == "one") one = {&program, SlotId(id)};
-  executor->data<double>(one)[0] = 1;
+  executor->data<double>(seed)[0] = 1;
   if (options.dtype == DType::f64)
     executor->data<double>(io.scale)[0] = scale;
   else

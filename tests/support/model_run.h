@@ -38,6 +38,7 @@ class ModelRun {
   ModelRunOptions options;
   Program program;
   ModelIo io;
+  Value seed;  // of the loss's gradient
   ThreadTeam team;
   Schedule schedule;
   std::optional<Executor> executor;

@@ -23,13 +23,12 @@ class Differentiate : public ::testing::Test {
   }
   // The gradients of w and v; each has three equal elements.
   std::pair<float, float> gradients() {
-    differentiate(p, loss);
+    const Value seed = differentiate(p, loss);
     ThreadTeam team(1);
     const Schedule schedule = {micro_batch_part(p)};
     Executor executor(schedule, team, {.poison = true});
     for (const auto& [value, factor] : factors) executor.data<float>(value)[0] = factor;
-    for (size_t id = 0; id < p.slots.size(); ++id)
-      if (p.slots[id].name == "one") executor.data<double>(Value{&p, SlotId(id)})[0] = 1;
+    executor.data<double>(seed)[0] = 1;
     executor.begin_step();
     executor.run(0);
     const auto of = [&](Value parameter) {

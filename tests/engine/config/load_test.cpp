@@ -9,6 +9,7 @@
 
 #include "engine/config/yaml_tree.h"
 #include "tests/engine/config/refusal.h"
+#include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
 namespace {
@@ -229,15 +230,10 @@ INSTANTIATE_TEST_SUITE_P(
 class Files : public ::testing::Test {
  protected:
   Files() {
-    char name[] = "/tmp/birkhoff-config-XXXXXX";
-    dir_ = mkdtemp(name);
     old_ = std::filesystem::current_path();
     std::filesystem::current_path(dir_);
   }
-  ~Files() override {
-    std::filesystem::current_path(old_);
-    std::filesystem::remove_all(dir_);
-  }
+  ~Files() override { std::filesystem::current_path(old_); }
   static void write(const Path& path, std::string_view text) {
     if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
     std::ofstream(path) << text;
@@ -250,7 +246,9 @@ class Files : public ::testing::Test {
     }
     return "accepted";
   }
-  Path dir_, old_;
+  Scratch scratch_;
+  const Path dir_ = scratch_.path();
+  Path old_;
 };
 
 TEST_F(Files, AChildExtendsItsParentAndWins) {

@@ -27,13 +27,12 @@ class Optimizer : public ::testing::Test {
  protected:
   void run(double clip_norm) {
     c_.optim.clip_norm = clip_norm;
-    differentiate(p_, loss_);
+    const Value seed = differentiate(p_, loss_);
     const OptimizerIo io = trace_update(p_, c_);
     const Schedule schedule = {micro_batch_part(p_), update_part(p_)};
     ThreadTeam team(1);
     Executor executor(schedule, team, {.poison = true});
-    for (size_t id = 0; id < p_.slots.size(); ++id)
-      if (p_.slots[id].name == "one") executor.data<double>(Value{&p_, SlotId(id)})[0] = 1;
+    executor.data<double>(seed)[0] = 1;
     for (const Plan::Named& s : executor.plan().named(Kind::state))
       std::fill_n(executor.address(s.place), s.place.bytes, std::byte{0});
     for (float& w : executor.data<float>(w_)) w = 0.5f;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "comm/local/one_rank.h"
 #include "engine/train/scorer.h"
 #include "tests/support/model_run.h"
 
@@ -111,7 +112,8 @@ TEST(Mhc, Learns) {
   // Weights large enough for the sublayers to outweigh the embedding, which all streams share.
   c.model.layers = 8, c.model.dim = 32, c.model.init_std = 0.3;
   ThreadTeam team(2);
-  Session session(c, team);
+  OneRank ranks;
+  Session session(c, team, ranks);
   session.initialise();
   const Inside before = look_inside(c, session);
   EXPECT_GT(before.cosine, 0.9999);  // n copies of one embedding, equal H_post
@@ -135,7 +137,8 @@ TEST(Session, ThreadsAndRepeatsGiveTheSameBytes) {
   for (const int threads : {1, 1, 2, 3}) {
     const Config c = session_config(ResidualKind::mhc);
     ThreadTeam team(threads);
-    Session session(c, team);
+    OneRank ranks;
+    Session session(c, team, ranks);
     session.initialise();
     for (int64_t step = 1; step <= 5; ++step) {
       const Batch batches[] = {make_batch(c, 2 * step), make_batch(c, 2 * step + 1)};
@@ -150,7 +153,8 @@ TEST(Session, ThreadsAndRepeatsGiveTheSameBytes) {
 TEST(Session, ANumberThatIsNotFiniteStopsWithoutHarm) {
   const Config c = session_config(ResidualKind::mhc);
   ThreadTeam team(1);
-  Session session(c, team);
+  OneRank ranks;
+  Session session(c, team, ranks);
   session.initialise();
   const Batch batch = make_batch(c, 1);
   session.step(1, {&batch, 1});
@@ -169,7 +173,8 @@ TEST(Session, ANumberThatIsNotFiniteStopsWithoutHarm) {
 TEST(Session, ScoreEqualsTheLossOfTheStep) {
   const Config c = session_config(ResidualKind::mhc);
   ThreadTeam team(1);
-  Session session(c, team);
+  OneRank ranks;
+  Session session(c, team, ranks);
   session.initialise();
   const Batch batch = make_batch(c, 1);
   double sum = 0;
@@ -183,7 +188,8 @@ TEST(Session, ScoreEqualsTheLossOfTheStep) {
 TEST(Session, MicroBatchesOfUnequalWeightAddUp) {
   const Config c = session_config(ResidualKind::mhc);
   ThreadTeam team(1);
-  Session session(c, team);
+  OneRank ranks;
+  Session session(c, team, ranks);
   session.initialise();
   std::vector<Batch> batches = {make_batch(c, 1), make_batch(c, 2), make_batch(c, 3)};
   const int64_t tokens = batches[0].valid;
@@ -205,7 +211,8 @@ TEST(Session, BalancingPushesTowardsTheMean) {
   Config c = session_config(ResidualKind::mhc);
   c.moe.bias_speed = 0.01;
   ThreadTeam team(1);
-  Session session(c, team);
+  OneRank ranks;
+  Session session(c, team, ranks);
   session.initialise();
   const Batch batch = make_batch(c, 1);
   const StepResult r = session.step(1, {&batch, 1});
