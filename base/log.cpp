@@ -46,4 +46,12 @@ void log_line(LogLevel level, std::string_view text) {
   spdlog::default_logger_raw()->log(level_of(level), "{}", printable(text, kMaxLine));
 }
 
+void log_to_file(LogLevel level, std::string_view text) {
+  const spdlog::logger* logger = spdlog::default_logger_raw();
+  if (logger->sinks().size() < 2) return;  // stderr alone
+  const std::string line = printable(text, kMaxLine);
+  logger->sinks()[1]->log(spdlog::details::log_msg(logger->name(), level_of(level), line));
+  logger->sinks()[1]->flush();
+}
+
 }  // namespace birkhoff

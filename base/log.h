@@ -25,6 +25,8 @@ struct LogOptions {
 void init_log(const LogOptions& options);
 
 void log_line(LogLevel level, std::string_view text);
+// Not on stderr: somebody else says it there.
+void log_to_file(LogLevel level, std::string_view text);
 
 template <class... A>
 void log_debug(fmt::format_string<A...> text, A&&... args) {

@@ -3,13 +3,16 @@
 // birkhoff::Error; main turns it into a line and an exit code.
 #include <string_view>
 
+#include "base/error.h"
+
 namespace CLI {
 class App;
 }
 
 namespace birkhoff {
 
-void add_train(CLI::App& app);   // train CONFIG [key=value …]
+// train CONFIG [key=value …]; `result`: what the process is to leave with
+void add_train(CLI::App& app, ExitCode& result);
 void add_plan(CLI::App& app);    // plan CONFIG [key=value …] [--json] [--listing]
 void add_sample(CLI::App& app);  // sample CKPT --prompt TEXT
 void add_score(CLI::App& app);   // score CKPT --tokens FILE --json

@@ -37,7 +37,8 @@ int run(int argc, char** argv) {
       "hyper-connections.",
       "birkhoff");
   app.require_subcommand(1);
-  birkhoff::add_train(app);
+  ExitCode result = ExitCode::ok;
+  birkhoff::add_train(app, result);
   birkhoff::add_plan(app);
   birkhoff::add_sample(app);
   birkhoff::add_score(app);
@@ -46,7 +47,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     birkhoff::flush_out();
-    return int(ExitCode::ok);
+    return int(result);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
     return report_usage(app, e, argc > 1 ? argv[1] : "");

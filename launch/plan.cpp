@@ -32,7 +32,7 @@ void run(const Options& o) {
   std::error_code missing;
   const auto bytes = std::filesystem::file_size(config.data.path + ".bin", missing);
   const MemoryReport report =
-      plan_run(config, thread_count(config), o.world, missing ? 0 : size_t(bytes));
+      plan_run(config, thread_count(config, 1), o.world, missing ? 0 : size_t(bytes));
   if (o.json) {
     std::printf("%s\n", to_json(report).c_str());
     return;

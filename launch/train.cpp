@@ -1,13 +1,19 @@
-// birkhoff train: a run from its config.
+// birkhoff train: a run from its config, on one rank or on as many as a launcher started.
 #include "engine/train/trainer.h"
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 
 #include "base/log.h"
+#include "comm/drill.h"
+#include "comm/exchange.h"
+#include "comm/watch/watchdog.h"
+#include "comm/world.h"
 #include "engine/config/load.h"
 #include "engine/config/reference.h"
 #include "launch/commands.h"
+#include "launch/stop_signal.h"
 
 namespace birkhoff {
 namespace {
@@ -15,25 +21,77 @@ namespace {
 struct Options {
   std::string config;
   std::vector<std::string> overrides;
+  std::string drill;
   TrainOptions train;
 };
 
-void run(const Options& o) {
-  const Config config = load_config(o.config, o.overrides, Use::training);
-  for (const std::string& warning : validate(config, Use::training)) log_warning("{}", warning);
-  train(config, o.train);
+Config load(const Options& o, World& world) {
+  std::optional<Config> config;
+  together(world.ranks(), [&] {
+    config = load_config(o.config, o.overrides, Use::training);
+    if (!o.drill.empty()) Drill{o.drill};  // its faults are told with those of the config
+  });
+  if (world.rank() == 0)
+    for (const std::string& warning : validate(*config, Use::training)) log_warning("{}", warning);
+  return *config;
+}
+
+ExitCode run_watched(const Options& o, const Config& config, World& world) {
+  Beacon beacon;
+  std::optional<Drill> drill;
+  if (!o.drill.empty()) beacon.rehearse(drill.emplace(o.drill), world.rank());
+  world.ranks().watch(&beacon);
+  Watchdog watchdog(
+      {.rank = world.rank(),
+       .size = world.size(),
+       .beacon = &beacon,
+       .timeout = double(config.run.timeout),
+       .abort = [flag = world.abort_flag()] { flag->raise(ExitCode::peer, "another rank failed"); },
+       .broadcast = [&](const std::string& text) { return broadcast_text(world.ranks(), text, 0); },
+       .log = [](const std::string& line) { log_to_file(LogLevel::error, line); }});
+  try {
+    const RankEnvironment environment{
+        .ranks = world.ranks(),
+        .beacon = beacon,
+        .ranks_here = world.local_size(),
+        .stop_requested = stop_requested,
+        .step_done = [&](double seconds) { watchdog.step_took(seconds); }};
+    const TrainOutcome outcome = train(config, environment, o.train);
+    beacon.enter(beacon.snapshot().step, Activity::finish);
+    world.finish();
+    watchdog.finish();
+    return outcome == TrainOutcome::preempted ? ExitCode::preempted : ExitCode::ok;
+  } catch (const std::exception& e) {
+    if (world.size() == 1) throw;
+    return watchdog.report(e);
+  }
+}
+
+ExitCode run(const Options& o) {
+  catch_stop_signals();
+  World world;
+  try {
+    return run_watched(o, load(o, world), world);
+  } catch (const Error& e) {
+    // Ranks that have no watchdog yet agree on what is wrong: one of them says it.
+    if (world.rank() == 0) throw;
+    return e.code();
+  }
 }
 
 }  // namespace
 
-void add_train(CLI::App& app) {
+void add_train(CLI::App& app, ExitCode& result) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "Train a model");
   command->add_option("config", options->config, "config file (YAML)")->required();
   command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
   command->add_flag("--profile", options->train.profile, "log the seconds of each operator");
+  command->add_option("--drill", options->drill,
+                      "fail on purpose, e.g. rank=1,step=3,at=backward,kind=kill "
+                      "(docs/reliability.md)");
   command->footer(help_text);
-  command->callback([options] { run(*options); });
+  command->callback([options, &result] { result = run(*options); });
 }
 
 }  // namespace birkhoff

@@ -3,7 +3,10 @@
 #
 #   ./scripts/train.sh [--prepare] [CONFIG] [key=value …]     default: configs/tiny.yaml
 #
+# A run that was stopped, or killed, goes on where it was: the same command again.
+#
 # --prepare   stop when packages, binary and data are there.
+# RANKS   environment: how many processes share the training (default 2).
 # PROMPT, TOKENS   environment: what to sample from, and how much (default "In the beginning", 400).
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -101,7 +104,12 @@ fi
 PROMPT=${PROMPT-In the beginning}
 TOKENS=${TOKENS:-400}
 run=$(run_directory)
-phase "training" $birkhoff train "$config" "${overrides[@]}"
+train() {
+  launch/mpirun.sh -np "${RANKS:-2}" $birkhoff train "$config" "${overrides[@]}" || status=$?
+  [ "${status:-0}" != 75 ] || die "stopped and saved; the same command goes on from there"
+  return "${status:-0}"
+}
+phase "training" train
 [ -f "$run/metrics.jsonl" ] || die "training left no $run/metrics.jsonl; name its place: run.dir=…"
 checkpoint=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 [ -n "$checkpoint" ] || die "training left no checkpoint in $run/checkpoints"

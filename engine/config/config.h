@@ -32,7 +32,9 @@ inline constexpr int64_t kKeepAll = 0;  // all
 struct RunConfig {
   std::string dir = "runs/tiny";
   Resume resume = Resume::automatic;
-  int64_t threads = 0;  // 0: all cores
+  bool allow_changes = false;  // between a checkpoint and the run that goes on from it
+  int64_t timeout = 0;         // seconds; 0: by the slowest step
+  int64_t threads = 0;         // 0: the rank's share of the cores
 
   bool operator==(const RunConfig&) const = default;
 };

@@ -47,8 +47,14 @@ void run_fields(RunConfig& c, List& to) {
   to.add("resume", one_of(c.resume), "",
          "auto: from the newest checkpoint in run.dir, else from step 1; must: fail if there is "
          "none; never: fail if run.dir holds a run");
+  to.add("allow_changes", Flag{&c.allow_changes}, "",
+         "resume though model, data or training settings differ from the checkpoint's, as far as "
+         "the tensors fit; the differences are logged");
+  to.add("timeout", Integer{&c.timeout, 0, 86400}, "seconds",
+         "without a sign of work from a rank, after which the run is ended; 0: five times the "
+         "slowest step, at least 60");
   to.add("threads", Integer{&c.threads, 0, 1024}, "threads",
-         "of each rank; 0: all cores. Results do not depend on it", {"num_threads", "workers"});
+         "of each rank; 0: its share of the cores. Results do not depend on it", {"num_threads", "workers"});
 }
 
 void data_fields(DataConfig& c, List& to) {

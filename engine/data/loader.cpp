@@ -9,8 +9,10 @@ namespace birkhoff {
 void BatchOrder::read(const Samples& samples, int64_t number, Batch& batch) const {
   check(global_batch >= 1 && micro_batch >= 1, "a step of {} sequences in micro-batches of {}",
         global_batch, micro_batch);
-  const int64_t before = number % micro_batches() * micro_batch;
-  const int64_t first = number / micro_batches() * global_batch + before;
+  check(begin >= 0 && begin < end && end <= micro_batches(global_batch, micro_batch),
+        "micro-batches {} to {} of {}", begin, end, micro_batches(global_batch, micro_batch));
+  const int64_t before = (begin + number % (end - begin)) * micro_batch;
+  const int64_t first = first_sample + number / (end - begin) * global_batch + before;
   read_batch(samples, first, std::min(micro_batch, global_batch - before), micro_batch, batch);
 }
 

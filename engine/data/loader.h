@@ -16,12 +16,17 @@ namespace birkhoff {
 using FillBatch = std::function<void(int64_t number, Batch& batch)>;
 
 // The batches of training: a step has global_batch samples in ⌈global_batch / micro_batch⌉
-// micro-batches, the last of which may end in rows of padding; batch number n is micro-batch
-// n mod M of step n / M (from 0), of the samples from step·global_batch + (n mod M)·micro_batch.
+// micro-batches, the last of which may end in rows of padding. A rank reads the micro-batches
+// [begin, end) of each step: its batch number n is micro-batch begin + n mod (end − begin) of the
+// (n / (end − begin))-th step from here, whose first sample is first_sample + that·global_batch.
 struct BatchOrder {
   int64_t global_batch = 1, micro_batch = 1;  // sequences
+  int64_t begin = 0, end = 1;                 // the rank's micro-batches
+  int64_t first_sample = 0;                   // consumed before
 
-  int64_t micro_batches() const { return (global_batch + micro_batch - 1) / micro_batch; }
+  static int64_t micro_batches(int64_t global_batch, int64_t micro_batch) {
+    return (global_batch + micro_batch - 1) / micro_batch;
+  }
   void read(const Samples& samples, int64_t number, Batch& batch) const;
 };
 

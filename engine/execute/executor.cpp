@@ -16,6 +16,7 @@ size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 // One call, its pointers bound.
 struct Executor::Issue {
   const Call* call;
+  bool begins_backward = false;  // the first call of a part behind its forward list
   std::vector<Operand> in;
   std::vector<Result> out;
   std::vector<int> accumulator;          // per output: index into started_, or −1
@@ -38,8 +39,12 @@ Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)
   }
   for (const SchedulePart& part : schedule) {
     parts_.emplace_back();
+    bool backward = false;
     walk(part, [&](const Cursor& c, const Call& call) {
+      const bool here =
+          c.list == &c.program->input_gradient || c.list == &c.program->weight_gradient;
       parts_.back().push_back(bind(*c.program, c.lane, call));
+      parts_.back().back().begins_backward = here && !std::exchange(backward, here);
     });
   }
 }
@@ -54,7 +59,13 @@ int Executor::accumulator_index(const Program& p, int lane, SlotId id) {
 }
 
 Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
-  Issue issue{.call = &call, .in = {}, .out = {}, .accumulator = {}, .body = {}, .starts = {}};
+  Issue issue{.call = &call,
+              .begins_backward = false,
+              .in = {},
+              .out = {},
+              .accumulator = {},
+              .body = {},
+              .starts = {}};
   for (const SlotId id : call.in) {
     static const TensorSpec kAbsent;
     const TensorSpec& spec = id == kNone ? kAbsent : p.slots[size_t(id)].spec;
@@ -79,7 +90,10 @@ Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
   return issue;
 }
 
-void Executor::begin_step() { std::fill(started_.begin(), started_.end(), false); }
+void Executor::begin_step(int64_t step) {
+  step_ = step;
+  std::fill(started_.begin(), started_.end(), false);
+}
 
 void Executor::run(size_t part) {
   size_t time = 0;
@@ -87,6 +101,8 @@ void Executor::run(size_t part) {
 }
 
 void Executor::execute(Issue& issue, size_t part, size_t& time) {
+  if (options_.beacon && issue.begins_backward) options_.beacon->enter(step_, Activity::backward);
+  if (options_.beacon) options_.beacon->tick();
   if (issue.call->op == &kRounds) {
     rounds(issue, part, time);
     return;

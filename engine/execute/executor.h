@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/thread_team.h"
+#include "comm/beacon.h"
 #include "engine/plan/plan.h"
 
 namespace birkhoff {
@@ -24,7 +25,8 @@ inline constexpr bool kPoisonByDefault = true;
 struct ExecutorOptions {
   Device device = Device::cpu;
   bool poison = kPoisonByDefault;
-  std::byte canary{0};  // what a poisoned executor fills the activation arena with at start
+  std::byte canary{0};       // what a poisoned executor fills the activation arena with at start
+  Beacon* beacon = nullptr;  // ticks with every call; told when a backward list begins
 };
 
 class Executor {
@@ -37,8 +39,8 @@ class Executor {
 
   const Plan& plan() const { return plan_; }
 
-  void begin_step();      // accumulators start over
-  void run(size_t part);  // index into the schedule
+  void begin_step(int64_t step = 0);  // accumulators start over; the number is for the beacon
+  void run(size_t part);              // index into the schedule
 
   // The bytes of a slot: inputs, constants, outputs, parameters, …; an activation's are valid only
   // until it dies. Throws InternalError where T is not the slot's element type.
@@ -80,6 +82,7 @@ class Executor {
   std::vector<std::vector<Issue>> parts_;
   std::map<std::byte*, int> accumulator_indices_;
   std::vector<char> started_;  // accumulators written since they started over
+  int64_t step_ = 0;
   bool profiling_ = false;
   std::map<std::string_view, Timing> timings_;
 };

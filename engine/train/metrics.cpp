@@ -1,11 +1,13 @@
 #include "engine/train/metrics.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <limits>
 
 #include "base/error.h"
+#include "base/system_error.h"
 #include "engine/checkpoint/json.h"
 
 namespace birkhoff {
@@ -138,6 +140,31 @@ MetricsLog read_metrics(const Path& path) {
   } catch (const ResourceError& e) {
     throw CheckpointError(e.what());
   }
+}
+
+Path cut_metrics(const Path& path, int64_t step) {
+  std::error_code error;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(path, error)) && !error) return {};
+  MetricsLog log;
+  try {
+    log = read_metrics(path);
+  } catch (const CheckpointError&) {
+    Path aside;
+    for (int n = 1; aside.empty() || std::filesystem::exists(aside, error); ++n)
+      aside = path.string() + fmt::format(".damaged-{}", n);
+    std::filesystem::rename(path, aside, error);
+    if (error)
+      throw ResourceError(
+          fmt::format("cannot rename {}: {}", printable(path.string()), error.message()));
+    return aside;
+  }
+  size_t end = 0;
+  for (const MetricsRecord& record : log.records)
+    if (record.step <= step) end = record.end;
+  const File file(path, O_RDWR | O_NOFOLLOW);
+  if (file.size() == end) return {};
+  if (::ftruncate(file.descriptor(), off_t(end)) != 0) throw_system_error("truncate", path);
+  return {};
 }
 
 }  // namespace birkhoff

@@ -60,6 +60,7 @@ class MetricsWriter {
   explicit MetricsWriter(const Path& path);
   void write(const StepMetrics& metrics) { append(metrics_line(metrics)); }
   void write(const EvalMetrics& metrics) { append(metrics_line(metrics)); }
+  void flush() { file_.flush(); }
 
  private:
   void append(const std::string& line);
@@ -83,5 +84,10 @@ struct MetricsLog {
 // that do not descend. Throws CheckpointError (exit code 4) with the line's number otherwise.
 MetricsLog parse_metrics(std::string_view text, std::string_view place);
 MetricsLog read_metrics(const Path& path);
+
+// Takes away what a file of metrics holds of later steps than `step`, and a torn line, so that a
+// resumed run writes them again. A file that cannot be read as metrics is put aside under another
+// name, which is returned; else nothing is. Throws ResourceError (exit code 5).
+Path cut_metrics(const Path& path, int64_t step);
 
 }  // namespace birkhoff

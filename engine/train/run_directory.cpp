@@ -62,18 +62,25 @@ bool holds_a_run(const Path& path) {
 
 }  // namespace
 
-RunDirectory RunDirectory::create(const Path& path, std::string_view config_yaml) {
+RunDirectory RunDirectory::open(const Path& path) {
   if (path.empty()) throw ResourceError("run.dir is empty: set it to a directory to write to");
   try {
     make_durable_directories(path);
   } catch (const ResourceError& e) {
     refuse(path, unwritable(e.what()));
   }
-  Descriptor held = lock(path);
-  if (holds_a_run(path))
-    refuse(path, "holds a run already; set run.dir to another directory, or remove this one");
-  write_file(path / "config.yaml", config_yaml);
-  return RunDirectory(path, std::move(held));
+  return {path, lock(path)};
+}
+
+void RunDirectory::require_no_run() const {
+  if (holds_a_run(path_))
+    refuse(path_,
+           "holds a run already; set run.dir to another directory, remove this one, or go on with "
+           "it: run.resume=auto");
+}
+
+void RunDirectory::write_config(std::string_view yaml) const {
+  write_file(path_ / "config.yaml", yaml);
 }
 
 Path RunDirectory::checkpoint(int64_t step) const {

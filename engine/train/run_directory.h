@@ -1,12 +1,12 @@
 #pragma once
-// A run's directory, held by one process at a time:
+// A run's directory, held by one job at a time:
 //
 //   config.yaml                 the effective config, every key
 //   metrics.jsonl               engine/train/metrics.h
 //   checkpoints/step-00000100/  engine/checkpoint/checkpoint.h
 //   log/rank-0000.log           base/log.h
 //   report/                     plots
-//   lock                        flock'ed by the process of the run; names it
+//   lock                        flock'ed by the run's rank 0; names it
 //
 // All errors are ResourceError (exit code 5). Not synchronised.
 #include <cstdint>
@@ -18,10 +18,17 @@ namespace birkhoff {
 
 class RunDirectory {
  public:
-  // Makes and locks the directory, and writes config.yaml. Throws, having changed nothing, if it
-  // holds a run already (metrics or checkpoints), if another process has it locked, or if it cannot
-  // be written to. The lock is held until the object or the process ends, however it ends.
-  static RunDirectory create(const Path& path, std::string_view config_yaml);
+  // Makes and locks the directory. Throws, having changed nothing, if another process has it
+  // locked or if it cannot be written to. The lock is held until the object or the process ends,
+  // however it ends.
+  static RunDirectory open(const Path& path);
+  // The directory that another rank of the run has opened.
+  static RunDirectory join(const Path& path) { return {path, Descriptor()}; }
+
+  // Throws if there is something that a new run would overwrite or be mixed up with: metrics or
+  // checkpoints.
+  void require_no_run() const;
+  void write_config(std::string_view yaml) const;
 
   const Path& path() const { return path_; }
   Path metrics() const { return path_ / "metrics.jsonl"; }

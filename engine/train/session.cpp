@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/data/loader.h"
 #include "engine/optim/schedule.h"
 #include "engine/train/scorer.h"
 #include "kernels/balance.h"
@@ -12,7 +13,7 @@ namespace birkhoff {
 namespace {
 
 int64_t micro_batches(const Config& c) {
-  return (c.train.global_batch + c.train.micro_batch - 1) / c.train.micro_batch;
+  return BatchOrder::micro_batches(c.train.global_batch, c.train.micro_batch);
 }
 
 }  // namespace
@@ -48,6 +49,7 @@ Session::Session(const Config& config, ThreadTeam& team, Communicator& ranks,
                  ExecutorOptions options)
     : config_(config),
       ranks_(ranks),
+      beacon_(options.beacon),
       programs_(config_),
       executor_(std::make_unique<Executor>(programs_.schedule, team, options)),
       groups_(reduction_groups_of(config_, ranks.size())),
@@ -65,6 +67,10 @@ Range Session::micro_batches_of_group(int64_t group) const {
 Range Session::own_micro_batches() const {
   return {micro_batches_of_group(sum_.own().begin).begin,
           micro_batches_of_group(sum_.own().end - 1).end};
+}
+
+void Session::tell(int64_t step, Activity activity) const {
+  if (beacon_) beacon_->enter(step, activity);
 }
 
 void Session::initialise() {
@@ -94,15 +100,18 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
   std::copy(hyper.begin(), hyper.end(), executor_->data<float>(programs_.optimizer.hyper).begin());
 
   for (int64_t group = sum_.own().begin; group < sum_.own().end; ++group) {
-    executor_->begin_step();
+    executor_->begin_step(t);
     const Range range = micro_batches_of_group(group);
     for (int64_t m = range.begin; m < range.end; ++m) {
+      tell(t, Activity::forward);
       fill_inputs(*executor_, programs_.io, micro_batches[size_t(m - own.begin)]);
       executor_->run(SessionPrograms::kMicroBatch);
     }
     sum_.close_group();
   }
+  tell(t, Activity::reduce);
   sum_.finish();
+  tell(t, Activity::update);
   executor_->run(SessionPrograms::kUpdate);
   StepResult result{.loss = executor_->data<double>(programs_.io.loss)[0],
                     .grad_norm = executor_->data<double>(programs_.optimizer.norm)[0],

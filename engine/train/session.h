@@ -52,9 +52,11 @@ class Session {
 
  private:
   Range micro_batches_of_group(int64_t group) const;
+  void tell(int64_t step, Activity activity) const;
 
   const Config config_;
   Communicator& ranks_;
+  Beacon* const beacon_;
   SessionPrograms programs_;
   std::unique_ptr<Executor> executor_;
   int64_t groups_;

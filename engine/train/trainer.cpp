@@ -1,21 +1,23 @@
 #include "engine/train/trainer.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <optional>
 
 #include "base/log.h"
-#include "comm/local/one_rank.h"
-#include "engine/checkpoint/checkpoint.h"
+#include "comm/exchange.h"
 #include "engine/config/load.h"
 #include "engine/data/loader.h"
+#include "engine/metrics/metrics.h"
+#include "engine/train/evaluation.h"
+#include "engine/train/loop_state.h"
 #include "engine/train/memory_report.h"
-#include "engine/train/metrics.h"
 #include "engine/train/progress.h"
+#include "engine/train/resume.h"
 #include "engine/train/run_directory.h"
+#include "engine/train/saver.h"
 #include "engine/train/session.h"
 #include "engine/train/training_data.h"
 
@@ -26,54 +28,124 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+RunDirectory open_run(const Config& config, int rank) {
+  if (rank != 0) return RunDirectory::join(config.run.dir);
+  RunDirectory directory = RunDirectory::open(config.run.dir);
+  if (config.run.resume == Resume::never) directory.require_no_run();
+  return directory;
+}
+
+ExecutorOptions with_beacon(Beacon& beacon) {
+  ExecutorOptions options;
+  options.beacon = &beacon;
+  return options;
+}
+
+// The first line that differs of two texts of many lines.
+std::string first_difference(std::string_view a, std::string_view b) {
+  while (!a.empty() || !b.empty()) {
+    const std::string_view x = a.substr(0, a.find('\n')), y = b.substr(0, b.find('\n'));
+    if (x != y) return fmt::format("[{}] and [{}]", printable(x), printable(y));
+    a.remove_prefix(std::min(a.size(), x.size() + 1));
+    b.remove_prefix(std::min(b.size(), y.size() + 1));
+  }
+  return "nothing";
+}
+
+// Every `every` steps; 0: never.
+bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
 class Run {
  public:
-  Run(const Config& config, TrainingData data, Communicator& ranks)
+  Run(const Config& config, const RankEnvironment& environment, TrainingData data,
+      RunDirectory directory)
       : config_(config),
-        ranks_(ranks),
+        environment_(environment),
+        ranks_(environment.ranks),
         data_(std::move(data)),
-        directory_(RunDirectory::create(config.run.dir, effective_yaml(config))),
-        team_(thread_count(config)),
-        session_(config, team_, ranks),
-        metrics_(directory_.metrics()) {}
+        directory_(std::move(directory)),
+        team_(thread_count(config, environment.ranks_here)),
+        session_(config, team_, ranks_, with_beacon(environment.beacon)) {}
 
-  void train(const TrainOptions& options) {
-    init_log({.rank = ranks_.rank(), .file = directory_.log(ranks_.rank())});
-    log_info("{} parameters, {} threads, run directory {}", count_parameters(config_).total,
-             team_.size(), printable(directory_.path().string()));
+  // To the state behind the newest checkpoint, or to the start.
+  void begin() {
+    const std::vector<TensorView> tensors = session_.tensors();
+    std::optional<Resumed> from;
+    if (config_.run.resume != Resume::never) {
+      environment_.beacon.enter(0, Activity::load);
+      from = resume(config_, data_.fingerprint, tensors, ranks_, environment_.beacon);
+    }
+    if (from) {
+      step_ = from->info.step;
+      state_ = parse_loop_state(from->info);
+      say("resumed from {}", printable(from->checkpoint.string()));
+    } else if (config_.run.resume == Resume::must) {
+      throw CheckpointError(
+          fmt::format("run.resume: must, but {} has no checkpoint; set run.resume: auto to start "
+                      "from step 1",
+                      printable(directory_.path().string())));
+    } else {
+      session_.initialise();
+    }
+    saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
+                   from ? from->manifest_hash : "");
+    together(ranks_, [&] {
+      if (!first()) return;
+      directory_.write_config(effective_yaml(config_));
+      if (const Path aside = cut_metrics(directory_.metrics(), step_); !aside.empty())
+        log_warning("metrics that cannot be read are put aside as {}", printable(aside.string()));
+      metrics_.emplace(directory_.metrics());
+    });
+  }
+
+  TrainOutcome train(const TrainOptions& options) {
+    say("{} parameters, {}{} threads, run directory {}", count_parameters(config_).total,
+        ranks_.size() > 1 ? fmt::format("{} ranks of ", ranks_.size()) : "", team_.size(),
+        printable(directory_.path().string()));
     session_.executor().profile(options.profile);
-    session_.initialise();
     const int64_t last = last_step(config_.train);
-    const BatchOrder order{config_.train.global_batch, config_.train.micro_batch};
+    if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
+    const Range own = session_.own_micro_batches();
+    const BatchOrder order{.global_batch = config_.train.global_batch,
+                           .micro_batch = config_.train.micro_batch,
+                           .begin = own.begin,
+                           .end = own.end,
+                           .first_sample = state_.samples};
     Loader loader(
         [&](int64_t number, Batch& batch) { order.read(*data_.source.training, number, batch); }, 0,
         int(config_.data.prefetch));
-    ProgressDisplay progress({.first_step = 1, .steps = last}, now());
-    for (int64_t step = 1; step <= last; ++step) {
-      const int64_t tokens = train_step(step, order, loader);
-      if (step % config_.train.log_every == 0 || step == last)
-        progress.step(step, loss_, tokens * config_.train.log_every, now());
-      if (config_.train.eval_every && due(step, config_.train.eval_every, last) &&
-          data_.source.validation) {
-        progress.clear();
-        evaluate(step);
-      }
-      if (due(step, config_.checkpoint.every, last)) {
-        progress.clear();
-        save(step);
-      }
+    std::optional<ProgressDisplay> progress;
+    if (first())
+      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1, .steps = last}, now());
+    batches_.resize(size_t(own.size()));
+    while (step_ < last) {
+      const double start = now();
+      if (!load_step(own, loader)) return preempt(progress);
+      train_step(start);
+      if (progress && (step_ % config_.train.log_every == 0 || step_ == last))
+        progress->step(step_, loss_, step_tokens() * config_.train.log_every, now());
+      const bool evaluates = config_.train.eval_every && data_.source.validation &&
+                             (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
+      const bool saves = step_ == last || due(step_, config_.checkpoint.every);
+      if (progress && (evaluates || saves)) progress->clear();
+      if (evaluates) evaluate_now();
+      if (saves) save(step_ == last);
     }
-    progress.finish();
+    if (progress) progress->finish();
     if (options.profile) print_profile();
+    return TrainOutcome::finished;
   }
 
  private:
-  // Every `every` steps, and at the end; 0: at the end alone.
-  static bool due(int64_t step, int64_t every, int64_t last) {
-    return step == last || (every > 0 && step % every == 0);
+  template <class... A>
+  void say(fmt::format_string<A...> text, A&&... args) const {
+    if (first()) log_info("{}", fmt::format(text, std::forward<A>(args)...));
   }
+  bool first() const { return ranks_.rank() == 0; }
+  int64_t step_tokens() const { return config_.train.global_batch * config_.train.sequence; }
 
   void print_profile() const {
+    if (!first()) return;
     double sum = 0;
     for (const Executor::Timing& t : session_.executor().timings()) sum += t.seconds;
     for (const Executor::Timing& t : session_.executor().timings())
@@ -81,125 +153,165 @@ class Run {
                100 * t.seconds / sum);
   }
 
-  int64_t train_step(int64_t step, const BatchOrder& order, Loader& loader) {
-    const double start = now();
-    batches_.resize(size_t(order.micro_batches()));
-    int64_t valid = 0;
-    for (Batch& batch : batches_) {
+  // Gets the next step's batches. False, on all ranks, if one of them wants the run to stop.
+  bool load_step(const Range& own, Loader& loader) {
+    environment_.beacon.enter(step_ + 1, Activity::data);
+    uint64_t hash = 0;
+    for (int64_t m = own.begin; m < own.end; ++m) {
+      Batch& batch = batches_[size_t(m - own.begin)];
       batch = loader.next();
-      valid += batch.valid;
+      hash += window_hash(batch, m * config_.train.micro_batch);
     }
-    const StepResult result = session_.step(step, batches_);
+    int64_t shared[2] = {int64_t(hash), environment_.stop_requested()};
+    ranks_.all_reduce(elements(std::span<int64_t>(shared)), Reduction::sum);
+    window_hash_ = uint64_t(shared[0]) & kWindowHashMask;
+    return shared[1] == 0;
+  }
+
+  TrainOutcome preempt(std::optional<ProgressDisplay>& progress) {
+    if (progress) progress->clear();
+    say("asked to stop behind step {}", step_);
+    if (step_ > 0 && saved_ != step_) save(true);
+    return TrainOutcome::preempted;
+  }
+
+  void train_step(double start) {
+    const StepResult result = session_.step(step_ + 1, batches_);
+    ++step_;
     loss_ = result.loss;
-    add_load(result.expert_load);
-    tokens_ += order.global_batch * config_.train.sequence;
+    state_.take_step(result.expert_load, config_.train.global_batch, step_tokens());
     const double seconds = now() - start;
-    const double rate = double(order.global_batch * config_.train.sequence) / seconds;
-    metrics_.write(StepMetrics{.step = step,
-                               .loss = result.loss,
-                               .grad_norm = result.grad_norm,
-                               .lr = result.lr,
-                               .tokens = tokens_,
-                               .extra = {{"valid_tokens", double(valid)}},
-                               .step_seconds = seconds,
-                               .tokens_per_second = rate});
-    return order.global_batch * config_.train.sequence;
+    environment_.step_done(seconds);
+    if (!metrics_) return;
+    metrics_->write(StepMetrics{
+        .step = step_,
+        .loss = result.loss,
+        .grad_norm = result.grad_norm,
+        .lr = result.lr,
+        .tokens = state_.tokens,
+        .extra = {{"valid_tokens", double(result.valid)}, {"window_hash", double(window_hash_)}},
+        .step_seconds = seconds,
+        .tokens_per_second = double(step_tokens()) / seconds});
   }
 
-  void add_load(const std::vector<std::vector<int64_t>>& load) {
-    load_.resize(load.size());
-    for (size_t layer = 0; layer < load.size(); ++layer) {
-      load_[layer].resize(load[layer].size());
-      for (size_t e = 0; e < load[layer].size(); ++e) load_[layer][e] += load[layer][e];
-    }
-  }
-
-  // Held-out windows of the evaluation behind a step: the first ones, in order.
-  int64_t eval_windows(int64_t step) const {
+  // Held-out windows of this evaluation: the first ones, in order.
+  int64_t eval_windows() const {
     const int64_t all = data_.source.validation->count();
-    const bool final = step == last_step(config_.train);
+    const bool final = step_ == config_.train.steps;
     const int64_t batches = final ? config_.train.final_eval_batches : config_.train.eval_batches;
     return batches == kEvalAll ? all : std::min(all, batches * config_.train.micro_batch);
   }
 
-  void evaluate(int64_t step) {
+  void evaluate_now() {
+    environment_.beacon.enter(step_, Activity::evaluate);
     const double start = now();
-    const int64_t rows = config_.train.micro_batch, windows = eval_windows(step);
-    double totals[3] = {};  // nats, targets, bytes of text they stand for
-    auto& [sum, valid, bytes] = totals;
-    Batch batch;
-    for (int64_t first = 0; first < windows; first += rows) {
-      read_batch(*data_.source.validation, first, std::min(rows, windows - first), rows, batch);
-      for (const float nll : session_.score(batch)) sum += double(nll);
-      valid += double(batch.valid);
-      if (data_.tokenizer) bytes += double(text_bytes(*data_.tokenizer, batch.target));
-    }
-    ranks_.all_reduce(elements(std::span<double>(totals)), Reduction::sum);
-    const double loss = sum / std::max(valid, 1.0);
-    const double bits = bytes > 0 ? sum / std::log(2.0) / bytes : NAN;
-    EvalMetrics eval{.step = step, .eval_loss = loss, .eval_tokens = int64_t(valid)};
-    eval.eval_bits_per_byte = bits;
-    eval.expert_load = std::exchange(load_, {});
+    EvalMetrics eval = evaluate(session_, data_, eval_windows(), config_.train.micro_batch, ranks_);
+    eval.step = step_;
+    eval.expert_load = std::exchange(state_.load, {});
     eval.eval_seconds = now() - start;
-    metrics_.write(eval);
-    if (bytes > 0)
-      log_info("step {}: held-out loss {:.4f}, {:.4f} bits per byte over {} tokens", step, loss,
-               bits, valid);
+    if (metrics_) metrics_->write(eval);
+    if (eval.eval_bits_per_byte > 0)
+      say("step {}: held-out loss {:.4f}, {:.4f} bits per byte over {} tokens", step_,
+          eval.eval_loss, eval.eval_bits_per_byte, eval.eval_tokens);
     else
-      log_info("step {}: held-out loss {:.4f} over {} tokens", step, loss, valid);
+      say("step {}: held-out loss {:.4f} over {} tokens", step_, eval.eval_loss, eval.eval_tokens);
   }
 
-  void save(int64_t step) {
-    std::vector<NamedTensor> tensors;
-    for (const TensorView& t : session_.tensors()) tensors.push_back({t.name, t.spec, t.bytes});
-    const CheckpointInfo info{.step = step,
-                              .tokens = tokens_,
+  // `needed`: what follows relies on it, so that failing is an error whatever
+  // checkpoint.on_error says.
+  void save(bool needed) {
+    environment_.beacon.enter(step_, Activity::save);
+    const CheckpointInfo info{.step = step_,
+                              .tokens = state_.tokens,
                               .seed = config_.seed,
                               .model = model_fingerprint(config_),
                               .data = data_.fingerprint,
                               .config = effective_yaml(config_),
-                              .state = {}};
+                              .state = to_text(state_)};
     try {
-      save_checkpoint(directory_.checkpoint(step), info, tensors);
-      if (config_.checkpoint.keep != kKeepAll)
-        prune_checkpoints(directory_.path(), config_.checkpoint.keep);
+      // What a resumed run does not write again must be on the disk before the checkpoint is.
+      together(ranks_, [&] {
+        if (metrics_) metrics_->flush();
+      });
+      saver_->save(info, session_.tensors());
     } catch (const ResourceError& e) {
-      if (config_.checkpoint.on_error == OnError::stop || step == last_step(config_.train)) throw;
-      log_warning("step {}: no checkpoint, training goes on: {}", step, e.what());
+      if (config_.checkpoint.on_error == OnError::stop || needed) throw;
+      if (first()) log_warning("step {}: no checkpoint, training goes on: {}", step_, e.what());
       return;
     }
-    log_info("step {}: saved {}", step, printable(directory_.checkpoint(step).string()));
+    saved_ = step_;
+    say("step {}: saved {}", step_, printable(directory_.checkpoint(step_).string()));
   }
 
   const Config config_;
+  const RankEnvironment environment_;
   Communicator& ranks_;
   TrainingData data_;
   RunDirectory directory_;
   ThreadTeam team_;
   Session session_;
-  MetricsWriter metrics_;
+  std::optional<Saver> saver_;
+  std::optional<MetricsWriter> metrics_;  // of rank 0
   std::vector<Batch> batches_;
-  std::vector<std::vector<int64_t>> load_;  // since the last evaluation
+  LoopState state_;
+  uint64_t window_hash_ = 0;
+  int64_t step_ = 0;    // finished
+  int64_t saved_ = -1;  // the newest checkpoint that this process saved
   double loss_ = 0;
-  int64_t tokens_ = 0;
 };
+
+// Ranks were given the same config and see the same data.
+void require_same_everywhere(const Config& config, const TrainingData& data, Communicator& ranks) {
+  Config shared = config;
+  shared.run.threads = 0;
+  shared.data.path.clear();  // hosts may have copies of their own; what is in them is compared
+  const std::vector<std::string> configs = all_gather_texts(ranks, effective_yaml(shared));
+  for (size_t r = 1; r < configs.size(); ++r)
+    if (configs[r] != configs[0])
+      throw ConfigError(
+          fmt::format("ranks 0 and {} have different configs: {}; start all with the "
+                      "same config and overrides",
+                      r, first_difference(configs[0], configs[r])));
+  const std::vector<std::string> prints = all_gather_texts(ranks, data.fingerprint);
+  for (size_t r = 1; r < prints.size(); ++r)
+    if (prints[r] != prints[0])
+      throw DataError(fmt::format(
+          "data.path: ranks 0 and {} see different data: [{}] and [{}]; give all hosts the same "
+          "files",
+          r, printable(prints[0]), printable(prints[r])));
+}
 
 }  // namespace
 
-int thread_count(const Config& config) {
+int thread_count(const Config& config, int ranks_here) {
   if (config.run.threads > 0) return int(config.run.threads);
   cpu_set_t cpus;
-  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? std::max(1, CPU_COUNT(&cpus)) : 1;
+  const int cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+  return std::max(1, cores / std::max(1, ranks_here));
 }
 
-void train(const Config& config, const TrainOptions& options) {
-  if (config.run.resume == Resume::must)
-    throw ConfigError("run.resume: must: resuming a run is not built yet; start a new run.dir");
-  TrainingData data = open_training_data(config);
-  require_memory(plan_run(config, thread_count(config), 1, data.mapped), available_memory());
-  OneRank ranks;
-  Run run(config, std::move(data), ranks);
-  run.train(options);
+TrainOutcome train(const Config& config, const RankEnvironment& environment,
+                   const TrainOptions& options) {
+  Communicator& ranks = environment.ranks;
+  std::optional<TrainingData> data;
+  together(ranks, [&] { data = open_training_data(config); });
+  require_same_everywhere(config, *data, ranks);
+  together(ranks, [&] {
+    const int threads = thread_count(config, environment.ranks_here);
+    require_memory(plan_run(config, threads, ranks.size(), data->mapped),
+                   available_memory() / size_t(environment.ranks_here));
+  });
+  std::optional<RunDirectory> directory;
+  together(ranks, [&] { directory = open_run(config, ranks.rank()); });
+  together(ranks, [&] {
+    if (environment.own_process)
+      init_log({.rank = ranks.rank(), .file = directory->log(ranks.rank())});
+  });
+  std::optional<Run> run;
+  together(ranks,
+           [&] { run.emplace(config, environment, std::move(*data), std::move(*directory)); });
+  run->begin();
+  return run->train(options);
 }
 
 }  // namespace birkhoff

@@ -8,6 +8,7 @@
 
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/data/samples.h"
+#include "tests/support/run_results.h"
 #include "tests/support/small_run.h"
 
 namespace birkhoff::testing {
@@ -24,20 +25,8 @@ std::vector<json> lines_of(const std::string& text) {
   return all;
 }
 
-// Of metrics.jsonl: each line up to its fields of time, which stand last.
-std::string without_times(const std::string& metrics) {
-  std::string out;
-  std::istringstream in(metrics);
-  for (std::string line; std::getline(in, line);) {
-    const size_t at = std::min(line.find("\"step_seconds\""), line.find("\"eval_seconds\""));
-    EXPECT_NE(at, std::string::npos) << line;
-    out += line.substr(0, at) + "\n";
-  }
-  return out;
-}
-
 // Every file of a run that is a function of the config and the data: its name → its bytes.
-std::map<std::string, std::string> results_of(const std::string& run) {
+std::map<std::string, std::string> files_of(const std::string& run) {
   std::map<std::string, std::string> files;
   files["metrics.jsonl"] = without_times(slurp(run + "/metrics.jsonl"));
   for (const auto& entry : std::filesystem::recursive_directory_iterator(run + "/checkpoints")) {
@@ -126,7 +115,7 @@ TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
           small_->with_config("train", {"run.dir=" + dir, std::string("run.threads=") + threads,
                                         std::string("model.residual=") + residual});
       ASSERT_EQ(ran.code, 0) << ran.err;
-      const auto got = results_of(dir);
+      const auto got = files_of(dir);
       std::filesystem::remove_all(dir);
       ASSERT_EQ(got.size(), 5u);  // metrics, and a shard and a manifest of two checkpoints
       if (first.empty()) first = got;
@@ -140,19 +129,38 @@ TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
 TEST_F(CliTrain, AnotherSeedIsAnotherRun) {
   const std::string dir = small_->at("seed2");
   ASSERT_EQ(small_->with_config("train", {"run.dir=" + dir, "seed=2"}).code, 0);
-  EXPECT_NE(results_of(dir), results_of(run()));
+  EXPECT_NE(files_of(dir), files_of(run()));
 }
 
-TEST_F(CliTrain, RefusesADirectoryThatHoldsARunAndLeavesIt) {
-  const auto before = all_files(run());
-  const Finished ran = small_->with_config("train", {"optim.lr=1e-3"});
-  EXPECT_EQ(ran.code, 5);
-  EXPECT_THAT(ran.err, HasSubstr("holds a run already; set run.dir"));
-  auto after = all_files(run());
-  for (auto files : {&after}) files->erase(run() + "/lock");  // names the process that looked
-  auto kept = before;
-  kept.erase(run() + "/lock");
-  EXPECT_EQ(after, kept);
+// Whatever is wrong with a second call, the run stays as it is.
+TEST_F(CliTrain, ARunIsLeftAsItIs) {
+  auto before = all_files(run());
+  before.erase(run() + "/lock");  // names the process that looked last
+  const auto expect_left = [&](std::vector<std::string> overrides, int code,
+                               const std::string& line) {
+    const Finished ran = small_->with_config("train", overrides);
+    EXPECT_EQ(ran.code, code) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(line));
+    auto after = all_files(run());
+    after.erase(run() + "/lock");
+    after.erase(run() + "/log/rank-0000.log");
+    auto kept = before;
+    kept.erase(run() + "/log/rank-0000.log");
+    EXPECT_EQ(after, kept) << line;
+  };
+  expect_left({"run.resume=never"}, 5, "holds a run already; set run.dir");
+  expect_left({}, 0, "nothing to do: the run has reached step 6");
+  expect_left({"optim.lr=1e-3"}, 2, "optim.lr is 0.003 there and 0.001 here");
+  expect_left({"model.dim=16"}, 2, "is of another model: model.dim is 32 there and 16 here");
+  expect_left({"model.dim=16", "run.allow_changes=true"}, 2, "is of another model: lm_head.weight");
+  expect_left({"data.validation_fraction=0.2"}, 3, "was trained on other data");
+}
+
+TEST_F(CliTrain, MustHaveACheckpoint) {
+  const std::string dir = small_->at("must");
+  const Finished ran = small_->with_config("train", {"run.dir=" + dir, "run.resume=must"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("has no checkpoint"));
 }
 
 std::string sampled(std::vector<std::string> arguments) {

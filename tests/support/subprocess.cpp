@@ -8,10 +8,9 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <thread>
-
-#include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
 namespace {
@@ -34,29 +33,109 @@ void become(const std::vector<std::string>& command, const std::string& director
   _exit(127);
 }
 
+struct Process {
+  int pid = 0, parent = 0;
+  char state = 0;
+  std::string name;
+};
+
+std::vector<Process> all_processes() {
+  std::vector<Process> all;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string text = contents(entry.path() / "stat");
+    const size_t open = text.find('('), close = text.rfind(')');
+    if (open == text.npos || close == text.npos) continue;  // no process, or gone
+    Process p{.pid = std::atoi(text.c_str()), .name = text.substr(open + 1, close - open - 1)};
+    if (std::sscanf(text.c_str() + close + 1, " %c %d", &p.state, &p.parent) == 2) all.push_back(p);
+  }
+  return all;
+}
+
+std::vector<Process> descendants(int pid) {
+  const std::vector<Process> all = all_processes();
+  std::vector<Process> found;
+  std::vector<int> open = {pid};
+  while (!open.empty()) {
+    const int parent = open.back();
+    open.pop_back();
+    for (const Process& p : all)
+      if (p.parent == parent) found.push_back(p), open.push_back(p.pid);
+  }
+  return found;
+}
+
+bool within(double seconds, const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
 }  // namespace
 
-Finished run_program(const std::vector<std::string>& command, int seconds) {
-  const Scratch scratch;
-  const std::string directory = scratch.path().string();
-  const pid_t child = fork();
-  if (child == 0) become(command, directory);
+Started::Started(const std::vector<std::string>& command) : pid_(fork()) {
+  if (pid_ == 0) become(command, scratch_.path().string());
+}
+
+Started::~Started() {
+  if (running_) wait(0);
+}
+
+void Started::signal_descendants(int signal, const std::string& name) const {
+  for (const Process& p : descendants(pid_))
+    if (name.empty() || p.name == name) kill(p.pid, signal);
+}
+
+Finished Started::wait(int seconds) {
+  const std::string directory = scratch_.path().string();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   int status = 0;
   struct rusage usage = {};
-  while (wait4(child, &status, WNOHANG, &usage) == 0) {
-    if (std::chrono::steady_clock::now() > deadline) kill(child, SIGKILL);
+  while (wait4(pid_, &status, WNOHANG, &usage) == 0) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      signal_descendants(SIGKILL, "");
+      kill(pid_, SIGKILL);
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
+  running_ = false;
   return {.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
           .out = contents(directory + "/out"),
           .err = contents(directory + "/err"),
           .peak_bytes = size_t(usage.ru_maxrss) * 1024};
 }
 
+Finished run_program(const std::vector<std::string>& command, int seconds) {
+  return Started(command).wait(seconds);
+}
+
 Finished birkhoff(std::vector<std::string> arguments, int seconds) {
   arguments.insert(arguments.begin(), BIRKHOFF_BINARY);
   return run_program(arguments, seconds);
+}
+
+std::vector<int> processes_with(const std::string& text, const std::string& name) {
+  std::vector<int> found;
+  for (const Process& p : all_processes()) {
+    if (p.state == 'Z' || p.pid == getpid() || (!name.empty() && p.name != name)) continue;
+    if (contents("/proc/" + std::to_string(p.pid) + "/cmdline").find(text) != std::string::npos)
+      found.push_back(p.pid);
+  }
+  return found;
+}
+
+bool gone_within(const std::string& text, double seconds) {
+  return within(seconds, [&] { return processes_with(text).empty(); });
+}
+
+bool appears(const std::string& path, double seconds) {
+  std::error_code error;
+  return within(seconds, [&] {
+    return std::filesystem::exists(path, error) && std::filesystem::file_size(path, error) > 0;
+  });
 }
 
 }  // namespace birkhoff::testing

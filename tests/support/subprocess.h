@@ -1,7 +1,10 @@
 #pragma once
-// Runs a program and waits for it: what it printed, how it ended, the memory it used.
+// Programs that tests start: what they printed, how they ended, the memory they used.
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
 
@@ -11,10 +14,34 @@ struct Finished {
   size_t peak_bytes = 0;  // largest resident set
 };
 
-// `command` is argv; killed after `seconds`.
+// A program that runs while the test goes on; killed with all its descendants when the object ends.
+class Started {
+ public:
+  explicit Started(const std::vector<std::string>& command);  // argv
+  ~Started();
+  Started(const Started&) = delete;
+  Started& operator=(const Started&) = delete;
+
+  int pid() const { return pid_; }
+  void signal_descendants(int signal, const std::string& name) const;  // those of that name
+  Finished wait(int seconds);  // killed after that, with all its descendants
+
+ private:
+  Scratch scratch_;
+  int pid_ = -1;
+  bool running_ = true;
+};
+
+// Starts and waits; killed after `seconds`.
 Finished run_program(const std::vector<std::string>& command, int seconds = 120);
 
 // The birkhoff binary of this build.
 Finished birkhoff(std::vector<std::string> arguments, int seconds = 120);
+
+// Living processes of which an argument contains `text`, and whose program is `name` (any if
+// empty).
+std::vector<int> processes_with(const std::string& text, const std::string& name = "");
+bool gone_within(const std::string& text, double seconds);  // no process has it in an argument
+bool appears(const std::string& path, double seconds);      // a file that is not empty
 
 }  // namespace birkhoff::testing

@@ -22,8 +22,8 @@ void expect_equal(const Batch& a, const Batch& b) {
 // Steps of 5 samples in micro-batches of 2: 2 + 2 + 1, the last with a row of padding.
 TEST(BatchOrder, StepsAreCutIntoMicroBatches) {
   const auto samples = random_samples("test", 100, {.sequence = 3, .vocab = 9});
-  const BatchOrder order{.global_batch = 5, .micro_batch = 2};
-  EXPECT_EQ(order.micro_batches(), 3);
+  const BatchOrder order{.global_batch = 5, .micro_batch = 2, .end = 3};
+  EXPECT_EQ(BatchOrder::micro_batches(5, 2), 3);
   std::vector<int64_t> windows;
   Batch batch;
   for (int64_t number = 0; number < 6; ++number) {
@@ -41,7 +41,7 @@ TEST(Loader, GivesTheBatchesOfDirectCalls) {
   const auto dataset = std::make_shared<const TokenDataset>(dir / "d");
   const auto samples = training_samples(dataset, split_documents(*dataset, 0, 1).train,
                                         {.sequence = 10, .vocab = 1000, .cross_documents = false});
-  const BatchOrder order{.global_batch = 7, .micro_batch = 3};
+  const BatchOrder order{.global_batch = 7, .micro_batch = 3, .end = 3};
   for (const int depth : {1, 2, 3, 8}) {
     for (const int64_t first : {0, 1, 29}) {
       Loader loader([&](int64_t n, Batch& batch) { order.read(*samples, n, batch); }, first, depth);

@@ -19,9 +19,17 @@ using testing::Scratch;
 using testing::slurp;
 using testing::spill;
 
+// A new run, as train() begins one.
+RunDirectory create(const Path& path, std::string_view config_yaml) {
+  RunDirectory run = RunDirectory::open(path);
+  run.require_no_run();
+  run.write_config(config_yaml);
+  return run;
+}
+
 std::string refusal(const Path& path) {
   try {
-    RunDirectory::create(path, "seed: 2\n");
+    create(path, "seed: 2\n");
   } catch (const ResourceError& e) {
     EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos);
     return e.what();
@@ -31,7 +39,7 @@ std::string refusal(const Path& path) {
 
 TEST(RunDirectory, IsMadeWithItsConfig) {
   Scratch scratch;
-  const RunDirectory run = RunDirectory::create(scratch / "deep/er/run/", "seed: 1\n");
+  const RunDirectory run = create(scratch / "deep/er/run/", "seed: 1\n");
   EXPECT_EQ(slurp(scratch / "deep/er/run/config.yaml"), "seed: 1\n");
   EXPECT_EQ(run.checkpoint(7), scratch / "deep/er/run/checkpoints/step-00000007");
   EXPECT_EQ(run.log(0), scratch / "deep/er/run/log/rank-0000.log");
@@ -40,11 +48,11 @@ TEST(RunDirectory, IsMadeWithItsConfig) {
 TEST(RunDirectory, ARunIsNeverOverwritten) {
   Scratch scratch;
   const Path path = scratch / "run";
-  RunDirectory::create(path, "seed: 1\n");
-  RunDirectory::create(path, "seed: 3\n");  // that one ended before its first step: nothing to lose
+  create(path, "seed: 1\n");
+  create(path, "seed: 3\n");  // that one ended before its first step: nothing to lose
   spill(path / "metrics.jsonl", "");
   std::filesystem::create_directory(path / "checkpoints");
-  RunDirectory::create(path, "seed: 4\n");
+  create(path, "seed: 4\n");
 
   spill(path / "metrics.jsonl", "{");
   EXPECT_THAT(refusal(path), AllOf(HasSubstr(path.string()), HasSubstr("holds a run already"),
@@ -62,7 +70,7 @@ TEST(RunDirectory, ARunIsNeverOverwritten) {
 TEST(RunDirectory, ASecondJobIsToldWhoHoldsIt) {
   Scratch scratch;
   const Path path = scratch / "run";
-  std::optional<RunDirectory> first = RunDirectory::create(path, "seed: 1\n");
+  std::optional<RunDirectory> first = create(path, "seed: 1\n");
   char host[256] = {};
   ASSERT_EQ(::gethostname(host, sizeof host - 1), 0);
   const std::string holder = fmt::format("in use by pid {} on host {};", ::getpid(), host);
@@ -77,7 +85,7 @@ TEST(RunDirectory, TheLockOfAProcessThatDiedIsFree) {
   const Path path = scratch / "run";
   const pid_t child = ::fork();
   if (child == 0) {
-    const RunDirectory run = RunDirectory::create(path, "seed: 1\n");
+    const RunDirectory run = create(path, "seed: 1\n");
     ::kill(::getpid(), SIGKILL);
   }
   int status = 0;

@@ -4,51 +4,13 @@
 
 #include <cmath>
 
-#include "base/rng.h"
 #include "comm/local/one_rank.h"
 #include "engine/train/scorer.h"
+#include "tests/engine/train/small_session.h"
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {
 namespace {
-
-// Text with something to learn: a token's successor is a function of it, with some noise.
-Batch make_batch(const Config& c, int64_t number) {
-  Batch batch;
-  batch.resize(c.train.micro_batch, c.train.sequence);
-  const Random random(9, "text");
-  const int64_t tokens = c.train.micro_batch * c.train.sequence;
-  int64_t token = 1;
-  batch.valid = tokens;
-  for (int64_t t = 0; t < tokens; ++t) {
-    const auto draw = uint64_t(number * tokens + t);
-    const int64_t next = random.uniform(draw) < 0.2
-                             ? int64_t(random.below(draw + (1u << 30), uint64_t(c.model.vocab)))
-                             : (token * 7 + 3) % c.model.vocab;
-    batch.token[size_t(t)] = int32_t(token);
-    batch.target[size_t(t)] = int32_t(next);
-    batch.position[size_t(t)] = int32_t(t % c.train.sequence);
-    batch.first_key[size_t(t)] = int32_t(t - t % c.train.sequence);
-    token = next;
-  }
-  return batch;
-}
-
-Config session_config(ResidualKind residual) {
-  Config c = small_config();
-  c.model.residual = residual, c.model.streams = 4, c.model.init_std = 0.1;
-  c.train.sequence = 16;
-  c.optim.lr = 3e-3, c.optim.warmup_steps = 5, c.optim.schedule = LrSchedule::constant;
-  c.optim.eps = 1e-8;
-  return c;
-}
-
-std::vector<std::byte> state_of(Session& session) {
-  std::vector<std::byte> all;
-  for (const TensorView& t : session.tensors())
-    all.insert(all.end(), t.bytes.begin(), t.bytes.end());
-  return all;
-}
 
 // mHC at its initialisation is the plain pre-norm model with the same weights, gradients included,
 // as eps → 0: the best end-to-end test there is.
@@ -84,7 +46,7 @@ Inside look_inside(const Config& c, Session& session) {
   for (const TensorView& t : session.tensors()) from[t.name] = t;
   for (const TensorView& to : model_views(p, executor))
     std::copy(from.at(to.name).bytes.begin(), from.at(to.name).bytes.end(), to.bytes.begin());
-  fill_inputs(executor, io, make_batch(c, 0));
+  fill_inputs(executor, io, text_batch(c, 0));
   executor.run(0);
   Inside inside;
   for (const Opened& o : io.sublayers)
@@ -119,7 +81,7 @@ TEST(Mhc, Learns) {
   EXPECT_GT(before.cosine, 0.9999);  // n copies of one embedding, equal H_post
   double first = 0, last = 0;
   for (int64_t step = 1; step <= 200; ++step) {
-    const Batch batch = make_batch(c, step);
+    const Batch batch = text_batch(c, step);
     last = session.step(step, {&batch, 1}).loss;
     if (step == 1) first = last;
   }
@@ -135,13 +97,14 @@ TEST(Mhc, Learns) {
 TEST(Session, ThreadsAndRepeatsGiveTheSameBytes) {
   std::vector<std::byte> want;
   for (const int threads : {1, 1, 2, 3}) {
-    const Config c = session_config(ResidualKind::mhc);
+    Config c = session_config(ResidualKind::mhc);
+    c.train.global_batch = 2 * c.train.micro_batch;
     ThreadTeam team(threads);
     OneRank ranks;
     Session session(c, team, ranks);
     session.initialise();
     for (int64_t step = 1; step <= 5; ++step) {
-      const Batch batches[] = {make_batch(c, 2 * step), make_batch(c, 2 * step + 1)};
+      const Batch batches[] = {text_batch(c, 2 * step), text_batch(c, 2 * step + 1)};
       session.step(step, batches);
     }
     const auto got = state_of(session);
@@ -156,7 +119,7 @@ TEST(Session, ANumberThatIsNotFiniteStopsWithoutHarm) {
   OneRank ranks;
   Session session(c, team, ranks);
   session.initialise();
-  const Batch batch = make_batch(c, 1);
+  const Batch batch = text_batch(c, 1);
   session.step(1, {&batch, 1});
   for (const TensorView& t : session.tensors())
     if (t.name == "model.layers.1.self_attn.q_proj.weight")
@@ -176,7 +139,7 @@ TEST(Session, ScoreEqualsTheLossOfTheStep) {
   OneRank ranks;
   Session session(c, team, ranks);
   session.initialise();
-  const Batch batch = make_batch(c, 1);
+  const Batch batch = text_batch(c, 1);
   double sum = 0;
   for (const float nll : session.score(batch)) sum += double(nll);
   const double want = sum / double(batch.valid);
@@ -186,12 +149,13 @@ TEST(Session, ScoreEqualsTheLossOfTheStep) {
 // Every token with a target counts the same, whatever micro-batch it is in; routing counts the
 // tokens of all of them.
 TEST(Session, MicroBatchesOfUnequalWeightAddUp) {
-  const Config c = session_config(ResidualKind::mhc);
+  Config c = session_config(ResidualKind::mhc);
+  c.train.global_batch = 3 * c.train.micro_batch;
   ThreadTeam team(1);
   OneRank ranks;
   Session session(c, team, ranks);
   session.initialise();
-  std::vector<Batch> batches = {make_batch(c, 1), make_batch(c, 2), make_batch(c, 3)};
+  std::vector<Batch> batches = {text_batch(c, 1), text_batch(c, 2), text_batch(c, 3)};
   const int64_t tokens = batches[0].valid;
   for (size_t t = 3; t < size_t(tokens); ++t) batches[1].target[t] = -1;
   batches[1].valid = 3;
@@ -214,7 +178,7 @@ TEST(Session, BalancingPushesTowardsTheMean) {
   OneRank ranks;
   Session session(c, team, ranks);
   session.initialise();
-  const Batch batch = make_batch(c, 1);
+  const Batch batch = text_batch(c, 1);
   const StepResult r = session.step(1, {&batch, 1});
   ASSERT_EQ(r.expert_load.size(), size_t(c.model.layers - c.model.dense_layers));
   size_t layer = 0;

@@ -1,0 +1,168 @@
+#include "engine/train/resume.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "comm/exchange.h"
+#include "engine/config/field.h"
+#include "engine/config/fields.h"
+#include "engine/train/load_model.h"
+#include "engine/train/training_data.h"
+
+namespace birkhoff {
+namespace {
+
+// Keys that may differ on resume: they change neither the model nor what a step computes.
+// data.* that count are in the data's fingerprint.
+bool is_free(std::string_view key) {
+  constexpr std::string_view kFree[] = {"device",
+                                        "train.stop_at",
+                                        "train.eval_every",
+                                        "train.eval_batches",
+                                        "train.final_eval_batches",
+                                        "train.log_every",
+                                        "moe.buffer_factor",
+                                        "model.init_std",
+                                        "model.alpha_init"};
+  constexpr std::string_view kFreeSections[] = {"run.", "parallel.", "checkpoint.", "data."};
+  return std::find(std::begin(kFree), std::end(kFree), key) != std::end(kFree) ||
+         std::any_of(std::begin(kFreeSections), std::end(kFreeSections),
+                     [&](std::string_view section) { return key.starts_with(section); });
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  constexpr size_t kMost = 5;
+  std::string all;
+  for (size_t i = 0; i < std::min(texts.size(), kMost); ++i) all += (i ? ", " : "") + texts[i];
+  if (texts.size() > kMost) all += fmt::format(" and {} more", texts.size() - kMost);
+  return all;
+}
+
+constexpr std::string_view kWayOut = "take another run.dir, or allow it: run.allow_changes=true";
+
+// The same decision on every rank: it depends on manifest and config alone.
+void check_compatible(const Checkpoint& checkpoint, const Config& config,
+                      const std::string& data_fingerprint, bool speak) {
+  const std::string place = printable(checkpoint.path().string());
+  const ConfigChanges changes = changes_of(config_of(checkpoint), config);
+  const CheckpointInfo& info = checkpoint.manifest().info;
+  const bool other_data = info.data != data_fingerprint;
+  if (!config.run.allow_changes) {
+    if (!changes.model.empty())
+      throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place,
+                                    joined(changes.model), kWayOut));
+    if (!changes.settings.empty())
+      throw ConfigError(fmt::format("checkpoint {} was trained with other settings: {}; {}", place,
+                                    joined(changes.settings), kWayOut));
+    if (other_data)
+      throw DataError(
+          fmt::format("checkpoint {} was trained on other data: [{}] there, [{}] here; "
+                      "{}",
+                      place, printable(info.data), printable(data_fingerprint), kWayOut));
+  } else if (speak) {
+    for (const std::string& change : changes.model) log_warning("allowed on resume: {}", change);
+    for (const std::string& change : changes.settings) log_warning("allowed on resume: {}", change);
+    if (other_data)
+      log_warning("allowed on resume: other data: [{}] there, [{}] here", info.data,
+                  data_fingerprint);
+  }
+}
+
+// Names and shapes, before a byte is read: a checkpoint of other tensors is of another model,
+// whatever its config says.
+void check_tensors(const Checkpoint& checkpoint, std::span<const TensorView> tensors) {
+  const auto refuse = [&](const std::string& why) {
+    throw ConfigError(fmt::format("checkpoint {} is of another model: {}; take another run.dir",
+                                  printable(checkpoint.path().string()), why));
+  };
+  for (const TensorView& t : tensors) {
+    const StoredTensor* stored = checkpoint.find(t.name);
+    if (!stored) refuse(fmt::format("it has no {}", t.name));
+    if (stored->spec != t.spec)
+      refuse(fmt::format("{} is {} there and {} here", t.name, to_string(stored->spec),
+                         to_string(t.spec)));
+  }
+  if (checkpoint.manifest().tensors.size() != tensors.size())
+    refuse(fmt::format("it has {} tensors, the model has {}", checkpoint.manifest().tensors.size(),
+                       tensors.size()));
+}
+
+}  // namespace
+
+ConfigChanges changes_of(const Config& then, const Config& now) {
+  ConfigChanges changes;
+  Config a = then, b = now;
+  const std::vector<Field> before = fields_of(a), after = fields_of(b);
+  for (size_t i = 0; i < before.size(); ++i) {
+    const std::string &key = before[i].key, old = value_text(before[i]);
+    const std::string current = value_text(after[i]);
+    if (old == current || is_free(key)) continue;
+    const bool model =
+        key.starts_with("model.") || (key.starts_with("moe.") && key != "moe.bias_speed");
+    (model ? changes.model : changes.settings)
+        .push_back(
+            fmt::format("{} is {} there and {} here", key, printable(old), printable(current)));
+  }
+  return changes;
+}
+
+std::optional<Resumed> resume(const Config& config, const std::string& data_fingerprint,
+                              std::span<const TensorView> tensors, Communicator& ranks,
+                              Beacon& beacon) {
+  const bool first = ranks.rank() == 0;
+  std::vector<std::string> names;
+  std::string list;
+  together(ranks, [&] {
+    if (!first) return;
+    for (const Path& path : checkpoint_candidates(config.run.dir))
+      list += path.filename().string() + "\n";
+  });
+  list = broadcast_text(ranks, list, 0);
+  for (size_t at = 0; at < list.size();) {
+    const size_t end = list.find('\n', at);
+    names.push_back(list.substr(at, end - at));
+    at = end + 1;
+  }
+  std::string newest;
+  for (const std::string& name : names) {
+    const Path path = Path(config.run.dir) / "checkpoints" / name;
+    std::optional<Resumed> found;
+    std::string fault;
+    together(ranks, [&] {  // other errors than a fault of the checkpoint are for all
+      try {
+        const Checkpoint checkpoint = open_candidate(path);
+        check_compatible(checkpoint, config, data_fingerprint, first);
+        check_tensors(checkpoint, tensors);
+        for (const TensorView& t : tensors)
+          checkpoint.read(t.name, t.spec, t.bytes, [&](size_t) { beacon.tick(); });
+        found = {path, checkpoint.manifest().info, checkpoint.manifest().hash};
+      } catch (const CheckpointError& e) {
+        fault = e.what();
+      }
+    });
+    const std::vector<std::string> texts =
+        all_gather_texts(ranks, found ? "+" + found->manifest_hash : "-" + fault);
+    const auto bad = std::find_if(texts.begin(), texts.end(),
+                                  [](const std::string& text) { return text[0] == '-'; });
+    const bool same = std::all_of(texts.begin(), texts.end(),
+                                  [&](const std::string& text) { return text == texts[0]; });
+    if (bad == texts.end() && same) return found;
+    const std::string why =
+        bad == texts.end()
+            ? fmt::format(
+                  "{}: ranks read different manifests; run.dir must be on a file system "
+                  "that all hosts share",
+                  printable(path.string()))
+            : fmt::format("{}{}",
+                          ranks.size() > 1 ? fmt::format("rank {}: ", bad - texts.begin()) : "",
+                          bad->substr(1));
+    if (newest.empty()) newest = why;
+    if (first) log_warning("passed over: {}", why);
+  }
+  if (!names.empty())
+    throw CheckpointError(fmt::format("no checkpoint of {} is whole; of the newest: {}",
+                                      printable(Path(config.run.dir).string()), newest));
+  return std::nullopt;
+}
+
+}  // namespace birkhoff

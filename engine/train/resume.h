@@ -1,0 +1,42 @@
+#pragma once
+// From the newest checkpoint of a run that is whole to a session that goes on behind it.
+//
+// Collective: all ranks call it and take the same checkpoint. Each reads and verifies what it
+// loads; if one rank finds a fault, all pass on to the next older checkpoint together, before a
+// weight is used. What is passed over is logged with the reason. Nothing is moved or removed.
+#include <map>
+#include <optional>
+#include <string>
+
+#include "comm/beacon.h"
+#include "comm/communicator.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/config/config.h"
+#include "engine/train/tensor_view.h"
+
+namespace birkhoff {
+
+struct Resumed {
+  Path checkpoint;
+  CheckpointInfo info;
+  std::string manifest_hash;  // it has been read to the last byte: see prune_checkpoints
+};
+
+// None if the run has no checkpoints. Throws on all ranks: CheckpointError (exit code 4) if it has
+// some and none is whole; ConfigError (2) if the checkpoint is of another model or of other
+// settings, DataError (3) if it is of other data, unless run.allow_changes. After an exception the
+// tensors are in no defined state.
+std::optional<Resumed> resume(const Config& config, const std::string& data_fingerprint,
+                              std::span<const TensorView> tensors, Communicator& ranks,
+                              Beacon& beacon);
+
+// How `now` differs from the config of a checkpoint, in keys that a resumed run may not change by
+// itself: one text a key, "optim.lr is 0.001 there and 0.002 here". Where to save, how the work is
+// laid out and what is reported may differ.
+struct ConfigChanges {
+  std::vector<std::string> model;     // what the model computes, or its tensors
+  std::vector<std::string> settings;  // the others
+};
+ConfigChanges changes_of(const Config& then, const Config& now);
+
+}  // namespace birkhoff

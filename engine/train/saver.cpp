@@ -1,0 +1,51 @@
+#include "engine/train/saver.h"
+
+#include "base/log.h"
+#include "comm/exchange.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/config/config.h"
+
+namespace birkhoff {
+
+Saver::Saver(Path run_directory, int64_t keep, Communicator& ranks, Beacon& beacon,
+             const std::string& proven)
+    : run_directory_(std::move(run_directory)), keep_(keep), ranks_(ranks), beacon_(beacon) {
+  if (!proven.empty()) proven_.insert(proven);
+  if (ranks_.rank() == 0) remove_leftovers(run_directory_);
+}
+
+void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors) {
+  const Path directory = run_directory_ / "checkpoints" / checkpoint_name(info.step);
+  const bool first = ranks_.rank() == 0;
+  together(ranks_, [&] {
+    if (first) begin_checkpoint(directory);
+  });
+  try {
+    std::vector<NamedTensor> named;
+    for (const TensorView& t : tensors) named.push_back({t.name, t.spec, t.bytes});
+    std::string index;
+    together(ranks_, [&] {
+      const auto share = share_of(whole_pieces(named), ranks_.rank(), ranks_.size());
+      SaveOptions options;
+      options.progress = [&](size_t) { beacon_.tick(); };
+      index = index_text(write_shards(directory, info.step, ranks_.rank(), share, options));
+    });
+    const std::vector<std::string> indices = all_gather_texts(ranks_, index);
+    together(ranks_, [&] {
+      if (!first) return;
+      std::vector<ShardIndex> parsed;
+      for (const std::string& text : indices) parsed.push_back(parse_index(text));
+      proven_.insert(commit_checkpoint(directory, info, parsed));
+    });
+  } catch (const ResourceError&) {
+    if (first) abandon_checkpoint(directory);
+    throw;
+  }
+  if (first && keep_ != kKeepAll) try {
+      prune_checkpoints(run_directory_, keep_, proven_);
+    } catch (const ResourceError& e) {  // what is saved is saved
+      log_warning("{}", e.what());
+    }
+}
+
+}  // namespace birkhoff

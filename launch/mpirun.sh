@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# mpirun as a training run needs it; takes what mpirun takes:
+#
+#   launch/mpirun.sh -np 2 build/release/birkhoff train configs/tiny.yaml
+#
+# - As root (containers, CI) Open MPI wants to be told that this is meant.
+# - Ranks have threads of their own: no rank is bound to a core, unless the call says how. More
+#   ranks than cores are allowed where no batch system has counted them.
+# - SIGTERM, by which batch systems and `docker stop` announce the end, becomes SIGUSR1 for every
+#   rank: the run saves at its next step and exits with 75. (mpirun itself answers SIGTERM by
+#   killing all ranks.) A second SIGTERM is passed on as it is.
+# - BIRKHOFF_RESTARTS=N: starts again, at most N times, what ended because a rank died or hung
+#   (exit codes 6, 7 and those of signals); the run goes on from its newest checkpoint.
+set -uo pipefail
+
+given=" $* "
+flags=(--mca odls_base_sigkill_timeout 5)
+if [ "$(id -u)" = 0 ]; then flags+=(--allow-run-as-root); fi
+case $given in *" --bind-to "* | *" -bind-to "*) ;; *) flags+=(--bind-to none) ;; esac
+if [ -z "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}" ]; then flags+=(--oversubscribe); fi
+# Single copies between processes need a right (CAP_SYS_PTRACE) that containers usually lack.
+export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+
+command -v mpirun >/dev/null || {
+  echo "[mpirun.sh] there is no mpirun: apt-get install openmpi-bin" >&2
+  exit 2
+}
+
+child=
+asked=
+on_term() {
+  [ -n "$child" ] || exit 143
+  if [ -z "$asked" ]; then
+    asked=yes
+    kill -USR1 "$child"
+  else
+    kill -TERM "$child"
+  fi
+}
+trap on_term TERM
+trap '[ -z "$child" ] || { asked=yes; kill -USR1 "$child"; }' USR1
+
+restarts=${BIRKHOFF_RESTARTS:-0}
+while :; do
+  mpirun "${flags[@]}" "$@" <&0 &
+  child=$!
+  # A trapped signal ends `wait` before the child has ended.
+  while :; do
+    wait "$child"
+    status=$?
+    if ! kill -0 "$child" 2>/dev/null; then
+      wait "$child" 2>/dev/null
+      last=$?
+      [ $last = 127 ] || status=$last  # the one before was the trap's
+      break
+    fi
+  done
+  if [ -n "$asked" ] || [ "$restarts" -le 0 ]; then exit $status; fi
+  case $status in 6 | 7 | 12[89] | 1[3-9][0-9]) ;; *) exit $status ;; esac
+  restarts=$((restarts - 1))
+  echo "[mpirun.sh] ended with $status; starting again, $restarts restarts left" >&2
+done

@@ -1,0 +1,52 @@
+#pragma once
+// What a run left, as far as it is a function of config and data: for comparing two runs bit by
+// bit.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <sstream>
+
+#include "engine/checkpoint/checkpoint.h"
+#include "tests/support/scratch.h"
+
+namespace birkhoff::testing {
+
+// Of metrics.jsonl: each line up to its fields of time, which stand last.
+inline std::string without_times(const std::string& metrics) {
+  std::string out;
+  std::istringstream in(metrics);
+  for (std::string line; std::getline(in, line);) {
+    const size_t at = std::min(line.find("\"step_seconds\""), line.find("\"eval_seconds\""));
+    EXPECT_NE(at, std::string::npos) << line;
+    out += line.substr(0, at) + "\n";
+  }
+  return out;
+}
+
+// Every tensor of a checkpoint, verified as it is read, whatever ranks wrote which part of it.
+inline std::map<std::string, std::string> tensors_of(const Path& checkpoint_directory) {
+  const Checkpoint checkpoint = Checkpoint::open(checkpoint_directory);
+  std::map<std::string, std::string> all;
+  for (const StoredTensor& t : checkpoint.manifest().tensors) {
+    std::string& bytes = all[t.name];
+    bytes.resize(t.spec.bytes());
+    checkpoint.read(t.name, t.spec, std::as_writable_bytes(std::span(bytes)));
+  }
+  return all;
+}
+
+// metrics without times, and of each checkpoint its tensors and the loop's state. Empty if the run
+// has left no metrics.
+inline std::map<std::string, std::map<std::string, std::string>> results_of(const Path& run) {
+  std::map<std::string, std::map<std::string, std::string>> all;
+  if (!std::filesystem::exists(run / "metrics.jsonl")) return all;
+  all["metrics"]["lines"] = without_times(slurp(run / "metrics.jsonl"));
+  for (const Path& path : checkpoint_candidates(run)) {
+    auto& tensors = all[path.filename().string()] = tensors_of(path);
+    for (const auto& [key, value] : Checkpoint::open(path).manifest().info.state)
+      tensors["state " + key] = value;
+  }
+  return all;
+}
+
+}  // namespace birkhoff::testing
