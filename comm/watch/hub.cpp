@@ -13,6 +13,7 @@ namespace {
 constexpr double kHelloSeconds = 5;    // a stranger has to say who it is
 constexpr size_t kMaxStrangers = 256;  // at a time; the oldest makes room
 constexpr double kSymptomSeconds = 0.5;
+constexpr double kPartSeconds = 2;  // for the goodbyes to arrive
 
 }  // namespace
 
@@ -37,6 +38,7 @@ void Hub::listen_to(std::vector<pollfd>& set) const {
 }
 
 void Hub::serve() {
+  if (parted_) return part();
   let_in();
   for (int r = 1; r < options_.size && !concluded(); ++r) hear(r);
   if (concluded()) return;
@@ -44,7 +46,7 @@ void Hub::serve() {
   judge_.heard(0, now(), sign_of(options_.beacon->snapshot()));
   if (finish_asked()) judge_.finished(0);
   if (!concluded()) judge();
-  if (!concluded() && judge_.done()) complete();
+  if (!concluded() && judge_.done()) part();
 }
 
 void Hub::let_in() {
@@ -110,7 +112,6 @@ void Hub::hear(int rank) {
       if (const auto sign = read_beat(frame)) judge_.heard(rank, now(), *sign);
     } else if (frame.type == FrameType::goodbye) {
       judge_.finished(rank);
-      connection.send(FrameType::goodbye);
     } else if (frame.type == FrameType::failure) {
       auto failure = read_failure(frame, options_.size);
       if (!failure || failure->rank != rank) continue;
@@ -147,7 +148,20 @@ void Hub::judge() {
   }
 }
 
+// Nobody leaves before all are done, so that whose end comes too early is missed by all.
+void Hub::part() {
+  if (!parted_) {
+    for (int r = 1; r < options_.size; ++r) {
+      crash_.tell(r, -1);
+      ranks_[size_t(r)].send(FrameType::goodbye);
+    }
+    parted_ = now();
+  }
+  if (others_left() || now() - *parted_ > kPartSeconds) complete();
+}
+
 void Hub::beat() {
+  if (parted_) return;
   const BeatMessage message = message_of(sign_of(options_.beacon->snapshot()));
   for (Connection& c : ranks_) c.send(FrameType::beat, message);
 }

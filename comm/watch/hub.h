@@ -30,6 +30,7 @@ class Hub final : public Station {
   void hear(int rank);
   void accuse(const Failure& failure);
   void judge();
+  void part();
 
   Rendezvous rendezvous_;
   int listener_ = -1;
@@ -38,6 +39,7 @@ class Hub final : public Station {
   Judge judge_;
   std::optional<Failure> symptom_;
   double symptom_at_ = 0;
+  std::optional<double> parted_;  // when all had said goodbye
 };
 
 }  // namespace birkhoff

@@ -33,7 +33,7 @@ void Judge::finished(int rank) { of_[size_t(rank)].finished = true; }
 std::optional<Judgement> Judge::absent(double now, double timeout) const {
   const auto first = [&](Fault fault, const auto& holds) -> std::optional<Judgement> {
     for (size_t r = 0; r < of_.size(); ++r)
-      if (!of_[r].finished && holds(of_[r])) return Judgement{fault, int(r)};
+      if (holds(of_[r])) return Judgement{fault, int(r)};
     return std::nullopt;
   };
   if (auto j = first(Fault::dead, [](const Rank& r) { return r.lost; })) return j;

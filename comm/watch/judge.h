@@ -3,7 +3,7 @@
 // are seconds of a clock of the caller's that stands still while the caller itself does not run, so
 // that a judge who slept accuses nobody.
 //
-//   dead       its connection closed without a goodbye
+//   dead       its connection closed
 //   silent     nothing heard of it for the timeout: stopped, or its host is gone
 //   stuck      heard, not waiting in a collective, and its ticks stood still for the timeout
 //   deadlock   every rank that has not finished waits in a collective, and nobody ticked for the
@@ -44,7 +44,7 @@ class Judge {
 
   void heard(int rank, double now, const Sign& sign);
   void lost(int rank);      // its connection is gone
-  void finished(int rank);  // it said goodbye: lost() means nothing any more
+  void finished(int rank);  // it has nothing left to do but to wait for the others
 
   // REQUIRES timeout > 0. absent(): dead or silent alone.
   std::optional<Judgement> judge(double now, double timeout) const;

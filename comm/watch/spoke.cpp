@@ -74,6 +74,7 @@ void Spoke::speak() {
   }
   if (told_ && now() - told_at_ >= kAnswerSeconds) return conclude(*told_, true);
   if (finish_asked() && !said_goodbye_) {
+    beat();  // its last collective is what the others are measured by
     connection_.send(FrameType::goodbye);
     said_goodbye_ = true;
   }

@@ -203,7 +203,6 @@ void Station::kill_stopped() const {
 
 void Station::end() {
   const auto began = Clock::now();
-  kill_stopped();
   const auto wait_while = [&](auto limit, const auto& condition) {
     std::unique_lock lock(mutex_);
     while (Clock::now() - began < limit && condition()) {
@@ -215,6 +214,7 @@ void Station::end() {
   };
   // With rank 0 gone, the others look at who is there to find out which of them prints.
   wait_while(kGrace, [&] { return !leaving_ || lost_rank_0_; });
+  kill_stopped();  // not before: to the others, a stopped rank 0 would be one that was killed
   wait_while(kReap, [&] { return !others_left(); });
   if (lowest_here(0)) {
     wait_while(kReap, [&] { return any_here(); });

@@ -55,7 +55,7 @@ class Watchdog {
   // rank's failure that came first. Never throws. Nothing is left to print.
   ExitCode report(const std::exception& error);
 
-  // This rank is done; rank 0 waits for the others. PeerError if the job fails meanwhile.
+  // This rank is done. Returns when all are: until then the job can fail, PeerError.
   void finish();
 
  private:
