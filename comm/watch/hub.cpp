@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,15 +12,26 @@ namespace birkhoff {
 namespace {
 
 constexpr double kHelloSeconds = 5;    // a stranger has to say who it is
-constexpr size_t kMaxStrangers = 256;  // at a time; the oldest makes room
+constexpr size_t kMaxStrangers = 256;  // at a time besides the ranks; the oldest makes room
 constexpr double kSymptomSeconds = 0.5;
 constexpr double kPartSeconds = 2;  // for the goodbyes to arrive
+
+// A descriptor for each rank and stranger, where the usual soft limit is 1024.
+void raise_descriptor_limit(int ranks) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = std::min<rlim_t>(limit.rlim_max, 2 * rlim_t(ranks) + 1024);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 }  // namespace
 
 Hub::Hub(WatchdogOptions options)
     : Station(std::move(options)), ranks_(size_t(options_.size)), judge_(options_.size, 0) {
   if (options_.size == 1) return;
+  raise_descriptor_limit(options_.size);
   rendezvous_ = listen_for_ranks(listener_);
   options_.broadcast(rendezvous_.text());
 }
@@ -50,12 +62,13 @@ void Hub::serve() {
 }
 
 void Hub::let_in() {
-  for (size_t n = 0; listener_ >= 0 && n < kMaxStrangers; ++n) {
+  const size_t room = kMaxStrangers + peers_.size();
+  for (size_t n = 0; listener_ >= 0 && n < room; ++n) {
     const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) break;
     const int one = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (strangers_.size() == kMaxStrangers) strangers_.erase(strangers_.begin());
+    if (strangers_.size() == room) strangers_.erase(strangers_.begin());
     strangers_.push_back({Connection(fd), now()});
   }
   std::erase_if(strangers_, [&](Stranger& s) {
