@@ -1,40 +1,73 @@
 #include "comm/beacon.h"
 
+#include "comm/drill.h"
+
 namespace birkhoff {
+namespace {
+
+// A sequence lock whose fields are atomics: stored with release and loaded with acquire, they keep
+// the two looks at the version on either side of them, without fences (TSan knows none).
+template <class T, class V>
+void put(std::atomic<T>& field, V value) {
+  field.store(value, std::memory_order_release);
+}
+template <class T>
+T get(const std::atomic<T>& field) {
+  return field.load(std::memory_order_acquire);
+}
+
+// A handler that interrupted the writer would wait for it for ever.
+constexpr int kMaxLooks = 1000;
+
+}  // namespace
 
 std::string_view name_of(Activity activity) {
   constexpr std::string_view kNames[] = {"init",   "load",   "data",     "forward", "backward",
                                          "reduce", "update", "evaluate", "save",    "finish"};
+  static_assert(std::size(kNames) == kActivities);
   return kNames[size_t(activity)];
 }
 
-void Beacon::enter(int64_t step, Activity activity) {
-  step_.store(step, std::memory_order_relaxed);
-  activity_.store(activity, std::memory_order_relaxed);
+template <class Write>
+void Beacon::change(const Write& write) {
+  const uint64_t version = version_.load(std::memory_order_relaxed);
+  version_.store(version + 1, std::memory_order_relaxed);
+  write();
+  version_.store(version + 2, std::memory_order_release);
   tick();
+}
+
+void Beacon::enter(int64_t step, Activity activity) {
+  change([&] { put(step_, step), put(activity_, activity); });
+  if (drill_) drill_->at(rank_, step, name_of(activity));
 }
 
 void Beacon::begin(const CollectiveCall& call) {
-  sequence_.store(call.sequence, std::memory_order_relaxed);
-  operation_.store(call.operation, std::memory_order_relaxed);
-  bytes_.store(call.bytes, std::memory_order_relaxed);
-  waiting_.store(true, std::memory_order_relaxed);
-  tick();
+  // Before the rank counts as waiting: it fails on its way in, as the others wait for it.
+  if (drill_) drill_->at(rank_, step_.load(std::memory_order_relaxed), call.operation);
+  change([&] {
+    put(sequence_, call.sequence), put(operation_, call.operation);
+    put(bytes_, call.bytes), put(waiting_, true);
+  });
 }
 
 void Beacon::end() {
-  waiting_.store(false, std::memory_order_relaxed);
-  tick();
+  change([&] { put(waiting_, false); });
 }
 
 Beacon::Snapshot Beacon::snapshot() const {
-  const auto read = [](const auto& value) { return value.load(std::memory_order_relaxed); };
-  return {
-      .step = read(step_),
-      .activity = read(activity_),
-      .last = {.sequence = read(sequence_), .operation = read(operation_), .bytes = read(bytes_)},
-      .waiting = read(waiting_),
-      .ticks = read(ticks_)};
+  Snapshot seen;
+  for (int look = 0; look < kMaxLooks; ++look) {
+    const uint64_t version = get(version_);
+    seen = {
+        .step = get(step_),
+        .activity = get(activity_),
+        .last = {.sequence = get(sequence_), .operation = get(operation_), .bytes = get(bytes_)},
+        .waiting = get(waiting_),
+        .ticks = get(ticks_)};
+    if (version % 2 == 0 && version_.load(std::memory_order_relaxed) == version) break;
+  }
+  return seen;
 }
 
 }  // namespace birkhoff

@@ -1,17 +1,24 @@
 #pragma once
 // What one rank is doing, for others to see: written by the rank's own thread, read by its watchdog
-// at any time. Lock-free; a write costs a few relaxed stores.
+// at any time. Lock-free; a write costs a few stores.
 //
 //   beacon.enter(step, Activity::backward);
 //   beacon.tick();                                   // still alive: once an operator, once a chunk
 //   beacon.begin({.sequence = 17, .operation = "all_reduce", .bytes = 4096});  …  beacon.end();
+//
+// A watchdog takes what does not tick for stuck, so long work ticks as it gets on; and it takes
+// ranks that all wait without a tick for deadlocked, so a wait for others does not tick while
+// nothing comes.
 #include <atomic>
 #include <cstdint>
 #include <string_view>
 
 namespace birkhoff {
 
+class Drill;
+
 enum class Activity { init, load, data, forward, backward, reduce, update, evaluate, save, finish };
+constexpr int kActivities = 10;
 std::string_view name_of(Activity activity);
 
 struct CollectiveCall {
@@ -22,10 +29,15 @@ struct CollectiveCall {
 
 class Beacon {
  public:
+  // By the rank's thread.
   void enter(int64_t step, Activity activity);
-  void tick() { ticks_.fetch_add(1, std::memory_order_relaxed); }
   void begin(const CollectiveCall& call);
   void end();
+  // Failures to rehearse, before the run; the drill outlives the beacon's use.
+  void rehearse(Drill& drill, int rank) { drill_ = &drill, rank_ = rank; }
+
+  // By any thread of the rank's.
+  void tick() { ticks_.fetch_add(1, std::memory_order_relaxed); }
 
   struct Snapshot {
     int64_t step = 0;
@@ -34,14 +46,22 @@ class Beacon {
     bool waiting = false;  // in it
     uint64_t ticks = 0;    // grows with all of the above
   };
+  // What stood together at one moment. Async-signal-safe; within a handler that interrupted a write
+  // the fields may be of two moments.
   Snapshot snapshot() const;
 
  private:
+  template <class Write>
+  void change(const Write& write);
+
+  std::atomic<uint64_t> version_{0};  // odd while the fields change
   std::atomic<int64_t> step_{0}, sequence_{0}, bytes_{0};
   std::atomic<const char*> operation_{"none"};
   std::atomic<Activity> activity_{Activity::init};
   std::atomic<bool> waiting_{false};
   std::atomic<uint64_t> ticks_{0};
+  Drill* drill_ = nullptr;
+  int rank_ = 0;
 };
 
 }  // namespace birkhoff

@@ -23,7 +23,7 @@ export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 fixed=()
 if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then fixed=(setarch -R); fi
 
-threaded='*Thread*:*Loader*:*Communicator*:RmsNorm*:Linear*'
+threaded='*Thread*:*Loader*:*Communicator*:*Watchdog*:*SideChannel*:RmsNorm*:Linear*'
 
 run_threaded() {
   local target

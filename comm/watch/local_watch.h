@@ -1,0 +1,40 @@
+#pragma once
+// The watchdog of ranks that are threads of one process: the judgement of comm/watch/judge.h over
+// their beacons, without sockets. A thread cannot die alone, so what is found is a hang.
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "comm/watch/failure.h"
+
+namespace birkhoff {
+
+struct LocalWatchOptions {
+  std::vector<const Beacon*> beacons;  // by rank; they outlive the watch
+  double timeout = 60;                 // seconds, > 0
+  // Called once, on the watch's thread, with a line per rank besides; a stuck thread cannot be
+  // ended. Empty: prints, and ends the process with code 7.
+  std::function<void(const Failure&, const std::vector<std::string>&)> on_hang = {};
+};
+
+class LocalWatch {
+ public:
+  explicit LocalWatch(LocalWatchOptions options);
+  ~LocalWatch();
+  LocalWatch(const LocalWatch&) = delete;
+  LocalWatch& operator=(const LocalWatch&) = delete;
+
+  void finished(int rank);  // by any thread: its beacon stands still from now on
+
+ private:
+  bool look();  // true: all is well
+
+  const LocalWatchOptions options_;
+  const ProcessId self_;
+  std::mutex mutex_;
+  Judge judge_;
+  double now_ = 0;
+  std::jthread thread_;  // last: stopped first
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,239 @@
+// Real processes that fail in every way, and what the others make of it. The limits are generous:
+// what would be late by a mistake is a minute late here.
+#include "comm/watch/watchdog.h"
+
+#include <gmock/gmock.h>
+
+#include <list>
+#include <regex>
+#include <sstream>
+#include <thread>
+
+#include "tests/support/rank_job.h"
+
+namespace birkhoff::testing {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+constexpr int kLimit = 45;       // seconds, for a job
+constexpr double kNoHang = 300;  // a timeout that no test reaches: a death must not need it
+constexpr double kHang = 2;
+
+struct Rehearsal {
+  std::string kind = "";  // of the drill; empty: none
+  int victim = 0, size = 2;
+  std::string at = "backward";
+  double timeout = kNoHang;
+  std::string cause = "";
+  int code = 0;                        // of the others
+  int victims = -1;                    // code; −1: any but 0, for the sanitizers have their own
+  std::vector<std::string> more = {};  // arguments of the victim
+};
+
+struct Running {
+  Rehearsal rehearsal;
+  RankJob job;
+};
+
+void start(Running& r) {
+  const Rehearsal& h = r.rehearsal;
+  for (int rank = 0; rank < h.size; ++rank) {
+    std::vector<std::string> command = {BIRKHOFF_WATCH_RANK, std::to_string(rank),
+                                        std::to_string(h.size), r.job.path().string(),
+                                        fmt::format("{}", h.timeout)};
+    if (!h.kind.empty())
+      command.push_back(fmt::format("drill=rank={},step={},at={},kind={}", h.victim,
+                                    h.at == "init" || h.at == "load" ? 0
+                                    : h.at == "save"                 ? 5
+                                                                     : 3,
+                                    h.at, h.kind));
+    if (rank == h.victim) command.insert(command.end(), h.more.begin(), h.more.end());
+    r.job.start(command);
+  }
+}
+
+std::vector<std::string> root_causes(const std::string& err) {
+  static const std::regex kLine(
+      "birkhoff: rank [0-9]+ host [^ ]+ pid [0-9]+ step [0-9]+ activity [a-z]+: .*");
+  std::vector<std::string> found;
+  std::istringstream in(err);
+  for (std::string line; std::getline(in, line);)
+    if (std::regex_match(line, kLine)) found.push_back(line);
+  return found;
+}
+
+// Where the line says that it happened: a drill at a collective is in `reduce`.
+std::string place(const Rehearsal& h, pid_t pid) {
+  const bool early = h.at == "init" || h.at == "load";
+  return fmt::format("rank {} host [^ ]+ pid {} step {} activity {}: .*{}", h.victim, pid,
+                     early            ? 0
+                     : h.at == "save" ? 5
+                                      : 3,
+                     h.at == "all_reduce" ? "reduce" : h.at, h.cause);
+}
+
+void finish(Running& r) {
+  const Rehearsal& h = r.rehearsal;
+  SCOPED_TRACE(fmt::format("{} of rank {} of {} at {}", h.kind, h.victim, h.size, h.at));
+  const std::vector<int> codes = r.job.wait(kLimit);
+  const std::string err = r.job.err();
+  for (int rank = 0; rank < h.size; ++rank) {
+    const int code = codes[size_t(rank)];
+    if (rank == h.victim && h.victims < 0) {
+      EXPECT_NE(code, 0) << err;
+    } else {
+      EXPECT_EQ(code, rank == h.victim ? h.victims : h.code) << "rank " << rank << "\n" << err;
+    }
+  }
+  const std::vector<std::string> lines = root_causes(err);
+  ASSERT_EQ(lines.size(), 1u) << err;
+  EXPECT_THAT(lines[0], ContainsRegex(place(h, r.job.pid(h.victim))));
+  // Who lived to write one has the cause in its log.
+  for (int rank = 0; rank < h.size; ++rank) {
+    if (rank == h.victim) continue;
+    EXPECT_EQ("birkhoff: " + slurp(r.job.path() / fmt::format("log-{}", rank)), lines[0]);
+  }
+  if (h.code == int(ExitCode::hang)) {
+    EXPECT_THAT(err, ContainsRegex(fmt::format("birkhoff:   rank {} ", h.victim)));
+  }
+}
+
+// All jobs at a time: they mostly wait.
+void rehearse(const std::vector<Rehearsal>& rehearsals) {
+  std::list<Running> jobs;
+  for (const Rehearsal& h : rehearsals) jobs.emplace_back(h);
+  for (Running& job : jobs) start(job);
+  for (Running& job : jobs) finish(job);
+}
+
+TEST(WatchdogDrills, ThrowEndsAllWithItsOwnCode) {
+  std::vector<Rehearsal> all;
+  for (const auto& [victim, size] : {std::pair(0, 1), {0, 2}, {1, 2}, {2, 3}})
+    all.push_back({.kind = "throw",
+                   .victim = victim,
+                   .size = size,
+                   .cause = "a drill threw this",
+                   .code = 9,
+                   .victims = 9});
+  for (const char* at : {"init", "load", "data", "forward", "all_reduce", "update", "save"})
+    all.push_back({.kind = "throw",
+                   .victim = 1,
+                   .at = at,
+                   .cause = "a drill threw this",
+                   .code = 9,
+                   .victims = 9});
+  rehearse(all);
+}
+
+TEST(WatchdogDrills, FatalSignalsAreNamed) {
+  std::vector<Rehearsal> all;
+  for (const auto& [victim, size] : {std::pair(0, 2), {1, 2}, {0, 4}, {2, 3}})
+    all.push_back({.kind = "segv",
+                   .victim = victim,
+                   .size = size,
+                   .cause = "killed by signal 11 .SIGSEGV.$",
+                   .code = 6});
+  for (const int victim : {0, 1})
+    all.push_back({.kind = "abort",
+                   .victim = victim,
+                   .size = 3,
+                   .at = "all_reduce",
+                   .cause = "killed by signal 6 .SIGABRT.$",
+                   .code = 6});
+  rehearse(all);
+}
+
+TEST(WatchdogDrills, DeathWithoutAWordIsSeen) {
+  std::vector<Rehearsal> all;
+  for (const auto& [victim, size] : {std::pair(0, 2), {1, 2}, {0, 4}, {3, 4}})
+    all.push_back({.kind = "kill", .victim = victim, .size = size, .code = 6, .victims = 128 + 9});
+  for (const int victim : {0, 1}) {
+    all.push_back(
+        {.kind = "exit", .victim = victim, .size = 3, .at = "save", .code = 6, .victims = 0});
+    all.push_back(
+        {.kind = "kill", .victim = victim, .size = 3, .at = "init", .code = 6, .victims = 128 + 9});
+  }
+  rehearse(all);
+}
+
+TEST(WatchdogDrills, AStoppedRankIsKilledAndAnEndlessLoopNamed) {
+  std::vector<Rehearsal> all;
+  for (const auto& [victim, size] : {std::pair(0, 2), {1, 2}, {0, 4}, {2, 3}})
+    all.push_back({.kind = "stop",
+                   .victim = victim,
+                   .size = size,
+                   .timeout = kHang,
+                   .cause = "no sign of life for 2 s",
+                   .code = 7,
+                   .victims = 128 + 9});
+  for (const auto& [victim, size] : {std::pair(0, 1), {0, 2}, {1, 3}})
+    all.push_back({.kind = "loop",
+                   .victim = victim,
+                   .size = size,
+                   .at = "all_reduce",
+                   .timeout = kHang,
+                   .cause = "no progress for 2 s",
+                   .code = 7,
+                   .victims = 7});
+  rehearse(all);
+}
+
+// Who leaves a collective out is one behind and comes to the end first.
+TEST(WatchdogDrills, ASkippedCollectiveNamesWhoIsBehind) {
+  std::list<Running> jobs;
+  for (const int victim : {0, 1})
+    jobs.emplace_back(Rehearsal{.victim = victim, .size = 3, .timeout = kHang, .more = {"skip=3"}});
+  for (Running& r : jobs) start(r);
+  for (Running& r : jobs) {
+    const int victim = r.rehearsal.victim;
+    const std::vector<int> codes = r.job.wait(kLimit);
+    const std::string err = r.job.err();
+    ASSERT_EQ(root_causes(err).size(), 1u) << err;
+    EXPECT_THAT(root_causes(err)[0],
+                ContainsRegex(fmt::format("rank {} .* step 5 activity finish: deadlock: .* at "
+                                          "sequence 4 .all_reduce.",
+                                          victim)));
+    for (int rank = 0; rank < 3; ++rank) {
+      EXPECT_EQ(codes[size_t(rank)], 7) << err;
+      if (rank == victim) continue;
+      EXPECT_THAT(err, ContainsRegex(fmt::format("birkhoff:   rank {} last collective: sequence "
+                                                 "5, all_reduce, 4096 bytes, waiting since [0-9]",
+                                                 rank)));
+    }
+    EXPECT_THAT(
+        err, HasSubstr(fmt::format(
+                 "rank {} last collective: sequence 4, all_reduce, 4096 bytes, finished", victim)));
+  }
+}
+
+TEST(WatchdogDrills, NothingIsSaidOfRanksThatFinishAtDifferentTimes) {
+  std::list<Running> jobs;
+  // A save of three timeouts, of rank 0 or another: it ticks.
+  for (const int slow : {0, 1, 2})
+    jobs.emplace_back(Rehearsal{.victim = slow, .size = 3, .timeout = 0.7, .more = {"dwell=2"}});
+  for (Running& r : jobs) start(r);
+  for (Running& r : jobs) {
+    EXPECT_THAT(r.job.wait(kLimit), Each(0)) << r.job.err();
+    EXPECT_EQ(r.job.err(), "");
+  }
+}
+
+// The whole job is stopped for longer than the timeout, as by Ctrl-Z, and goes on.
+TEST(WatchdogDrills, AJobThatWasSuspendedGoesOn) {
+  Running r{{.victim = 1, .size = 3, .timeout = 1.5, .more = {"dwell=1"}}, {}};
+  start(r);
+  while (!std::filesystem::exists(r.job.path() / "rendezvous"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  for (int rank = 0; rank < 3; ++rank) ::kill(r.job.pid(rank), SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(2000));
+  for (int rank = 0; rank < 3; ++rank) ::kill(r.job.pid(rank), SIGCONT);
+  EXPECT_THAT(r.job.wait(kLimit), Each(0)) << r.job.err();
+  EXPECT_EQ(r.job.err(), "");
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
