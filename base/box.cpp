@@ -60,7 +60,7 @@ struct Walk {
   Side from, to;
   Box common;
   size_t run_dim;
-  const std::function<void(const Run&)>& f;
+  const std::function<void(const SharedRun&)>& f;
 };
 
 }  // namespace
@@ -100,7 +100,8 @@ std::string to_string(const Slice& slice) {
   return fmt::format("elements {} to {} of [{}]", slice.begin, slice.end, text);
 }
 
-void for_each_run(const Slice& from, const Slice& to, const std::function<void(const Run&)>& f) {
+void for_each_shared_run(const Slice& from, const Slice& to,
+                         const std::function<void(const SharedRun&)>& f) {
   const Box &a = from.box, &b = to.box;
   check(a.begin.size() == b.begin.size(), "slices {} and {}", to_string(from), to_string(to));
   Box common;

@@ -39,11 +39,12 @@ std::string to_string(const Slice& slice);  // "[0:4, 2:6]" or "elements 3 to 9 
 
 // Elements that two slices of one tensor share and that lie side by side in both: `count` of them,
 // from element `from` of the one slice and element `to` of the other.
-struct Run {
+struct SharedRun {
   int64_t from = 0, to = 0, count = 0;
 };
 // Calls `f` with the runs that are all that the slices share, ascending in both. No element is
 // visited that is not shared. REQUIRES slices that lie in the same shape.
-void for_each_run(const Slice& from, const Slice& to, const std::function<void(const Run&)>& f);
+void for_each_shared_run(const Slice& from, const Slice& to,
+                         const std::function<void(const SharedRun&)>& f);
 
 }  // namespace birkhoff

@@ -18,7 +18,8 @@
 
 namespace birkhoff {
 
-std::string checkpoint_name(int64_t step);  // "step-00000100"
+std::string checkpoint_name(int64_t step);                         // "step-00000100"
+std::optional<int64_t> step_of_checkpoint(std::string_view name);  // none: not such a name
 
 class Checkpoint {
  public:

@@ -56,6 +56,8 @@ struct StoredTensor {
 
 // The order of pieces: by box.begin, box.end, begin.
 bool slice_before(const Slice& a, const Slice& b);
+// How a piece of `whole` is entered in its shard: a box with its extents, a flat range as a vector.
+TensorSpec entry_spec(const TensorSpec& whole, const Slice& slice);
 
 struct Manifest {
   CheckpointInfo info = {};
@@ -76,6 +78,7 @@ bool is_shard_name(std::string_view name);
 std::string manifest_fault(const Manifest& manifest);
 
 std::string manifest_text(const Manifest& manifest);  // `hash` is not looked at
+std::string manifest_hash(std::string_view text);     // of what manifest_text made
 
 // Throws CheckpointError (exit code 4), with `place` in front, unless the text hashes to what it
 // says, every field is there with its type and none is unknown, names satisfy their grammar, and

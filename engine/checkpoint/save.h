@@ -10,6 +10,7 @@
 // final one, of a name that no reader takes for a checkpoint. An existing one is never overwritten,
 // no other one is touched. Errors of the file system are ResourceError (exit code 5): one line with
 // path, bytes needed and free. One job saves into a directory at a time (RunDirectory's lock).
+#include <functional>
 #include <set>
 #include <span>
 #include <string>
@@ -62,8 +63,8 @@ std::string index_text(const ShardIndex& index);
 ShardIndex parse_index(std::string_view text);
 
 // Makes the directory aside of `directory`, its parents too, durable; removes what a killed save
-// left there. Throws if `directory` exists.
-void begin_checkpoint(const Path& directory);
+// left there. Throws if `directory` exists. `bytes` is what all ranks will write, for the message.
+void begin_checkpoint(const Path& directory, size_t bytes = 0);
 
 // Writes and flushes the files of one rank, of the pieces in any order. A rank without pieces
 // writes none. REQUIRES names that satisfy is_tensor_name, slices that lie in their tensors, and
@@ -92,6 +93,11 @@ std::string save_checkpoint(const Path& directory, const CheckpointInfo& info,
 // for nothing and stays. Throws ResourceError.
 void prune_checkpoints(const Path& run_directory, int64_t keep,
                        const std::set<std::string>& proven);
+
+// Renames a checkpoint that could not be read to refused-step-00000100 (or …-2, …-3), so that a run
+// that fell back to an older one can save that step again. Nothing of it is changed or removed.
+// Returns its new path. Throws ResourceError.
+Path set_refused_aside(const Path& checkpoint);
 
 // Removes what saves and prunings of a run left half done when they were killed: directories of
 // their names, and in them only files that the format names. Only for the holder of the run's lock.
