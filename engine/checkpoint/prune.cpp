@@ -1,20 +1,24 @@
-// The pruning side of checkpoint.h.
+// What save.h does to checkpoints that are there.
+#include <unistd.h>
+
 #include "base/error.h"
+#include "base/system_error.h"
 #include "engine/checkpoint/checkpoint.h"
+#include "engine/checkpoint/leftovers.h"
 
 namespace birkhoff {
 namespace {
 
 // Out of the way by one rename first: a half removed directory must not look like a checkpoint.
-void remove_checkpoint(const Path& path) {
-  const Manifest manifest = Checkpoint::open(path).manifest();
-  const Path aside = path.parent_path() / ("." + path.filename().string() + ".pruned");
+void remove_checkpoint(const Checkpoint& checkpoint) {
+  const Path path = checkpoint.path(), aside = pruned_path(path);
   std::error_code error;
   std::filesystem::rename(path, aside, error);
   if (error)
     throw ResourceError(
         fmt::format("cannot prune {}: {}", printable(path.string()), error.message()));
-  for (const ShardFile& file : manifest.files) std::filesystem::remove(aside / file.name, error);
+  for (const ShardFile& file : checkpoint.manifest().files)
+    std::filesystem::remove(aside / file.name, error);
   std::filesystem::remove(aside / kManifestName, error);
   std::filesystem::remove(aside, error);  // fails where somebody put other files: they stay
   flush_directory(path.parent_path());
@@ -22,10 +26,33 @@ void remove_checkpoint(const Path& path) {
 
 }  // namespace
 
-void prune_checkpoints(const Path& run_directory, int64_t keep) {
+void prune_checkpoints(const Path& run_directory, int64_t keep,
+                       const std::set<std::string>& proven) {
   check(keep >= 2, "pruning to {} checkpoints: the newest two always stay", keep);
-  const std::vector<Path> valid = find_checkpoints(run_directory).valid;
-  for (size_t i = size_t(keep); i < valid.size(); ++i) remove_checkpoint(valid[i]);
+  int64_t opened = 0, whole = 0;  // newer than the one at hand
+  for (const Path& path : checkpoint_candidates(run_directory)) {
+    std::optional<Checkpoint> checkpoint;
+    try {
+      checkpoint = open_candidate(path);
+    } catch (const CheckpointError&) {
+      continue;  // its owner may want to look at it
+    }
+    if (opened >= keep && whole >= 2) remove_checkpoint(*checkpoint);
+    ++opened;
+    whole += proven.contains(checkpoint->manifest().hash);
+  }
+}
+
+Path set_refused_aside(const Path& checkpoint) {
+  const Path folder = checkpoint.parent_path();
+  const std::string name = "refused-" + checkpoint.filename().string();
+  Path aside = folder / name;
+  // rename() would replace an empty directory, and nothing else.
+  for (int i = 2; std::filesystem::exists(std::filesystem::symlink_status(aside)); ++i)
+    aside = folder / fmt::format("{}-{}", name, i);
+  if (::rename(checkpoint.c_str(), aside.c_str()) != 0) throw_system_error("rename", checkpoint);
+  flush_directory(folder);
+  return aside;
 }
 
 }  // namespace birkhoff
