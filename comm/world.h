@@ -18,6 +18,8 @@
 
 namespace birkhoff {
 
+class Transport;
+
 class World {
  public:
   // ConfigError when a launcher started several ranks of a binary that has no MPI in it; PeerError
@@ -42,6 +44,7 @@ class World {
 
  private:
   std::shared_ptr<AbortFlag> abort_;
+  std::shared_ptr<Transport> transport_;  // null: one rank
   std::unique_ptr<Communicator> ranks_;
   std::vector<std::string> hosts_;
   int local_rank_ = 0, local_size_ = 1;
