@@ -47,6 +47,9 @@ using HangError = ErrorOf<ExitCode::hang>;
 using NumericError = ErrorOf<ExitCode::numeric>;
 using InternalError = ErrorOf<ExitCode::internal>;
 
+// Throws the exception type of `code` (ok and preempted have none: InternalError).
+[[noreturn]] void throw_error(ExitCode code, const std::string& what);
+
 // Throws InternalError with the formatted message unless `holds`.
 template <class... A>
 void check(bool holds, fmt::format_string<A...> text, A&&... args) {

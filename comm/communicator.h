@@ -1,24 +1,43 @@
 #pragma once
-// What ranks say to each other. A body per transport; today comm/local's one rank alone.
+// What ranks say to each other, over threads (comm/local) or MPI (comm/mpi): the same bits by both.
 //
 //   all_reduce       x = Σ_r x_r (or the largest), in rank order: the same bits on every rank
 //   all_gather       out = x_0 | x_1 | … | x_{n−1}
-//   reduce_scatter   out = slice `rank` of Σ_r x_r
+//   reduce_scatter   out = slice `rank` of Σ_r x_r, in rank order
 //   all_to_all       send_counts[r] elements go to rank r, receive_counts[r] come from it
 //   broadcast, send, receive, barrier
 //
-// Every rank of the group makes the same calls in the same order. Counts are in elements and equal
-// on all ranks unless said otherwise; input and output do not overlap. Calls block until the
-// caller's buffers may be used again. InternalError on counts or dtypes that do not fit; PeerError
-// (exit code 6) when another rank is gone. One thread a rank calls at a time.
+// The sum of bf16 is taken in f32 and rounded once; a sum of integers wraps; a NaN among floats is
+// the largest. Counts are in elements and equal on all ranks unless said otherwise; input and
+// output do not overlap.
+//
+// Order: the ranks of a communicator make its calls in one order (send and receive: the two ranks
+// of a pair, per direction, counted among the collectives of the group). Every call tells its
+// signature (sequence, operation, dtype, count, root, reduction); where two do not fit,
+// InternalError names both ranks and what each is in. Communicators are independent of each other.
+//
+// start_… returns at once; buffers belong to the call until its Pending is done. Several may be
+// under way and be waited for in any order; waiting for one moves all. The plain call is start and
+// wait.
+//
+// Errors: InternalError (exit 9) on what does not fit; PeerError (6), or what the abort was raised
+// with, once a rank has failed. After an error no call of this rank works any more: each
+// throws. Threads: all calls of a rank, and of its groups, come from one thread.
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "base/dtype.h"
 
 namespace birkhoff {
 
-enum class Reduction { sum, max };
+class Beacon;
+
+enum class Reduction : uint8_t { sum, max };
 
 struct Elements {
   void* data = nullptr;
@@ -32,9 +51,68 @@ struct ConstElements {
 };
 
 template <class T>
-Elements elements(std::span<T> values) {
-  return {values.data(), int64_t(values.size()), DTypeOf<T>::value};
+auto elements(std::span<T> values) {
+  using Result = std::conditional_t<std::is_const_v<T>, ConstElements, Elements>;
+  return Result{values.data(), int64_t(values.size()), DTypeOf<std::remove_const_t<T>>::value};
 }
+
+enum class Collective : uint8_t {
+  barrier,
+  broadcast,
+  all_reduce,
+  all_gather,
+  reduce_scatter,
+  all_to_all,
+  send,
+  receive
+};
+const char* name_of(Collective operation);  // "all_reduce"
+
+// One call with its arguments; what an operation does not take is left out.
+struct CommCall {
+  Collective operation = Collective::barrier;
+  ConstElements in = {};
+  Elements out = {};  // all_reduce and broadcast: the only buffer
+  Reduction reduction = Reduction::sum;
+  int peer = 0;  // the root, or the other rank of send and receive
+  std::span<const int64_t> send_counts = {}, receive_counts = {};
+};
+
+// A call under way. Dropping one that is not done is a bug (or an exception passing): the call is
+// cut off, its buffers are free, and no further call of this rank works.
+class [[nodiscard]] Pending {
+ public:
+  class Work {
+   public:
+    virtual bool done() = 0;  // moves all calls of the rank; throws as communicators do
+    virtual void wait() = 0;
+    virtual void release() noexcept = 0;  // the Pending is through with it
+
+   protected:
+    ~Work() = default;
+  };
+
+  Pending() = default;  // done
+  explicit Pending(Work* work) : work_(work) {}
+  ~Pending() { reset(); }
+  Pending(Pending&& other) noexcept : work_(std::exchange(other.work_, nullptr)) {}
+  Pending& operator=(Pending&& other) noexcept {
+    if (this != &other) reset(), work_ = std::exchange(other.work_, nullptr);
+    return *this;
+  }
+
+  bool done() { return !work_ || work_->done(); }
+  void wait() {
+    if (work_) work_->wait();
+    reset();
+  }
+
+ private:
+  void reset() noexcept {
+    if (Work* work = std::exchange(work_, nullptr)) work->release();
+  }
+  Work* work_ = nullptr;
+};
 
 class Communicator {
  public:
@@ -43,15 +121,64 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  virtual void barrier() = 0;
-  virtual void broadcast(Elements x, int root) = 0;
-  virtual void all_reduce(Elements x, Reduction reduction) = 0;
-  virtual void all_gather(ConstElements x, Elements out) = 0;
-  virtual void reduce_scatter(ConstElements x, Elements out, Reduction reduction) = 0;
-  virtual void all_to_all(ConstElements x, std::span<const int64_t> send_counts, Elements out,
-                          std::span<const int64_t> receive_counts) = 0;
-  virtual void send(ConstElements x, int to) = 0;
-  virtual void receive(Elements x, int from) = 0;
+  // A communicator of some of the ranks. All ranks call it at the same place of their order; each
+  // gives the ranks of the group it will be in, ascending, itself among them; two ranks' lists are
+  // the same or have no rank in common (an axis of a mesh). An empty list: in no group, null comes
+  // back. InternalError on all ranks if lists overlap. May outlive its parent.
+  virtual std::unique_ptr<Communicator> group(std::span<const int> ranks) = 0;
+
+  // This rank has failed: all others throw PeerError(line) from the call they are in, or from
+  // their next one. Returns soon; never throws. The first line wins.
+  virtual void abort(const std::string& line) noexcept = 0;
+
+  // Tells the beacon of each wait, on this communicator and all groups of this rank. Null: nobody.
+  virtual void watch(Beacon* beacon) = 0;
+
+  virtual Pending start(const CommCall& call) = 0;
+
+  Pending start_barrier() { return start({.operation = Collective::barrier}); }
+  Pending start_broadcast(Elements x, int root) {
+    return start({.operation = Collective::broadcast, .out = x, .peer = root});
+  }
+  Pending start_all_reduce(Elements x, Reduction reduction) {
+    return start({.operation = Collective::all_reduce, .out = x, .reduction = reduction});
+  }
+  Pending start_all_gather(ConstElements x, Elements out) {
+    return start({.operation = Collective::all_gather, .in = x, .out = out});
+  }
+  Pending start_reduce_scatter(ConstElements x, Elements out, Reduction reduction) {
+    return start(
+        {.operation = Collective::reduce_scatter, .in = x, .out = out, .reduction = reduction});
+  }
+  // The counts are read before it returns.
+  Pending start_all_to_all(ConstElements x, std::span<const int64_t> send_counts, Elements out,
+                           std::span<const int64_t> receive_counts) {
+    return start({.operation = Collective::all_to_all,
+                  .in = x,
+                  .out = out,
+                  .send_counts = send_counts,
+                  .receive_counts = receive_counts});
+  }
+  Pending start_send(ConstElements x, int to) {
+    return start({.operation = Collective::send, .in = x, .peer = to});
+  }
+  Pending start_receive(Elements x, int from) {
+    return start({.operation = Collective::receive, .out = x, .peer = from});
+  }
+
+  void barrier() { start_barrier().wait(); }
+  void broadcast(Elements x, int root) { start_broadcast(x, root).wait(); }
+  void all_reduce(Elements x, Reduction reduction) { start_all_reduce(x, reduction).wait(); }
+  void all_gather(ConstElements x, Elements out) { start_all_gather(x, out).wait(); }
+  void reduce_scatter(ConstElements x, Elements out, Reduction reduction) {
+    start_reduce_scatter(x, out, reduction).wait();
+  }
+  void all_to_all(ConstElements x, std::span<const int64_t> send_counts, Elements out,
+                  std::span<const int64_t> receive_counts) {
+    start_all_to_all(x, send_counts, out, receive_counts).wait();
+  }
+  void send(ConstElements x, int to) { start_send(x, to).wait(); }
+  void receive(Elements x, int from) { start_receive(x, from).wait(); }
 };
 
 }  // namespace birkhoff

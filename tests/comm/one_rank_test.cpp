@@ -24,7 +24,7 @@ TEST(OneRank, CollectivesGiveBackWhatTheyGot) {
   const int64_t three[] = {3};
   for (int operation = 0; operation < 3; ++operation) {
     std::vector<float> out(3);
-    const Elements to = elements(std::span(out));
+    const Elements to = elements(std::span<float>(out));
     if (operation == 0) self.all_gather(view(x), to);
     if (operation == 1) self.reduce_scatter(view(x), to, Reduction::max);
     if (operation == 2) self.all_to_all(view(x), three, to, three);

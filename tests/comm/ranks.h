@@ -1,0 +1,43 @@
+#pragma once
+// Several ranks as threads, late at random, under a hard timeout.
+#include <chrono>
+#include <thread>
+
+#include "base/rng.h"
+#include "comm/local/run_ranks.h"
+#include "tests/support/hard_timeout.h"
+
+namespace birkhoff::testing {
+
+// Now and then a pause of up to 0.3 ms, so that ranks come to a call in any order.
+class Jitter {
+ public:
+  explicit Jitter(int rank) : random_(uint64_t(rank), "jitter") {}
+  void operator()() {
+    if (random_.below(at_++, 8) == 0)
+      std::this_thread::sleep_for(std::chrono::microseconds(random_.below(at_++, 300)));
+  }
+
+ private:
+  Random random_;
+  uint64_t at_ = 0;
+};
+
+inline void run_in_time(int size, const std::function<void(Communicator&)>& body,
+                        const RunRanksOptions& options = {}) {
+  const HardTimeout timeout(100, "ranks as threads");
+  run_ranks(size, body, options);
+}
+
+// What the first rank to fail threw, as code and line; "none" if nothing.
+inline std::string failure_in_time(int size, const std::function<void(Communicator&)>& body,
+                                   const RunRanksOptions& options = {}) {
+  try {
+    run_in_time(size, body, options);
+  } catch (const Error& e) {
+    return fmt::format("{}: {}", int(e.code()), e.what());
+  }
+  return "none";
+}
+
+}  // namespace birkhoff::testing
