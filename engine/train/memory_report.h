@@ -24,7 +24,7 @@ struct MemoryReport {
   double flops = 0, traffic = 0;  // of one micro-batch, forward and backward: flops, unique bytes
 };
 
-// `threads` of the rank; `data_bytes` of the token files that will be mapped (0: not known).
+// `threads` of the rank; `data_bytes` of the documents' places (0: not known).
 MemoryReport plan_run(const Config& config, int threads, size_t data_bytes = 0);
 
 std::string to_table(const MemoryReport& report);

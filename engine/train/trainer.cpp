@@ -12,8 +12,8 @@
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/config/load.h"
 #include "engine/data/loader.h"
+#include "engine/metrics/metrics.h"
 #include "engine/train/memory_report.h"
-#include "engine/train/metrics.h"
 #include "engine/train/progress.h"
 #include "engine/train/run_directory.h"
 #include "engine/train/session.h"
@@ -196,7 +196,7 @@ void train(const Config& config, const TrainOptions& options) {
   if (config.run.resume == Resume::must)
     throw ConfigError("run.resume: must: resuming a run is not built yet; start a new run.dir");
   TrainingData data = open_training_data(config);
-  require_memory(plan_run(config, thread_count(config), data.mapped), available_memory());
+  require_memory(plan_run(config, thread_count(config), data.index_bytes), available_memory());
   OneRank ranks;
   Run run(config, std::move(data), ranks);
   run.train(options);
