@@ -79,7 +79,7 @@ bool manifest(std::string_view bytes) {
   require(!parse(bytes, as_it_is) || bytes == right, "accepted with a hash that is not its own");
   if (!accepted) return false;
   const std::string text = manifest_text(read);
-  require(parse_manifest(text, "W") == read, "what is written is not what was read");
+  require(manifest_text(parse_manifest(text, "W")) == text, "written twice, it differs:\n{}", text);
   return true;
 }
 

@@ -13,7 +13,7 @@ constexpr size_t kMiB = size_t(1) << 20;
 // costs a node of about 100 bytes, and the names that are watched for duplicates as much again.
 constexpr size_t kJsonFactor = 64;
 constexpr std::array kTargets = {
-    Target{"config", config, 2 * kMiB, 256},
+    Target{"config", config, 16 * kMiB, 32},
     Target{"safetensors", safetensors, kMiB, 64},
     Target{"manifest", manifest, kMiB, kJsonFactor},
     Target{"index", index, kMiB, 16},
