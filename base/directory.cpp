@@ -35,6 +35,20 @@ InputFile::InputFile(Descriptor descriptor, Path path)
   size_ = size_t(s.st_size);
 }
 
+InputFile::InputFile(const Path& path)
+    : InputFile(
+          [&] {
+            Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+            if (file.get() < 0) throw_system_error("open", path);
+            return file;
+          }(),
+          path) {}
+
+bool InputFile::whole() const {
+  struct stat s;
+  return ::fstat(descriptor_.get(), &s) == 0 && size_t(s.st_size) >= size_;
+}
+
 void InputFile::read(size_t offset, std::span<std::byte> out) const {
   size_t got = 0;
   while (got < out.size()) {

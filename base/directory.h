@@ -31,12 +31,15 @@ class Descriptor {
 
 class InputFile {
  public:
-  InputFile(Descriptor descriptor, Path path);  // throws unless it is a regular file
+  // Throw unless it is a regular file. A path is one that the user gave: its links are followed.
+  InputFile(Descriptor descriptor, Path path);
+  explicit InputFile(const Path& path);
 
   const Path& path() const { return path_; }
   size_t size() const { return size_; }  // when it was opened
   // Fills `out` with the bytes from `offset` on; throws if the file ends before.
   void read(size_t offset, std::span<std::byte> out) const;
+  bool whole() const;  // false once the file is shorter than size()
 
  private:
   Descriptor descriptor_;

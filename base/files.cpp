@@ -94,27 +94,14 @@ MappedFile::MappedFile(const Path& path) {
   void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (p == MAP_FAILED) throw_system_error("map", path);
   data_ = static_cast<const std::byte*>(p);
-  fd_ = ::fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
-  if (fd_ < 0) {
-    const int error = errno;
-    ::munmap(p, size_);  // the destructor of an object that was never made does not run
-    errno = error;
-    throw_system_error("keep open", path);
-  }
 }
 
 MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
-  if (fd_ >= 0) ::close(fd_);
-}
-
-bool MappedFile::whole() const {
-  struct stat s;
-  return fd_ < 0 || (::fstat(fd_, &s) == 0 && size_t(s.st_size) >= size_);
 }
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_), std::swap(size_, other.size_), std::swap(fd_, other.fd_);
+  std::swap(data_, other.data_), std::swap(size_, other.size_);
   return *this;
 }
 

@@ -22,7 +22,9 @@ void write_file(const Path& path, std::string_view text);
 void make_directories(const Path& path);
 void flush_directory(const Path& path);
 
-// A read-only map of a whole regular file.
+// A read-only map of a whole regular file. A file that is cut while it is mapped makes touching
+// what was behind its new end a SIGBUS: InputFile (directory.h) is for files that others may write
+// to.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -33,14 +35,9 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // False once the file has become shorter than the map. Touching bytes behind its new end would be
-  // SIGBUS: ask before reading from a file that others might cut.
-  bool whole() const;
-
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
-  int fd_ = -1;  // stays open, for whole()
 };
 
 // A file descriptor, closed with the object.

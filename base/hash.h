@@ -11,4 +11,19 @@ namespace birkhoff {
 uint64_t hash64(std::string_view bytes);
 std::string hash128(std::span<const std::byte> bytes);  // 32 lower-case hexadecimal digits
 
+// The same of bytes that come piece by piece. Not synchronised.
+class Hash128 {
+ public:
+  Hash128();
+  ~Hash128();
+  Hash128(const Hash128&) = delete;
+  Hash128& operator=(const Hash128&) = delete;
+
+  void add(std::span<const std::byte> bytes);
+  std::string digits() const;
+
+ private:
+  void* state_;
+};
+
 }  // namespace birkhoff

@@ -28,11 +28,11 @@ void print_listing(const Config& config) {
 void run(const Options& o) {
   const Config config = load_config(o.config, o.overrides);
   if (o.listing) return print_listing(config);
-  // Token files that are there already will be mapped.
+  // The places of documents that are there already: 40 bytes each, of an index with 20 or more.
   std::error_code missing;
-  const auto bytes = std::filesystem::file_size(config.data.path + ".bin", missing);
+  const auto bytes = std::filesystem::file_size(config.data.path + ".idx", missing);
   const MemoryReport report =
-      plan_run(config, thread_count(config, 1), o.world, missing ? 0 : size_t(bytes));
+      plan_run(config, thread_count(config, 1), o.world, missing ? 0 : 2 * size_t(bytes));
   if (o.json) {
     std::printf("%s\n", to_json(report).c_str());
     return;

@@ -34,7 +34,7 @@ if [ "${1:-}" = --clone ]; then # the part of this script that stage() runs
   exit
 fi
 
-install_packages build test data plot check
+install_packages build test data plot check fuzz
 make_venv
 nightly "check" 2 scripts/check
 nightly "tests" 12 scripts/test.sh
@@ -42,6 +42,7 @@ nightly "tidy" 30 scripts/tidy
 nightly "debug" 30 env PRESET=debug scripts/test.sh
 nightly "asan" 40 scripts/sanitize.sh asan --all
 nightly "tsan" 60 scripts/sanitize.sh tsan --all
+nightly "parsers" 45 scripts/fuzz.sh 600
 nightly "mutants" 60 scripts/mutants.sh
 nightly "fresh clone" 30 scripts/nightly.sh --clone
 if [ "$(id -u)" = 0 ]; then

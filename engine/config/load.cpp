@@ -107,8 +107,12 @@ class Loader {
   }
 
   void unknown(const std::string& where, const std::string& section, const std::string& leaf) {
+    // The search for a suggestion is the dearest part of a fault: not for one that will not be
+    // told.
+    const std::string meant =
+        faults_.size() < kMaxFaults ? nearest_key(section, leaf, fields_) : std::string();
     fault(where, printable((section.empty() ? "" : section + ".") + leaf, 120),
-          "unknown key" + did_you_mean(nearest_key(section, leaf, fields_)));
+          "unknown key" + did_you_mean(meant));
   }
 
   void set(const Field& field, const YamlNode& node, const std::string& key_place,

@@ -66,6 +66,9 @@ std::string nearest_key(std::string_view section, std::string_view leaf,
   int best_cost = 2 * tolerated(leaf.size()) + 2;
   for (const Field& field : fields) {
     const auto consider = [&](std::string_view candidate) {
+      const size_t longer = std::max(wanted.size(), candidate.size());
+      const size_t shorter = std::min(wanted.size(), candidate.size());
+      if (2 * int(longer - shorter) >= best_cost) return;  // each letter more is an edit
       const int distance = edit_distance(wanted, candidate);
       const int cost = 2 * distance + (field.section() == section ? 0 : 1);
       if (cost >= best_cost || distance >= static_cast<int>(candidate.size())) return;

@@ -231,7 +231,7 @@ size_t utf8_length(std::string_view text, size_t at) {
 // Refuses, before yaml-cpp sees a byte, what it would read as something else.
 bool screen(std::string_view text, YamlDocument& document) {
   int line = 1;
-  size_t line_start = 0;
+  size_t line_start = 0, signs = 0;
   const auto refuse = [&](size_t at, std::string what) {
     document.faults.push_back({line, static_cast<int>(at - line_start) + 1, "", std::move(what)});
     return false;
@@ -253,6 +253,9 @@ bool screen(std::string_view text, YamlDocument& document) {
       ++at;
       continue;
     }
+    signs += std::string_view("[]{},").find(text[at]) != std::string_view::npos;
+    if (signs > kYamlMaxSigns)
+      return refuse(at, fmt::format("more than {} brackets and commas", kYamlMaxSigns));
     const size_t length = utf8_length(text, at);
     if (const std::string what = text_fault(text.substr(at, std::max<size_t>(length, 1)));
         !what.empty())

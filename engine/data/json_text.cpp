@@ -72,6 +72,9 @@ class Finder {
 }  // namespace
 
 std::string json_text(std::string_view line, const std::string& field, std::string& text) {
+  // The parser takes a NUL for the end of the text and would pass over all that follows.
+  if (const size_t at = line.find('\0'); at != line.npos)
+    return fmt::format("not valid JSON: a NUL at byte {}", at);
   Finder finder(field, text);
   Json::sax_parse(line.begin(), line.end(), &finder);
   return finder.verdict();

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "engine/checkpoint/json.h"
 
 namespace birkhoff {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 constexpr size_t kLimit = 1 << 16;  // a manifest has about 400 bytes
 constexpr int64_t kVersion = 1;
@@ -62,15 +62,15 @@ class Fields {
 
 }  // namespace
 
-std::optional<DatasetManifest> read_manifest(const Path& path) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  std::string text;
+DatasetManifest parse_dataset_manifest(std::string_view text, const Path& path) {
+  Json root;
   try {
-    text = read_file(path, kLimit);
-  } catch (const ResourceError& error) {
-    throw DataError(fmt::format("the manifest cannot be read: {}", error.what()));
+    root = parse_json(text, {.bytes = kLimit, .depth = 8});
+  } catch (const JsonError& error) {
+    throw DataError(
+        fmt::format("{}: the manifest {}; prepare the dataset again, or remove this file",
+                    printable(path.string()), error.what()));
   }
-  const Json root = Json::parse(text, nullptr, false);
   const Fields all(root, path, "the manifest");
   if (const int64_t version = all.number("format_version"); version != kVersion)
     all.fail(fmt::format("has format_version {}, known here is {}", version, kVersion));
@@ -89,15 +89,25 @@ std::optional<DatasetManifest> read_manifest(const Path& path) {
   return manifest;
 }
 
+std::optional<DatasetManifest> read_dataset_manifest(const Path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) return std::nullopt;
+  try {
+    return parse_dataset_manifest(read_file(path, kLimit), path);
+  } catch (const ResourceError& e) {
+    throw DataError(fmt::format("the manifest cannot be read: {}", e.what()));
+  }
+}
+
 std::string to_json(const DatasetManifest& manifest) {
-  Json root = {{"format_version", kVersion},
-               {"tokenizer",
-                {{"name", manifest.tokenizer.name},
-                 {"vocab", manifest.tokenizer.vocab},
-                 {"end_of_document", manifest.tokenizer.end_of_document}}},
-               {"tokens", manifest.tokens},
-               {"documents", manifest.documents},
-               {"bytes", manifest.bytes}};
+  nlohmann::ordered_json root = {{"format_version", kVersion},
+                                 {"tokenizer",
+                                  {{"name", manifest.tokenizer.name},
+                                   {"vocab", manifest.tokenizer.vocab},
+                                   {"end_of_document", manifest.tokenizer.end_of_document}}},
+                                 {"tokens", manifest.tokens},
+                                 {"documents", manifest.documents},
+                                 {"bytes", manifest.bytes}};
   if (!manifest.bin_hash.empty())
     root["xxh3_128"] = {{"bin", manifest.bin_hash}, {"idx", manifest.idx_hash}};
   return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

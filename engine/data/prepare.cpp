@@ -14,8 +14,17 @@ namespace {
                               printable(path.string()), what));
 }
 
-void verify_hash(const Path& path, std::span<const std::byte> bytes, const std::string& expected) {
-  if (const std::string found = hash128(bytes); found != expected)
+// `read` fills a buffer with the file's bytes from an offset on.
+template <class Read>
+void verify_hash(const Path& path, size_t bytes, const std::string& expected, Read read) {
+  Hash128 hash;
+  std::vector<std::byte> buffer(std::min(bytes, size_t(1) << 20));
+  for (size_t at = 0; at < bytes; at += buffer.size()) {
+    const auto part = std::span(buffer).first(std::min(buffer.size(), bytes - at));
+    read(at, part);
+    hash.add(part);
+  }
+  if (const std::string found = hash.digits(); found != expected)
     fail(path, fmt::format("its bytes are not those the manifest speaks of (xxh3-128 {}, expected "
                            "{})",
                            found, expected));
@@ -63,9 +72,11 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
   const Path bin = bin_path(dataset.prefix());
   VerifyCounts counts{.tokens = dataset.tokens(), .documents = dataset.documents()};
   if (manifest && !manifest->bin_hash.empty()) {
-    verify_hash(bin, dataset.bytes(), manifest->bin_hash);
-    const Path idx = idx_path(dataset.prefix());
-    verify_hash(idx, MappedFile(idx).bytes(), manifest->idx_hash);
+    verify_hash(bin, dataset.bytes(), manifest->bin_hash,
+                [&](size_t at, std::span<std::byte> out) { dataset.read_bytes(at, out); });
+    const InputFile idx(idx_path(dataset.prefix()));
+    verify_hash(idx.path(), idx.size(), manifest->idx_hash,
+                [&](size_t at, std::span<std::byte> out) { idx.read(at, out); });
     counts.hashes = true;
   }
   if (vocab == 0) vocab = manifest ? manifest->tokenizer.vocab : int64_t(1) << 31;

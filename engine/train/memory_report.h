@@ -24,8 +24,8 @@ struct MemoryReport {
   double flops = 0, traffic = 0;  // of one micro-batch, forward and backward: flops, unique bytes
 };
 
-// Of `ranks` data-parallel ranks; `threads` of each; `data_bytes` of the token files that will be
-// mapped (0: not known). Throws ConfigError when so many ranks cannot share a step.
+// Of `ranks` data-parallel ranks; `threads` of each; `data_bytes` of the documents' places (0: not
+// known). Throws ConfigError when so many ranks cannot share a step.
 MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes = 0);
 
 std::string to_table(const MemoryReport& report);

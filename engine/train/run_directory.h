@@ -2,7 +2,7 @@
 // A run's directory, held by one job at a time:
 //
 //   config.yaml                 the effective config, every key
-//   metrics.jsonl               engine/train/metrics.h
+//   metrics.jsonl               engine/metrics/metrics.h
 //   checkpoints/step-00000100/  engine/checkpoint/checkpoint.h
 //   log/rank-0000.log           base/log.h
 //   report/                     plots

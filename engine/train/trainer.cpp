@@ -298,7 +298,7 @@ TrainOutcome train(const Config& config, const RankEnvironment& environment,
   require_same_everywhere(config, *data, ranks);
   together(ranks, [&] {
     const int threads = thread_count(config, environment.ranks_here);
-    require_memory(plan_run(config, threads, ranks.size(), data->mapped),
+    require_memory(plan_run(config, threads, ranks.size(), data->index_bytes),
                    available_memory() / size_t(environment.ranks_here));
   });
   std::optional<RunDirectory> directory;

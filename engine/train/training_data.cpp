@@ -25,7 +25,7 @@ DataOptions options_of(const Config& c) {
 
 TrainingData open_training_data(const Config& c) {
   TrainingData data{
-      .source = open_data(options_of(c)), .tokenizer = {}, .fingerprint = {}, .mapped = 0};
+      .source = open_data(options_of(c)), .tokenizer = {}, .fingerprint = {}, .index_bytes = 0};
   const std::string cut = fmt::format(
       "seed={} sequence={} validation_fraction={} cross_documents={} predict_across_documents={}",
       c.seed, c.train.sequence, c.data.validation_fraction, c.data.cross_documents,
@@ -39,7 +39,8 @@ TrainingData open_training_data(const Config& c) {
   data.fingerprint =
       fmt::format("tokens={} documents={} bin={} {}", dataset->tokens(), dataset->documents(),
                   manifest ? manifest->bin_hash : "unknown", cut);
-  data.mapped = dataset->bytes().size();
+  // 8 bytes a document, and its split's 16, of which half may be spare room.
+  data.index_bytes = 40 * size_t(dataset->documents());
   if (manifest && manifest->tokenizer.name == "byte") data.tokenizer = make_tokenizer("byte");
   return data;
 }

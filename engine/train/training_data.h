@@ -13,7 +13,7 @@ struct TrainingData {
   DataSource source;
   std::unique_ptr<Tokenizer> tokenizer;  // null: not one of the built-in ones
   std::string fingerprint;               // the dataset and how it is cut, as text
-  size_t mapped = 0;                     // bytes of the files
+  size_t index_bytes = 0;                // that the documents' places take, at most
 };
 
 // Throws DataError (exit code 3) when files are missing, damaged or too short.

@@ -9,6 +9,7 @@ _CODE = CPP + (".py", ".sh", ".cmake", ".yaml", "CMakeLists.txt", "scripts/check
                ".ci/run")
 # As written by others: patches have context lines that end in a blank, the licence is verbatim.
 _VERBATIM = (".patch", "LICENSE")
+_HOSTILE = "tests/fuzz/corpus/"  # input that is wrong on purpose
 
 _LOOSE = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b(?!\((?:issue |#)\d+\): \S)")
 _MACHINE = re.compile(r"(?<![\w.])/(?:work|home|root|Users|mnt|scratch)/\w")
@@ -18,7 +19,7 @@ _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)")
 def findings(tree):
     found = []
     for path, text in tree.files.items():
-        if path.endswith(_VERBATIM):
+        if path.endswith(_VERBATIM) or path.startswith(_HOSTILE):
             continue
         if text and not text.endswith("\n"):
             found.append(Finding(path, text.count("\n") + 1, "does not end with a new line"))

@@ -37,7 +37,7 @@ class Layering(unittest.TestCase):
         self.assertEqual(len(self.one("comm/c.cpp", include("kernels/a.h"), "kernels/a.h")), 1)
 
     def test_formats_stand_on_base(self):
-        for part in ("config", "data", "checkpoint"):
+        for part in ("config", "data", "checkpoint", "metrics"):
             path = f"engine/{part}/x.cpp"
             self.assertEqual(self.one(path, include("base/files.h"), "base/files.h"), [])
             for other in ("kernels/operator.h", "comm/mesh.h", "engine/tensor/slot.h"):

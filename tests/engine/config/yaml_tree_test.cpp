@@ -166,10 +166,22 @@ TEST(YamlTree, DeepNestingNeitherOverflowsNorHangs) {
   }
 }
 
+// yaml-cpp finds documents in this for ever: YAML::LoadAll would not return.
+TEST(YamlTree, ATextOfEndlessDocumentsEnds) {
+  EXPECT_EQ(first_fault("-\n,\n? [a\n"), "2:1: text after the end of the document");
+}
+
 TEST(YamlTree, BoundsTheNumberOfValues) {
   EXPECT_EQ(first_fault(fmt::format("[{}]", repeated("1,", kYamlMaxNodes - 1))), "accepted");
   EXPECT_EQ(first_fault(fmt::format("[{}]", repeated("1,", kYamlMaxNodes + 1))),
             "1:20002: more than 10000 values");
+}
+
+TEST(YamlTree, BoundsBracketsAndCommas) {
+  const int limit = static_cast<int>(kYamlMaxSigns);
+  EXPECT_EQ(first_fault("a: 1  # " + repeated("[", limit)), "accepted");
+  EXPECT_EQ(first_fault("a: 1  # " + repeated(",", limit + 1)),
+            "1:40009: more than 40000 brackets and commas");
 }
 
 // Mutations of a real shape: whatever comes out, it comes out soon and without a crash (run under

@@ -84,6 +84,8 @@ TEST(Documents, BadJsonlIsRefusedWithItsLine) {
     EXPECT_THAT(jsonl_error(good + line + "\n" + good), HasSubstr(expected)) << line;
     EXPECT_THAT(jsonl_error(good + line), HasSubstr(expected)) << line;
   }
+  EXPECT_THAT(jsonl_error(good + std::string("{\"text\": \"a\"}\0", 14) + "\n"),
+              HasSubstr("in.jsonl:2: not valid JSON: a NUL at byte 13"));
   EXPECT_THAT(jsonl_error(good + std::string(3000000, '[')), HasSubstr("in.jsonl:2: "));
   EXPECT_THAT(jsonl_error("{\"a\": " + std::string(3000000, '[')), HasSubstr("not valid JSON"));
 }
@@ -224,7 +226,9 @@ TEST(DatasetManifest, RefusesWhatItDoesNotUnderstand) {
         {"\"tokens\": 2", "\"token\": 2", "has no \"tokens\""},
         {"\"byte\"", "7", "must be a string"},
         {"\"bin\": \"", "\"bin\": \"x", "hexadecimal"},
-        {"{", "[", "must be an object"}}) {
+        {"\"tokens\": 2", "\"tokens\": 2, \"tokens\": 2", "'tokens' twice"},
+        {"{", "[", "is not JSON"},
+        {good.c_str(), "[]", "must be an object"}}) {
     std::string text = good;
     text.replace(text.find(from), std::string(from).size(), to);
     put(dir / "d.json", text);

@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <functional>
 #include <random>
+#include <thread>
 
 #include "engine/data/prepare.h"
 #include "tests/engine/data/files.h"
@@ -182,13 +184,35 @@ TEST(TokenDataset, CountsAreMultipliedWithoutOverflow) {
   }
 }
 
-TEST(TokenDataset, AFileCutUnderTheMapIsAnError) {
+TEST(TokenDataset, AFileCutUnderWayIsAnError) {
   const Scratch dir;
   write_counting(dir / "d", {3000, 5000});
   const TokenDataset dataset(dir / "d");
   EXPECT_EQ(read_all(dataset).back(), 7999);
   std::filesystem::resize_file(dir / "d.bin", 4096);
   EXPECT_THAT(data_error([&] { read_all(dataset); }), HasSubstr("d.bin: the file was cut"));
+}
+
+// Cut and mended while it is read, ten thousand times: zeros, or an error, and the process lives.
+TEST(TokenDataset, AFileCutInAnyMomentIsNoSignal) {
+  const Scratch dir;
+  write_counting(dir / "d", {30000, 5000});
+  const TokenDataset dataset(dir / "d");
+  const auto size = std::filesystem::file_size(dir / "d.bin");
+  const auto index_size = std::filesystem::file_size(dir / "d.idx");
+  std::atomic<bool> stop = false;
+  std::thread cutter([&] {
+    for (int i = 0; i < 10000 && !stop; ++i) {
+      std::filesystem::resize_file(dir / "d.bin", i % 2 ? size : 4096);
+      std::filesystem::resize_file(dir / "d.idx", i % 2 ? index_size : 20);
+    }
+    stop = true;
+  });
+  while (!stop) {
+    data_error([&] { read_all(dataset); });
+    data_error([&] { TokenDataset(dir / "d"); });
+  }
+  cutter.join();
 }
 
 // A mutated dataset is refused at open, or named by verify, or the mutation changed nothing that is
@@ -207,7 +231,7 @@ TEST(TokenDataset, SurvivesMutations) {
     original[name] = read_file(dir / name, 9999);
 
   int at_open = 0, by_verify = 0;
-  for (int trial = 0; trial < 2000; ++trial) {
+  for (int trial = 0, of_the_data = 0; of_the_data < 2000; ++trial) {
     const std::string name = trial % 4 == 3 ? "d.json" : trial % 4 == 2 ? "d.bin" : "d.idx";
     std::string bytes = original[name];
     switch (random() % 4) {
@@ -225,6 +249,7 @@ TEST(TokenDataset, SurvivesMutations) {
         bytes[random() % bytes.size()] ^= char(1 << random() % 8);
     }
     if (bytes == original[name]) continue;
+    of_the_data += name != "d.json";
     put(dir / name, bytes);
     const auto open = [&] { return TokenDataset(dir / "d"); };
     if (!data_error([&] { open(); }).empty()) {

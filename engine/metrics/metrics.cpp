@@ -1,8 +1,9 @@
-#include "engine/train/metrics.h"
+#include "engine/metrics/metrics.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -13,6 +14,7 @@
 namespace birkhoff {
 namespace {
 
+constexpr const char* kNonfiniteKey = "nonfinite";
 constexpr size_t kMaxLine = size_t(1) << 20;
 constexpr std::pair<std::string_view, double> kNonfinite[] = {
     {"nan", std::numeric_limits<double>::quiet_NaN()},
@@ -49,7 +51,7 @@ class Line {
     raw("expert_load", fmt::format("[{}]", rows));
   }
   void end_of_values() {
-    if (!nonfinite_.empty()) raw("nonfinite", nonfinite_ + "}");
+    if (!nonfinite_.empty()) raw(kNonfiniteKey, nonfinite_ + "}");
   }
   std::string finish() && { return text_ + "}\n"; }
 
@@ -65,11 +67,15 @@ MetricsRecord parse_record(std::string_view line) {
   for (const auto& [key, value] : tree.items()) {
     if (value.is_number()) record.values.emplace(key, value.get<double>());
   }
-  if (!tree.contains("nonfinite")) return record;
-  for (const auto& [key, value] : tree.at("nonfinite").items()) {
-    for (const auto& [name, number] : kNonfinite) {
-      if (value == name) record.values.emplace(key, number);
-    }
+  if (!tree.contains(kNonfiniteKey)) return record;
+  JsonFields nonfinite(tree.at(kNonfiniteKey), kNonfiniteKey);
+  for (const auto& [key, value] : tree.at(kNonfiniteKey).items()) {
+    const std::string& name = nonfinite.text(key);
+    const auto* known = std::find_if(std::begin(kNonfinite), std::end(kNonfinite),
+                                     [&](const auto& n) { return n.first == name; });
+    if (known == std::end(kNonfinite) || !tree.contains(key) || !tree.at(key).is_null())
+      throw JsonError(fmt::format("nonfinite.{} is not of a value that is null", printable(key)));
+    record.values.emplace(key, known->second);
   }
   return record;
 }

@@ -81,7 +81,8 @@ struct MetricsLog {
 };
 
 // Reads what a file of metrics holds, with nothing trusted: lines ≤ 1 MiB, nested ≤ 4 deep, steps
-// that do not descend. Throws CheckpointError (exit code 4) with the line's number otherwise.
+// that do not descend, `nonfinite` as above. Throws CheckpointError (exit code 4) with the line's
+// number otherwise.
 MetricsLog parse_metrics(std::string_view text, std::string_view place);
 MetricsLog read_metrics(const Path& path);
 

@@ -1,0 +1,22 @@
+#pragma once
+// PREFIX.idx of a token dataset (docs/formats/dataset.md), checked against its own size and that of
+// the token file. It is hostile input: read in windows of 64 KiB, in one pass; before anything else
+// is allocated the counts are known to fit the file's size. Stateless, so thread-safe.
+#include <cstdint>
+#include <vector>
+
+#include "base/directory.h"
+#include "engine/data/token_format.h"
+
+namespace birkhoff {
+
+struct TokenIndex {
+  TokenType type = TokenType::u16;
+  int64_t sequences = 0;
+  std::vector<int64_t> begins;  // token index of each document, then the number of tokens
+};
+
+// Throws DataError (exit code 3) that names the file, what is wrong and what to do.
+TokenIndex read_token_index(const InputFile& file, size_t bin_bytes);
+
+}  // namespace birkhoff

@@ -1,0 +1,31 @@
+// memory.h where a sanitizer has its own allocator: by the sanitizer's hooks.
+#include <sanitizer/allocator_interface.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include "tests/fuzz/memory.h"
+
+namespace birkhoff::fuzz {
+namespace {
+
+thread_local Memory counted;
+
+void given(const volatile void*, size_t bytes) {
+  counted.live += int64_t(bytes);
+  counted.peak = std::max(counted.peak, counted.live);
+}
+
+void taken_back(const volatile void* p) {
+  if (p) counted.live -= int64_t(__sanitizer_get_allocated_size(const_cast<const void*>(p)));
+}
+
+}  // namespace
+
+Memory& memory() {
+  static const int installed = __sanitizer_install_malloc_and_free_hooks(given, taken_back);
+  (void)installed;
+  return counted;
+}
+
+}  // namespace birkhoff::fuzz

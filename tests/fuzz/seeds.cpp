@@ -1,0 +1,144 @@
+#include "tests/fuzz/seeds.h"
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/config/load.h"
+#include "engine/data/token_writer.h"
+#include "engine/metrics/metrics.h"
+
+namespace birkhoff::fuzz {
+namespace {
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "birkhoff-seeds-XXXXXX").string();
+    check(::mkdtemp(name.data()) != nullptr, "no folder {}", name);
+    path_ = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  Path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  Path path_;
+};
+
+std::string u64(uint64_t value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
+
+std::vector<std::string> config_seeds() {
+  const std::string config = effective_yaml({});
+  return {config, "",
+          config + "\xFFoptim.lr=1e-4\xFFrun.dir='a b'\xFFoptim.step_points=[0.5, 0.75]",
+          "seed: 7\nmodel: {dim: 64, residual: mhc, streams: 3}\n# a comment\ntrain:\n"
+          "  steps: 10 # another\n"};
+}
+
+struct Tensors {
+  std::vector<std::byte> bytes = std::vector<std::byte>(64, std::byte{0x5A});
+  std::vector<NamedTensor> named = {
+      {"embedding.weight", {{3, 5}, DType::f32}, std::span(bytes).first(60)},
+      {"layers.0.mhc.alpha", {{3}, DType::f32}, std::span(bytes).first(12)},
+      {"layers.0.none", {{0, 4}, DType::bf16}, std::span(bytes).first(0)},
+      {"layers.0.scale", {{7}, DType::bf16}, std::span(bytes).first(14)},
+      {"step", {{}, DType::i64}, std::span(bytes).first(8)}};
+};
+
+std::vector<std::string> safetensors_seeds() {
+  const Tensors tensors;
+  std::vector<std::string> out;
+  for (const size_t count : {size_t(0), size_t(1), tensors.named.size()}) {
+    const auto some = std::span(tensors.named).first(count);
+    size_t bytes = 0;
+    for (const NamedTensor& t : some) bytes += t.spec.bytes();
+    for (const bool more : {false, true}) {
+      std::map<std::string, std::string> metadata;
+      if (more) metadata = {{"birkhoff.step", "100"}, {"format", "p\"t\n"}};
+      const std::string header = safetensors_header(some, metadata);
+      out.push_back(u64(header.size() + bytes) + header);
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> manifest_seeds() {
+  const Tensors tensors;
+  const CheckpointInfo info = {.step = 100,
+                               .tokens = 819200,
+                               .seed = UINT64_MAX,
+                               .model = "model.layers: 2\n",
+                               .data = "tokens=12345",
+                               .config = "seed: 1\n",
+                               .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
+  std::vector<std::string> out;
+  const Folder folder;
+  for (const size_t count : {size_t(0), size_t(1), tensors.named.size()}) {
+    const Path path = folder / fmt::format("{}", count).c_str();
+    save_checkpoint(path, info, std::span(tensors.named).first(count),
+                    {.shard_bytes = 70, .chunk_bytes = 32});
+    out.push_back(read_file(path / kManifestName, kMaxManifest));
+  }
+  return out;
+}
+
+// An index of the writer, and a manifest.
+std::vector<std::string> data_seeds(bool index) {
+  std::vector<std::string> out;
+  const Folder folder;
+  for (const TokenType type : {TokenType::u16, TokenType::u8, TokenType::i64}) {
+    const Path prefix = folder / "set";
+    TokenWriter writer(prefix, type, true);
+    for (const size_t length : {2, 0, 1, 7})
+      writer.add_document(std::vector<int32_t>(length, int32_t(length)));
+    writer.commit(
+        {.tokenizer = {.name = "byte", .vocab = 257, .end_of_document = 256}, .bytes = 9});
+    const auto bytes = std::filesystem::file_size(bin_path(prefix));
+    out.push_back(index ? u64(bytes) + read_file(idx_path(prefix), 10000)
+                        : read_file(manifest_path(prefix), 10000));
+  }
+  return out;
+}
+
+std::vector<std::string> metrics_seeds() {
+  const std::string step =
+      metrics_line(StepMetrics{.step = 7,
+                               .loss = 5.5,
+                               .grad_norm = 1e300 * 1e300,
+                               .lr = 3e-4,
+                               .tokens = 4096,
+                               .extra = {{"h_res_max", 0.25}, {"a \"b\"", -0.0}},
+                               .expert_load = {{1, 2, 3}, {}, {0, 6, 0}},
+                               .step_seconds = 0.5,
+                               .tokens_per_second = 8192,
+                               .extra_times = {{"mfu", 0.75}}});
+  const std::string eval = metrics_line(EvalMetrics{.step = 7, .eval_loss = 2});
+  return {step, step + eval, eval + step + "{\"step\":", ""};
+}
+
+std::vector<std::string> documents_seeds() {
+  using namespace std::string_literals;
+  return {"\0a\nb\n"s, "\1a\n\nb"s, "\2 a\nb\r\n \t\r\n\nc\xff\n\nd"s, "\3x\n## one\na\n\n##\nb\n"s,
+          "\4{\"text\": \"a\\n\\u00e9\\\"\\u0000\", \"n\": [1, {\"text\": \"no\"}]}\n \n"
+          "{\"id\": {\"text\": 3}, \"text\": \"\"}"s};
+}
+
+}  // namespace
+
+std::vector<std::string> seeds(std::string_view target) {
+  if (target == "config") return config_seeds();
+  if (target == "safetensors") return safetensors_seeds();
+  if (target == "manifest") return manifest_seeds();
+  if (target == "index" || target == "dataset") return data_seeds(target == "index");
+  if (target == "metrics") return metrics_seeds();
+  if (target == "documents") return documents_seeds();
+  throw std::out_of_range(fmt::format("there are no seeds for {}", target));
+}
+
+}  // namespace birkhoff::fuzz

@@ -1,0 +1,64 @@
+#pragma once
+// Every parser of untrusted bytes as a function of bytes, for the fuzzer (fuzzer.cpp) and for the
+// test that feeds it the corpus (corpus_test.cpp). A target checks more than that nothing crashes:
+//
+//   refused    by the format's own exception, in lines that are printable ASCII of bounded length
+//   accepted   only what an independent, slow reading accepts too, where there is one, and what the
+//              tree's writer writes from it reads back as equal
+//   memory     at most base + factor · bytes of the input, everything that the target does included
+//
+// What is not so is a PropertyError: a bug of the parser or of the target.
+#include <span>
+#include <stdexcept>
+#include <string_view>
+
+#include "base/format.h"
+
+namespace birkhoff::fuzz {
+
+class PropertyError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+template <class... A>
+void require(bool holds, fmt::format_string<A...> text, A&&... args) {
+  if (!holds) throw PropertyError(fmt::format(text, std::forward<A>(args)...));
+}
+
+// Each says whether it accepts its input. The bytes are, where it is not the file alone:
+bool config(std::string_view bytes);       // YAML, then overrides, each behind a byte 0xFF
+bool safetensors(std::string_view bytes);  // u64 size of the file | its length and header
+bool manifest(std::string_view bytes);     // of a checkpoint; its hash is put right first
+bool index(std::string_view bytes);        // u64 size of PREFIX.bin | PREFIX.idx
+bool dataset(std::string_view bytes);      // PREFIX.json
+bool metrics(std::string_view bytes);
+bool documents(std::string_view bytes);  // u8 how to split | input of `data prepare`
+
+struct Target {
+  std::string_view name;
+  bool (*run)(std::string_view bytes);
+  size_t base, factor;  // bound of memory
+};
+std::span<const Target> targets();
+const Target& target(std::string_view name);  // throws std::out_of_range
+
+// Runs the target and holds it to its bound of memory.
+bool run(const Target& target, std::string_view bytes);
+
+// Exception messages: lines of printable ASCII, none empty, none longer than 5,000 bytes.
+void require_message(std::string_view what, size_t lines = 1);
+
+// Whether `parse` returns; if it throws, then an E with a good message. Other exceptions pass.
+template <class E, class F>
+bool accepts(F&& parse, size_t lines = 1) {
+  try {
+    parse();
+    return true;
+  } catch (const E& e) {
+    require_message(e.what(), lines);
+    return false;
+  }
+}
+
+}  // namespace birkhoff::fuzz
