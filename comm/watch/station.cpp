@@ -17,7 +17,7 @@ constexpr double kBeatSeconds = 0.25;
 constexpr double kDefaultTimeout = 60, kStepsOfPatience = 5;
 constexpr double kMaxRound = 1;                      // of a round's time that counts
 constexpr auto kGrace = milliseconds(1000);          // for the rank's thread to leave by itself
-constexpr auto kReap = milliseconds(2000);           // for all others of this machine
+constexpr auto kReap = milliseconds(3000);           // for all others of this machine
 constexpr auto kNoAnswer = std::chrono::seconds(5);  // of our own thread
 constexpr auto kLook = milliseconds(20);
 
@@ -222,9 +222,9 @@ void Station::end() {
       if (p.pid > 0) kill_process(p);
   }
   wait_while(kReap, [&] { return !logged_; });
+  if (logged_) log_thread_.join();
   const std::lock_guard lock(mutex_);
-  if (!leaving_ || !logged_) ::_exit(int(failure_->code));
-  log_thread_.join();
+  if (!leaving_ || log_thread_.joinable()) ::_exit(int(failure_->code));
 }
 
 }  // namespace birkhoff

@@ -16,7 +16,7 @@
 // (and for a hang a line per rank with its last collective); `abort` is called, so that waits
 // throw; the rank's thread has a second to come to ~Watchdog; whoever has not by then ends with
 // _exit. All leave with the cause's code: an Error's own, 6 for a death, 7 for a hang. A process
-// that does not react is killed by another of its machine, within 2 s of the verdict.
+// that does not react is killed by another of its machine, within 3 s of the verdict.
 //
 // One thread constructs, reports, finishes and destroys: the rank's. One watchdog in a process.
 #include <functional>
