@@ -52,8 +52,8 @@ struct ConstElements {
 
 template <class T>
 auto elements(std::span<T> values) {
-  using Result = std::conditional_t<std::is_const_v<T>, ConstElements, Elements>;
-  return Result{values.data(), int64_t(values.size()), DTypeOf<std::remove_const_t<T>>::value};
+  using View = std::conditional_t<std::is_const_v<T>, ConstElements, Elements>;
+  return View{values.data(), int64_t(values.size()), DTypeOf<std::remove_const_t<T>>::value};
 }
 
 enum class Collective : uint8_t {

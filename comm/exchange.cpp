@@ -53,7 +53,7 @@ std::string broadcast_text(Communicator& ranks, std::string_view text, int root)
   return unpacked(words.data(), length);
 }
 
-Failure failure_of(const std::exception_ptr& error) {
+SharedError shared_error_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const Error& e) {
@@ -65,7 +65,7 @@ Failure failure_of(const std::exception_ptr& error) {
   }
 }
 
-std::optional<Failure> agree(Communicator& ranks, const std::optional<Failure>& own) {
+std::optional<SharedError> agree(Communicator& ranks, const std::optional<SharedError>& own) {
   const int size = ranks.size();
   const int64_t code = own ? int64_t(own->code) : 0;
   std::vector<int64_t> codes(static_cast<size_t>(size));
@@ -73,9 +73,9 @@ std::optional<Failure> agree(Communicator& ranks, const std::optional<Failure>& 
   const auto first = std::find_if(codes.begin(), codes.end(), [](int64_t c) { return c != 0; });
   if (first == codes.end()) return std::nullopt;
   const int rank = int(first - codes.begin());
-  return Failure{.code = ExitCode(*first),
-                 .line = broadcast_text(ranks, own ? own->line : "", rank),
-                 .rank = rank};
+  return SharedError{.code = ExitCode(*first),
+                     .line = broadcast_text(ranks, own ? own->line : "", rank),
+                     .rank = rank};
 }
 
 }  // namespace birkhoff

@@ -62,7 +62,7 @@ void run(const Options& o) {
   // A document begins behind the end of the one before.
   std::vector<int32_t> tokens = {tokenizer.end_of_document()};
   tokenizer.encode(o.prompt, tokens);
-  ThreadTeam team(thread_count(config));
+  ThreadTeam team(thread_count(config, 1));
   Generator generator(config, team, std::max<int64_t>(2, config.train.sequence));
   load_tensors(checkpoint, generator.tensors());
   Window window(generator, generator.context());

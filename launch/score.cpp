@@ -88,7 +88,7 @@ void run(const Options& o) {
       throw DataError(fmt::format("{}: token {} at position {} is outside the vocabulary of {}",
                                   printable(o.text.empty() ? o.tokens : o.text), ids[i], i,
                                   config.model.vocab));
-  ThreadTeam team(thread_count(config));
+  ThreadTeam team(thread_count(config, 1));
   Scorer scorer(config, team, 1, config.train.sequence);
   load_tensors(checkpoint, scorer.tensors());
 

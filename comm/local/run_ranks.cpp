@@ -26,7 +26,8 @@ void run_ranks(int size, const std::function<void(Communicator&)>& body,
     } catch (...) {
       const auto error = std::current_exception();
       errors[size_t(rank)] = error;
-      if (abort->raise(ExitCode::peer, fmt::format("rank {}: {}", rank, failure_of(error).line)))
+      if (abort->raise(ExitCode::peer,
+                       fmt::format("rank {}: {}", rank, shared_error_of(error).line)))
         root = error;
     }
   };
@@ -38,7 +39,8 @@ void run_ranks(int size, const std::function<void(Communicator&)>& body,
   // The flag was raised from elsewhere, or by Communicator::abort: an error of its own goes first.
   for (const bool any : {false, true})
     for (const auto& error : errors)
-      if (error && (any || failure_of(error).line != abort->line())) std::rethrow_exception(error);
+      if (error && (any || shared_error_of(error).line != abort->line()))
+        std::rethrow_exception(error);
 }
 
 }  // namespace birkhoff

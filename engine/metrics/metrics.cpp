@@ -150,7 +150,8 @@ MetricsLog read_metrics(const Path& path) {
 
 Path cut_metrics(const Path& path, int64_t step) {
   std::error_code error;
-  if (!std::filesystem::exists(std::filesystem::symlink_status(path, error)) && !error) return {};
+  if (std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::not_found)
+    return {};
   MetricsLog log;
   try {
     log = read_metrics(path);

@@ -51,8 +51,8 @@ TEST(CommunicatorExchange, AllRanksThrowWhatTheLowestFailedRankHas) {
 TEST(CommunicatorExchange, TellsWhoseFailureItIs) {
   run_in_time(3, [](Communicator& ranks) {
     EXPECT_FALSE(agree(ranks, std::nullopt).has_value());
-    std::optional<Failure> own;
-    if (ranks.rank() == 1) own = Failure{.code = ExitCode::checkpoint, .line = "torn"};
+    std::optional<SharedError> own;
+    if (ranks.rank() == 1) own = SharedError{.code = ExitCode::checkpoint, .line = "torn"};
     const auto failure = agree(ranks, own);
     ASSERT_TRUE(failure.has_value());
     EXPECT_EQ(failure->rank, 1);
