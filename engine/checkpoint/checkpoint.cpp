@@ -35,7 +35,7 @@ Manifest read_manifest(const Directory& directory) {
 void check_directory_name(const Path& directory, const Manifest& manifest) {
   const std::string name = directory.filename().string();
   if (name.starts_with("step-") && name != checkpoint_name(manifest.info.step))
-    throw CheckpointError(fmt::format("checkpoint {}: its manifest is of step {}",
+    throw CheckpointError(fmt::format("checkpoint {}: its manifest.json is of step {}",
                                       printable(directory.string()), manifest.info.step));
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/box.h"
@@ -64,8 +65,12 @@ struct Manifest {
   size_t chunk_bytes = size_t(16) << 20;
   std::vector<ShardFile> files = {};       // ascending by name
   std::vector<StoredTensor> tensors = {};  // ascending by name
-  std::string hash = {};                   // the manifest's own; set by parse_manifest
-  bool operator==(const Manifest&) const = default;
+  std::string hash = {};                   // of the text it was parsed from
+  // Of contents: spaces may differ, and so the hashes.
+  bool operator==(const Manifest& m) const {
+    return std::tie(info, chunk_bytes, files, tensors) ==
+           std::tie(m.info, m.chunk_bytes, m.files, m.tensors);
+  }
 };
 
 // "rank-0000-part-0000.safetensors": the files that rank wrote, in order.

@@ -9,26 +9,20 @@
 namespace birkhoff {
 namespace {
 
-// Out of the way by one rename first: a half removed directory must not look like a checkpoint.
+// Out of the way by one rename first: a half removed directory must not look like a checkpoint. The
+// rename is flushed before anything is removed, or a power cut could undo it alone.
 void remove_checkpoint(const Checkpoint& checkpoint) {
   const Path path = checkpoint.path(), aside = pruned_path(path);
-  std::error_code error;
-  std::filesystem::rename(path, aside, error);
-  if (error)
-    throw ResourceError(
-        fmt::format("cannot prune {}: {}", printable(path.string()), error.message()));
+  if (::rename(path.c_str(), aside.c_str()) != 0) throw_system_error("rename", path);
+  flush_directory(path.parent_path());
+  std::error_code error;  // what stays is no checkpoint, and for remove_leftovers
   for (const ShardFile& file : checkpoint.manifest().files)
     std::filesystem::remove(aside / file.name, error);
   std::filesystem::remove(aside / kManifestName, error);
   std::filesystem::remove(aside, error);  // fails where somebody put other files: they stay
-  flush_directory(path.parent_path());
 }
 
-}  // namespace
-
-void prune_checkpoints(const Path& run_directory, int64_t keep,
-                       const std::set<std::string>& proven) {
-  check(keep >= 2, "pruning to {} checkpoints: the newest two always stay", keep);
+void prune(const Path& run_directory, int64_t keep, const std::set<std::string>& proven) {
   int64_t opened = 0, whole = 0;  // newer than the one at hand
   for (const Path& path : checkpoint_candidates(run_directory)) {
     std::optional<Checkpoint> checkpoint;
@@ -40,6 +34,24 @@ void prune_checkpoints(const Path& run_directory, int64_t keep,
     if (opened >= keep && whole >= 2) remove_checkpoint(*checkpoint);
     ++opened;
     whole += proven.contains(checkpoint->manifest().hash);
+  }
+}
+
+}  // namespace
+
+void prune_checkpoints(const Path& run_directory, int64_t keep,
+                       const std::set<std::string>& proven) {
+  check(keep >= 2, "pruning to {} checkpoints: the newest two always stay", keep);
+  const auto refuse = [](const Error& e) {
+    throw ResourceError(fmt::format("cannot prune the oldest checkpoints: {}", e.what()));
+  };
+  try {
+    remove_leftovers(run_directory);
+    prune(run_directory, keep, proven);
+  } catch (const CheckpointError& e) {  // the run cannot be listed
+    refuse(e);
+  } catch (const ResourceError& e) {
+    refuse(e);
   }
 }
 

@@ -21,8 +21,12 @@ Path parent_of(const Path& directory) {
   return directory.has_parent_path() ? directory.parent_path() : Path(".");
 }
 
-std::string space(const Path& directory, size_t needed) {
+// Of the disk that `directory`, which may not have been made, is on.
+std::string space(Path directory, size_t needed) {
   struct statvfs s;
+  std::error_code error;
+  while (!std::filesystem::exists(directory, error) && directory != "." && directory != "/")
+    directory = parent_of(directory);
   const std::string need = needed ? fmt::format("{} bytes needed, ", needed) : "";
   if (::statvfs(directory.c_str(), &s) != 0) return need + "free bytes not known";
   return fmt::format("{}{} free", need, size_t(s.f_bavail) * s.f_frsize);

@@ -90,7 +90,7 @@ std::string save_checkpoint(const Path& directory, const CheckpointInfo& info,
 // manifests list and nothing else. `proven` holds the manifest hashes of checkpoints that this
 // process committed or has read to the last byte: none is removed unless two newer ones are proven,
 // so that the newest two valid ones stay whatever has happened to others. What does not open counts
-// for nothing and stays. Throws ResourceError.
+// for nothing and stays. Removes leftovers first. Throws ResourceError.
 void prune_checkpoints(const Path& run_directory, int64_t keep,
                        const std::set<std::string>& proven);
 
@@ -101,7 +101,7 @@ Path set_refused_aside(const Path& checkpoint);
 
 // Removes what saves and prunings of a run left half done when they were killed: directories of
 // their names, and in them only files that the format names. Only for the holder of the run's lock.
-// Throws ResourceError if the run cannot be listed; what cannot be removed stays.
+// Throws ResourceError if they cannot be listed; what cannot be removed stays.
 void remove_leftovers(const Path& run_directory);
 
 }  // namespace birkhoff

@@ -223,7 +223,7 @@ TEST(FindCheckpoints, NewestFirstAndTheBrokenOnesNamed) {
   EXPECT_EQ(found.valid, (std::vector<Path>{folder / "step-00000100", folder / "step-00000020",
                                             folder / "step-00000003", folder / "step-00000000"}));
   ASSERT_EQ(found.refused.size(), 3u);
-  EXPECT_THAT(found.refused[0], HasSubstr("its manifest is of step 20"));
+  EXPECT_THAT(found.refused[0], HasSubstr("its manifest.json is of step 20"));
   EXPECT_THAT(found.refused[1], HasSubstr("links are not followed"));
   EXPECT_THAT(found.refused[2], HasSubstr("step-00000300/manifest.json"));
   EXPECT_EQ(latest_checkpoint(scratch.path())->path(), folder / "step-00000100");

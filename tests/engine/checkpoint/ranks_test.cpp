@@ -30,7 +30,7 @@ std::vector<Whole> random_tensors(Dice& dice) {
 
 TEST(Ranks, AnyLayoutLoadsAsAnyOther) {
   Dice dice(1);
-  for (int trial = 0; trial < 100; ++trial) {
+  for (int trial = 0; trial < 60; ++trial) {
     const std::vector<Whole> tensors = random_tensors(dice);
     std::vector<std::vector<Piece>> ranks(size_t(dice.from_to(1, 5)));
     std::vector<std::vector<std::byte>> store;
