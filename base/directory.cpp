@@ -44,11 +44,6 @@ InputFile::InputFile(const Path& path)
           }(),
           path) {}
 
-bool InputFile::whole() const {
-  struct stat s;
-  return ::fstat(descriptor_.get(), &s) == 0 && size_t(s.st_size) >= size_;
-}
-
 void InputFile::read(size_t offset, std::span<std::byte> out) const {
   size_t got = 0;
   while (got < out.size()) {
@@ -57,9 +52,9 @@ void InputFile::read(size_t offset, std::span<std::byte> out) const {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_system_error("read", path_);
     if (n == 0)
-      throw ResourceError(fmt::format("{} ends at byte {}, bytes {} to {} were wanted",
-                                      printable(path_.string()), offset + got, offset,
-                                      offset + out.size()));
+      throw CutShort(fmt::format("{} ends at byte {}, bytes {} to {} were wanted",
+                                 printable(path_.string()), offset + got, offset,
+                                 offset + out.size()));
     got += size_t(n);
   }
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/files.h"
 
 namespace birkhoff {
@@ -29,6 +30,12 @@ class Descriptor {
   int fd_;
 };
 
+// A file ends before the bytes that were asked for: it was cut since it was opened.
+class CutShort : public ResourceError {
+ public:
+  using ResourceError::ResourceError;
+};
+
 class InputFile {
  public:
   // Throw unless it is a regular file. A path is one that the user gave: its links are followed.
@@ -37,9 +44,8 @@ class InputFile {
 
   const Path& path() const { return path_; }
   size_t size() const { return size_; }  // when it was opened
-  // Fills `out` with the bytes from `offset` on; throws if the file ends before.
+  // Fills `out` with the bytes from `offset` on; throws CutShort if the file ends before.
   void read(size_t offset, std::span<std::byte> out) const;
-  bool whole() const;  // false once the file is shorter than size()
 
  private:
   Descriptor descriptor_;

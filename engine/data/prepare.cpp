@@ -76,7 +76,13 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
                 [&](size_t at, std::span<std::byte> out) { dataset.read_bytes(at, out); });
     const InputFile idx(idx_path(dataset.prefix()));
     verify_hash(idx.path(), idx.size(), manifest->idx_hash,
-                [&](size_t at, std::span<std::byte> out) { idx.read(at, out); });
+                [&](size_t at, std::span<std::byte> out) {
+                  try {
+                    idx.read(at, out);
+                  } catch (const CutShort&) {
+                    fail(idx.path(), "the file was cut while it was read");
+                  }
+                });
     counts.hashes = true;
   }
   if (vocab == 0) vocab = manifest ? manifest->tokenizer.vocab : int64_t(1) << 31;

@@ -48,8 +48,7 @@ void TokenDataset::check_manifest() const {
 void TokenDataset::read_bytes(size_t offset, std::span<std::byte> out) const {
   try {
     bin_.read(offset, out);
-  } catch (const ResourceError&) {
-    if (bin_.whole()) throw;
+  } catch (const CutShort&) {
     fail(bin_path(prefix_),
          fmt::format("the file was cut while it was in use; it had {} bytes", bin_.size()));
   }

@@ -18,8 +18,7 @@ class IndexParser {
     try {
       parse_header(index);
       parse_entries(index);
-    } catch (const ResourceError&) {
-      if (file_.whole()) throw;
+    } catch (const CutShort&) {
       refuse("the file was cut while it was read");
     }
     return index;

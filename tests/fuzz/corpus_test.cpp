@@ -12,6 +12,10 @@
 #include "tests/fuzz/targets.h"
 
 namespace birkhoff::fuzz {
+
+// For GoogleTest's messages.
+static void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
+
 namespace {
 
 const Path kCorpus = Path(BIRKHOFF_SOURCE_DIR) / "tests/fuzz/corpus";

@@ -75,13 +75,13 @@ TEST(HostileInput, TokenIndex) {
     expect_refused({"data", "inspect", set}, 3, says);
   };
   const RawIndex good{.sizes = {3, 2}, .pointers = {0, 6}, .documents = {0, 1, 2}};
-  // Counts whose bytes come round to the file's size in 64 bits.
-  const uint64_t third = UINT64_MAX / 12 + 1;  // 12 of these are 8 more than nothing
-  for (const auto& [sequences, borders] : {std::pair<uint64_t, uint64_t>{UINT64_MAX, 3},
-                                           {uint64_t(1) << 62, uint64_t(1) << 61},
-                                           {third, (good.bytes().size() - 34 - 8) / 8},
-                                           {2, UINT64_MAX},
-                                           {1u << 31, 1u << 31}})
+  // Counts whose bytes come round to the file's size in 64 bits, and others.
+  const uint64_t one = 1;
+  for (const auto& [sequences, borders] : {std::pair{one << 62, one * 6},
+                                           {one * 2, (one << 61) + 3},
+                                           {one << 60, (one << 59) + 6},
+                                           {one << 31, one << 31},
+                                           {UINT64_MAX, UINT64_MAX}})
     refused(good.bytes().replace(18, 16, le(sequences, 8) + le(borders, 8)), "do not fit");
   RawIndex bad = good;
   bad.sizes = {-1, 6};

@@ -182,6 +182,16 @@ TEST(TokenDataset, CountsAreMultipliedWithoutOverflow) {
       EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("do not fit"));
     }
   }
+  // Those that do come round: 12 times the first, 8 times the second, their sum.
+  const uint64_t one = 1;
+  for (const auto& [sequences, borders] :
+       {std::pair{one << 62, one * 6}, {one * 2, (one << 61) + 3}, {one << 60, (one << 59) + 6}}) {
+    std::string bytes = kTinyIndex;
+    bytes.replace(18, 16, le(sequences, 8) + le(borders, 8));
+    put(dir / "d.idx", bytes);
+    EXPECT_EQ(12 * sequences + 8 * borders + 34, bytes.size());
+    EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("do not fit"));
+  }
 }
 
 TEST(TokenDataset, AFileCutUnderWayIsAnError) {
