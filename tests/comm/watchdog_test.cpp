@@ -98,6 +98,10 @@ void finish(Running& r) {
   for (int rank = 0; rank < h.size; ++rank) {
     if (rank == h.victim) continue;
     EXPECT_EQ("birkhoff: " + slurp(r.job.path() / fmt::format("log-{}", rank)), lines[0]);
+    if (h.at != "backward") continue;
+    // It waited for the victim in a collective, and was let out of it.
+    EXPECT_EQ(slurp(r.job.path() / fmt::format("caught-{}", rank)),
+              "a wait was ended by the watchdog");
   }
   if (h.code == int(ExitCode::hang)) {
     EXPECT_THAT(err, ContainsRegex(fmt::format("birkhoff:   rank {} ", h.victim)));

@@ -104,6 +104,7 @@ struct Rank {
       watchdog.finish();
       return 0;
     } catch (const std::exception& e) {
+      write_file(directory / fmt::format("caught-{}", rank), e.what());
       return int(watchdog.report(e));
     }
   }
