@@ -43,6 +43,7 @@ TEST(BeaconThread, SnapshotsAreOfOneMoment) {
       beacon.end();
     }
   });
+  while (beacon.snapshot().last.sequence == 0) std::this_thread::yield();
   uint64_t ticks = 0;
   for (int look = 0; look < 20'000; ++look) {
     const Beacon::Snapshot s = beacon.snapshot();

@@ -64,21 +64,25 @@ class Stranger {
 // Rank 0 of a job whose other ranks have not come yet.
 class SideChannel : public ::testing::Test {
  protected:
-  void start(int rank, int size) {
+  void start(int rank, int size, const std::string& more = "dwell=0") {
     job_.start({BIRKHOFF_WATCH_RANK, std::to_string(rank), std::to_string(size),
-                job_.path().string(), "40"});
+                job_.path().string(), "40", more});
   }
-  void open(int size) {
-    start(0, size);
+  void open(int size, const std::string& more = "dwell=0") {
+    start(0, size, more);
     const Path path = job_.path() / "rendezvous";
     for (int i = 0; i < 4000 && !std::filesystem::exists(path); ++i)
       std::this_thread::sleep_for(milliseconds(5));
     rendezvous_ = Rendezvous::parse(slurp(path));
   }
-  HelloMessage hello(int rank) const {
+  // Of a member that this test plays: of another machine, or it would be ended with the job.
+  static ProcessId elsewhere() {
     ProcessId process = this_process();
-    process.machine = "elsewhere";  // or rank 0 would end this test with the job
-    return {.token = rendezvous_.token, .who = message_of(rank, process)};
+    process.machine = "elsewhere";
+    return process;
+  }
+  HelloMessage hello(int rank) const {
+    return {.token = rendezvous_.token, .who = message_of(rank, elsewhere())};
   }
 
   RankJob job_;
@@ -137,6 +141,73 @@ TEST_F(SideChannel, AMembersNonsenseIsItsDeath) {
   EXPECT_THAT(job_.wait(), Each(6));
   EXPECT_THAT(job_.err(), HasSubstr("rank 1 host "));
   EXPECT_THAT(job_.err(), HasSubstr("step 4 activity data: "));
+}
+
+// A member of another machine cannot ask the kernel how rank 0 ended.
+TEST_F(SideChannel, ACrashIsTold) {
+  open(2, "drill=rank=0,step=1,at=backward,kind=segv");
+  Connection member = connect_to_rank_0(rendezvous_, 1, elsewhere());
+  std::optional<CrashMessage> told;
+  for (int i = 0; i < 4000 && !member.closed() && !told; ++i) {
+    for (const Frame& frame : member.receive())
+      if (frame.type == FrameType::crash) told = read_crash(frame);
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->signal, SIGSEGV);
+  EXPECT_EQ(told->step, 1);
+  EXPECT_EQ(Activity(told->activity), Activity::backward);
+  EXPECT_NE(job_.wait()[0], 0);
+}
+
+struct Pair {
+  Pair() {
+    int ends[2];
+    check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0, "no sockets");
+    raw = ends[0];
+    connection = Connection(ends[1]);
+  }
+  ~Pair() { ::close(raw); }
+  void put(std::string_view bytes) const {
+    check(::write(raw, bytes.data(), bytes.size()) == ssize_t(bytes.size()), "a short write");
+  }
+  int raw;
+  Connection connection;
+};
+
+std::string header(uint16_t bytes, int type, uint8_t mark = FrameHeader::kCheck) {
+  const FrameHeader h{.bytes = bytes, .type = FrameType(type), .check = mark};
+  return {reinterpret_cast<const char*>(&h), sizeof h};
+}
+
+TEST(Connection, PutsFramesTogetherFromAnyPieces) {
+  Pair pair;
+  const std::string text =
+      header(5, int(FrameType::beat)) + "hello" + header(0, int(FrameType::goodbye)) +
+      header(kMaxPayload, int(FrameType::peer)) + std::string(kMaxPayload, 'x');
+  std::vector<Frame> got;
+  for (const char byte : text) {
+    pair.put({&byte, 1});
+    for (Frame& frame : pair.connection.receive()) got.push_back(std::move(frame));
+  }
+  ASSERT_EQ(got.size(), 3u);
+  EXPECT_EQ(got[0].type, FrameType::beat);
+  EXPECT_EQ(got[0].payload, "hello");
+  EXPECT_EQ(got[1].type, FrameType::goodbye);
+  EXPECT_EQ(got[2].payload, std::string(kMaxPayload, 'x'));
+  EXPECT_FALSE(pair.connection.closed());
+}
+
+TEST(Connection, ClosesOnWhatIsNoFrame) {
+  const std::string good = header(1, int(FrameType::beat)) + "x";
+  for (const std::string& bad :
+       {header(kMaxPayload + 1, int(FrameType::beat)), header(0xFFFF, int(FrameType::hello)),
+        header(0, 0), header(0, 9), header(0, 255), header(0, int(FrameType::goodbye), 0)}) {
+    Pair pair;
+    pair.put(good + bad);
+    EXPECT_EQ(pair.connection.receive().size(), 1u);  // what came before it counts
+    EXPECT_TRUE(pair.connection.closed());
+  }
 }
 
 TEST(Rendezvous, RoundTrips) {

@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 
 #include <list>
-#include <regex>
 #include <sstream>
 #include <thread>
 
@@ -17,6 +16,8 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::Matches;
+using ::testing::MatchesRegex;
 
 constexpr int kLimit = 45;       // seconds, for a job
 constexpr double kNoHang = 300;  // a timeout that no test reaches: a death must not need it
@@ -31,6 +32,7 @@ struct Rehearsal {
   int code = 0;                        // of the others
   int victims = -1;                    // code; −1: any but 0, for the sanitizers have their own
   std::vector<std::string> more = {};  // arguments of the victim
+  std::vector<std::string> last = {};  // of the last rank
 };
 
 struct Running {
@@ -51,17 +53,18 @@ void start(Running& r) {
                                                                      : 3,
                                     h.at, h.kind));
     if (rank == h.victim) command.insert(command.end(), h.more.begin(), h.more.end());
+    if (rank == h.size - 1) command.insert(command.end(), h.last.begin(), h.last.end());
     r.job.start(command);
   }
 }
 
 std::vector<std::string> root_causes(const std::string& err) {
-  static const std::regex kLine(
-      "birkhoff: rank [0-9]+ host [^ ]+ pid [0-9]+ step [0-9]+ activity [a-z]+: .*");
+  const auto is_one = Matches(
+      MatchesRegex("birkhoff: rank [0-9]+ host [^ ]+ pid [0-9]+ step [0-9]+ activity [a-z]+: .*"));
   std::vector<std::string> found;
   std::istringstream in(err);
   for (std::string line; std::getline(in, line);)
-    if (std::regex_match(line, kLine)) found.push_back(line);
+    if (is_one(line)) found.push_back(line);
   return found;
 }
 
@@ -95,6 +98,10 @@ void finish(Running& r) {
   for (int rank = 0; rank < h.size; ++rank) {
     if (rank == h.victim) continue;
     EXPECT_EQ("birkhoff: " + slurp(r.job.path() / fmt::format("log-{}", rank)), lines[0]);
+    if (h.at != "backward") continue;
+    // It waited for the victim in a collective, and was let out of it.
+    EXPECT_EQ(slurp(r.job.path() / fmt::format("caught-{}", rank)),
+              "a wait was ended by the watchdog");
   }
   if (h.code == int(ExitCode::hang)) {
     EXPECT_THAT(err, ContainsRegex(fmt::format("birkhoff:   rank {} ", h.victim)));
@@ -126,6 +133,24 @@ TEST(WatchdogDrills, ThrowEndsAllWithItsOwnCode) {
                    .code = 9,
                    .victims = 9});
   rehearse(all);
+}
+
+// Rank 2 notices that a peer is gone, and says so before rank 1 says what happened to it.
+TEST(WatchdogDrills, ASymptomIsNotTheCause) {
+  rehearse({{.kind = "throw",
+             .victim = 1,
+             .size = 3,
+             .cause = "a drill threw this",
+             .code = 9,
+             .victims = 9,
+             .last = {"peer=3"}},
+            {.victim = 2,
+             .size = 3,
+             .at = "data",
+             .cause = "a peer is gone",
+             .code = 6,
+             .victims = 6,
+             .more = {"peer=3"}}});
 }
 
 TEST(WatchdogDrills, FatalSignalsAreNamed) {

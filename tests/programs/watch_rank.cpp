@@ -1,10 +1,10 @@
 // One rank of a job that trains nothing, for tests of the watchdog:
 //
-//   watch_rank RANK SIZE DIRECTORY TIMEOUT [drill=…] [skip=STEP] [dwell=SECONDS]
+//   watch_rank RANK SIZE DIRECTORY TIMEOUT [drill=…] [skip=STEP] [dwell=SECONDS] [peer=STEP]
 //
 // Five steps, each with a collective that is a counter in DIRECTORY/counter (shared memory, made by
 // the test); then a save. The rendezvous goes by DIRECTORY/rendezvous. skip: it leaves out that
-// step's collective; dwell: its save takes so long, with ticks.
+// step's collective; dwell: its save takes so long, with ticks; peer: it finds that a peer is gone.
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -69,6 +69,7 @@ struct Rank {
     for (int step = 1; step <= kSteps; ++step) {
       for (const Activity a : {Activity::data, Activity::forward, Activity::backward}) {
         beacon.enter(step, a);
+        if (a == Activity::data && option("peer") == step) throw PeerError("a peer is gone");
         sleep_for(milliseconds(2));
         beacon.tick();
       }
@@ -103,6 +104,7 @@ struct Rank {
       watchdog.finish();
       return 0;
     } catch (const std::exception& e) {
+      write_file(directory / fmt::format("caught-{}", rank), e.what());
       return int(watchdog.report(e));
     }
   }
