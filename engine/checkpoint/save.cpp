@@ -74,10 +74,14 @@ void save_files(const Path& aside, const CheckpointInfo& info, std::span<const N
   file.flush();
 }
 
-std::string space(const Path& directory, std::span<const NamedTensor> tensors) {
+// Of the disk that `directory`, which may not have been made, is on.
+std::string space(Path directory, std::span<const NamedTensor> tensors) {
   size_t needed = 0;
   for (const NamedTensor& t : tensors) needed += t.bytes.size();
   struct statvfs s;
+  std::error_code error;
+  while (!std::filesystem::exists(directory, error) && directory != "." && directory != "/")
+    directory = directory.has_parent_path() ? directory.parent_path() : Path(".");
   if (::statvfs(directory.c_str(), &s) != 0) return fmt::format("{} bytes needed", needed);
   return fmt::format("{} bytes needed, {} free", needed, size_t(s.f_bavail) * s.f_frsize);
 }

@@ -143,8 +143,9 @@ std::string Disk::contents(const Inode& file, Unflushed bytes) {
       continue;
     }
     const size_t count = std::min(left, edit.bytes.size());
+    if (count < 1) continue;
     left -= count;
-    text.resize(std::max(text.size(), count ? edit.offset + count : 0));
+    text.resize(std::max(text.size(), edit.offset + count));
     if (bytes != Unflushed::zeros)
       text.replace(edit.offset, count, edit.bytes, 0, count);
     else

@@ -8,13 +8,6 @@
 namespace birkhoff::testing {
 namespace {
 
-Finished run_in(const Command& settings, const Path& directory, Command command, int seconds) {
-  Command all = {"/usr/bin/env", "LD_PRELOAD=" FAULT_SHIM, "FAULT_DIR=" + directory.string()};
-  all.insert(all.end(), settings.begin(), settings.end());
-  all.insert(all.end(), command.begin(), command.end());
-  return run_program(all, seconds);
-}
-
 std::vector<std::string> fields_of(const std::string& line) {
   std::vector<std::string> fields;
   std::istringstream in(line);
@@ -62,22 +55,26 @@ std::string to_string(const FileCall& c) {
 }
 
 Finished run_with(const Fault& fault, const Path& directory, Command command, int seconds) {
-  Command settings;
-  if (!fault.kind.empty())
-    settings = {"FAULT_KIND=" + fault.kind, fmt::format("FAULT_AT={}", fault.at),
-                fmt::format("FAULT_ERRNO={}", fault.error)};
-  if (fault.forever) settings.push_back("FAULT_FAIL_ON=forever");
-  if (fault.room >= 0) settings.push_back(fmt::format("FAULT_ROOM={}", fault.room));
-  if (fault.rank >= 0) settings.push_back(fmt::format("FAULT_RANK={}", fault.rank));
-  return run_in(settings, directory, std::move(command), seconds);
+  Command all = {"/usr/bin/env", "LD_PRELOAD=" FAULT_SHIM, "FAULT_DIR=" + directory.string()};
+  if (!fault.kind.empty()) {
+    all.push_back("FAULT_KIND=" + fault.kind);
+    all.push_back(fmt::format("FAULT_AT={}", fault.at));
+    all.push_back(fmt::format("FAULT_ERRNO={}", fault.error));
+  }
+  if (fault.forever) all.push_back("FAULT_FAIL_ON=forever");
+  if (fault.room >= 0) all.push_back(fmt::format("FAULT_ROOM={}", fault.room));
+  if (fault.rank >= 0) all.push_back(fmt::format("FAULT_RANK={}", fault.rank));
+  all.insert(all.end(), command.begin(), command.end());
+  return run_program(all, seconds);
 }
 
-Recording record(const Path& directory, const Command& command, int seconds) {
+Recording record(const Path& directory, const Command& command, const Fault& fault) {
   const Scratch scratch;
   const Path log = scratch / "log", data = scratch / "data";
+  Command all = {"/usr/bin/env", "FAULT_LOG=" + log.string(), "FAULT_DATA=" + data.string()};
+  all.insert(all.end(), command.begin(), command.end());
   Recording recording;
-  recording.finished = run_in({"FAULT_LOG=" + log.string(), "FAULT_DATA=" + data.string()},
-                              directory, command, seconds);
+  recording.finished = run_with(fault, directory, all);
   recording.calls = read_calls(log, data);
   return recording;
 }

@@ -40,8 +40,8 @@ struct Recording {
   Finished finished;
   std::vector<FileCall> calls;
 };
-// All calls of a run that nothing happens to.
-Recording record(const Path& directory, const Command& command, int seconds = 60);
+// All calls of a run that nothing, or `fault`, happens to.
+Recording record(const Path& directory, const Command& command, const Fault& fault = {});
 
 // N of "step N: saved" in what a call wrote to a log: with that line a checkpoint is committed.
 // 0: the call says no such thing.

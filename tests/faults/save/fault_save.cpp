@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <deque>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/checkpoint/checkpoint.h"
@@ -39,6 +40,7 @@ void save(const Path& run, int64_t step, int64_t keep) {
 }
 
 void save_all(const Path& run, bool stop, int64_t keep, std::span<char*> steps) {
+  make_durable_directories(run);
   init_log({.file = run / "log" / "rank-0000.log"});
   const std::optional<Checkpoint> latest = latest_checkpoint(run);
   const int64_t done = latest ? latest->manifest().info.step : 0;

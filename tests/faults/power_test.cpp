@@ -1,0 +1,158 @@
+// A save whose disk loses power between any two file calls: whatever of what was not yet flushed is
+// lost, each committed checkpoint is whole and no torn one is to be seen.
+#include <gtest/gtest.h>
+
+#include "tests/faults/disk.h"
+#include "tests/faults/save_run.h"
+
+namespace birkhoff::testing {
+namespace {
+
+struct Cuts {
+  size_t cuts = 0, states = 0;
+  std::string first_fault;  // empty: all is well
+};
+
+// Every `stride`th cut of a recorded run, with all that it may leave; ends at the first fault.
+// `inspect` returns what is wrong with what was left in a directory, where those steps had been
+// committed.
+template <class F>
+Cuts cut_everywhere(const std::vector<FileCall>& calls, size_t stride, F inspect) {
+  Cuts found;
+  Disk disk;
+  std::set<int64_t> committed;
+  std::set<std::pair<Tree, size_t>> seen;
+  for (size_t n = 0; n <= calls.size(); ++n) {
+    if (n > 0) disk.apply(calls[n - 1]);
+    if (const int64_t step = n > 0 ? committed_by(calls[n - 1]) : 0) committed.insert(step);
+    if (n % stride != 0 && n != calls.size()) continue;
+    ++found.cuts;
+    for (const Tree& tree : disk.after_cut()) {
+      if (!seen.insert({tree, committed.size()}).second) continue;
+      ++found.states;
+      const Scratch scratch;
+      write_tree(tree, scratch.path());
+      found.first_fault = inspect(scratch.path(), committed, found.states);
+      if (found.first_fault.empty()) continue;
+      found.first_fault = fmt::format("cut after call {}{}: {}", n,
+                                      n ? ", " + to_string(calls[n - 1]) : "", found.first_fault);
+      return found;
+    }
+  }
+  return found;
+}
+
+// As it is run, and with all checkpoints kept.
+TEST(PowerCuts, LoseNoCommittedCheckpointAndTearNone) {
+  for (const auto& [keep, kept] : {std::pair("2", kKept), std::pair("9", size_t(9))}) {
+    const Scratch scratch;
+    const Command command = save_command(scratch.path(), "stop", keep);
+    const Recording saved = record(scratch.path(), command);
+    ASSERT_EQ(saved.finished.code, 0) << saved.finished.err;
+    const Cuts found = cut_everywhere(
+        saved.calls, 1, [&](const Path& left, const std::set<int64_t>& committed, size_t) {
+          return save_reference().unsound(left / "run", committed, kept);
+        });
+    EXPECT_EQ(found.first_fault, "");
+    EXPECT_GT(found.states, 700u);
+    std::printf("keep %s: %zu cuts, %zu states\n", keep, found.cuts, found.states);
+  }
+}
+
+// The machine starts again and the run goes on, to the same checkpoints.
+TEST(PowerCuts, AreNotInTheNextRunsWay) {
+  const Scratch scratch;
+  const Recording saved = record(scratch.path(), save_command(scratch.path()));
+  const size_t stride = stride_of(23);
+  const Cuts found =
+      cut_everywhere(saved.calls, 1,
+                     [&](const Path& left, const std::set<int64_t>&, size_t number) -> std::string {
+                       if (number % stride != 0) return "";
+                       const Finished ran = run_with({}, left, save_command(left));
+                       if (ran.code != 0) return ran.err;
+                       return save_reference().unsound(left / "run", {6, 9}, kKept);
+                     });
+  EXPECT_EQ(found.first_fault, "");
+}
+
+// A run is killed, the next one goes on with what the kernel has of the first, and then the power
+// fails: what the first had not yet flushed, the second must.
+TEST(PowerCuts, BehindAKillLoseNothingEither) {
+  std::vector<FileCall> first;
+  {
+    const Scratch scratch;
+    first = record(scratch.path(), save_command(scratch.path())).calls;
+  }
+  for (size_t at = 1; at < first.size(); at += stride_of(at < 12 ? 1 : 17)) {
+    const Fault fault{.kind = "kill_after", .at = at};
+    SCOPED_TRACE(to_string(fault) + ": " + to_string(first[at - 1]));
+    const Scratch scratch;
+    const Command command = save_command(scratch.path());
+    std::vector<FileCall> calls = record(scratch.path(), command, fault).calls;
+    EXPECT_EQ(calls.size(), at);
+    const Recording second = record(scratch.path(), command);
+    EXPECT_EQ(second.finished.code, 0) << second.finished.err;
+    calls.insert(calls.end(), second.calls.begin(), second.calls.end());
+    const Cuts found = cut_everywhere(
+        calls, stride_of(7), [](const Path& left, const std::set<int64_t>& committed, size_t) {
+          return save_reference().unsound(left / "run", committed, kKept);
+        });
+    ASSERT_EQ(found.first_fault, "");
+  }
+}
+
+// Faults of a save that the replay must see, each in the calls of a sound one.
+std::string fault_of(const std::vector<FileCall>& calls) {
+  return cut_everywhere(calls, 1,
+                        [&](const Path& left, const std::set<int64_t>& committed, size_t) {
+                          return save_reference().unsound(left / "run", committed, 9);
+                        })
+      .first_fault;
+}
+
+class PlantedInTheCalls : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const Scratch scratch;
+    calls_ = record(scratch.path(), save_command(scratch.path(), "stop", "9")).calls;
+    ASSERT_EQ(fault_of(calls_), "");
+  }
+  // Without the calls that `left_out` says.
+  template <class F>
+  std::string fault_without(F left_out) {
+    std::vector<FileCall> some;
+    for (const FileCall& call : calls_) {
+      if (!left_out(call)) some.push_back(call);
+    }
+    EXPECT_LT(some.size(), calls_.size());
+    return fault_of(some);
+  }
+  std::vector<FileCall> calls_;
+};
+
+bool is_flush_of(const FileCall& call, std::string_view end) {
+  return call.operation == "flush" && call.path.ends_with(end);
+}
+
+TEST_F(PlantedInTheCalls, AShardIsNotFlushed) {
+  EXPECT_NE(fault_without([](const auto& c) { return is_flush_of(c, ".safetensors"); }), "");
+}
+
+TEST_F(PlantedInTheCalls, TheManifestIsNotFlushed) {
+  EXPECT_NE(fault_without([](const auto& c) { return is_flush_of(c, "manifest.json"); }), "");
+}
+
+TEST_F(PlantedInTheCalls, TheDirectoryIsNotFlushed) {
+  EXPECT_NE(fault_without([](const auto& c) { return is_flush_of(c, ".partial"); }), "");
+}
+
+TEST_F(PlantedInTheCalls, TheParentIsNotFlushed) {
+  EXPECT_NE(fault_without([](const auto& c) { return is_flush_of(c, "checkpoints"); }), "");
+}
+
+TEST_F(PlantedInTheCalls, ANewParentOfAllIsNotFlushed) {
+  EXPECT_NE(fault_without([](const auto& c) { return is_flush_of(c, "run"); }), "");
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
