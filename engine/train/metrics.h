@@ -54,12 +54,14 @@ std::string metrics_line(const StepMetrics& metrics);
 std::string metrics_line(const EvalMetrics& metrics);
 
 // Appends to a file; each line is one write to the kernel, so that a killed process tears none.
-// Errors are ResourceError (exit code 5). Not synchronised.
+// What flush() returned from outlives a power cut. Errors are ResourceError (exit code 5). Not
+// synchronised.
 class MetricsWriter {
  public:
   explicit MetricsWriter(const Path& path);
   void write(const StepMetrics& metrics) { append(metrics_line(metrics)); }
   void write(const EvalMetrics& metrics) { append(metrics_line(metrics)); }
+  void flush() { file_.flush(); }
 
  private:
   void append(const std::string& line);

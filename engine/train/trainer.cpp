@@ -150,6 +150,7 @@ class Run {
   }
 
   void save(int64_t step) {
+    metrics_.flush();  // a checkpoint on the disk has the lines of its steps there too
     std::vector<NamedTensor> tensors;
     for (const TensorView& t : session_.tensors()) tensors.push_back({t.name, t.spec, t.bytes});
     const CheckpointInfo info{.step = step,

@@ -2,45 +2,13 @@
 // lost, each committed checkpoint is whole and no torn one is to be seen.
 #include <gtest/gtest.h>
 
-#include "tests/faults/disk.h"
+#include "tests/faults/cuts.h"
 #include "tests/faults/save_run.h"
 
 namespace birkhoff::testing {
 namespace {
 
-struct Cuts {
-  size_t cuts = 0, states = 0;
-  std::string first_fault;  // empty: all is well
-};
-
-// Every `stride`th cut of a recorded run, with all that it may leave; ends at the first fault.
-// `inspect` returns what is wrong with what was left in a directory, where those steps had been
-// committed.
-template <class F>
-Cuts cut_everywhere(const std::vector<FileCall>& calls, size_t stride, F inspect) {
-  Cuts found;
-  Disk disk;
-  std::set<int64_t> committed;
-  std::set<std::pair<Tree, size_t>> seen;
-  for (size_t n = 0; n <= calls.size(); ++n) {
-    if (n > 0) disk.apply(calls[n - 1]);
-    if (const int64_t step = n > 0 ? committed_by(calls[n - 1]) : 0) committed.insert(step);
-    if (n % stride != 0 && n != calls.size()) continue;
-    ++found.cuts;
-    for (const Tree& tree : disk.after_cut()) {
-      if (!seen.insert({tree, committed.size()}).second) continue;
-      ++found.states;
-      const Scratch scratch;
-      write_tree(tree, scratch.path());
-      found.first_fault = inspect(scratch.path(), committed, found.states);
-      if (found.first_fault.empty()) continue;
-      found.first_fault = fmt::format("cut after call {}{}: {}", n,
-                                      n ? ", " + to_string(calls[n - 1]) : "", found.first_fault);
-      return found;
-    }
-  }
-  return found;
-}
+constexpr auto kEverywhere = [](const FileCall&) { return true; };
 
 // As it is run, and with all checkpoints kept.
 TEST(PowerCuts, LoseNoCommittedCheckpointAndTearNone) {
@@ -49,10 +17,10 @@ TEST(PowerCuts, LoseNoCommittedCheckpointAndTearNone) {
     const Command command = save_command(scratch.path(), "stop", keep);
     const Recording saved = record(scratch.path(), command);
     ASSERT_EQ(saved.finished.code, 0) << saved.finished.err;
-    const Cuts found = cut_everywhere(
-        saved.calls, 1, [&](const Path& left, const std::set<int64_t>& committed, size_t) {
-          return save_reference().unsound(left / "run", committed, kept);
-        });
+    const Cuts found = cut_power(saved.calls, kEverywhere,
+                                 [&](const Path& left, const std::set<int64_t>& committed, size_t) {
+                                   return save_reference().unsound(left / "run", committed, kept);
+                                 });
     EXPECT_EQ(found.first_fault, "");
     EXPECT_GT(found.states, 700u);
     std::printf("keep %s: %zu cuts, %zu states\n", keep, found.cuts, found.states);
@@ -65,13 +33,13 @@ TEST(PowerCuts, AreNotInTheNextRunsWay) {
   const Recording saved = record(scratch.path(), save_command(scratch.path()));
   const size_t stride = stride_of(23);
   const Cuts found =
-      cut_everywhere(saved.calls, 1,
-                     [&](const Path& left, const std::set<int64_t>&, size_t number) -> std::string {
-                       if (number % stride != 0) return "";
-                       const Finished ran = run_with({}, left, save_command(left));
-                       if (ran.code != 0) return ran.err;
-                       return save_reference().unsound(left / "run", {6, 9}, kKept);
-                     });
+      cut_power(saved.calls, kEverywhere,
+                [&](const Path& left, const std::set<int64_t>&, size_t number) -> std::string {
+                  if (number % stride != 0) return "";
+                  const Finished ran = run_with({}, left, save_command(left));
+                  if (ran.code != 0) return ran.err;
+                  return save_reference().unsound(left / "run", {6, 9}, kKept);
+                });
   EXPECT_EQ(found.first_fault, "");
 }
 
@@ -93,8 +61,9 @@ TEST(PowerCuts, BehindAKillLoseNothingEither) {
     const Recording second = record(scratch.path(), command);
     EXPECT_EQ(second.finished.code, 0) << second.finished.err;
     calls.insert(calls.end(), second.calls.begin(), second.calls.end());
-    const Cuts found = cut_everywhere(
-        calls, stride_of(7), [](const Path& left, const std::set<int64_t>& committed, size_t) {
+    const Cuts found = cut_power(
+        calls, [&](const FileCall& call) { return call.number % stride_of(7) == 0; },
+        [](const Path& left, const std::set<int64_t>& committed, size_t) {
           return save_reference().unsound(left / "run", committed, kKept);
         });
     ASSERT_EQ(found.first_fault, "");
@@ -103,10 +72,10 @@ TEST(PowerCuts, BehindAKillLoseNothingEither) {
 
 // Faults of a save that the replay must see, each in the calls of a sound one.
 std::string fault_of(const std::vector<FileCall>& calls) {
-  return cut_everywhere(calls, 1,
-                        [&](const Path& left, const std::set<int64_t>& committed, size_t) {
-                          return save_reference().unsound(left / "run", committed, 9);
-                        })
+  return cut_power(calls, kEverywhere,
+                   [&](const Path& left, const std::set<int64_t>& committed, size_t) {
+                     return save_reference().unsound(left / "run", committed, 9);
+                   })
       .first_fault;
 }
 
