@@ -8,6 +8,8 @@
 namespace birkhoff::testing {
 namespace {
 
+size_t run_count = 0;
+
 std::vector<std::string> fields_of(const std::string& line) {
   std::vector<std::string> fields;
   std::istringstream in(line);
@@ -54,7 +56,10 @@ std::string to_string(const FileCall& c) {
   return fmt::format("{} {} {} ({} bytes)", c.operation, c.path, c.second, c.bytes.size());
 }
 
+size_t runs() { return run_count; }
+
 Finished run_with(const Fault& fault, const Path& directory, Command command, int seconds) {
+  ++run_count;
   Command all = {"/usr/bin/env", "LD_PRELOAD=" FAULT_SHIM, "FAULT_DIR=" + directory.string()};
   if (!fault.kind.empty()) {
     all.push_back("FAULT_KIND=" + fault.kind);
@@ -77,6 +82,13 @@ Recording record(const Path& directory, const Command& command, const Fault& fau
   recording.finished = run_with(fault, directory, all);
   recording.calls = read_calls(log, data);
   return recording;
+}
+
+Command over_mpi(int ranks, const Command& command) {
+  Command all = {"/usr/bin/mpirun", "--allow-run-as-root", "--oversubscribe", "-np",
+                 fmt::format("{}", ranks)};
+  all.insert(all.end(), command.begin(), command.end());
+  return all;
 }
 
 int64_t committed_by(const FileCall& call) {

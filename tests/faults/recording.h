@@ -22,7 +22,11 @@ struct Fault {
 std::string to_string(const Fault& fault);
 
 // `directory` exists; calls beneath it are counted.
+size_t runs();  // of this process so far
 Finished run_with(const Fault& fault, const Path& directory, Command command, int seconds = 60);
+
+// The command run by `ranks` processes of mpirun, whose ranks Fault::rank and FileCall::rank are.
+Command over_mpi(int ranks, const Command& command);
 
 struct FileCall {
   int rank = 0;

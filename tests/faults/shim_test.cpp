@@ -1,5 +1,6 @@
 // The shim itself, before the calls of a program that is not ours.
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -133,6 +134,34 @@ TEST(FaultShim, LeavesOtherRanksAlone) {
   command.back() = other.path().string();
   EXPECT_EQ(run_with({.kind = "kill_before", .at = 1, .rank = 1}, other.path(), command).code,
             128 + 9);
+}
+
+// Each rank writes a file of its own, then renames it to one name: the order of the recording is
+// that of the file system.
+TEST(FaultShim, RanksOfMpirun) {
+  if (::access("/usr/bin/mpirun", X_OK) != 0) GTEST_SKIP() << "there is no mpirun";
+  constexpr const char* kRenames = R"(
+import os, sys
+os.chdir(sys.argv[1])
+rank = os.environ['OMPI_COMM_WORLD_RANK']
+for turn in range(20):
+    f = os.open(rank, os.O_WRONLY | os.O_CREAT)
+    os.write(f, f'rank {rank} turn {turn}'.encode())
+    os.close(f)
+    os.rename(rank, f'last-{turn}')
+)";
+  const Scratch scratch;
+  const Recording seen = record(scratch.path(), over_mpi(2, python(scratch.path(), kRenames)));
+  ASSERT_EQ(seen.finished.code, 0) << seen.finished.err;
+  Disk disk;
+  for (const FileCall& call : seen.calls) disk.apply(call);
+  EXPECT_EQ(seen.calls.size(), 2u * 20 * 4);
+  EXPECT_TRUE(disk.live() == read_tree(scratch.path()));
+  const Scratch other;  // rank 1 alone dies, and mpirun ends the other
+  const Finished killed = run_with({.kind = "kill_before", .at = 4, .rank = 1}, other.path(),
+                                   over_mpi(2, python(other.path(), kRenames)));
+  EXPECT_NE(killed.code, 0);
+  EXPECT_EQ(slurp(other / "1"), "rank 1 turn 0");
 }
 
 // A call that the shim does not see would be missing here.
