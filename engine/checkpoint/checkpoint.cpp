@@ -1,6 +1,8 @@
 #include "engine/checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
+#include <map>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -33,7 +35,7 @@ Manifest read_manifest(const Directory& directory) {
 void check_directory_name(const Path& directory, const Manifest& manifest) {
   const std::string name = directory.filename().string();
   if (name.starts_with("step-") && name != checkpoint_name(manifest.info.step))
-    throw CheckpointError(fmt::format("checkpoint {}: its manifest is of step {}",
+    throw CheckpointError(fmt::format("checkpoint {}: its manifest.json is of step {}",
                                       printable(directory.string()), manifest.info.step));
 }
 
@@ -59,32 +61,86 @@ void check_shard(const Directory& directory, const ShardFile& shard,
 
 void check_shards(const Directory& directory, const Manifest& manifest) {
   std::map<std::string_view, std::vector<SafetensorsEntry>> entries;
-  for (const StoredTensor& t : manifest.tensors)
-    entries[t.file].push_back({.name = t.name, .spec = t.spec, .begin = t.begin, .end = t.end});
+  for (const StoredTensor& t : manifest.tensors) {
+    for (const StoredPiece& p : t.pieces)
+      entries[p.file].push_back(
+          {.name = t.name, .spec = entry_spec(t.spec, p.slice), .begin = p.begin, .end = p.end});
+  }
   for (const ShardFile& shard : manifest.files) {
     std::vector<SafetensorsEntry>& wanted = entries[shard.name];
-    std::sort(wanted.begin(), wanted.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
-    });
+    std::sort(wanted.begin(), wanted.end(),
+              [](const auto& a, const auto& b) { return a.begin < b.begin; });
     check_shard(directory, shard, wanted);
   }
 }
 
-// Reads chunk `index` of a tensor into `bytes` and verifies it.
-void read_chunk(const InputFile& file, const StoredTensor& tensor, size_t index, size_t offset,
-                std::span<std::byte> bytes) {
-  const size_t begin = tensor.begin + offset;
-  file.read(begin, bytes);
-  if (hash128(bytes) != tensor.hashes[index])
-    throw CheckpointError(
-        fmt::format("{}: tensor {}, bytes {} to {}: contents do not match their hash in the "
-                    "manifest; use another checkpoint or restore this file",
-                    printable(file.path().string()), tensor.name, begin, begin + bytes.size()));
-}
+// Reads bytes of one piece, in ascending order: each chunk once, verified before any of it is used.
+class PieceReader {
+ public:
+  PieceReader(const Directory& directory, const StoredTensor& tensor, const StoredPiece& piece,
+              size_t chunk_bytes, const ByteProgress& progress)
+      : file_(directory.open(piece.file)),
+        tensor_(tensor),
+        piece_(piece),
+        chunk_bytes_(chunk_bytes),
+        progress_(progress) {}
+
+  // Bytes [at, at + out.size()) of the piece.
+  void read(size_t at, std::span<std::byte> out) {
+    while (!out.empty()) {
+      const size_t index = at / chunk_bytes_, begin = index * chunk_bytes_;
+      const size_t end = std::min(begin + chunk_bytes_, piece_.end - piece_.begin);
+      const size_t n = std::min(end - at, out.size());
+      if (n == end - begin && index != loaded_) {
+        load(index, begin, out.first(n));  // verified where it is wanted: no copy
+      } else {
+        if (index != loaded_) {
+          chunk_.resize(end - begin);
+          load(index, begin, chunk_);
+          loaded_ = index;
+        }
+        std::memcpy(out.data(), chunk_.data() + (at - begin), n);
+      }
+      at += n;
+      out = out.subspan(n);
+    }
+  }
+
+  // Reads and verifies all of it.
+  void verify() {
+    for (size_t index = 0; index < piece_.hashes.size(); ++index) {
+      const size_t begin = index * chunk_bytes_;
+      chunk_.resize(std::min(chunk_bytes_, piece_.end - piece_.begin - begin));
+      load(index, begin, chunk_);
+    }
+  }
+
+ private:
+  void load(size_t index, size_t at, std::span<std::byte> bytes) {
+    constexpr size_t kStep = size_t(16) << 20;  // between calls of progress
+    const size_t begin = piece_.begin + at;
+    for (size_t done = 0; done < bytes.size(); done += kStep) {
+      const size_t n = std::min(kStep, bytes.size() - done);
+      file_.read(begin + done, bytes.subspan(done, n));
+      if (progress_) progress_(n);
+    }
+    if (hash128(bytes) != piece_.hashes[index])
+      throw CheckpointError(
+          fmt::format("{}: tensor {}, bytes {} to {}: contents do not match their hash in the "
+                      "manifest; use another checkpoint or restore this file",
+                      printable(file_.path().string()), tensor_.name, begin, begin + bytes.size()));
+  }
+
+  const InputFile file_;
+  const StoredTensor& tensor_;
+  const StoredPiece& piece_;
+  const size_t chunk_bytes_;
+  const ByteProgress& progress_;
+  std::vector<std::byte> chunk_;
+  size_t loaded_ = SIZE_MAX;  // the chunk that chunk_ holds
+};
 
 }  // namespace
-
-std::string checkpoint_name(int64_t step) { return fmt::format("step-{:08d}", step); }
 
 Checkpoint Checkpoint::open(const Path& path) {
   return as_checkpoint_error([&] {
@@ -104,38 +160,51 @@ const StoredTensor* Checkpoint::find(std::string_view name) const {
   return found != tensors.end() && found->name == name ? &*found : nullptr;
 }
 
-void Checkpoint::read(std::string_view name, const TensorSpec& spec,
-                      std::span<std::byte> bytes) const {
-  check(bytes.size() == spec.bytes(), "{} bytes for tensor {} of {}", bytes.size(), name,
-        to_string(spec));
+const StoredTensor& Checkpoint::wanted(std::string_view name, const TensorSpec& whole) const {
   const StoredTensor* tensor = find(name);
   if (!tensor)
     throw CheckpointError(fmt::format("checkpoint {} has no tensor {}: it is of another model",
                                       printable(path().string()), printable(name)));
-  if (tensor->spec != spec)
+  if (tensor->spec != whole)
     throw CheckpointError(fmt::format("checkpoint {}: tensor {} is {}, wanted is {}",
                                       printable(path().string()), printable(name),
-                                      to_string(tensor->spec), to_string(spec)));
+                                      to_string(tensor->spec), to_string(whole)));
+  return *tensor;
+}
+
+void Checkpoint::read(std::string_view name, const TensorSpec& whole, const Slice& slice,
+                      std::span<std::byte> bytes, const ByteProgress& progress) const {
+  const StoredTensor& tensor = wanted(name, whole);
+  const size_t size = size_of(whole.dtype);
+  check(lies_in(slice, whole.shape) && bytes.size() == size_t(slice.count()) * size,
+        "{} bytes for {} of tensor {} {}", bytes.size(), to_string(slice), name, to_string(whole));
   as_checkpoint_error([&] {
-    const InputFile file = directory_.open(tensor->file);
-    for (size_t i = 0; i < tensor->hashes.size(); ++i) {
-      const size_t at = i * manifest_.chunk_bytes;
-      read_chunk(file, *tensor, i, at,
-                 bytes.subspan(at, std::min(manifest_.chunk_bytes, bytes.size() - at)));
+    int64_t got = 0;
+    for (const StoredPiece& piece : tensor.pieces) {
+      std::optional<PieceReader> reader;  // opened if the piece has some of it
+      for_each_shared_run(piece.slice, slice, [&](const SharedRun& run) {
+        if (!reader) reader.emplace(directory_, tensor, piece, manifest_.chunk_bytes, progress);
+        const size_t n = size_t(run.count) * size;
+        reader->read(size_t(run.from) * size, bytes.subspan(size_t(run.to) * size, n));
+        got += run.count;
+      });
     }
+    check(got == slice.count(), "tensor {}: {} of {} elements read", name, got, slice.count());
   });
 }
 
-void Checkpoint::verify() const {
+void Checkpoint::read(std::string_view name, const TensorSpec& spec, std::span<std::byte> bytes,
+                      const ByteProgress& progress) const {
+  if (spec.count() > 0) return read(name, spec, whole_slice(spec.shape), bytes, progress);
+  wanted(name, spec);
+  check(bytes.empty(), "{} bytes for tensor {} {}", bytes.size(), name, to_string(spec));
+}
+
+void Checkpoint::verify(const ByteProgress& progress) const {
   as_checkpoint_error([&] {
-    std::vector<std::byte> bytes;
     for (const StoredTensor& t : manifest_.tensors) {
-      const InputFile file = directory_.open(t.file);
-      for (size_t i = 0; i < t.hashes.size(); ++i) {
-        const size_t at = i * manifest_.chunk_bytes;
-        bytes.resize(std::min(manifest_.chunk_bytes, t.end - t.begin - at));
-        read_chunk(file, t, i, at, bytes);
-      }
+      for (const StoredPiece& p : t.pieces)
+        PieceReader(directory_, t, p, manifest_.chunk_bytes, progress).verify();
     }
   });
 }

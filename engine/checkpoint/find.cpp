@@ -6,10 +6,10 @@
 #include "engine/checkpoint/checkpoint.h"
 
 namespace birkhoff {
-namespace {
 
-// The step of a name that is exactly checkpoint_name(step).
-std::optional<int64_t> step_of(const std::string& name) {
+std::string checkpoint_name(int64_t step) { return fmt::format("step-{:08d}", step); }
+
+std::optional<int64_t> step_of_checkpoint(std::string_view name) {
   constexpr std::string_view kPrefix = "step-";
   int64_t step = -1;
   if (!name.starts_with(kPrefix)) return std::nullopt;
@@ -18,15 +18,14 @@ std::optional<int64_t> step_of(const std::string& name) {
   return step;
 }
 
-// Newest first.
-std::vector<Path> candidates(const Path& run_directory) {
+std::vector<Path> checkpoint_candidates(const Path& run_directory) {
   const Path folder = run_directory / "checkpoints";
   std::error_code error;
   if (!std::filesystem::exists(folder, error) && !error) return {};
   std::vector<std::pair<int64_t, Path>> found;
   try {
     for (const std::string& name : Directory(folder).names()) {
-      if (const auto step = step_of(name)) found.emplace_back(*step, folder / name);
+      if (const auto step = step_of_checkpoint(name)) found.emplace_back(*step, folder / name);
     }
   } catch (const ResourceError& e) {
     throw CheckpointError(e.what());
@@ -37,18 +36,17 @@ std::vector<Path> candidates(const Path& run_directory) {
   return paths;
 }
 
-Checkpoint open_candidate(const Path& path) {
-  if (std::filesystem::is_symlink(path))
+Checkpoint open_candidate(const Path& candidate) {
+  std::error_code error;
+  if (std::filesystem::is_symlink(candidate, error))
     throw CheckpointError(
-        fmt::format("checkpoint {}: links are not followed here", printable(path.string())));
-  return Checkpoint::open(path);
+        fmt::format("checkpoint {}: links are not followed here", printable(candidate.string())));
+  return Checkpoint::open(candidate);
 }
-
-}  // namespace
 
 FoundCheckpoints find_checkpoints(const Path& run_directory) {
   FoundCheckpoints found;
-  for (const Path& path : candidates(run_directory)) {
+  for (const Path& path : checkpoint_candidates(run_directory)) {
     try {
       open_candidate(path);
       found.valid.push_back(path);
@@ -61,7 +59,7 @@ FoundCheckpoints find_checkpoints(const Path& run_directory) {
 
 std::optional<Checkpoint> latest_checkpoint(const Path& run_directory) {
   std::string newest_error;
-  for (const Path& path : candidates(run_directory)) {
+  for (const Path& path : checkpoint_candidates(run_directory)) {
     try {
       return open_candidate(path);
     } catch (const CheckpointError& e) {

@@ -1,42 +1,22 @@
 #include "engine/checkpoint/manifest.h"
 
 #include <algorithm>
-#include <span>
+#include <tuple>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "engine/checkpoint/cover.h"
 #include "engine/checkpoint/json.h"
-#include "engine/checkpoint/safetensors.h"
+#include "engine/checkpoint/stored.h"
 
 namespace birkhoff {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kTailStart = "\"manifest_hash\": \"", kTailEnd = "\"\n}\n";
-constexpr size_t kHashDigits = 32;
-constexpr size_t kTailBytes = kTailStart.size() + kHashDigits + kTailEnd.size();
-
-std::string hash_of(std::string_view text) { return hash128(std::as_bytes(std::span(text))); }
-
-bool is_hash(std::string_view text) {
-  return text.size() == kHashDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
-}
+constexpr std::string_view kHashKey = "manifest_hash";
 
 std::string fingerprint_text(std::string_view text) {
   return fmt::format(R"({{"text": {}, "hash": "{}"}})", json_string(text), hash_of(utf8(text)));
-}
-
-// The tail's bytes are fixed but for the hash, which covers all bytes before the tail: so no byte
-// of the file can change unseen.
-void check_hash(std::string_view text) {
-  if (text.size() < kTailBytes) throw JsonError("is cut short");
-  const std::string_view body = text.substr(0, text.size() - kTailBytes);
-  const std::string_view tail = text.substr(body.size());
-  if (!tail.starts_with(kTailStart) || !tail.ends_with(kTailEnd))
-    throw JsonError("does not end with its hash");
-  if (tail.substr(kTailStart.size(), kHashDigits) != hash_of(body))
-    throw JsonError("does not match its hash: it was changed or cut after it was written");
 }
 
 std::string parse_fingerprint(const json& value, const std::string& where) {
@@ -66,131 +46,111 @@ CheckpointInfo parse_info(JsonFields& top) {
   return info;
 }
 
-ShardFile parse_file(const json& value, const std::string& where) {
-  JsonFields fields(value, where);
-  ShardFile file;
-  file.name = fields.text("name");
-  file.bytes = fields.count("bytes");
-  file.header_bytes = fields.count("header_bytes", kMaxSafetensorsHeader + 8);
-  file.header_hash = fields.text("header_hash");
-  fields.done();
-  if (!is_shard_name(file.name))
-    throw JsonError(fmt::format("{}.name '{}' is no name of a shard", where, printable(file.name)));
-  if (!is_hash(file.header_hash)) throw JsonError(fmt::format("{}.header_hash is no hash", where));
-  return file;
-}
-
-TensorSpec parse_spec(JsonFields& fields) {
-  TensorSpec spec;
-  for (const DType t : {DType::f32, DType::bf16, DType::i32, DType::i64, DType::f64}) {
-    if (name_of(t) == fields.text("dtype")) spec.dtype = t;
-  }
-  if (spec.dtype == DType::none)
-    throw JsonError(fmt::format("{}.dtype '{}' is unknown", fields.where(),
-                                printable(fields.text("dtype"), 20)));
-  const json& shape = fields.array("shape");
-  if (shape.size() > kMaxTensorDims)
-    throw JsonError(fmt::format("{}.shape has too many dims", fields.where()));
-  int64_t bytes = int64_t(size_of(spec.dtype));
-  for (const json& dim : shape) {
-    if (!dim.is_number_unsigned() || dim.get<uint64_t>() > uint64_t(INT64_MAX) ||
-        __builtin_mul_overflow(bytes, int64_t(dim.get<uint64_t>()), &bytes))
-      throw JsonError(fmt::format("{}.shape has no size", fields.where()));
-    spec.shape.push_back(int64_t(dim.get<uint64_t>()));
-  }
-  return spec;
-}
-
-StoredTensor parse_tensor(const json& value, const std::string& where, size_t chunk_bytes) {
-  JsonFields fields(value, where);
-  StoredTensor t;
-  t.name = fields.text("name");
-  if (!is_tensor_name(t.name))
-    throw JsonError(fmt::format("{}.name '{}' is no name of a tensor", where, printable(t.name)));
-  t.spec = parse_spec(fields);
-  t.file = fields.text("file");
-  const json& range = fields.array("range");
-  if (range.size() != 2 || !range[0].is_number_unsigned() || !range[1].is_number_unsigned())
-    throw JsonError(fmt::format("{}.range is not two byte offsets", where));
-  t.begin = range[0].get<size_t>(), t.end = range[1].get<size_t>();
-  if (t.end < t.begin || t.end - t.begin != t.spec.bytes())
-    throw JsonError(fmt::format("{}.range does not hold {}", where, to_string(t.spec)));
-  for (const json& hash : fields.array("hashes")) {
-    if (!hash.is_string() || !is_hash(hash.get_ref<const std::string&>()))
-      throw JsonError(fmt::format("{}.hashes has an entry that is no hash", where));
-    t.hashes.push_back(hash.get<std::string>());
-  }
-  const size_t bytes = t.end - t.begin;
-  if (t.hashes.size() != bytes / chunk_bytes + (bytes % chunk_bytes != 0))
-    throw JsonError(
-        fmt::format("{}.hashes has {} entries for {} bytes", where, t.hashes.size(), bytes));
-  fields.done();
-  return t;
-}
-
 template <class T>
-void check_ascending(const std::vector<T>& list, std::string_view what) {
+std::string order_fault(const std::vector<T>& list, std::string_view what) {
   for (size_t i = 1; i < list.size(); ++i) {
     if (!(list[i - 1].name < list[i].name))
-      throw JsonError(
-          fmt::format("{}[{}] '{}' is out of order or there twice", what, i, list[i].name));
+      return fmt::format("{}[{}] '{}' is out of order or there twice", what, i, list[i].name);
   }
+  return {};
 }
 
-void check_cover(const Manifest& m) {
-  std::map<std::string_view, std::vector<const StoredTensor*>> by_file;
-  for (const ShardFile& file : m.files) by_file[file.name];
+// What is wrong with a piece in itself.
+std::string piece_fault(const StoredTensor& t, const StoredPiece& p, size_t chunk_bytes) {
+  if (!lies_in(p.slice, t.spec.shape)) return "does not lie in it";
+  if (p.end < p.begin || p.end - p.begin != size_t(p.slice.count()) * size_of(t.spec.dtype))
+    return fmt::format("bytes {} to {} do not hold it", p.begin, p.end);
+  const size_t bytes = p.end - p.begin;
+  if (p.hashes.size() != bytes / chunk_bytes + (bytes % chunk_bytes != 0))
+    return fmt::format("has {} hashes for {} bytes", p.hashes.size(), bytes);
+  return {};
+}
+
+std::string tensor_fault(const StoredTensor& t, size_t chunk_bytes) {
+  const auto at = [&](size_t i, std::string_view what) {
+    return fmt::format("tensor {} {}: pieces[{}] {}", t.name, to_string(t.spec), i, what);
+  };
+  if (t.pieces.size() > kMaxPieces)
+    return fmt::format("tensor {} has {} pieces, more than {}", t.name, t.pieces.size(),
+                       kMaxPieces);
+  for (size_t i = 0; i < t.pieces.size(); ++i) {
+    if (const std::string fault = piece_fault(t, t.pieces[i], chunk_bytes); !fault.empty())
+      return at(i, fault);
+    if (i > 0 && !slice_before(t.pieces[i - 1].slice, t.pieces[i].slice))
+      return at(i, "is out of order or there twice");
+  }
+  if (const std::string fault = cover_fault(t.spec.shape, t.pieces); !fault.empty())
+    return fmt::format("tensor {} {}: {}", t.name, to_string(t.spec), fault);
+  return {};
+}
+
+struct Part {  // of a file
+  size_t begin, end;
+  std::string_view tensor;
+};
+
+// Pieces touch, from the header to the end.
+std::string file_fault(const ShardFile& file, std::vector<Part>& parts) {
+  std::sort(parts.begin(), parts.end(),
+            [](const Part& a, const Part& b) { return a.begin < b.begin; });
+  size_t at = file.header_bytes;
+  for (const Part& part : parts) {
+    if (part.begin != at)
+      return fmt::format("file {}: tensor {} starts at byte {}, not at {}", file.name, part.tensor,
+                         part.begin, at);
+    at = part.end;
+  }
+  if (at != file.bytes)
+    return fmt::format("file {} has {} bytes, its tensors end at {}", file.name, file.bytes, at);
+  return {};
+}
+
+std::string files_fault(const Manifest& m) {
+  std::map<std::string_view, std::vector<Part>> parts;
+  for (const ShardFile& file : m.files) parts[file.name];
   for (const StoredTensor& t : m.tensors) {
-    const auto found = by_file.find(t.file);
-    if (found == by_file.end())
-      throw JsonError(
-          fmt::format("tensor {} is in file '{}', not listed", t.name, printable(t.file)));
-    found->second.push_back(&t);
+    for (const StoredPiece& p : t.pieces) {
+      const auto found = parts.find(p.file);
+      if (found == parts.end())
+        return fmt::format("tensor {} is in file '{}', not listed", t.name, p.file);
+      found->second.push_back({p.begin, p.end, t.name});
+    }
   }
   for (const ShardFile& file : m.files) {
-    auto& tensors = by_file[file.name];
-    std::sort(tensors.begin(), tensors.end(), [](const auto* a, const auto* b) {
-      return std::tie(a->begin, a->end) < std::tie(b->begin, b->end);
-    });
-    size_t at = file.header_bytes;
-    for (const StoredTensor* t : tensors) {
-      if (t->begin != at)
-        throw JsonError(fmt::format("file {}: tensor {} starts at byte {}, not at {}", file.name,
-                                    t->name, t->begin, at));
-      at = t->end;
-    }
-    if (at != file.bytes)
-      throw JsonError(
-          fmt::format("file {} has {} bytes, its tensors end at {}", file.name, file.bytes, at));
+    if (const std::string fault = file_fault(file, parts[file.name]); !fault.empty()) return fault;
   }
+  return {};
 }
 
 Manifest parse(std::string_view text) {
   if (text.size() > kMaxManifest) throw JsonError("is too long");
-  check_hash(text);
+  Manifest m;
+  m.hash = check_hash(text, kHashKey);
   const json tree = parse_json(text, {.bytes = kMaxManifest, .depth = 8});
   JsonFields top(tree, "manifest");
   if (const uint64_t version = top.count("format_version"); version != kCheckpointFormat)
     throw JsonError(
         fmt::format("has format_version {}, this program reads {}", version, kCheckpointFormat));
-  Manifest m;
   m.info = parse_info(top);
   m.chunk_bytes = top.count("chunk_bytes", kMaxHashChunk);
   if (m.chunk_bytes == 0) throw JsonError("chunk_bytes is 0");
-  for (const json& file : top.array("files"))
-    m.files.push_back(parse_file(file, fmt::format("files[{}]", m.files.size())));
-  for (const json& tensor : top.array("tensors"))
-    m.tensors.push_back(
-        parse_tensor(tensor, fmt::format("tensors[{}]", m.tensors.size()), m.chunk_bytes));
-  top.text("manifest_hash");
+  m.files = parse_files(top);
+  m.tensors = parse_tensors(top);
+  top.text(std::string(kHashKey));
   top.done();
-  check_ascending(m.files, "files");
-  check_ascending(m.tensors, "tensors");
-  check_cover(m);
+  if (const std::string fault = manifest_fault(m); !fault.empty()) throw JsonError(fault);
   return m;
 }
 
 }  // namespace
+
+bool slice_before(const Slice& a, const Slice& b) {
+  return std::tie(a.box.begin, a.box.end, a.begin) < std::tie(b.box.begin, b.box.end, b.begin);
+}
+
+TensorSpec entry_spec(const TensorSpec& whole, const Slice& slice) {
+  return {is_whole(slice) ? extents(slice.box) : Shape{slice.count()}, whole.dtype};
+}
 
 std::string shard_name(int rank, int part) {
   check(rank >= 0 && rank < 10000 && part >= 0 && part < 10000, "shard {} of rank {}", part, rank);
@@ -203,37 +163,31 @@ bool is_shard_name(std::string_view name) {
                     [](char c, char g) { return g == '0' ? c >= '0' && c <= '9' : c == g; });
 }
 
-std::string manifest_text(const Manifest& m) {
-  const auto object = [](const auto& map) {
-    std::string s;
-    for (const auto& [key, value] : map)
-      s += fmt::format("{}{}: {}", s.empty() ? "" : ", ", json_string(key), json_string(value));
-    return s;
-  };
-  std::string text = fmt::format(
-      "{{\n\"format_version\": {},\n\"step\": {},\n\"tokens\": {},\n\"seed\": {},\n\"model\": {},\n"
-      "\"data\": {},\n\"config\": {},\n\"state\": {{{}}},\n\"chunk_bytes\": {},\n\"files\": [",
-      kCheckpointFormat, m.info.step, m.info.tokens, m.info.seed, fingerprint_text(m.info.model),
-      fingerprint_text(m.info.data), json_string(m.info.config), object(m.info.state),
-      m.chunk_bytes);
-  for (const ShardFile& f : m.files)
-    text += fmt::format(
-        "{}\n  {{\"name\": \"{}\", \"bytes\": {}, \"header_bytes\": {}, \"header_hash\": \"{}\"}}",
-        &f == m.files.data() ? "" : ",", f.name, f.bytes, f.header_bytes, f.header_hash);
-  text += "\n],\n\"tensors\": [";
-  for (const StoredTensor& t : m.tensors) {
-    text += fmt::format(
-        "{}\n  {{\"name\": \"{}\", \"dtype\": \"{}\", \"shape\": [{}], \"file\": \"{}\", "
-        "\"range\": [{}, {}], \"hashes\": [",
-        &t == m.tensors.data() ? "" : ",", t.name, name_of(t.spec.dtype),
-        fmt::join(t.spec.shape, ", "), t.file, t.begin, t.end);
-    for (const std::string& hash : t.hashes)
-      text += fmt::format("{}\"{}\"", &hash == t.hashes.data() ? "" : ", ", hash);
-    text += "]}";
-  }
-  text += "\n],\n";
-  return fmt::format("{}{}{}{}", text, kTailStart, hash_of(text), kTailEnd);
+std::string manifest_fault(const Manifest& m) {
+  std::string fault = order_fault(m.files, "files");
+  if (fault.empty()) fault = order_fault(m.tensors, "tensors");
+  for (size_t i = 0; fault.empty() && i < m.tensors.size(); ++i)
+    fault = tensor_fault(m.tensors[i], m.chunk_bytes);
+  return fault.empty() ? files_fault(m) : fault;
 }
+
+std::string manifest_text(const Manifest& m) {
+  std::string state;
+  for (const auto& [key, value] : m.info.state)
+    state +=
+        fmt::format("{}{}: {}", state.empty() ? "" : ", ", json_string(key), json_string(value));
+  return with_hash(
+      fmt::format("{{\n\"format_version\": {},\n\"step\": {},\n\"tokens\": {},\n\"seed\": {},\n"
+                  "\"model\": {},\n\"data\": {},\n\"config\": {},\n\"state\": {{{}}},\n"
+                  "\"chunk_bytes\": {},\n{}",
+                  kCheckpointFormat, m.info.step, m.info.tokens, m.info.seed,
+                  fingerprint_text(m.info.model), fingerprint_text(m.info.data),
+                  json_string(m.info.config), state, m.chunk_bytes,
+                  stored_text(m.files, m.tensors)),
+      kHashKey);
+}
+
+std::string manifest_hash(std::string_view text) { return check_hash(text, kHashKey); }
 
 Manifest parse_manifest(std::string_view text, std::string_view place) {
   try {

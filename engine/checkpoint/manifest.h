@@ -6,16 +6,19 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
-#include "base/shape.h"
+#include "base/box.h"
 
 namespace birkhoff {
 
 inline constexpr int kCheckpointFormat = 1;
 inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr size_t kMaxManifest = size_t(256) << 20;
-inline constexpr size_t kMaxHashChunk = size_t(1) << 30;
+inline constexpr size_t kMaxHashChunk = size_t(64) << 20;  // memory that a reader needs
+inline constexpr size_t kMaxPieces = 65536;  // of a tensor: 1,024 ranks write 1,024 of the largest
+inline constexpr size_t kMaxCutDims = 4;     // of a tensor: real layouts cut one or two
 
 // What the training loop says of a checkpoint.
 struct CheckpointInfo {
@@ -37,32 +40,54 @@ struct ShardFile {
   bool operator==(const ShardFile&) const = default;
 };
 
-struct StoredTensor {
-  std::string name;
-  TensorSpec spec;
+struct StoredPiece {
+  Slice slice;  // of the whole tensor
   std::string file;
   size_t begin = 0, end = 0;        // bytes of the file
   std::vector<std::string> hashes;  // one per chunk_bytes of its bytes, the last one shorter
+  bool operator==(const StoredPiece&) const = default;
+};
+
+struct StoredTensor {
+  std::string name;
+  TensorSpec spec;                  // of the whole
+  std::vector<StoredPiece> pieces;  // ascending by slice; none if the tensor has no elements
   bool operator==(const StoredTensor&) const = default;
 };
+
+// The order of pieces: by box.begin, box.end, begin.
+bool slice_before(const Slice& a, const Slice& b);
+// How a piece of `whole` is entered in its shard: a box with its extents, a flat range as a vector.
+TensorSpec entry_spec(const TensorSpec& whole, const Slice& slice);
 
 struct Manifest {
   CheckpointInfo info = {};
   size_t chunk_bytes = size_t(16) << 20;
   std::vector<ShardFile> files = {};       // ascending by name
   std::vector<StoredTensor> tensors = {};  // ascending by name
-  bool operator==(const Manifest&) const = default;
+  std::string hash = {};                   // of the text it was parsed from
+  // Of contents: spaces may differ, and so the hashes.
+  bool operator==(const Manifest& m) const {
+    return std::tie(info, chunk_bytes, files, tensors) ==
+           std::tie(m.info, m.chunk_bytes, m.files, m.tensors);
+  }
 };
 
 // "rank-0000-part-0000.safetensors": the files that rank wrote, in order.
 std::string shard_name(int rank, int part);
 bool is_shard_name(std::string_view name);
 
-std::string manifest_text(const Manifest& manifest);
+// Empty, or why no reader would accept it: files and tensors out of order, a piece that does not
+// lie in its tensor or does not have its bytes, pieces that do not cover each tensor and each file
+// (behind its header) exactly once. n log n in the number of pieces.
+std::string manifest_fault(const Manifest& manifest);
+
+std::string manifest_text(const Manifest& manifest);  // `hash` is not looked at
+std::string manifest_hash(std::string_view text);     // of what manifest_text made
 
 // Throws CheckpointError (exit code 4), with `place` in front, unless the text hashes to what it
 // says, every field is there with its type and none is unknown, names satisfy their grammar, and
-// the tensors cover each file behind its header exactly.
+// manifest_fault has nothing to say.
 Manifest parse_manifest(std::string_view text, std::string_view place);
 
 }  // namespace birkhoff

@@ -1,132 +1,297 @@
-// The writing side of checkpoint.h.
+#include "engine/checkpoint/save.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/system_error.h"
-#include "engine/checkpoint/checkpoint.h"
+#include "engine/checkpoint/leftovers.h"
 
 namespace birkhoff {
 namespace {
 
-// Removes a directory that save_checkpoint began: only files that it could have written, so that a
-// wrong path loses nothing. Returns false if something is left.
-bool remove_partial(const Path& aside) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(std::filesystem::symlink_status(aside, error))) return true;
-  for (const std::string& name : Directory(aside).names()) {
-    if (is_shard_name(name) || name == kManifestName) ::unlink((aside / name).c_str());
-  }
-  return ::rmdir(aside.c_str()) == 0;
-}
-
-std::vector<std::string> chunk_hashes(std::span<const std::byte> bytes, size_t chunk) {
-  std::vector<std::string> hashes;
-  for (size_t at = 0; at < bytes.size(); at += chunk)
-    hashes.push_back(hash128(bytes.subspan(at, std::min(chunk, bytes.size() - at))));
-  return hashes;
-}
-
-// Writes one shard and enters it in the manifest.
-void save_shard(const Path& aside, std::span<const NamedTensor> tensors, Manifest& manifest) {
-  const std::string name = shard_name(0, int(manifest.files.size()));
-  const std::map<std::string, std::string> metadata = {
-      {"birkhoff.step", fmt::format("{}", manifest.info.step)}};
-  const std::string header = write_safetensors(aside / name, tensors, metadata);
-  size_t at = header.size();
-  for (const NamedTensor& t : tensors) {
-    manifest.tensors.push_back({.name = t.name,
-                                .spec = t.spec,
-                                .file = name,
-                                .begin = at,
-                                .end = at + t.bytes.size(),
-                                .hashes = chunk_hashes(t.bytes, manifest.chunk_bytes)});
-    at += t.bytes.size();
-  }
-  manifest.files.push_back({.name = name,
-                            .bytes = at,
-                            .header_bytes = header.size(),
-                            .header_hash = hash128(std::as_bytes(std::span(header)))});
-}
-
-void save_files(const Path& aside, const CheckpointInfo& info, std::span<const NamedTensor> tensors,
-                const SaveOptions& options) {
-  Manifest manifest{.info = info, .chunk_bytes = options.chunk_bytes};
-  for (size_t begin = 0; begin < tensors.size();) {
-    size_t end = begin, bytes = 0;
-    while (end < tensors.size() &&
-           (end == begin || bytes + tensors[end].bytes.size() <= options.shard_bytes))
-      bytes += tensors[end++].bytes.size();
-    save_shard(aside, tensors.subspan(begin, end - begin), manifest);
-    begin = end;
-  }
-  const std::string text = manifest_text(manifest);
-  if (text.size() > kMaxManifest)
-    throw ResourceError(fmt::format("a manifest of {} bytes is more than the format allows ({})",
-                                    text.size(), kMaxManifest));
-  File file(aside / kManifestName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
-  file.write(std::as_bytes(std::span(text)));
-  file.flush();
+Path parent_of(const Path& directory) {
+  return directory.has_parent_path() ? directory.parent_path() : Path(".");
 }
 
 // Of the disk that `directory`, which may not have been made, is on.
-std::string space(Path directory, std::span<const NamedTensor> tensors) {
-  size_t needed = 0;
-  for (const NamedTensor& t : tensors) needed += t.bytes.size();
+std::string space(Path directory, size_t needed) {
   struct statvfs s;
   std::error_code error;
   while (!std::filesystem::exists(directory, error) && directory != "." && directory != "/")
-    directory = directory.has_parent_path() ? directory.parent_path() : Path(".");
-  if (::statvfs(directory.c_str(), &s) != 0) return fmt::format("{} bytes needed", needed);
-  return fmt::format("{} bytes needed, {} free", needed, size_t(s.f_bavail) * s.f_frsize);
+    directory = parent_of(directory);
+  const std::string need = needed ? fmt::format("{} bytes needed, ", needed) : "";
+  if (::statvfs(directory.c_str(), &s) != 0) return need + "free bytes not known";
+  return fmt::format("{}{} free", need, size_t(s.f_bavail) * s.f_frsize);
+}
+
+// Runs a step of saving; what the file system refuses is told with all that it takes to act.
+template <class F>
+auto saving(const Path& directory, size_t needed, F&& f) {
+  try {
+    return f();
+  } catch (const ResourceError& e) {
+    throw ResourceError(fmt::format("cannot save checkpoint {}: {} ({})",
+                                    printable(directory.string()), e.what(),
+                                    space(parent_of(directory), needed)));
+  }
+}
+
+// The shards of one rank.
+class ShardWriter {
+ public:
+  ShardWriter(Path aside, ShardIndex& index, const SaveOptions& options)
+      : aside_(std::move(aside)), index_(index), options_(options) {}
+
+  // Ascending by name, each name once.
+  void write(std::span<const Piece* const> pieces) {
+    const std::string name = shard_name(index_.rank, int(index_.files.size()));
+    std::vector<NamedTensor> entries;
+    for (const Piece* p : pieces)
+      entries.push_back({p->name, entry_spec(p->whole, p->slice), p->bytes});
+    const std::string header = safetensors_header(
+        entries, {{"birkhoff.shard", name}, {"birkhoff.step", fmt::format("{}", index_.step)}});
+    File file(aside_ / name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+    file.write(std::as_bytes(std::span(header)));
+    size_t at = header.size();
+    for (const Piece* p : pieces) {
+      StoredTensor& tensor =
+          tensors_.try_emplace(p->name, StoredTensor{p->name, p->whole, {}}).first->second;
+      check(tensor.spec == p->whole, "tensor {} is {} and {}", p->name, to_string(tensor.spec),
+            to_string(p->whole));
+      tensor.pieces.push_back({.slice = p->slice,
+                               .file = name,
+                               .begin = at,
+                               .end = at + p->bytes.size(),
+                               .hashes = write_bytes(file, p->bytes)});
+      at += p->bytes.size();
+    }
+    file.flush();
+    unflushed_ = 0;
+    index_.files.push_back({.name = name,
+                            .bytes = at,
+                            .header_bytes = header.size(),
+                            .header_hash = hash128(std::as_bytes(std::span(header)))});
+  }
+
+  void finish() {
+    for (auto& [name, tensor] : tensors_) {
+      std::sort(tensor.pieces.begin(), tensor.pieces.end(),
+                [](const auto& a, const auto& b) { return slice_before(a.slice, b.slice); });
+      index_.tensors.push_back(std::move(tensor));
+    }
+  }
+
+  void add_empty(const Piece& p) {
+    check(tensors_.try_emplace(p.name, StoredTensor{p.name, p.whole, {}}).second,
+          "tensor {} is there twice", p.name);
+  }
+
+ private:
+  // Of one piece; returns the hashes of its chunks.
+  std::vector<std::string> write_bytes(File& file, std::span<const std::byte> bytes) {
+    constexpr size_t kStep = size_t(16) << 20;  // between calls of progress
+    constexpr size_t kFlush = size_t(256)
+                              << 20;  // a flush takes seconds on a slow disk, never more
+    std::vector<std::string> hashes;
+    while (!bytes.empty()) {
+      std::span<const std::byte> chunk = bytes.first(std::min(options_.chunk_bytes, bytes.size()));
+      bytes = bytes.subspan(chunk.size());
+      hashes.push_back(hash128(chunk));
+      while (!chunk.empty()) {
+        const size_t n = std::min(kStep, chunk.size());
+        file.write(chunk.first(n));
+        chunk = chunk.subspan(n);
+        if ((unflushed_ += n) >= kFlush) file.flush(), unflushed_ = 0;
+        if (options_.progress) options_.progress(n);
+      }
+    }
+    return hashes;
+  }
+
+  Path aside_;
+  ShardIndex& index_;
+  const SaveOptions& options_;
+  std::map<std::string, StoredTensor> tensors_;
+  size_t unflushed_ = 0;
+};
+
+// In the order of the shards: by name, but of tensors that have several pieces here the second ones
+// come behind all first ones, and so on, since a shard holds a name once.
+std::vector<std::pair<int, const Piece*>> rounds(std::span<const Piece> pieces) {
+  std::vector<std::pair<int, const Piece*>> order;
+  for (const Piece& p : pieces) {
+    if (!p.bytes.empty()) order.emplace_back(0, &p);
+  }
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a.second->name != b.second->name ? a.second->name < b.second->name
+                                            : slice_before(a.second->slice, b.second->slice);
+  });
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (order[i - 1].second->name == order[i].second->name) order[i].first = order[i - 1].first + 1;
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  return order;
+}
+
+void check_piece(const Piece& p) {
+  const bool empty = p.whole.count() == 0;
+  check(is_tensor_name(p.name), "'{}' is no name of a tensor", printable(p.name));
+  check(empty ? p.bytes.empty() : lies_in(p.slice, p.whole.shape), "a piece {} of tensor {} {}",
+        to_string(p.slice), p.name, to_string(p.whole));
+  check(empty || p.bytes.size() == size_t(p.slice.count()) * size_of(p.whole.dtype),
+        "tensor {} {}: {} bytes for {}", p.name, to_string(p.whole), p.bytes.size(),
+        to_string(p.slice));
+}
+
+Manifest merge(const CheckpointInfo& info, std::span<const ShardIndex> indices) {
+  check(!indices.empty() && info.step >= 0 && info.tokens >= 0,
+        "a checkpoint of step {} by {} ranks", info.step, indices.size());
+  Manifest m{.info = info, .chunk_bytes = indices[0].chunk_bytes};
+  std::map<std::string, StoredTensor> tensors;
+  for (const ShardIndex& index : indices) {
+    check(index.step == info.step && index.chunk_bytes == m.chunk_bytes,
+          "rank {} saved step {} in chunks of {}, this is step {} in chunks of {}", index.rank,
+          index.step, index.chunk_bytes, info.step, m.chunk_bytes);
+    m.files.insert(m.files.end(), index.files.begin(), index.files.end());
+    for (const StoredTensor& t : index.tensors) {
+      StoredTensor& all =
+          tensors.try_emplace(t.name, StoredTensor{t.name, t.spec, {}}).first->second;
+      check(all.spec == t.spec, "tensor {} is {} on rank {}, {} on others", t.name,
+            to_string(t.spec), index.rank, to_string(all.spec));
+      all.pieces.insert(all.pieces.end(), t.pieces.begin(), t.pieces.end());
+    }
+  }
+  std::sort(m.files.begin(), m.files.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  for (auto& [name, t] : tensors) {
+    std::sort(t.pieces.begin(), t.pieces.end(),
+              [](const auto& a, const auto& b) { return slice_before(a.slice, b.slice); });
+    m.tensors.push_back(std::move(t));
+  }
+  const std::string fault = manifest_fault(m);
+  check(fault.empty(), "checkpoint of step {}: {}", info.step, fault);
+  return m;
+}
+
+// A rank whose directory is another one, on a disk of its node alone, has saved nothing for us.
+void check_files(const Path& aside, const Manifest& m) {
+  const Directory directory(aside);
+  for (const ShardFile& shard : m.files) {
+    const InputFile file = directory.open(shard.name);
+    if (file.size() != shard.bytes)
+      throw ResourceError(
+          fmt::format("{} has {} bytes, its rank wrote {}: do all ranks see one "
+                      "run.dir?",
+                      printable(file.path().string()), file.size(), shard.bytes));
+  }
+}
+
+void refuse_existing(const Path& directory) {
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(directory, error)))
+    throw ResourceError("it exists already and is never overwritten");
+}
+
+size_t total_bytes(std::span<const ShardIndex> indices) {
+  size_t bytes = 0;
+  for (const ShardIndex& index : indices) {
+    for (const ShardFile& file : index.files) bytes += file.bytes;
+  }
+  return bytes;
 }
 
 }  // namespace
 
-void save_checkpoint(const Path& directory, const CheckpointInfo& info,
-                     std::span<const NamedTensor> tensors, const SaveOptions& options) {
-  check(info.step >= 0 && info.tokens >= 0, "a checkpoint of step {}", info.step);
+void begin_checkpoint(const Path& directory, size_t bytes) {
+  saving(directory, bytes, [&] {
+    const Path parent = parent_of(directory), aside = partial_path(directory);
+    refuse_existing(directory);
+    make_durable_directories(parent);
+    if (!remove_leftover(aside)) throw_system_error("remove", aside);
+    if (::mkdir(aside.c_str(), 0755) != 0) throw_system_error("make directory", aside);
+    flush_directory(parent);
+  });
+}
+
+ShardIndex write_shards(const Path& directory, int64_t step, int rank,
+                        std::span<const Piece> pieces, const SaveOptions& options) {
   check(options.chunk_bytes > 0 && options.chunk_bytes <= kMaxHashChunk, "hashes of {} bytes",
         options.chunk_bytes);
-  for (const NamedTensor& t : tensors)
-    check(t.bytes.size() == t.spec.bytes(), "tensor {} has {} bytes, {} has {}", t.name,
-          t.bytes.size(), to_string(t.spec), t.spec.bytes());
-  std::vector<NamedTensor> sorted(tensors.begin(), tensors.end());
-  std::sort(sorted.begin(), sorted.end(),
-            [](const NamedTensor& a, const NamedTensor& b) { return a.name < b.name; });
-  for (size_t i = 1; i < sorted.size(); ++i)
-    check(sorted[i - 1].name != sorted[i].name, "two tensors are named {}", sorted[i].name);
+  size_t needed = 0;
+  for (const Piece& p : pieces) check_piece(p), needed += p.bytes.size();
+  return saving(directory, needed, [&] {
+    ShardIndex index{.step = step, .rank = rank, .chunk_bytes = options.chunk_bytes};
+    ShardWriter writer(partial_path(directory), index, options);
+    const auto order = rounds(pieces);
+    for (size_t i = 0; i < order.size();) {
+      std::vector<const Piece*> shard;
+      const int round = order[i].first;
+      size_t bytes = 0;
+      for (; i < order.size() && order[i].first == round; ++i) {
+        bytes += order[i].second->bytes.size();
+        if (!shard.empty() && bytes > options.shard_bytes) break;
+        shard.push_back(order[i].second);
+      }
+      writer.write(shard);
+    }
+    for (const Piece& p : pieces) {
+      if (p.whole.count() == 0) writer.add_empty(p);
+    }
+    writer.finish();
+    return index;
+  });
+}
 
-  const Path parent = directory.has_parent_path() ? directory.parent_path() : Path(".");
-  const Path aside = parent / fmt::format(".{}.partial", directory.filename().string());
-  try {
-    std::error_code error;
-    if (std::filesystem::exists(std::filesystem::symlink_status(directory, error)))
-      throw ResourceError("it exists already and is never overwritten");
-    make_durable_directories(parent);
-    if (!remove_partial(aside))
-      throw_system_error("remove", aside);  // left by a run that was killed
-    if (::mkdir(aside.c_str(), 0755) != 0) throw_system_error("make directory", aside);
-    save_files(aside, info, sorted, options);
+std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
+                              std::span<const ShardIndex> indices) {
+  const Manifest manifest = merge(info, indices);
+  const std::string text = manifest_text(manifest);
+  return saving(directory, total_bytes(indices) + text.size(), [&] {
+    const Path parent = parent_of(directory), aside = partial_path(directory);
+    if (text.size() > kMaxManifest)
+      throw ResourceError(fmt::format("a manifest of {} bytes is more than the format allows ({})",
+                                      text.size(), kMaxManifest));
+    check_files(aside, manifest);
+    {
+      File file(aside / kManifestName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+      file.write(std::as_bytes(std::span(text)));
+      file.flush();
+    }
     flush_directory(aside);
-    // Of two non-empty directories rename() refuses to replace one, so this never overwrites.
+    refuse_existing(directory);  // an empty directory would be replaced
     if (::rename(aside.c_str(), directory.c_str()) != 0) throw_system_error("rename to", directory);
     flush_directory(parent);
-  } catch (const ResourceError& e) {
-    const std::string room = space(parent, tensors);
-    try {
-      remove_partial(aside);
-    } catch (const ResourceError&) {  // the first error is the one to tell
-    }
-    throw ResourceError(fmt::format("cannot save checkpoint {}: {} ({})",
-                                    printable(directory.string()), e.what(), room));
+    return manifest_hash(text);
+  });
+}
+
+void abandon_checkpoint(const Path& directory) noexcept {
+  try {
+    remove_leftover(partial_path(directory));
+  } catch (const std::exception&) {  // what made the save fail is the error to tell
+  }
+}
+
+std::string save_checkpoint(const Path& directory, const CheckpointInfo& info,
+                            std::span<const NamedTensor> tensors, const SaveOptions& options) {
+  const std::vector<Piece> pieces = whole_pieces(tensors);
+  size_t bytes = 0;
+  for (const Piece& p : pieces) bytes += p.bytes.size();
+  begin_checkpoint(directory, bytes);
+  try {
+    const ShardIndex index = write_shards(directory, info.step, 0, pieces, options);
+    return commit_checkpoint(directory, info, {&index, 1});
   } catch (...) {
-    remove_partial(aside);
+    abandon_checkpoint(directory);
     throw;
   }
 }

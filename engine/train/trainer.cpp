@@ -161,9 +161,9 @@ class Run {
                               .config = effective_yaml(config_),
                               .state = {}};
     try {
-      save_checkpoint(directory_.checkpoint(step), info, tensors);
+      proven_.insert(save_checkpoint(directory_.checkpoint(step), info, tensors));
       if (config_.checkpoint.keep != kKeepAll)
-        prune_checkpoints(directory_.path(), config_.checkpoint.keep);
+        prune_checkpoints(directory_.path(), config_.checkpoint.keep, proven_);
     } catch (const ResourceError& e) {
       if (config_.checkpoint.on_error == OnError::stop || step == last_step(config_.train)) throw;
       log_warning("step {}: no checkpoint, training goes on: {}", step, e.what());
@@ -181,6 +181,7 @@ class Run {
   MetricsWriter metrics_;
   std::vector<Batch> batches_;
   std::vector<std::vector<int64_t>> load_;  // since the last evaluation
+  std::set<std::string> proven_;            // manifests of the checkpoints that it saved
   double loss_ = 0;
   int64_t tokens_ = 0;
 };

@@ -9,13 +9,10 @@
 namespace birkhoff::testing {
 namespace {
 
-// The hash of every tensor's bytes, but not the config, which names the run's directory.
-std::string essence(const Manifest& m) {
-  std::string text = fmt::format("step {} tokens {}\n", m.info.step, m.info.tokens);
-  for (const StoredTensor& t : m.tensors)
-    text += fmt::format("{} {} {} {} {} {}\n", t.name, to_string(t.spec), t.file, t.begin, t.end,
-                        fmt::join(t.hashes, " "));
-  return text;
+// Every byte is hashed there. Without the config, which names the run's directory.
+std::string essence(Manifest manifest) {
+  manifest.info.config.clear();
+  return manifest_text(manifest);
 }
 
 std::vector<Path> entries_named_step(const Path& run) {

@@ -36,7 +36,8 @@ TEST(Checkpoint, ComesBackAtAnyShardAndChunkSize) {
     for (const size_t chunk : {size_t(1), size_t(7), size_t(64), size_t(16) << 20}) {
       Scratch scratch;
       const Path path = scratch / "checkpoints/step-00000100";
-      save_checkpoint(path, testing::sample_info(), sample.named(), {shard, chunk});
+      save_checkpoint(path, testing::sample_info(), sample.named(),
+                      {.shard_bytes = shard, .chunk_bytes = chunk});
       const Checkpoint checkpoint = Checkpoint::open(path);
       EXPECT_EQ(checkpoint.manifest().info, testing::sample_info());
       expect_holds(checkpoint, sample);
@@ -51,8 +52,9 @@ TEST(Checkpoint, CutsShardsAtTheLimit) {
   save_checkpoint(scratch / "c", testing::sample_info(), sample.named(), {.shard_bytes = 64});
   std::map<std::string, size_t> bytes, tensors;
   const Checkpoint checkpoint = Checkpoint::open(scratch / "c");
-  for (const StoredTensor& t : checkpoint.manifest().tensors)
-    bytes[t.file] += t.end - t.begin, ++tensors[t.file];
+  for (const StoredTensor& t : checkpoint.manifest().tensors) {
+    for (const StoredPiece& p : t.pieces) bytes[p.file] += p.end - p.begin, ++tensors[p.file];
+  }
   EXPECT_GT(bytes.size(), 2u);
   for (const auto& [file, n] : bytes) EXPECT_TRUE(n <= 64 || tensors[file] == 1) << file;
 }
@@ -221,7 +223,7 @@ TEST(FindCheckpoints, NewestFirstAndTheBrokenOnesNamed) {
   EXPECT_EQ(found.valid, (std::vector<Path>{folder / "step-00000100", folder / "step-00000020",
                                             folder / "step-00000003", folder / "step-00000000"}));
   ASSERT_EQ(found.refused.size(), 3u);
-  EXPECT_THAT(found.refused[0], HasSubstr("its manifest is of step 20"));
+  EXPECT_THAT(found.refused[0], HasSubstr("its manifest.json is of step 20"));
   EXPECT_THAT(found.refused[1], HasSubstr("links are not followed"));
   EXPECT_THAT(found.refused[2], HasSubstr("step-00000300/manifest.json"));
   EXPECT_EQ(latest_checkpoint(scratch.path())->path(), folder / "step-00000100");

@@ -2,11 +2,11 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/hash.h"
-#include "base/rng.h"
-#include "tests/engine/checkpoint/sample.h"
+#include "tests/engine/checkpoint/mutator.h"
 
 namespace birkhoff {
 namespace {
@@ -23,15 +23,19 @@ std::string open_and_verify(const Path& path) {
   return refusal([&] { Checkpoint::open(path).verify(); });
 }
 
+struct Forgery {
+  std::string from, to, says;
+};
+
 class Mutations : public ::testing::Test {
  protected:
   Mutations() {
-    save_checkpoint(path_, testing::sample_info(), sample_.named(),
-                    {.shard_bytes = 100, .chunk_bytes = 64});
+    const auto ranks = sample_.ranks();
+    const SaveOptions options{.shard_bytes = 100, .chunk_bytes = 64};
+    testing::save_by_ranks(path_, testing::sample_info(), ranks, options);
     CheckpointInfo next = testing::sample_info();
     next.step = 200;
-    save_checkpoint(scratch_ / "step-00000200", next, sample_.named(),
-                    {.shard_bytes = 100, .chunk_bytes = 64});
+    testing::save_by_ranks(scratch_ / "step-00000200", next, ranks, options);
     for (const std::string& name : Directory(path_).names()) files_[name] = slurp(path_ / name);
   }
   void restore(const std::string& name) {
@@ -49,6 +53,13 @@ class Mutations : public ::testing::Test {
     return text + "\"manifest_hash\": \"" + hash + "\"\n}\n";
   }
 
+  void expect_refused(std::span<const Forgery> forgeries) {
+    for (const Forgery& f : forgeries) {
+      spill(path_ / "manifest.json", forged(f.from, f.to));
+      EXPECT_THAT(open_and_verify(path_), HasSubstr(f.says)) << f.to.substr(0, 100);
+    }
+  }
+
   SampleTensors sample_;
   Scratch scratch_;
   Path path_ = scratch_ / "step-00000100";
@@ -60,59 +71,46 @@ TEST_F(Mutations, TheUnchangedOneIsAccepted) {
   EXPECT_EQ(open_and_verify(path_), "accepted");
 }
 
-// A flipped bit, a cut, an inserted or removed byte, a run of zeros; anywhere in any file.
-TEST_F(Mutations, TwoThousandRandomOnesAreRefused) {
-  const Random random(4, "mutations");
-  uint64_t draws = 0;
-  const auto below = [&](size_t limit) { return size_t(random.below(draws++, limit)); };
-  std::vector<std::string> names;
-  for (const auto& [name, bytes] : files_) names.push_back(name);
+// Bits, cuts, swaps, files of other steps, names; each refused, in words that say where.
+TEST(Mutated, TwoThousandRandomOnesAreRefused) {
+  testing::Dice dice(4);
+  testing::Mutator mutator;
   for (int trial = 0; trial < 2000;) {
-    const std::string& name = names[below(names.size())];
-    std::string bytes = files_[name];
-    const size_t at = below(bytes.size());
-    switch (below(8)) {
-      case 0:
-        bytes.resize(at);
-        break;
-      case 1:
-        bytes.insert(at, 1, char(below(256)));
-        break;
-      case 2:
-        bytes.erase(at, 1 + below(16));
-        break;
-      case 3:
-        for (size_t i = at; i < std::min(at + 16, bytes.size()); ++i) bytes[i] = '\0';
-        break;
-      default:
-        bytes[at] = char(bytes[at] ^ (1 << below(8)));
+    const std::vector<std::string> words = mutator.change(dice);
+    if (!mutator.unchanged()) {
+      const std::string says = open_and_verify(mutator.path());
+      ASSERT_NE(says, "accepted") << "trial " << trial << ": " << words[0];
+      ASSERT_TRUE(std::any_of(
+          words.begin(), words.end(),
+          [&](const std::string& word) { return says.find(word) != std::string::npos; }))
+          << says << " does not say " << words[0];
+      ++trial;
     }
-    if (bytes == files_[name]) continue;  // e.g. zeros over zeros
-    ++trial;
-    spill(path_ / name, bytes);
-    ASSERT_THAT(open_and_verify(path_), HasSubstr(name)) << "trial " << trial;
-    restore(name);
+    mutator.restore();
   }
+  EXPECT_EQ(open_and_verify(mutator.path()), "accepted");
 }
 
 // Every byte that holds a tensor, one bit of each: the message names file, tensor and range.
 TEST_F(Mutations, EveryPayloadByteIsNamed) {
   const Manifest manifest = Checkpoint::open(path_).manifest();
   for (const StoredTensor& t : manifest.tensors) {
-    for (size_t at = t.begin; at < t.end; ++at) {
-      std::string bytes = files_[t.file];
-      bytes[at] = char(bytes[at] ^ (1 << at % 8));
-      spill(path_ / t.file, bytes);
-      const Checkpoint checkpoint = Checkpoint::open(path_);
-      const size_t begin = t.begin + (at - t.begin) / 64 * 64;
-      const std::string range =
-          fmt::format("tensor {}, bytes {} to {}:", t.name, begin, std::min(begin + 64, t.end));
-      ASSERT_THAT(refusal([&] { checkpoint.verify(); }),
-                  AllOf(HasSubstr(t.file), HasSubstr(range)));
-      std::vector<std::byte> into(t.spec.bytes());
-      ASSERT_THAT(refusal([&] { checkpoint.read(t.name, t.spec, into); }), HasSubstr(range));
+    for (const StoredPiece& p : t.pieces) {
+      for (size_t at = p.begin; at < p.end; ++at) {
+        std::string bytes = files_[p.file];
+        bytes[at] = char(bytes[at] ^ (1 << at % 8));
+        spill(path_ / p.file, bytes);
+        const Checkpoint checkpoint = Checkpoint::open(path_);
+        const size_t begin = p.begin + (at - p.begin) / 64 * 64;
+        const std::string range =
+            fmt::format("tensor {}, bytes {} to {}:", t.name, begin, std::min(begin + 64, p.end));
+        ASSERT_THAT(refusal([&] { checkpoint.verify(); }),
+                    AllOf(HasSubstr(p.file), HasSubstr(range)));
+        std::vector<std::byte> into(t.spec.bytes());
+        ASSERT_THAT(refusal([&] { checkpoint.read(t.name, t.spec, into); }), HasSubstr(range));
+      }
+      restore(p.file);
     }
-    restore(t.file);
   }
 }
 
@@ -156,7 +154,8 @@ TEST_F(Mutations, FilesSwappedRenamedLinkedOrGone) {
     });
   }
   std::filesystem::rename(path_, scratch_ / "step-00000101");
-  EXPECT_THAT(open_and_verify(scratch_ / "step-00000101"), HasSubstr("manifest is of step 100"));
+  EXPECT_THAT(open_and_verify(scratch_ / "step-00000101"),
+              HasSubstr("manifest.json is of step 100"));
   std::filesystem::rename(scratch_ / "step-00000101", scratch_ / "best");
   EXPECT_EQ(open_and_verify(scratch_ / "best"), "accepted");
 }
@@ -168,10 +167,7 @@ TEST_F(Mutations, ForgedManifests) {
   const std::string first = "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [1]";
   const std::string header =
       fmt::format("\"header_bytes\": {}", Checkpoint::open(path_).manifest().files[0].header_bytes);
-  struct Case {
-    std::string from, to, says;
-  };
-  const Case cases[] = {
+  const Forgery cases[] = {
       {"\"step\": 100", "\"step\": 100", "accepted"},
       {"\"format_version\": 1", "\"format_version\": 2", "has format_version 2"},
       {"\"format_version\": 1", "\"format_version\": \"1\"", "format_version"},
@@ -186,14 +182,15 @@ TEST_F(Mutations, ForgedManifests) {
       {"\"state\": {", "\"state\": {\"x\": " + std::string(5000, '['), "nested deeper than 8"},
       {"\"chunk_bytes\": 64", "\"chunk_bytes\": 0", "chunk_bytes is 0"},
       {"\"chunk_bytes\": 64", "\"chunk_bytes\": 1073741825", "chunk_bytes is not an integer"},
-      {"\"chunk_bytes\": 64", "\"chunk_bytes\": 1", "hashes has 1 entries"},
+      {"\"chunk_bytes\": 64", "\"chunk_bytes\": 1", "pieces[0] has 1 hashes for 4 bytes"},
       {name, "\"name\": \"../../etc/passwd\"", "no name of a shard"},
       {name, "\"name\": \"/etc/passwd\"", "no name of a shard"},
       {name, "\"name\": \"manifest.json\"", "no name of a shard"},
       {name, "\"name\": \"" + shard + "\\u0000\"", "no name of a shard"},
       {name, "\"name\": \"rank-0000-part-9999.safetensors\"", "out of order"},
       {name, "\"name\": 7", "files[0].name is not a string"},
-      {file, "\"file\": \"../" + shard + "\"", "not listed"},
+      {file, "\"file\": \"../" + shard + "\"", "no name of a shard"},
+      {file, "\"file\": \"rank-9999-part-0000.safetensors\"", "not listed"},
       {first, "{\"name\": \"zzz\", \"dtype\": \"i32\", \"shape\": [1]", "out of order"},
       {first, "{\"name\": \"a/b\", \"dtype\": \"i32\", \"shape\": [1]", "no name of a tensor"},
       {first, "{\"name\": \"bia\", \"dtype\": \"i32\", \"shape\": [1]",
@@ -203,17 +200,47 @@ TEST_F(Mutations, ForgedManifests) {
       {first, "{\"name\": \"bias\", \"dtype\": \"none\", \"shape\": [1]",
        "dtype 'none' is unknown"},
       {first, "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [2]",
-       "range does not hold i32[2]"},
+       "element [1] is in 0 pieces"},
       {first, "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [4294967296, 4294967296]",
        "shape has no size"},
       {first, "{\"name\": \"bias\", \"dtype\": \"i32\", \"shape\": [-1]", "shape has no size"},
       {header, "\"header_bytes\": 8", "starts at byte"},
       {header, "\"header_bytes\": 100000009", "header_bytes is not an integer"},
   };
-  for (const Case& c : cases) {
-    spill(path_ / "manifest.json", forged(c.from, c.to));
-    EXPECT_THAT(open_and_verify(path_), HasSubstr(c.says)) << c.to.substr(0, 100);
-  }
+  expect_refused(cases);
+}
+
+TEST_F(Mutations, ForgedPieces) {
+  const std::string bias = "{\"box\": [[0, 1]], \"flat\": [0, 1]";
+  const std::string left = "{\"box\": [[0, 31], [0, 2]], \"flat\": ";
+  const auto many = [](const std::string& text, int n) {
+    std::string all = text;
+    while (--n > 0) all += ", " + text;
+    return all;
+  };
+  const Forgery cases[] = {
+      {bias, "{\"box\": [[0, 2]], \"flat\": [0, 1]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [[1, 1]], \"flat\": [0, 1]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [[1, 0]], \"flat\": [0, 1]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [], \"flat\": [0, 1]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [[0, 1]], \"flat\": [0, 2]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [[0, 1]], \"flat\": [0, 0]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [[0, 1]], \"flat\": [1, 0]", "pieces[0] does not lie in it"},
+      {bias, "{\"box\": [[0, 1, 1]], \"flat\": [0, 1]", "box is not two counts"},
+      {bias, "{\"box\": [[-1, 1]], \"flat\": [0, 1]", "box is not two counts"},
+      {bias, "{\"box\": [[0, 1.0]], \"flat\": [0, 1]", "box is not two counts"},
+      {bias, "{\"box\": [[0, 9223372036854775808]], \"flat\": [0, 1]", "box is not two counts"},
+      {bias, "{\"box\": [[0, 1]], \"flat\": 1", "flat is not two counts"},
+      {bias, "{\"box\": [[0, 1]]", "has no field 'flat'"},
+      {bias, "{\"box\": [" + many("[0, 1]", 17) + "], \"flat\": [0, 1]", "box has too many dims"},
+      {left + "[0, 23]", left + "[0, 22]", "do not hold it"},
+      {left + "[0, 23]", left + "[1, 24]", "its pieces before that end at element 0"},
+      {left + "[23, 62]", left + "[22, 61]", "its pieces before that end at element 23"},
+      {left + "[23, 62]", left + "[0, 39]", "pieces[1] is out of order or there twice"},
+      {"[[0, 31], [2, 3]]", "[[0, 31], [1, 2]]", "is in "},
+      {"\"shape\": [0, 4]", "\"shape\": [1, 4]", "has no pieces"},
+  };
+  expect_refused(cases);
 }
 
 }  // namespace

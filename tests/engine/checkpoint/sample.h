@@ -5,9 +5,22 @@
 #include <vector>
 
 #include "engine/checkpoint/checkpoint.h"
+#include "tests/support/boxes.h"
 #include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
+
+// What a slice of a tensor holds.
+inline std::vector<std::byte> cut(const std::vector<std::byte>& whole, const TensorSpec& spec,
+                                  const Slice& slice) {
+  const size_t size = size_of(spec.dtype);
+  std::vector<std::byte> bytes;
+  for (const int64_t place : elements_of(slice, spec.shape)) {
+    const auto* at = whole.data() + size_t(place) * size;
+    bytes.insert(bytes.end(), at, at + size);
+  }
+  return bytes;
+}
 
 class SampleTensors {
  public:
@@ -21,6 +34,28 @@ class SampleTensors {
     add("sum", {{2, 1, 3}, DType::f64});
   }
   const std::vector<NamedTensor>& named() const { return named_; }
+
+  // Three ranks: layers.1.w as two boxes of columns, one of them in flat slices; the rest shared.
+  std::vector<std::vector<Piece>> ranks() {
+    std::vector<std::vector<Piece>> ranks(3);
+    std::vector<Piece> rest;
+    for (const Piece& p : whole_pieces(named_)) {
+      if (p.name != "layers.1.w") {
+        rest.push_back(p);
+        continue;
+      }
+      const std::vector<std::byte> whole(p.bytes.begin(), p.bytes.end());
+      const Box left{{0, 0}, {31, 2}}, right{{0, 2}, {31, 3}};
+      const Slice slices[] = {{left, 0, 23}, whole_slice(right), {left, 23, 62}};
+      for (size_t r = 0; r < 3; ++r)
+        ranks[r].push_back(
+            {p.name, p.whole, slices[r], bytes_.emplace_back(cut(whole, p.whole, slices[r]))});
+    }
+    for (int r = 0; r < 3; ++r) {
+      for (const Piece& p : share_of(rest, r, 3, 16)) ranks[size_t(r)].push_back(p);
+    }
+    return ranks;
+  }
 
  private:
   void add(const std::string& name, const TensorSpec& spec) {
@@ -40,6 +75,18 @@ inline CheckpointInfo sample_info() {
           .data = "tokens: 12345",
           .config = "seed: 1\n# a comment \t\\\n",
           .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
+}
+
+// Saves what each rank has, by the steps that ranks would take; indices go as text.
+inline std::string save_by_ranks(const Path& directory, const CheckpointInfo& info,
+                                 const std::vector<std::vector<Piece>>& ranks,
+                                 const SaveOptions& options = {}) {
+  begin_checkpoint(directory);
+  std::vector<ShardIndex> indices;
+  for (size_t r = 0; r < ranks.size(); ++r)
+    indices.push_back(
+        parse_index(index_text(write_shards(directory, info.step, int(r), ranks[r], options))));
+  return commit_checkpoint(directory, info, indices);
 }
 
 // The message of the CheckpointError that f throws: one line.

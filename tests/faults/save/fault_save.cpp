@@ -6,11 +6,13 @@
 
 #include <cstdio>
 #include <deque>
+#include <set>
 
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/checkpoint/checkpoint.h"
+#include "engine/checkpoint/save.h"
 
 namespace birkhoff {
 namespace {
@@ -31,12 +33,12 @@ struct State {
   }
 };
 
-void save(const Path& run, int64_t step, int64_t keep) {
+void save(const Path& run, int64_t step, int64_t keep, std::set<std::string>& proven) {
   const State state(step);
   const CheckpointInfo info{.step = step, .tokens = step * 128, .seed = 7, .model = "m"};
-  save_checkpoint(run / "checkpoints" / checkpoint_name(step), info, state.tensors,
-                  {.shard_bytes = 1000, .chunk_bytes = 100});
-  prune_checkpoints(run, keep);
+  proven.insert(save_checkpoint(run / "checkpoints" / checkpoint_name(step), info, state.tensors,
+                                {.shard_bytes = 1000, .chunk_bytes = 100}));
+  prune_checkpoints(run, keep, proven);
 }
 
 void save_all(const Path& run, bool stop, int64_t keep, std::span<char*> steps) {
@@ -44,11 +46,13 @@ void save_all(const Path& run, bool stop, int64_t keep, std::span<char*> steps) 
   init_log({.file = run / "log" / "rank-0000.log"});
   const std::optional<Checkpoint> latest = latest_checkpoint(run);
   const int64_t done = latest ? latest->manifest().info.step : 0;
+  std::set<std::string> proven;  // whole, as a run that goes on has read it
+  if (latest) latest->verify(), proven.insert(latest->manifest().hash);
   for (size_t i = 0; i < steps.size(); ++i) {
     const int64_t step = std::stoll(steps[i]);
     if (step <= done) continue;
     try {
-      save(run, step, keep);
+      save(run, step, keep, proven);
     } catch (const ResourceError& e) {
       if (stop || i + 1 == steps.size()) throw;
       log_warning("step {}: no checkpoint, training goes on: {}", step, e.what());

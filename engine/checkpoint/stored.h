@@ -1,0 +1,28 @@
+#pragma once
+// The lists of files and tensors as a manifest and a rank's index both write them, and the hash
+// that both end with. Untrusted: errors are JsonError. Thread-safe: no state.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/checkpoint/json.h"
+#include "engine/checkpoint/manifest.h"
+
+namespace birkhoff {
+
+std::string hash_of(std::string_view text);
+
+// `"files": […], "tensors": […]` with line breaks.
+std::string stored_text(const std::vector<ShardFile>& files,
+                        const std::vector<StoredTensor>& tensors);
+
+// Types, grammar of names and bounds of numbers alone; how they fit together is manifest_fault's.
+std::vector<ShardFile> parse_files(JsonFields& top);
+std::vector<StoredTensor> parse_tensors(JsonFields& top);
+
+// `text` with its own hash behind it, in one form: "<key>": "<32 digits>", a brace, a newline.
+std::string with_hash(const std::string& text, std::string_view key);
+// The hash, if the text ends with it in that form and hashes to it: so no byte can change unseen.
+std::string check_hash(std::string_view text, std::string_view key);
+
+}  // namespace birkhoff
