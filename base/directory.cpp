@@ -20,6 +20,19 @@ bool is_plain_name(const std::string& name) {
          name.find('\0') == std::string::npos;
 }
 
+Path parent_of(const Path& path) { return path.has_parent_path() ? path.parent_path() : Path("."); }
+
+// `path` was there before, but a process may have been killed between making and flushing it. A
+// directory that cannot be opened or flushed is not one that we make others in.
+void flush_name(const Path& path) {
+  const Path parent = parent_of(path);
+  const Descriptor fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0 && errno == EACCES) return;
+  if (fd.get() < 0) throw_system_error("open", parent);
+  if (::fsync(fd.get()) != 0 && errno != EROFS && errno != EINVAL)
+    throw_system_error("flush", parent);
+}
+
 }  // namespace
 
 Descriptor::~Descriptor() {
@@ -95,12 +108,13 @@ std::vector<std::string> Directory::names() const {
 
 void make_durable_directories(const Path& path) {
   std::error_code ignored;
-  if (path.empty() || std::filesystem::is_directory(path, ignored)) return;
-  if (!path.has_filename()) return make_durable_directories(path.parent_path());  // "a/b/"
+  if (!path.has_filename())  // "a/b/", "/", nothing
+    return path.has_relative_path() ? make_durable_directories(path.parent_path()) : void();
+  if (std::filesystem::is_directory(path, ignored)) return flush_name(path);
   make_durable_directories(path.parent_path());
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
     throw_system_error("make directory", path);
-  flush_directory(path.has_parent_path() ? path.parent_path() : Path("."));
+  flush_directory(parent_of(path));
 }
 
 }  // namespace birkhoff

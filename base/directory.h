@@ -68,7 +68,8 @@ class Directory {
   Descriptor descriptor_;
 };
 
-// Makes `path` and its missing parents; each new name is flushed to its parent directory.
+// Makes `path` and its missing parents; each new name is flushed to its parent directory, and so is
+// that of what was there already.
 void make_durable_directories(const Path& path);
 
 }  // namespace birkhoff

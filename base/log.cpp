@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace birkhoff {
 namespace {
@@ -29,6 +30,7 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 void init_log(const LogOptions& options) {
   std::vector<spdlog::sink_ptr> sinks = {std::make_shared<spdlog::sinks::stderr_sink_mt>()};
+  if (options.file.has_parent_path()) make_directories(options.file.parent_path());
   try {
     if (!options.file.empty())
       sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file.string()));

@@ -1,6 +1,7 @@
 // birkhoff: one binary, one file a subcommand. Every failure ends here: one line on stderr, the
 // exit code of its type.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -57,6 +58,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write, not a death
   try {
     return run(argc, argv);
   } catch (const birkhoff::Error& e) {

@@ -38,6 +38,7 @@ install_packages build test data plot check fuzz
 make_venv
 nightly "check" 2 scripts/check
 nightly "tests" 12 scripts/test.sh
+nightly "every file call" 15 env BIRKHOFF_FAULTS=all build/release/tests/test_faults --gtest_brief=1
 nightly "tidy" 30 scripts/tidy
 nightly "debug" 30 env PRESET=debug scripts/test.sh
 nightly "asan" 40 scripts/sanitize.sh asan --all

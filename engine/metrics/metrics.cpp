@@ -112,7 +112,9 @@ std::string metrics_line(const EvalMetrics& m) {
 }
 
 MetricsWriter::MetricsWriter(const Path& path)
-    : file_(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW) {}
+    : file_(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW) {
+  flush_directory(path.has_parent_path() ? path.parent_path() : Path("."));
+}
 
 void MetricsWriter::append(const std::string& line) { file_.write(std::as_bytes(std::span(line))); }
 

@@ -54,7 +54,8 @@ std::string metrics_line(const StepMetrics& metrics);
 std::string metrics_line(const EvalMetrics& metrics);
 
 // Appends to a file; each line is one write to the kernel, so that a killed process tears none.
-// Errors are ResourceError (exit code 5). Not synchronised.
+// What flush() returned from outlives a power cut. Errors are ResourceError (exit code 5). Not
+// synchronised.
 class MetricsWriter {
  public:
   explicit MetricsWriter(const Path& path);

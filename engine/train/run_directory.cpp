@@ -43,9 +43,12 @@ Descriptor lock(const Path& path) {
                              printable(name.substr(0, name.find('\n')))));
   }
   const std::string name = own_name();
-  if (::ftruncate(fd.get(), 0) != 0 ||
-      ::pwrite(fd.get(), name.data(), name.size(), 0) != ssize_t(name.size()))
-    refuse(path, unwritable(std::strerror(errno)));
+  if (::ftruncate(fd.get(), 0) != 0) refuse(path, unwritable(std::strerror(errno)));
+  for (size_t at = 0; at < name.size();) {
+    const ssize_t n = ::pwrite(fd.get(), name.data() + at, name.size() - at, off_t(at));
+    if (n < 0) refuse(path, unwritable(std::strerror(errno)));
+    at += size_t(n);
+  }
   return fd;
 }
 
