@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "engine/train/metrics.h"
+#include "engine/metrics/metrics.h"
 #include "tests/faults/cuts.h"
 #include "tests/faults/recording.h"
 #include "tests/faults/soundness.h"

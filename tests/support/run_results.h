@@ -43,7 +43,8 @@ inline std::map<std::string, std::map<std::string, std::string>> results_of(cons
   all["metrics"]["lines"] = without_times(slurp(run / "metrics.jsonl"));
   for (const Path& path : checkpoint_candidates(run)) {
     auto& tensors = all[path.filename().string()] = tensors_of(path);
-    for (const auto& [key, value] : Checkpoint::open(path).manifest().info.state)
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    for (const auto& [key, value] : checkpoint.manifest().info.state)
       tensors["state " + key] = value;
   }
   return all;
