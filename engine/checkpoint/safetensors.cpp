@@ -1,7 +1,5 @@
 #include "engine/checkpoint/safetensors.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -242,20 +240,6 @@ std::string safetensors_header(std::span<const NamedTensor> tensors,
   return header + text;
 }
 
-std::string write_safetensors(const Path& path, std::span<const NamedTensor> tensors,
-                              const std::map<std::string, std::string>& metadata) {
-  const std::string header = safetensors_header(tensors, metadata);
-  File file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
-  file.write(std::as_bytes(std::span(header)));
-  for (const NamedTensor& t : tensors) {
-    check(t.bytes.size() == t.spec.bytes(), "tensor {} has {} bytes, {} has {}", t.name,
-          t.bytes.size(), to_string(t.spec), t.spec.bytes());
-    file.write(t.bytes);
-  }
-  file.flush();
-  return header;
-}
-
 size_t safetensors_header_bytes(std::span<const std::byte> start, size_t file_bytes,
                                 std::string_view file) {
   uint64_t length = 0;
@@ -287,12 +271,6 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, size_t fil
   nlohmann::json::sax_parse(text + 8, text + bytes.size(), &reader);
   check_places(header, file_bytes, file);
   return header;
-}
-
-SafetensorsFile::SafetensorsFile(const Path& path) : map_(path) {
-  const std::span<const std::byte> bytes = map_.bytes();
-  const size_t header = safetensors_header_bytes(bytes, bytes.size(), path.string());
-  header_ = parse_safetensors(bytes.first(header), bytes.size(), path.string());
 }
 
 }  // namespace birkhoff

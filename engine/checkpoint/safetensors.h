@@ -9,7 +9,7 @@
 // file is trusted: lengths are checked before anything is allocated, JSON deeper or other than the
 // above, duplicate names, unknown dtypes, sizes that overflow, ranges that overlap, leave a hole or
 // leave the file are refused. Errors of reading are CheckpointError (exit code 4) that name the
-// file and the tensor; errors of writing are ResourceError (5). Thread-safe: no state.
+// file and the tensor. Thread-safe: no state.
 #include <cstddef>
 #include <map>
 #include <span>
@@ -17,7 +17,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/files.h"
 #include "base/shape.h"
 
 namespace birkhoff {
@@ -53,10 +52,6 @@ struct SafetensorsHeader {
 std::string safetensors_header(std::span<const NamedTensor> tensors,
                                const std::map<std::string, std::string>& metadata);
 
-// Writes a new file (O_EXCL) and flushes it; returns its header.
-std::string write_safetensors(const Path& path, std::span<const NamedTensor> tensors,
-                              const std::map<std::string, std::string>& metadata);
-
 // Bytes of length and JSON, read from the first 8 bytes of a file of `file_bytes` bytes. `file`
 // names it in messages.
 size_t safetensors_header_bytes(std::span<const std::byte> start, size_t file_bytes,
@@ -64,20 +59,5 @@ size_t safetensors_header_bytes(std::span<const std::byte> start, size_t file_by
 // `header` is exactly those bytes.
 SafetensorsHeader parse_safetensors(std::span<const std::byte> header, size_t file_bytes,
                                     std::string_view file);
-
-// A mapped file. A file cut short while it is mapped is a SIGBUS: use Checkpoint for files that
-// others may write to.
-class SafetensorsFile {
- public:
-  explicit SafetensorsFile(const Path& path);
-  const SafetensorsHeader& header() const { return header_; }
-  std::span<const std::byte> bytes(const SafetensorsEntry& entry) const {
-    return map_.bytes().subspan(entry.begin, entry.end - entry.begin);
-  }
-
- private:
-  MappedFile map_;
-  SafetensorsHeader header_;
-};
 
 }  // namespace birkhoff

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/files.h"
 #include "engine/checkpoint/manifest.h"
 #include "engine/checkpoint/safetensors.h"
 
