@@ -5,18 +5,7 @@
 namespace birkhoff {
 namespace {
 
-// A sequence lock whose fields are atomics: stored with release and loaded with acquire, they keep
-// the two looks at the version on either side of them, without fences (TSan knows none).
-template <class T, class V>
-void put(std::atomic<T>& field, V value) {
-  field.store(value, std::memory_order_release);
-}
-template <class T>
-T get(const std::atomic<T>& field) {
-  return field.load(std::memory_order_acquire);
-}
-
-// A handler that interrupted the writer would wait for it for ever.
+// How often a reader looks again that the writer overtakes. It takes two writes within a look.
 constexpr int kMaxLooks = 1000;
 
 }  // namespace
@@ -28,45 +17,57 @@ std::string_view name_of(Activity activity) {
   return kNames[size_t(activity)];
 }
 
-template <class Write>
-void Beacon::change(const Write& write) {
-  const uint64_t version = version_.load(std::memory_order_relaxed);
-  version_.store(version + 1, std::memory_order_relaxed);
-  write();
-  version_.store(version + 2, std::memory_order_release);
+// Fields are stored with release and loaded with acquire, so that who sees one of a later write
+// also sees the version move (without fences: TSan knows none).
+Beacon::Snapshot Beacon::read(const Fields& f) {
+  const auto get = [](const auto& field) { return field.load(std::memory_order_acquire); };
+  return {
+      .step = get(f.step),
+      .activity = get(f.activity),
+      .last = {.sequence = get(f.sequence), .operation = get(f.operation), .bytes = get(f.bytes)},
+      .waiting = get(f.waiting)};
+}
+
+void Beacon::write(const Snapshot& s) {
+  const auto put = [](auto& field, auto value) { field.store(value, std::memory_order_release); };
+  const uint64_t version = version_.load(std::memory_order_relaxed) + 1;
+  Fields& f = fields_[version % 2];
+  put(f.step, s.step), put(f.activity, s.activity), put(f.waiting, s.waiting);
+  put(f.sequence, s.last.sequence), put(f.operation, s.last.operation);
+  put(f.bytes, s.last.bytes);
+  version_.store(version, std::memory_order_release);
   tick();
 }
 
 void Beacon::enter(int64_t step, Activity activity) {
-  change([&] { put(step_, step), put(activity_, activity); });
+  Snapshot s = snapshot();
+  s.step = step, s.activity = activity;
+  write(s);
   if (drill_) drill_->at(rank_, step, name_of(activity));
 }
 
 void Beacon::begin(const CollectiveCall& call) {
+  Snapshot s = snapshot();
   // Before the rank counts as waiting: it fails on its way in, as the others wait for it.
-  if (drill_) drill_->at(rank_, step_.load(std::memory_order_relaxed), call.operation);
-  change([&] {
-    put(sequence_, call.sequence), put(operation_, call.operation);
-    put(bytes_, call.bytes), put(waiting_, true);
-  });
+  if (drill_) drill_->at(rank_, s.step, call.operation);
+  s.last = call, s.waiting = true;
+  write(s);
 }
 
 void Beacon::end() {
-  change([&] { put(waiting_, false); });
+  Snapshot s = snapshot();
+  s.waiting = false;
+  write(s);
 }
 
 Beacon::Snapshot Beacon::snapshot() const {
   Snapshot seen;
   for (int look = 0; look < kMaxLooks; ++look) {
-    const uint64_t version = get(version_);
-    seen = {
-        .step = get(step_),
-        .activity = get(activity_),
-        .last = {.sequence = get(sequence_), .operation = get(operation_), .bytes = get(bytes_)},
-        .waiting = get(waiting_),
-        .ticks = get(ticks_)};
-    if (version % 2 == 0 && version_.load(std::memory_order_relaxed) == version) break;
+    const uint64_t version = version_.load(std::memory_order_acquire);
+    seen = read(fields_[version % 2]);
+    if (version_.load(std::memory_order_relaxed) == version) break;
   }
+  seen.ticks = ticks_.load(std::memory_order_relaxed);
   return seen;
 }
 

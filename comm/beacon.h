@@ -46,19 +46,22 @@ class Beacon {
     bool waiting = false;  // in it
     uint64_t ticks = 0;    // grows with all of the above
   };
-  // What stood together at one moment. Async-signal-safe; within a handler that interrupted a write
-  // the fields may be of two moments.
+  // What stood together at one moment. Async-signal-safe, in a handler that interrupted a write
+  // too.
   Snapshot snapshot() const;
 
  private:
-  template <class Write>
-  void change(const Write& write);
+  struct Fields {
+    std::atomic<int64_t> step{0}, sequence{0}, bytes{0};
+    std::atomic<const char*> operation{"none"};
+    std::atomic<Activity> activity{Activity::init};
+    std::atomic<bool> waiting{false};
+  };
+  static Snapshot read(const Fields& fields);
+  void write(const Snapshot& snapshot);
 
-  std::atomic<uint64_t> version_{0};  // odd while the fields change
-  std::atomic<int64_t> step_{0}, sequence_{0}, bytes_{0};
-  std::atomic<const char*> operation_{"none"};
-  std::atomic<Activity> activity_{Activity::init};
-  std::atomic<bool> waiting_{false};
+  std::atomic<uint64_t> version_{0};  // of the fields: [version % 2] stand, the others are written
+  Fields fields_[2];
   std::atomic<uint64_t> ticks_{0};
   Drill* drill_ = nullptr;
   int rank_ = 0;

@@ -134,7 +134,7 @@ void try_moves(Communicator& ranks, int64_t count, Jitter& jitter) {
 }
 
 // Rank a sends rank b a number of elements that is a function of both.
-int64_t to_send(int from, int to, int64_t count) { return (from * 7 + to * 3) % 5 * count / 3; }
+int64_t to_send(int from, int to, int64_t count) { return (from * 7 + to * 4 + 1) % 5 * count / 3; }
 
 template <class T>
 void try_all_to_all(Communicator& ranks, int64_t count, Jitter& jitter) {
@@ -201,16 +201,17 @@ TEST(CommunicatorLarge, ReductionsGoInSeveralChunks) {
     });
 }
 
-// 1e8 + 1 rounds to 1e8 in f32: in rank order the sum is 0, in any order that pairs the large ones
-// first it is 1. bf16 keeps 8 bits: 256 + 1 + 1 is 258 in f32 and 256 if it were rounded each time.
+// 1e8 + 1 rounds to 1e8 in f32: in rank order the sum is 1; from the last rank to the first it is
+// 0, and so it is in pairs; exact, it is 2. bf16 keeps 8 bits: 256 + 1 + 1 is 258 in f32, and 256
+// if it were rounded each time.
 TEST(CommunicatorOrder, SumsAreInRankOrderAndRoundedOnce) {
-  const float floats[] = {1e8f, 1, -1e8f, 0};
+  const float floats[] = {1e8f, 1, -1e8f, 1};
   const float halves[] = {256, 1, 1, 0};
   run_in_time(4, [&](Communicator& ranks) {
     for (const int64_t count : {1, 5, 130}) {  // 130: slices of all ranks
       std::vector<float> x(size_t(count), floats[ranks.rank()]);
       ranks.all_reduce(out(x), Reduction::sum);
-      EXPECT_EQ(x, std::vector<float>(size_t(count), 0.0f));
+      EXPECT_EQ(x, std::vector<float>(size_t(count), 1.0f));
       std::vector<bf16> y(size_t(count), to_bf16(halves[ranks.rank()]));
       ranks.all_reduce(out(y), Reduction::sum);
       for (const bf16 v : y) EXPECT_EQ(to_float(v), 258.0f);

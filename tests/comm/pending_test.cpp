@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "comm/beacon.h"
@@ -111,30 +112,83 @@ TEST(CommunicatorPending, TooManyUnderWayAreRefused) {
   EXPECT_THAT(what, HasSubstr("9: [receive] 128 calls of group 0 are under way"));
 }
 
-// The dropped buffer is gone when rank 1 sends; nothing may be written to it (ASan sees).
+// Many chunks each: neither can end while a rank moves only the one it waits for.
+TEST(CommunicatorPending, WaitingForOneMovesAll) {
+  run_in_time(2,
+              [](Communicator& ranks) {
+                std::vector<float> a(5000, 1), b(5000, 2);
+                Pending one = ranks.start_all_reduce(elements(std::span(a)), Reduction::sum);
+                Pending two = ranks.start_all_reduce(elements(std::span(b)), Reduction::sum);
+                (ranks.rank() ? one : two).wait();
+                (ranks.rank() ? two : one).wait();
+                EXPECT_EQ(a, std::vector<float>(5000, 2));
+                EXPECT_EQ(b, std::vector<float>(5000, 4));
+              },
+              {.chunk_bytes = 64});
+}
+
+void wait_until(const std::atomic<bool>& flag) {
+  while (!flag) std::this_thread::yield();
+}
+
+// Chunks of the second are there before those of the first that are still to come.
+TEST(CommunicatorPending, ChunksOfTwoCallsDoNotMix) {
+  std::atomic<bool> sent{false};
+  run_in_time(2,
+              [&](Communicator& ranks) {
+                std::vector<float> a(1000), b(1000);
+                if (ranks.rank() == 0) {
+                  a.assign(1000, 1), b.assign(1000, 2);
+                  Pending one = ranks.start_send(elements(std::span<const float>(a)), 1);
+                  Pending two = ranks.start_send(elements(std::span<const float>(b)), 1);
+                  sent = true;
+                  one.wait(), two.wait();
+                  return;
+                }
+                wait_until(sent);
+                Pending one = ranks.start_receive(elements(std::span(a)), 0);
+                for (int k = 0; k < 10; ++k) (void)one.done();  // takes what has come
+                Pending two = ranks.start_receive(elements(std::span(b)), 0);
+                two.wait(), one.wait();
+                EXPECT_EQ(a, std::vector<float>(1000, 1));
+                EXPECT_EQ(b, std::vector<float>(1000, 2));
+              },
+              {.chunk_bytes = 64});
+}
+
+// Dropped with chunks posted that rank 1 sends only afterwards: the memory is the caller's again.
 TEST(CommunicatorPending, ADroppedCallIsTheEndOfTheRank) {
+  std::atomic<bool> sent{false}, dropped{false};
   std::string second;
-  const std::string what = failure_in_time(2, [&](Communicator& ranks) {
-    std::vector<float> y(1000, 1);
-    if (ranks.rank() == 1) {
-      ranks.send(elements(std::span<const float>(y)), 0);
-      return;
-    }
-    {
-      std::vector<float> x(1000);
-      Pending dropped = ranks.start_receive(elements(std::span(x)), 1);
-      EXPECT_FALSE(dropped.done() && x[0] != 1);
-      if (dropped.done()) dropped = ranks.start_receive(elements(std::span(x)), 1);
-    }
-    try {
-      ranks.barrier();
-    } catch (const InternalError& e) {
-      second = e.what();
-    }
-    ranks.barrier();
-  });
+  const std::string what = failure_in_time(
+      2,
+      [&](Communicator& ranks) {
+        std::vector<float> x(1000, 1);
+        if (ranks.rank() == 1) {
+          Pending pending = ranks.start_send(elements(std::span<const float>(x)), 0);
+          sent = true;
+          wait_until(dropped);
+          pending.wait();
+        }
+        wait_until(sent);
+        {
+          Pending pending = ranks.start_receive(elements(std::span(x)), 1);
+          for (int k = 0; k < 10; ++k) EXPECT_FALSE(pending.done());
+        }
+        x.assign(1000, 5);
+        dropped = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        EXPECT_EQ(x, std::vector<float>(1000, 5));
+        try {
+          ranks.barrier();
+        } catch (const InternalError& e) {
+          second = e.what();
+        }
+        ranks.barrier();
+      },
+      {.chunk_bytes = 64});
   EXPECT_EQ(what, "9: " + second);
-  EXPECT_THAT(second, HasSubstr("[receive] started, and not waited for"));
+  EXPECT_THAT(second, HasSubstr("[receive] started, and not waited for (call 1 in group 0)"));
 }
 
 TEST(CommunicatorPending, ABeaconSeesTheWaits) {

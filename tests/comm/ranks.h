@@ -25,7 +25,7 @@ class Jitter {
 
 inline void run_in_time(int size, const std::function<void(Communicator&)>& body,
                         const RunRanksOptions& options = {}) {
-  const HardTimeout timeout(100, "ranks as threads");
+  const HardTimeout timeout(60, "ranks as threads");
   run_ranks(size, body, options);
 }
 

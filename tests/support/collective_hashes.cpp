@@ -1,5 +1,6 @@
 #include "tests/support/collective_hashes.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "base/format.h"
@@ -93,7 +94,7 @@ class Hasher {
   }
 
   void all_to_all() {
-    const auto counted = [&](int from, int to) { return (from + 2 * to) % 3 * count_ / 2; };
+    const auto counted = [&](int from, int to) { return (from + 3 * to + 1) % 3 * count_ / 2; };
     std::vector<int64_t> send_counts, receive_counts;
     int64_t sent = 0, received = 0;
     for (int r = 0; r < ranks_.size(); ++r) {
