@@ -11,14 +11,14 @@
 // the largest. Counts are in elements and equal on all ranks unless said otherwise; input and
 // output do not overlap.
 //
-// Order: the ranks of a communicator make its calls in one order (send and receive: the two ranks
-// of a pair, per direction, counted among the collectives of the group). Every call tells its
-// signature (sequence, operation, dtype, count, root, reduction); where two do not fit,
-// InternalError names both ranks and what each is in. Communicators are independent of each other.
+// Order: all ranks make a communicator's collectives in one order, and so do two ranks with the
+// messages from one to the other, as seen among these collectives. Every call tells its signature
+// (sequence, operation, dtype, count, root, reduction); where two do not fit, InternalError names
+// both ranks and what each is in. Communicators are independent of each other.
 //
-// start_… returns at once; buffers belong to the call until its Pending is done. Several may be
-// under way and be waited for in any order; waiting for one moves all. The plain call is start and
-// wait.
+// start_… returns at once; buffers belong to the call until its Pending is done, which must be
+// before its communicator's end. Several, at most 128, may be under way and be waited for in any
+// order; waiting for one moves all. The plain call is start and wait.
 //
 // Errors: InternalError (exit 9) on what does not fit; PeerError (6), or what the abort was raised
 // with, once a rank has failed. After an error no call of this rank works any more: each
@@ -128,7 +128,8 @@ class Communicator {
   virtual std::unique_ptr<Communicator> group(std::span<const int> ranks) = 0;
 
   // This rank has failed: all others throw PeerError(line) from the call they are in, or from
-  // their next one. Returns soon; never throws. The first line wins.
+  // their next one. Returns soon; never throws. The first line wins. Best called before what the
+  // exception unwinds: MPI may still look at the buffers of calls under way.
   virtual void abort(const std::string& line) noexcept = 0;
 
   // Tells the beacon of each wait, on this communicator and all groups of this rank. Null: nobody.
