@@ -66,8 +66,9 @@ void TokenDataset::read(int64_t first, std::span<int32_t> out, int64_t vocab) co
       read_bytes((size_t(first) + at) * sizeof(T), std::as_writable_bytes(ids));
       bool good = true;  // no early exit, so that the loop is vectorised
       for (size_t i = 0; i < ids.size(); ++i) {
-        good &= uint64_t(int64_t(ids[i])) < limit;
-        out[at + i] = int32_t(ids[i]);
+        const auto id = int64_t(ids[i]);
+        good &= uint64_t(id) < limit;
+        out[at + i] = int32_t(id);
       }
       if (good) continue;
       size_t bad = 0;

@@ -1,10 +1,15 @@
 // memory.h where a sanitizer has its own allocator: by the sanitizer's hooks.
-#include <sanitizer/allocator_interface.h>
-
 #include <algorithm>
 #include <cstddef>
 
 #include "tests/fuzz/memory.h"
+
+// As in sanitizer/allocator_interface.h, which Debian's g++ comes without.
+extern "C" {
+int __sanitizer_install_malloc_and_free_hooks(void (*given)(const volatile void*, size_t),
+                                              void (*taken_back)(const volatile void*));
+size_t __sanitizer_get_allocated_size(const volatile void* p);
+}
 
 namespace birkhoff::fuzz {
 namespace {
@@ -17,7 +22,7 @@ void given(const volatile void*, size_t bytes) {
 }
 
 void taken_back(const volatile void* p) {
-  if (p) counted.live -= int64_t(__sanitizer_get_allocated_size(const_cast<const void*>(p)));
+  if (p) counted.live -= int64_t(__sanitizer_get_allocated_size(p));
 }
 
 }  // namespace
