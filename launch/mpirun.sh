@@ -9,8 +9,10 @@
 # - SIGTERM, by which batch systems and `docker stop` announce the end, becomes SIGUSR1 for every
 #   rank: the run saves at its next step and exits with 75. (mpirun itself answers SIGTERM by
 #   killing all ranks.) A second SIGTERM is passed on as it is.
+# - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung), where mpirun's
+#   own is that of whichever rank it saw end first, 137 for a kill.
 # - BIRKHOFF_RESTARTS=N: starts again, at most N times, what ended because a rank died or hung
-#   (exit codes 6, 7 and those of signals); the run goes on from its newest checkpoint.
+#   (exit codes 6 and 7); the run goes on from its newest checkpoint.
 set -uo pipefail
 
 given=" $* "
@@ -25,6 +27,10 @@ command -v mpirun >/dev/null || {
   echo "[mpirun.sh] there is no mpirun: apt-get install openmpi-bin" >&2
   exit 2
 }
+
+BIRKHOFF_VERDICT=$(mktemp) || exit 5
+export BIRKHOFF_VERDICT  # the ranks of this machine write the cause's code
+trap 'rm -f "$BIRKHOFF_VERDICT"' EXIT
 
 child=
 asked=
@@ -55,8 +61,16 @@ while :; do
       break
     fi
   done
+  if [ $status != 0 ] && [ $status != 75 ]; then
+    verdict=$(cat "$BIRKHOFF_VERDICT")
+    case $verdict in
+      [1-9]*) status=$verdict ;;
+      *) if [ -z "$asked" ] && [ $status -gt 128 ]; then status=6; fi ;;
+    esac
+  fi
   if [ -n "$asked" ] || [ "$restarts" -le 0 ]; then exit $status; fi
-  case $status in 6 | 7 | 12[89] | 1[3-9][0-9]) ;; *) exit $status ;; esac
+  case $status in 6 | 7) ;; *) exit $status ;; esac
+  : >"$BIRKHOFF_VERDICT"
   restarts=$((restarts - 1))
   echo "[mpirun.sh] ended with $status; starting again, $restarts restarts left" >&2
 done

@@ -54,7 +54,8 @@ void run_fields(RunConfig& c, List& to) {
          "without a sign of work from a rank, after which the run is ended; 0: five times the "
          "slowest step, at least 60");
   to.add("threads", Integer{&c.threads, 0, 1024}, "threads",
-         "of each rank; 0: its share of the cores. Results do not depend on it", {"num_threads", "workers"});
+         "of each rank; 0: its share of the cores. Results do not depend on it",
+         {"num_threads", "workers"});
 }
 
 void data_fields(DataConfig& c, List& to) {

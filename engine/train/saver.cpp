@@ -17,12 +17,21 @@ Saver::Saver(Path run_directory, int64_t keep, Communicator& ranks, Beacon& beac
 void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors) {
   const Path directory = run_directory_ / "checkpoints" / checkpoint_name(info.step);
   const bool first = ranks_.rank() == 0;
+  std::vector<NamedTensor> named;
+  size_t bytes = 0;
+  for (const TensorView& t : tensors) {
+    named.push_back({t.name, t.spec, t.bytes});
+    bytes += t.bytes.size();
+  }
   together(ranks_, [&] {
-    if (first) begin_checkpoint(directory);
+    if (!first) return;
+    // The run goes on from an older one only if this one could not be read.
+    if (std::filesystem::exists(std::filesystem::symlink_status(directory)))
+      log_warning("{}, passed over on resume, is kept as {}", printable(directory.string()),
+                  printable(set_refused_aside(directory).filename().string()));
+    begin_checkpoint(directory, bytes);
   });
   try {
-    std::vector<NamedTensor> named;
-    for (const TensorView& t : tensors) named.push_back({t.name, t.spec, t.bytes});
     std::string index;
     together(ranks_, [&] {
       const auto share = share_of(whole_pieces(named), ranks_.rank(), ranks_.size());

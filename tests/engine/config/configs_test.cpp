@@ -186,7 +186,8 @@ TEST(EffectiveYaml, RoundTripsEveryBit) {
 
 TEST(EffectiveYaml, HasEveryKeyOnce) {
   EXPECT_TRUE(effective_yaml(Config()).starts_with(
-      "seed: 1\ndevice: auto\nrun:\n  dir: \"runs/tiny\"\n  resume: auto\n  threads: 0\ndata:\n"));
+      "seed: 1\ndevice: auto\nrun:\n  dir: \"runs/tiny\"\n  resume: auto\n  allow_changes: "
+      "false\n  timeout: 0\n  threads: 0\ndata:\n"));
   Config config;
   const std::string dump = effective_yaml(config);
   EXPECT_EQ(static_cast<size_t>(std::count(dump.begin(), dump.end(), '\n')),
