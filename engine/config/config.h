@@ -128,7 +128,7 @@ struct OptimConfig {
 
 struct CheckpointConfig {
   int64_t every = 500;  // steps; 0: only at the end
-  int64_t keep = 3;   // kKeepAll: all
+  int64_t keep = 3;     // kKeepAll: all
   OnError on_error = OnError::stop;
 
   bool operator==(const CheckpointConfig&) const = default;

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 
 #include "tests/engine/checkpoint/mutator.h"
+#include "tests/support/run_results.h"
 #include "tests/support/small_run.h"
 
 namespace birkhoff::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 bool says_one_of(const std::string& text, const std::vector<std::string>& words) {
@@ -20,7 +22,7 @@ TEST(MutatedCheckpoint, VerifyRefuses) {
   Mutator mutator;
   const std::string path = mutator.path().string();
   ASSERT_EQ(birkhoff({"verify", path}).code, 0);
-  for (int trial = 0; trial < 200;) {
+  for (int trial = 0; trial < 2000;) {
     const std::vector<std::string> words = mutator.change(dice);
     if (!mutator.unchanged()) {
       const Finished ran = birkhoff({"verify", path});
@@ -68,6 +70,46 @@ TEST(MutatedCheckpoint, SampleAndScoreRefuse) {
                 HasSubstr(fmt::format("{}: tensor {}, bytes {} to", p.file, t.name, p.begin)));
     spill(path / p.file, good);
   }
+}
+
+// A run of two ranks goes on from the newest checkpoint that is whole to the last byte, and ends as
+// if nothing had happened; what could not be read is kept aside. With none left it does not start.
+TEST(MutatedCheckpoint, ARunFallsBackToAWholeOne) {
+  const SmallRun small;
+  const auto train = [&](const std::string& run, const std::string& stop) {
+    return run_program({BIRKHOFF_SOURCE_DIR "/launch/mpirun.sh", "-np", "2", BIRKHOFF_BINARY,
+                        "train", small.at("small.yaml"), "run.dir=" + small.at(run),
+                        "train.reduction_groups=2", "checkpoint.every=2", "train.stop_at=" + stop},
+                       120);
+  };
+  ASSERT_EQ(train("whole", "6").code, 0);
+  const auto want = results_of(small.at("whole"));
+  ASSERT_EQ(train("run", "4").code, 0);
+
+  const auto damage = [&](const std::string& name) {
+    const Path path = Path(small.at("run")) / "checkpoints" / name;
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    const StoredTensor* t = checkpoint.find("adam_v.lm_head.weight");
+    const StoredPiece& piece = t->pieces.back();
+    std::string bytes = slurp(path / piece.file);
+    bytes[piece.end - 1] ^= 1;
+    spill(path / piece.file, bytes);
+    return (path / piece.file).string();
+  };
+  const std::string file = damage("step-00000004");
+  const Finished done = train("run", "6");
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_THAT(done.err, AllOf(HasSubstr("passed over: "), HasSubstr(file),
+                              HasSubstr("tensor adam_v.lm_head.weight, bytes ")));
+  EXPECT_THAT(done.err, HasSubstr("is kept as refused-step-00000004"));
+  EXPECT_EQ(results_of(small.at("run")), want);
+
+  for (const char* step : {"step-00000002", "step-00000004", "step-00000006"}) damage(step);
+  const auto before = kept_files(small.at("run"));
+  const Finished refused = train("run", "8");
+  EXPECT_EQ(refused.code, 4) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("no checkpoint of " + small.at("run") + " is whole"));
+  EXPECT_EQ(kept_files(small.at("run")), before);
 }
 
 }  // namespace

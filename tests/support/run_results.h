@@ -50,4 +50,15 @@ inline std::map<std::string, std::map<std::string, std::string>> results_of(cons
   return all;
 }
 
+// Every file of a run but its lock, which names the process that looked last, and its logs.
+inline std::map<std::string, std::string> kept_files(const Path& run) {
+  std::map<std::string, std::string> all;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(run)) {
+    const std::string name = entry.path().lexically_relative(run).string();
+    if (entry.is_regular_file() && name != "lock" && !name.starts_with("log/"))
+      all[name] = slurp(entry.path());
+  }
+  return all;
+}
+
 }  // namespace birkhoff::testing
