@@ -50,6 +50,7 @@ ExitCode run_watched(const Options& o, const Config& config, World& world) {
        .broadcast = [&](const std::string& text) { return broadcast_text(world.ranks(), text, 0); },
        .log = [](const std::string& line) { log_to_file(LogLevel::error, line); }});
   try {
+    beacon.enter(0, Activity::init);
     const RankEnvironment environment{
         .ranks = world.ranks(),
         .beacon = beacon,

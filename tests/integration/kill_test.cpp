@@ -137,10 +137,10 @@ TEST_F(Killed, WhoeverFailsAllEnd) {
     std::string at;
     std::string step;
   };
-  const std::vector<Case> places = {{"load", "0"},       {"data", "2"},      {"forward", "2"},
-                                    {"backward", "2"},   {"reduce", "2"},    {"update", "2"},
-                                    {"evaluate", "5"},   {"save", "2"},      {"all_reduce", "2"},
-                                    {"all_to_all", "2"}, {"all_gather", "2"}};
+  const std::vector<Case> places = {{"init", "0"},       {"load", "0"},       {"data", "2"},
+                                    {"forward", "2"},    {"backward", "2"},   {"reduce", "2"},
+                                    {"update", "2"},     {"evaluate", "5"},   {"save", "2"},
+                                    {"all_reduce", "2"}, {"all_to_all", "2"}, {"all_gather", "2"}};
   const char* kinds[] = {"throw", "segv", "exit", "kill", "abort"};
   size_t n = 0;
   for (const Case& place : places)
