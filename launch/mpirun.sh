@@ -16,7 +16,8 @@
 set -uo pipefail
 
 given=" $* "
-flags=(--mca odls_base_sigkill_timeout 5)
+# What mpirun waits for before it kills the ranks beside one that failed, even if all are gone.
+flags=(--mca odls_base_sigkill_timeout 1)
 if [ "$(id -u)" = 0 ]; then flags+=(--allow-run-as-root); fi
 case $given in *" --bind-to "* | *" -bind-to "*) ;; *) flags+=(--bind-to none) ;; esac
 if [ -z "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}" ]; then flags+=(--oversubscribe); fi

@@ -154,7 +154,7 @@ TEST_F(Killed, WhoeverFailsAllEnd) {
       const double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       std::filesystem::remove_all(small_->at("run"));
-      EXPECT_LT(seconds, seconds_ + 20) << drill;
+      EXPECT_LT(seconds, seconds_ + 10) << drill;
       EXPECT_EQ(failed.code, kind == "throw" ? 9 : 6) << drill << failed.err;
       const std::string line = fmt::format("birkhoff: rank {} host ", rank);
       const size_t first = failed.err.find(line);
