@@ -23,6 +23,9 @@ case $given in *" --bind-to "* | *" -bind-to "*) ;; *) flags+=(--bind-to none) ;
 if [ -z "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}" ]; then flags+=(--oversubscribe); fi
 # Single copies between processes need a right (CAP_SYS_PTRACE) that containers usually lack.
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+# Not in shared memory, whose lock a rank that is killed while it starts takes along: mpirun then
+# waits for it for ever (PMIx 4.2, once in 60 such kills).
+export PMIX_MCA_gds=${PMIX_MCA_gds:-hash}
 
 command -v mpirun >/dev/null || {
   echo "[mpirun.sh] there is no mpirun: apt-get install openmpi-bin" >&2

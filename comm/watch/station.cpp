@@ -1,14 +1,14 @@
 #include "comm/watch/station.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
+
+#include "comm/watch/verdict.h"
 
 namespace birkhoff {
 namespace {
@@ -39,20 +39,6 @@ void print_failure(const Failure& failure, const std::vector<std::string>& detai
   std::string text = "birkhoff: " + failure.line() + "\n";
   for (const std::string& line : details) text += "birkhoff:   " + line + "\n";
   print(text);
-}
-
-// For a launcher of this machine, whose own exit code would be that of whichever rank it saw end
-// first (137 for the ranks that were killed because of a hang). It made the file; elsewhere there
-// is none.
-void leave_verdict(ExitCode code) {
-  const char* path = std::getenv("BIRKHOFF_VERDICT");
-  if (!path) return;
-  const int file = ::open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
-  if (file < 0) return;
-  const std::string text = fmt::format("{}\n", int(code));
-  if (::write(file, text.data(), text.size()) < 0) {  // the launcher then has its own code
-  }
-  ::close(file);
 }
 
 // Signals are for the rank's threads; SIGPIPE of a closed stderr must not end us half way.

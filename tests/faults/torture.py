@@ -64,7 +64,7 @@ def results(run):
     checkpoints = sorted((run / "checkpoints").iterdir())
     last = checkpoints[-1]
     manifest = json.loads((last / "manifest.json").read_text())
-    return {"metrics": lines, "checkpoints": [c.name for c in checkpoints],
+    return {"metrics": lines, "last": last.name,
             "manifest": {k: manifest[k] for k in ("step", "tokens", "state", "tensors", "files")},
             "bytes": {f.name: f.read_bytes() for f in last.glob("*.safetensors")}}
 
