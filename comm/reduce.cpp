@@ -66,8 +66,8 @@ void largest(std::span<const void* const> inputs, T* out, int64_t begin, int64_t
     const T* x = static_cast<const T*>(inputs[r]) + begin;
     for (int64_t i = 0; i < n; ++i) {
       const S value = widen<S>(x[i]);
-      // The last term is true of a NaN alone; a NaN found stays, since nothing is above it.
-      if (r == 0 || value > found[i] || value != value) found[i] = value;
+      // "Not at most" is true of a NaN too; a NaN found stays, since nothing is above it.
+      if (r == 0 || (!(value <= found[i]) && found[i] == found[i])) found[i] = value;
     }
   }
   for (int64_t i = 0; i < n; ++i) out[begin + i] = narrow<T>(found[i]);

@@ -47,14 +47,14 @@ double pairs(const TensorSpec& q, const Attention::Desc& d) {
 double flops(Specs in, const Desc& desc) {
   const auto& d = desc.as<Attention::Desc>();
   const TensorSpec &q = in[Attention::q], &v = in[Attention::v];
-  return 2 * pairs(q, d) * double((q.shape[1] + v.shape[1]) / d.heads);
+  return 2 * pairs(q, d) * double(q.shape[1] + v.shape[1]) / double(d.heads);
 }
 
 // Five products to the forward's two: scores again, dp, dq, dk of q's width, v's, q's, q's; dv.
 double backward_flops(Specs in, const Desc& desc) {
   const auto& d = desc.as<Attention::Desc>();
   const TensorSpec &q = in[AttentionBackward::q], &v = in[AttentionBackward::v];
-  return 2 * pairs(q, d) * double((3 * q.shape[1] + 2 * v.shape[1]) / d.heads);
+  return 2 * pairs(q, d) * double(3 * q.shape[1] + 2 * v.shape[1]) / double(d.heads);
 }
 
 Workspace workspace(Specs in, const Desc& desc) {

@@ -1,11 +1,11 @@
 #include "launch/stop_signal.h"
 
-#include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
+#include <ctime>
 
 namespace birkhoff {
 namespace {

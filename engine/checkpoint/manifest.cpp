@@ -21,7 +21,7 @@ std::string fingerprint_text(std::string_view text) {
 
 std::string parse_fingerprint(const json& value, const std::string& where) {
   JsonFields fields(value, where);
-  const std::string text = fields.text("text");
+  std::string text = fields.text("text");
   if (fields.text("hash") != hash_of(text))
     throw JsonError(fmt::format("{}.text does not match {}.hash", where, where));
   fields.done();
@@ -117,7 +117,7 @@ std::string files_fault(const Manifest& m) {
     }
   }
   for (const ShardFile& file : m.files) {
-    if (const std::string fault = file_fault(file, parts[file.name]); !fault.empty()) return fault;
+    if (std::string fault = file_fault(file, parts[file.name]); !fault.empty()) return fault;
   }
   return {};
 }

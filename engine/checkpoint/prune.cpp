@@ -12,7 +12,8 @@ namespace {
 // Out of the way by one rename first: a half removed directory must not look like a checkpoint. The
 // rename is flushed before anything is removed, or a power cut could undo it alone.
 void remove_checkpoint(const Checkpoint& checkpoint) {
-  const Path path = checkpoint.path(), aside = pruned_path(path);
+  const Path& path = checkpoint.path();
+  const Path aside = pruned_path(path);
   if (::rename(path.c_str(), aside.c_str()) != 0) throw_system_error("rename", path);
   flush_directory(path.parent_path());
   std::error_code error;  // what stays is no checkpoint, and for remove_leftovers

@@ -35,9 +35,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   bool start_object(size_t) override {
     if (place_ == Place::outside)
       place_ = Place::names;
-    else if (place_ == Place::metadata && !inside_)
-      inside_ = true;
-    else if (place_ == Place::tensor && !inside_)
+    else if ((place_ == Place::metadata || place_ == Place::tensor) && !inside_)
       inside_ = true;
     else
       refuse("an object in a place where none belongs");

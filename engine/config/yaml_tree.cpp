@@ -114,9 +114,8 @@ class TreeBuilder : public YAML::EventHandler {
   static bool closes(std::string_view source) {
     const char quote = source[0];
     for (size_t i = 1; i < source.size(); ++i) {
-      if (quote == '"' && source[i] == '\\')
-        ++i;
-      else if (quote == '\'' && source[i] == '\'' && i + 1 < source.size() && source[i + 1] == '\'')
+      const bool escape = quote == '"' && source[i] == '\\';
+      if (escape || (quote == '\'' && source.substr(i, 2) == "''"))
         ++i;
       else if (source[i] == quote)
         return true;
@@ -247,7 +246,7 @@ bool screen(std::string_view text, YamlDocument& document) {
       continue;
     }
     if (text[at] == '%' && at == line_start) return refuse(at, "directives are not read");
-    if (text[at] == '\t' && text.find_first_not_of(" ", line_start) == at)
+    if (text[at] == '\t' && text.find_first_not_of(' ', line_start) == at)
       return refuse(at, "a tab as indentation; use spaces");
     if (text[at] == '\t' || (text[at] == '\r' && text.substr(at + 1, 1) == "\n")) {
       ++at;

@@ -42,7 +42,7 @@ class Fields {
   }
 
   std::string hash(const char* key) const {
-    const std::string value = text(key);
+    std::string value = text(key);
     const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
     if (value.size() != 32 || !std::all_of(value.begin(), value.end(), is_hex))
       fail(fmt::format("\"{}\" must be 32 lower-case hexadecimal digits", key));

@@ -16,6 +16,12 @@ constexpr size_t kBlock = 4096;  // ids read at a time, on the stack: at most 32
                               printable(path.string()), what));
 }
 
+// By its sign: an id of a signed type may be damaged, and is then below 0.
+template <typename T>
+int64_t widened(T id) {
+  return int64_t(id);
+}
+
 InputFile open(const Path& path) {
   try {
     return InputFile(path);
@@ -66,14 +72,14 @@ void TokenDataset::read(int64_t first, std::span<int32_t> out, int64_t vocab) co
       read_bytes((size_t(first) + at) * sizeof(T), std::as_writable_bytes(ids));
       bool good = true;  // no early exit, so that the loop is vectorised
       for (size_t i = 0; i < ids.size(); ++i) {
-        const auto id = int64_t(ids[i]);
+        const int64_t id = widened(ids[i]);
         good &= uint64_t(id) < limit;
         out[at + i] = int32_t(id);
       }
       if (good) continue;
       size_t bad = 0;
-      while (uint64_t(int64_t(ids[bad])) < limit) ++bad;
-      refuse_token(first + int64_t(at + bad), int64_t(ids[bad]), vocab);
+      while (uint64_t(widened(ids[bad])) < limit) ++bad;
+      refuse_token(first + int64_t(at + bad), widened(ids[bad]), vocab);
     }
   });
 }

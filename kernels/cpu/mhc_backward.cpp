@@ -40,9 +40,9 @@ template <int kN>
 void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
                      const TokenBlock& block) {
   const auto& [s, sums, token, m, row] = block;
-  const int64_t n = desc.n;
+  const int64_t n = desc.n, first = token;  // C++20's lambdas capture bindings, clang 14's do not
   const auto at = [&](B::In i, int64_t width) {
-    return a.has(i) ? a.in<float>(i) + token * width : nullptr;
+    return a.has(i) ? a.in<float>(i) + first * width : nullptr;
   };
   load_columns(at(B::u, p.columns), p.columns, m, s.u);
   load_columns(at(B::rho, 1), 1, m, s.rho);

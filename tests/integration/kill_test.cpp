@@ -34,7 +34,7 @@ class Killed : public ::testing::Test {
     const Finished done = run_program(command("unbroken"), 120);
     seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     ASSERT_EQ(done.code, 0) << done.err;
-    want_ = new auto(results_of(small_->at("unbroken")));
+    want_ = new Results(results_of(small_->at("unbroken")));
     ASSERT_EQ(want_->size(), 3u);  // metrics, and two checkpoints that were kept
   }
   static void TearDownTestSuite() {
@@ -56,11 +56,17 @@ class Killed : public ::testing::Test {
     return all;
   }
 
-  // Goes on until the end and compares.
+  // Goes on until the end and compares. A run that was killed between its last commit and the
+  // pruning behind it has one checkpoint more: who goes on has read the newest alone, and removes
+  // nothing before two are known to be whole.
   static void expect_unbroken(const std::string& run) {
     const Finished done = run_program(command(run), 120);
     ASSERT_EQ(done.code, 0) << done.err;
-    EXPECT_EQ(results_of(small_->at(run)), *want_);
+    Results got = results_of(small_->at(run));
+    std::erase_if(got, [](const auto& part) {
+      return part.first.starts_with("step-") && part.first < want_->upper_bound("step-")->first;
+    });
+    EXPECT_EQ(differences(got, *want_), "");
     std::filesystem::remove_all(small_->at(run));
   }
 
@@ -73,11 +79,11 @@ class Killed : public ::testing::Test {
   }
 
   static SmallRun* small_;
-  static std::map<std::string, std::map<std::string, std::string>>* want_;
+  static Results* want_;
   static double seconds_;
 };
 SmallRun* Killed::small_ = nullptr;
-std::map<std::string, std::map<std::string, std::string>>* Killed::want_ = nullptr;
+Results* Killed::want_ = nullptr;
 double Killed::seconds_ = 0;
 
 TEST_F(Killed, AtTheWorstMoments) {

@@ -3,6 +3,7 @@
 // bit.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <sstream>
 
@@ -35,10 +36,13 @@ inline std::map<std::string, std::string> tensors_of(const Path& checkpoint_dire
   return all;
 }
 
+// "metrics" or a checkpoint's name → its parts by name.
+using Results = std::map<std::string, std::map<std::string, std::string>>;
+
 // metrics without times, and of each checkpoint its tensors and the loop's state. Empty if the run
 // has left no metrics.
-inline std::map<std::string, std::map<std::string, std::string>> results_of(const Path& run) {
-  std::map<std::string, std::map<std::string, std::string>> all;
+inline Results results_of(const Path& run) {
+  Results all;
   if (!std::filesystem::exists(run / "metrics.jsonl")) return all;
   all["metrics"]["lines"] = without_times(slurp(run / "metrics.jsonl"));
   for (const Path& path : checkpoint_candidates(run)) {
@@ -48,6 +52,22 @@ inline std::map<std::string, std::map<std::string, std::string>> results_of(cons
       tensors["state " + key] = value;
   }
   return all;
+}
+
+// The names of what two runs do not have in common, a line each; their bytes would fill pages.
+inline std::string differences(const Results& got, const Results& want) {
+  std::map<std::string, std::array<const std::string*, 2>> both;
+  for (const auto& [name, parts] : got)
+    for (const auto& [part, bytes] : parts) both[name + " " + part][0] = &bytes;
+  for (const auto& [name, parts] : want)
+    for (const auto& [part, bytes] : parts) both[name + " " + part][1] = &bytes;
+  std::string out;
+  for (const auto& [name, bytes] : both) {
+    const auto [left, right] = bytes;
+    if (left && right && *left == *right) continue;
+    out += name + (!left ? " is missing\n" : !right ? " was not expected\n" : " differs\n");
+  }
+  return out;
 }
 
 // Every file of a run but its lock, which names the process that looked last, and its logs.
