@@ -1,6 +1,7 @@
 #include "comm/reduce.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace birkhoff {
 namespace {
@@ -42,6 +43,14 @@ T narrow(S x) {
 }
 
 template <class T>
+bool is_nan(T x) {
+  if constexpr (std::is_floating_point_v<T>)
+    return std::isnan(x);
+  else
+    return false;
+}
+
+template <class T>
 using Largest = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 template <class T>
@@ -66,8 +75,8 @@ void largest(std::span<const void* const> inputs, T* out, int64_t begin, int64_t
     const T* x = static_cast<const T*>(inputs[r]) + begin;
     for (int64_t i = 0; i < n; ++i) {
       const S value = widen<S>(x[i]);
-      // "Not at most" is true of a NaN too; a NaN found stays, since nothing is above it.
-      if (r == 0 || (!(value <= found[i]) && found[i] == found[i])) found[i] = value;
+      // A NaN is taken, and stays, since nothing is above it.
+      if (r == 0 || value > found[i] || is_nan(value)) found[i] = value;
     }
   }
   for (int64_t i = 0; i < n; ++i) out[begin + i] = narrow<T>(found[i]);
