@@ -11,6 +11,8 @@
 #   killing all ranks.) A second SIGTERM is passed on as it is.
 # - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung), where mpirun's
 #   own is that of whichever rank it saw end first, 137 for a kill.
+# - mpirun ends with its ranks. PMIx 4.2 can lock itself out when a rank is killed while it leaves,
+#   and mpirun then waits for ever.
 # - BIRKHOFF_RESTARTS=N: starts again, at most N times, what ended because a rank died or hung
 #   (exit codes 6 and 7); the run goes on from its newest checkpoint.
 set -uo pipefail
@@ -50,10 +52,28 @@ on_term() {
 trap on_term TERM
 trap '[ -z "$child" ] || { asked=yes; kill -USR1 "$child"; }' USR1
 
+# Kills a process that had children and has had none for 3 seconds. (Normally mpirun is gone within
+# 1.5.) Without /proc/…/children, an option of the kernel, it kills nobody.
+end_without_children() { # PID
+  local children had='' idle=0
+  while kill -0 "$1" && sleep 0.5; do
+    children=$(cat /proc/"$1"/task/*/children)
+    if [ -n "$children" ]; then
+      had=yes idle=0
+    elif [ -n "$had" ] && [ $((idle += 1)) -ge 6 ]; then
+      kill -KILL "$1"
+      exit 0
+    fi
+  done 2>/dev/null
+  exit 1
+}
+
 restarts=${BIRKHOFF_RESTARTS:-0}
 while :; do
   mpirun "${flags[@]}" "$@" <&0 &
   child=$!
+  end_without_children "$child" >/dev/null 2>&1 </dev/null &
+  guard=$!
   # A trapped signal ends `wait` before the child has ended.
   while :; do
     wait "$child"
@@ -65,6 +85,11 @@ while :; do
       break
     fi
   done
+  if [ "$status" = 137 ] && wait "$guard"; then
+    echo "[mpirun.sh] mpirun did not end with its ranks, and was killed" >&2
+  else
+    kill "$guard" 2>/dev/null
+  fi
   if [ $status != 0 ] && [ $status != 75 ]; then
     verdict=$(cat "$BIRKHOFF_VERDICT")
     case $verdict in
