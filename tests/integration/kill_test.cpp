@@ -105,7 +105,7 @@ TEST_F(Killed, AtTheWorstMoments) {
 
 TEST_F(Killed, AtRandomMoments) {
   const Random random(uint64_t(::time(nullptr)), "moments");
-  for (uint64_t trial = 0; trial < 8; ++trial) {
+  for (uint64_t trial = 0; trial < 20; ++trial) {
     Started run(command("run"));
     const double wait = random.uniform(2 * trial) * seconds_;
     std::this_thread::sleep_for(std::chrono::duration<double>(wait));
