@@ -23,6 +23,7 @@ constexpr size_t kStackBytes = size_t(64) << 10;
 struct State {
   const Beacon* beacon = nullptr;
   std::unique_ptr<std::atomic<int>[]> descriptors;
+  std::unique_ptr<bool[]> told;  // the handler's own
   int count = 0;
   pid_t pid = 0;
   std::atomic<bool> crashed{false}, settled{false};
@@ -37,7 +38,7 @@ void nap(int milliseconds) {
   ::nanosleep(&time, nullptr);
 }
 
-void tell_all(const State& s, int signal) {
+void tell_all(State& s, int signal) {
   struct {
     FrameHeader header{.bytes = sizeof(CrashMessage), .type = FrameType::crash};
     char message[sizeof(CrashMessage)];
@@ -47,11 +48,18 @@ void tell_all(const State& s, int signal) {
   const CrashMessage message{
       .step = now.step, .activity = int32_t(now.activity), .signal = int32_t(signal)};
   std::memcpy(frame.message, &message, sizeof message);
-  for (int i = 0; i < s.count; ++i)
-    if (const int fd = s.descriptors[i].load(std::memory_order_acquire); fd >= 0)
-      (void)::send(fd, &frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL);
   // mpirun kills the others once it sees a rank end: they get a moment to tell the cause first.
-  for (int i = 0; i < 50 && !s.settled.load(std::memory_order_acquire); ++i) nap(10);
+  // Other threads go on, so a rank may be let in meanwhile: it is told as well.
+  for (int turn = 0; turn < 50; ++turn) {
+    for (int i = 0; i < s.count; ++i) {
+      const int fd = s.descriptors[i].load(std::memory_order_acquire);
+      if (fd < 0 || s.told[i]) continue;
+      (void)::send(fd, &frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL);
+      s.told[i] = true;
+    }
+    if (s.settled.load(std::memory_order_acquire)) return;
+    nap(10);
+  }
 }
 
 // On the way in the signal is blocked for this thread; it is delivered anew on the way out, to who
@@ -81,6 +89,7 @@ CrashReport::CrashReport(const Beacon& beacon, int connections) {
   s->count = connections;
   s->pid = ::getpid();
   s->descriptors = std::make_unique<std::atomic<int>[]>(size_t(connections));
+  s->told = std::make_unique<bool[]>(size_t(connections));
   for (int i = 0; i < connections; ++i) s->descriptors[i].store(-1);
   s->stack =
       ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
