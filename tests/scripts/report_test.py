@@ -168,7 +168,7 @@ class Compare(unittest.TestCase):
                         result["xz_bits_per_byte"] / 4)
         self.assertEqual(result["longest_copy"], "ning God created the ")
         self.assertEqual(result["xz_bits_per_byte"], 8 * compression.xz_size(text) / len(text))
-        self.assertIn("2.500", compare.table(result))
+        self.assertIn("2.500", compression.table(result))
 
     def test_no_held_out_text(self):
         with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
