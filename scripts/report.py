@@ -267,10 +267,19 @@ def draw_sublayers(axes, run, key, several):
     image = axes.pcolormesh(edges, [i - 0.5 for i in range(len(cells) + 1)], cells, **style)
     axes.set_facecolor(INK)  # of what is not finite
     axes.set_ylabel("sublayer", fontsize=8, color=INK)
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format="{x:g}")
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format="{x:.3g}")
     bar.outline.set_visible(False)
+    if gain:
+        bar.set_ticks([1 / most, 1, most])
     bar.ax.minorticks_off()
     bar.ax.tick_params(colors=INK, labelsize=8, length=0)
+
+
+def at_least_twofold(axes):
+    """So that a gain of 1 and its rounding look like a line, not like a mountain."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5), max(high, 2))
+    legend(axes)
 
 
 def draw_worst_gain(key):
@@ -278,9 +287,10 @@ def draw_worst_gain(key):
         dress(axes, f"{STREAMS[key][0]}, worst sublayer", log=True)
         for colour, run in zip(COLOURS * len(runs), runs):
             steps, rows = streams(run, key)
-            axes.plot(steps, [worst(row) for row in rows], color=colour, label=run.name,
-                      linewidth=1.4)
-        legend(axes)
+            if rows:
+                axes.plot(steps, [worst(row) for row in rows], color=colour, label=run.name,
+                          linewidth=1.4)
+        at_least_twofold(axes)
 
     return draw
 
@@ -289,10 +299,12 @@ def draw_last_gain(key):
     def draw(axes, runs):
         dress(axes, f"{STREAMS[key][0]}, by sublayer, last record", log=True)
         for colour, run in zip(COLOURS * len(runs), runs):
-            row = streams(run, key)[1][-1]
-            axes.plot(range(len(row)), row, color=colour, label=run.name, linewidth=1.4)
+            rows = streams(run, key)[1]
+            if rows:
+                axes.plot(range(len(rows[-1])), rows[-1], color=colour, label=run.name,
+                          linewidth=1.4)
         axes.set_xlabel("sublayer", fontsize=8, color=INK)
-        legend(axes)
+        at_least_twofold(axes)
 
     return draw
 
@@ -326,15 +338,13 @@ def draw_gap(baseline):
 
 def comparison(pyplot, runs, baseline):
     """The paper's figures 2 and 3 of these runs: arXiv 2512.24880."""
-    wide = [run for run in runs if streams(run, "cosine")[0]]
-    panels = [(draw_gap(baseline), runs), (PANELS["grad_norm"], runs)]
-    if wide:
-        panels += [(draw_worst_gain("composite_forward"), wide),
-                   (draw_worst_gain("composite_backward"), wide)]
+    panels = [draw_gap(baseline), PANELS["grad_norm"]]
+    if any(streams(run, "cosine")[0] for run in runs):
+        panels += [draw_worst_gain("composite_forward"), draw_worst_gain("composite_backward")]
     figure, grid = pyplot.subplots(len(panels) // 2, 2, figsize=(12, 3.5 * (len(panels) // 2)),
                                    layout="constrained", squeeze=False)
-    for axes, (panel, some) in zip(grid.flat, panels):
-        panel(axes, some)
+    for axes, panel in zip(grid.flat, panels):
+        panel(axes, runs)
     return figure
 
 
@@ -387,8 +397,8 @@ def draw(runs, out, baseline=None):
         save(figure, "streams.png")
         figure, grid = pyplot.subplots(2, 2, figsize=(12, 7), layout="constrained")
         for axes, key in zip(grid, ("composite_forward", "composite_backward")):
-            draw_worst_gain(key)(axes[0], wide)
-            draw_last_gain(key)(axes[1], wide)
+            draw_worst_gain(key)(axes[0], runs)
+            draw_last_gain(key)(axes[1], runs)
         save(figure, "gains.png")
     if baseline:
         save(comparison(pyplot, runs, baseline), "comparison.png")
