@@ -18,6 +18,7 @@
 #include "kernels/route.h"
 #include "kernels/route_layout.h"
 #include "kernels/split.h"
+#include "kernels/stream_statistics.h"
 #include "kernels/streams.h"
 #include "kernels/swiglu.h"
 #include "kernels/weighted_sum.h"
@@ -67,6 +68,7 @@ std::span<const Operator* const> registry() {
       &kConcat,
       &kCopyStreams,
       &kSumStreams,
+      &kStreamStatistics,
       &kSwiglu,
       &kSwigluBackward,
       &kWeightedSum,

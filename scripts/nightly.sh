@@ -46,6 +46,7 @@ nightly "asan" 40 scripts/sanitize.sh asan --all
 nightly "tsan" 60 scripts/sanitize.sh tsan --all
 nightly "parsers" 45 scripts/fuzz.sh 600
 nightly "mutants" 60 scripts/mutants.sh
+nightly "comparison" 10 env OUT="$(mktemp -d)" scripts/compare.sh configs/deep.yaml train.stop_at=60
 nightly "fresh clone" 30 scripts/nightly.sh --clone
 if [ "$(id -u)" = 0 ]; then
   nightly "fresh clone, no rights" 30 scripts/nightly.sh --clone \

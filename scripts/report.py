@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """Draws one or several runs from their metrics.jsonl, laid over each other:
 
-    build/venv/bin/python3 scripts/report.py RUN… [--out DIR]        default: <first RUN>/report
+    build/venv/bin/python3 scripts/report.py RUN… [--baseline RUN] [--out DIR]
+
+--out is <first RUN>/report by default.
 
     overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
+    streams.png   gains of the residual path by sublayer over time, a row of panels a run
+    gains.png     the worst composite gains of all runs over time, and by sublayer at the end
+    comparison.png   with --baseline: loss minus the baseline's, gradient norm, composite gains
 
 Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; `expert_load`, tokens
 by MoE layer and expert, may be in either. Other keys are drawn where they are there. A last line
@@ -217,6 +222,132 @@ def draw_heat(axes, run, several):
     bar.ax.tick_params(colors=INK, labelsize=8, length=0)
 
 
+# Of the residual streams (docs/formats/run_directory.md, `streams`): title, whether it is a gain.
+STREAMS = {
+    "gain_forward": ("Forward gain of a sublayer", True),
+    "gain_backward": ("Backward gain of a sublayer", True),
+    "composite_forward": ("Forward gain from here to the end", True),
+    "composite_backward": ("Backward gain from here to the end", True),
+    "column_error": ("Largest |column sum − 1|", False),
+    "cosine": ("Likeness of streams (cosine)", False),
+}
+
+
+def streams(run, key):
+    """(steps, step × sublayer values; nan where a value was not finite) of the records that have
+    them."""
+    have = [(r["step"], r["streams"][key]) for r in run.training
+            if isinstance(r.get("streams"), dict) and r["streams"].get(key)]
+    return [s for s, _ in have], [[math.nan if v is None else v for v in row] for _, row in have]
+
+
+def worst(row):
+    """The largest value; inf if one is not finite: it is past what a number can hold."""
+    return max(row) if all(math.isfinite(v) for v in row) else math.inf
+
+
+def draw_sublayers(axes, run, key, several):
+    """Sublayers from bottom to top, time to the right, colour the value. Gains on a log scale that
+    is white at 1."""
+    import matplotlib.colors as colors
+
+    title, gain = STREAMS[key]
+    steps, rows = streams(run, key)
+    dress(axes, title + (f": {run.name}" if several else ""))
+    axes.grid(False)
+    finite = [v for row in rows for v in row if math.isfinite(v)] or [1.0]
+    edges = [(a + b) / 2 for a, b in zip(steps, steps[1:])]
+    edges = [steps[0] - 0.5, *edges, steps[-1] + 0.5]
+    if gain:
+        most = max(1.25, *finite, *(1 / max(v, 1e-6) for v in finite))
+        style = {"cmap": "RdBu_r", "norm": colors.LogNorm(1 / most, most)}
+    else:
+        style = {"cmap": "viridis", "vmin": min(0.0, *finite), "vmax": max(1e-3, *finite)}
+    cells = [list(column) for column in zip(*rows)]
+    image = axes.pcolormesh(edges, [i - 0.5 for i in range(len(cells) + 1)], cells, **style)
+    axes.set_facecolor(INK)  # of what is not finite
+    axes.set_ylabel("sublayer", fontsize=8, color=INK)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format="{x:.3g}")
+    bar.outline.set_visible(False)
+    if gain:
+        bar.set_ticks([1 / most, 1, most])
+    bar.ax.minorticks_off()
+    bar.ax.tick_params(colors=INK, labelsize=8, length=0)
+
+
+def at_least_twofold(axes):
+    """So that a gain of 1 and its rounding look like a line, not like a mountain."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5), max(high, 2))
+    legend(axes)
+
+
+def draw_worst_gain(key):
+    def draw(axes, runs):
+        dress(axes, f"{STREAMS[key][0]}, worst sublayer", log=True)
+        for colour, run in zip(COLOURS * len(runs), runs):
+            steps, rows = streams(run, key)
+            if rows:
+                axes.plot(steps, [worst(row) for row in rows], color=colour, label=run.name,
+                          linewidth=1.4)
+        at_least_twofold(axes)
+
+    return draw
+
+
+def draw_last_gain(key):
+    def draw(axes, runs):
+        dress(axes, f"{STREAMS[key][0]}, by sublayer, last record", log=True)
+        for colour, run in zip(COLOURS * len(runs), runs):
+            rows = streams(run, key)[1]
+            if rows:
+                axes.plot(range(len(rows[-1])), rows[-1], color=colour, label=run.name,
+                          linewidth=1.4)
+        axes.set_xlabel("sublayer", fontsize=8, color=INK)
+        at_least_twofold(axes)
+
+    return draw
+
+
+def loss_gap(run, baseline):
+    """(steps, smoothed loss − smoothed loss of the baseline) of the steps that both have."""
+    curves = []
+    for each in (run, baseline):
+        steps, values = series(each.training, "loss")
+        curves.append(dict(zip(steps, smoothed(values))))
+    steps = [step for step in curves[0] if step in curves[1]]
+    return steps, [curves[0][step] - curves[1][step] for step in steps]
+
+
+def draw_gap(baseline):
+    def draw(axes, runs):
+        dress(axes, f"Loss minus that of {baseline.name}, nats")
+        gaps = [loss_gap(run, baseline) for run in runs]
+        for colour, run, (steps, values) in zip(COLOURS * len(runs), runs, gaps):
+            last = f", in the end {values[-1]:+.4f}" if run is not baseline and values else ""
+            axes.plot(steps, values, color=colour, linewidth=1.4, label=run.name + last)
+        # The first steps, where losses fall by nats, would press the rest flat.
+        late = [v for steps, values in gaps for v in values[len(values) // 10:]]
+        if late:
+            room = 0.1 * (max(late) - min(late)) + 1e-3
+            axes.set_ylim(min(late) - room, max(late) + room)
+        legend(axes)
+
+    return draw
+
+
+def comparison(pyplot, runs, baseline):
+    """The paper's figures 2 and 3 of these runs: arXiv 2512.24880."""
+    panels = [draw_gap(baseline), PANELS["grad_norm"]]
+    if any(streams(run, "cosine")[0] for run in runs):
+        panels += [draw_worst_gain("composite_forward"), draw_worst_gain("composite_backward")]
+    figure, grid = pyplot.subplots(len(panels) // 2, 2, figsize=(12, 3.5 * (len(panels) // 2)),
+                                   layout="constrained", squeeze=False)
+    for axes, panel in zip(grid.flat, panels):
+        panel(axes, runs)
+    return figure
+
+
 PANELS = {
     "grad_norm": draw_series("grad_norm", "Gradient norm", log=True, smooth=True),
     "lr": draw_series("lr", "Learning rate"),
@@ -224,7 +355,7 @@ PANELS = {
 }
 
 
-def draw(runs, out):
+def draw(runs, out, baseline=None):
     """Writes the pictures; returns their paths."""
     import matplotlib
 
@@ -256,6 +387,21 @@ def draw(runs, out):
         for place, run in zip(axes[1:], routed):
             draw_heat(place, run, len(runs) > 1)
         save(figure, "expert_load.png")
+    wide = [r for r in runs if streams(r, "cosine")[0]]
+    if wide:
+        figure, grid = pyplot.subplots(2 * len(wide), 3, figsize=(14, 6 * len(wide)),
+                                       layout="constrained", squeeze=False)
+        for i, run in enumerate(wide):
+            for axes, key in zip(grid[2 * i: 2 * i + 2].flat, STREAMS):
+                draw_sublayers(axes, run, key, len(wide) > 1)
+        save(figure, "streams.png")
+        figure, grid = pyplot.subplots(2, 2, figsize=(12, 7), layout="constrained")
+        for axes, key in zip(grid, ("composite_forward", "composite_backward")):
+            draw_worst_gain(key)(axes[0], runs)
+            draw_last_gain(key)(axes[1], runs)
+        save(figure, "gains.png")
+    if baseline:
+        save(comparison(pyplot, runs, baseline), "comparison.png")
     save(overview(pyplot, runs, panels, routed), "overview.png")
     return written
 
@@ -281,10 +427,14 @@ def overview(pyplot, runs, panels, routed):
 def main():
     parser = argparse.ArgumentParser(description="Draws runs from their metrics.jsonl.")
     parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN")
+    parser.add_argument("--baseline", type=pathlib.Path, metavar="RUN", help="one of the runs")
     parser.add_argument("--out", type=pathlib.Path, help="default: <first RUN>/report")
     args = parser.parse_args()
     runs = [read_run(r, lambda text: print(text, file=sys.stderr)) for r in args.runs]
-    written = draw(runs, args.out or args.runs[0] / "report")
+    if args.baseline and args.baseline not in args.runs:
+        raise SystemExit(f"report.py: the baseline {args.baseline} is none of the runs")
+    baseline = runs[args.runs.index(args.baseline)] if args.baseline else None
+    written = draw(runs, args.out or args.runs[0] / "report", baseline)
     print(f"report.py: {len(written)} pictures in {written[0].parent}")
 
 

@@ -81,7 +81,7 @@ compare() {
   local parts=build/comparison split=("$birkhoff" data split "$config" "${overrides[@]}")
   mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
     "${split[@]}" --part validation >$parts/held-out.txt &&
-    python3 scripts/compare.py "$run" --train $parts/train.txt --held-out $parts/held-out.txt \
+    python3 scripts/compression.py "$run" --train $parts/train.txt --held-out $parts/held-out.txt \
       --sample "$run/report/sample.txt" --prompt "$PROMPT"
 }
 

@@ -101,6 +101,7 @@ struct TrainConfig {
   int64_t eval_batches = 8;
   int64_t final_eval_batches = kEvalAll;  // of the evaluation behind the last step
   int64_t log_every = 1;
+  int64_t telemetry_every = 10;  // steps; 0: never
 
   bool operator==(const TrainConfig&) const = default;
 };

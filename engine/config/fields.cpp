@@ -170,6 +170,8 @@ void train_fields(TrainConfig& c, List& to) {
          "held-out windows of the evaluation behind the last step; all: every one");
   to.add("log_every", Integer{&c.log_every, 1, kManySteps}, "steps",
          "between progress lines; metrics.jsonl has every step", {"log_interval", "logging_steps"});
+  to.add("telemetry_every", Integer{&c.telemetry_every, 0, kManySteps}, "steps",
+         "between records of what the residual streams do, in metrics.jsonl; 0: never");
 }
 
 void optim_fields(OptimConfig& c, List& to) {

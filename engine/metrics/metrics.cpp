@@ -50,6 +50,18 @@ class Line {
       rows += fmt::format("{}[{}]", rows.empty() ? "" : ",", fmt::join(row, ","));
     raw("expert_load", fmt::format("[{}]", rows));
   }
+  void streams(const StreamSeries& all) {
+    if (all.empty()) return;
+    std::string text;
+    for (const auto& [name, values] : all) {
+      text += fmt::format("{}{}:[", text.empty() ? "{" : ",", json_string(name));
+      for (size_t i = 0; i < values.size(); ++i)
+        text += fmt::format("{}{}", i ? "," : "",
+                            std::isfinite(values[i]) ? fmt::format("{:.7g}", values[i]) : "null");
+      text += "]";
+    }
+    raw("streams", text + "}");
+  }
   void end_of_values() {
     if (!nonfinite_.empty()) raw(kNonfiniteKey, nonfinite_ + "}");
   }
@@ -91,6 +103,7 @@ std::string metrics_line(const StepMetrics& m) {
   line.integer("tokens", m.tokens);
   for (const auto& [name, value] : m.extra) line.value(name, value);
   line.load(m.expert_load);
+  line.streams(m.streams);
   line.end_of_values();
   line.time("step_seconds", m.step_seconds);
   line.time("tokens_per_second", m.tokens_per_second);

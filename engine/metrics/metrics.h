@@ -9,7 +9,8 @@
 // Fields of time come last, from `step_seconds` or `eval_seconds` on; what stands before them is a
 // function of the run alone, byte by byte. Numbers are the shortest text that reads back as the
 // same double. A value that is not finite is null, and named: "nonfinite":{"loss":"nan"}, before
-// the fields of time; a time that is not finite is null.
+// the fields of time; a time that is not finite is null. Numbers of `streams` have 7 digits, about
+// what the f32 sums behind them have; one that is not finite is null.
 #include <cstdint>
 #include <map>
 #include <span>
@@ -25,6 +26,8 @@ namespace birkhoff {
 // Tokens that each expert of each MoE layer was given; empty: the line has no `expert_load`.
 using ExpertLoad = std::vector<std::vector<int64_t>>;
 using NamedValues = std::vector<std::pair<std::string, double>>;
+// A value for each sublayer, under `streams` in the line; empty: the line has none.
+using StreamSeries = std::vector<std::pair<std::string, std::vector<double>>>;
 
 struct StepMetrics {
   int64_t step = 0;
@@ -34,6 +37,7 @@ struct StepMetrics {
   int64_t tokens = 0;      // trained on since the run began
   NamedValues extra = {};  // further values that are a function of the run alone
   ExpertLoad expert_load = {};
+  StreamSeries streams = {};
   double step_seconds = 0;
   double tokens_per_second = 0;
   NamedValues extra_times = {};  // e.g. mfu

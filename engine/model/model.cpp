@@ -41,6 +41,7 @@ class Tracer {
   }
 
   std::vector<Opened> sublayers;
+  std::vector<Value> statistics;
   Value last;
 
  private:
@@ -75,6 +76,9 @@ class Tracer {
       h = nn::norm(t_, opened.h, norm, c_.model.norm_eps);
     }
     sublayers.push_back(opened);
+    if (t_.telemetry.program && opened.res.program)
+      statistics.push_back(
+          nn::stream_statistics(x, opened.res, t_.telemetry, residual + ".statistics"));
     const Value y = f(h);
     const auto scope = p_.segment(segment);
     return residual_->close(opened, y);
@@ -95,18 +99,22 @@ ModelIo trace_forward(Program& p, const Config& c, int64_t sequences, int64_t se
   io.target = p.add(Kind::input, "target", per_token);
   io.position = p.add(Kind::input, "position", per_token);
   io.first_key = p.add(Kind::input, "first_key", per_token);
+  if (training && c.model.residual != ResidualKind::plain && c.train.telemetry_every > 0)
+    io.telemetry = p.add(Kind::constant, "telemetry", {{1}, DType::i32});
   const nn::Trace t{.program = p,
                     .config = c,
                     .tokens = sequences * sequence,
                     .sequence = sequence,
                     .training = training,
                     .position = io.position,
-                    .first_key = io.first_key};
+                    .first_key = io.first_key,
+                    .telemetry = io.telemetry};
   Tracer tracer(t);
   const Value y = tracer.hidden(io.token);
   const auto phase = p.phase({Phase::Part::head, -1});
   io.nll = nn::cross_entropy(y, tracer.vocabulary("lm_head.weight"), io.target);
   io.sublayers = tracer.sublayers;
+  io.statistics = tracer.statistics;
   io.last = tracer.last;
   return io;
 }

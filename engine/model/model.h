@@ -15,8 +15,12 @@ struct ModelIo {
   Value scale;                               // constant, f32 [1]: 1 / valid tokens of the step
   Value nll;                                 // [T]: −log p(target), 0 where target is −1
   Value loss;                                // accumulator, f64 [1]: Σ scale·nll
-  std::vector<Opened> sublayers;             // in order: H_res for telemetry and tests
-  Value last;                                // the residual state behind the last sublayer
+  std::vector<Opened> sublayers;             // in order: H_res for tests
+  // Of training with streams and train.telemetry_every: a constant, i32 [1], whether this step's
+  // statistics are wanted, and their accumulators by sublayer (kernels/stream_statistics.h).
+  Value telemetry;
+  std::vector<Value> statistics;
+  Value last;  // the residual state behind the last sublayer
 };
 
 // micro_batch sequences; forward list with its loss; expert load accumulates. REQUIRES a fresh

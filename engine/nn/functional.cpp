@@ -14,6 +14,7 @@
 #include "kernels/route.h"
 #include "kernels/route_layout.h"
 #include "kernels/split.h"
+#include "kernels/stream_statistics.h"
 #include "kernels/swiglu.h"
 #include "kernels/weighted_sum.h"
 
@@ -109,6 +110,12 @@ Value cross_entropy(Value h, Value head, Value target) {
 
 Value weighted_sum(Value value, Value scale, Value loss) {
   return value.program->emit(kWeightedSum, {value, scale}, {}, {.accumulate = {loss}})[0];
+}
+
+Value stream_statistics(Value x, Value res, Value when, const std::string& name) {
+  const int64_t count = res.shape()[1] + 2;
+  const Value sum = x.program->add(Kind::accumulator, name, {{count}, DType::f64});
+  return x.program->emit(kStreamStatistics, {x, res, when}, {}, {.accumulate = {sum}})[0];
 }
 
 }  // namespace birkhoff::nn

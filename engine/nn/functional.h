@@ -54,4 +54,7 @@ Value combine(Value buffer, Value weight, const Layout& l);
 Value cross_entropy(Value h, Value head, Value target);
 Value weighted_sum(Value value, Value scale, Value loss);
 
+// What the streams of a sublayer do, where `when` is not 0: → a further accumulator, `name`.
+Value stream_statistics(Value x, Value res, Value when, const std::string& name);
+
 }  // namespace birkhoff::nn

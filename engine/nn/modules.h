@@ -20,6 +20,7 @@ struct Trace {
   Value position, first_key;  // i32 [T]
   int64_t cache = 0;          // > 0: sampling, with key and value caches of that many rows
   Value length = {};          // i32 [1]: rows of the caches that are filled; with a cache only
+  Value telemetry = {};       // i32 [1]: whether stream statistics are wanted; absent: never
 };
 
 Value parameter_matrix(const Trace& t, const std::string& name, int64_t rows, int64_t columns);

@@ -21,6 +21,7 @@ bool is_free(std::string_view key) {
                                         "train.eval_batches",
                                         "train.final_eval_batches",
                                         "train.log_every",
+                                        "train.telemetry_every",
                                         "moe.buffer_factor",
                                         "model.init_std",
                                         "model.alpha_init"};

@@ -73,6 +73,16 @@ void Session::tell(int64_t step, Activity activity) const {
   if (beacon_) beacon_->enter(step, activity);
 }
 
+bool Session::wants_telemetry(int64_t step) const {
+  return programs_.io.telemetry.program && (step == 1 || step % config_.train.telemetry_every == 0);
+}
+
+StreamTelemetry Session::telemetry() const {
+  std::vector<std::span<const double>> sums;
+  for (const Value& sum : programs_.io.statistics) sums.push_back(executor_->data<double>(sum));
+  return stream_telemetry(sums);
+}
+
 void Session::initialise() {
   for (const auto& [id, spec] : programs_.train.parameters) {
     const auto values = executor_->data<float>(Value{&programs_.train, id});
@@ -99,6 +109,9 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
   const auto hyper = hyper_of(config_, t);
   std::copy(hyper.begin(), hyper.end(), executor_->data<float>(programs_.optimizer.hyper).begin());
 
+  if (programs_.io.telemetry.program)
+    executor_->data<int32_t>(programs_.io.telemetry)[0] = wants_telemetry(t);
+
   for (int64_t group = sum_.own().begin; group < sum_.own().end; ++group) {
     executor_->begin_step(t);
     const Range range = micro_batches_of_group(group);
@@ -117,7 +130,8 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
                     .grad_norm = executor_->data<double>(programs_.optimizer.norm)[0],
                     .lr = learning_rate(config_.optim, config_.train.steps, t),
                     .valid = valid,
-                    .expert_load = {}};
+                    .expert_load = {},
+                    .streams = wants_telemetry(t) ? telemetry() : StreamTelemetry()};
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
     throw NumericError(fmt::format(
         "step {}: loss {}, gradient norm {}: not finite; the parameters are those of step {}. "

@@ -15,6 +15,7 @@
 #include "engine/execute/executor.h"
 #include "engine/parallel/group_sum.h"
 #include "engine/train/programs.h"
+#include "engine/train/stream_telemetry.h"
 #include "engine/train/tensor_view.h"
 
 namespace birkhoff {
@@ -26,6 +27,7 @@ struct StepResult {      // of the whole step: the same on every rank
   int64_t valid = 0;  // tokens with a target
   // Tokens that each routed expert got in this step, by MoE layer.
   std::vector<std::vector<int64_t>> expert_load;
+  StreamTelemetry streams;  // empty but every train.telemetry_every steps, and the first
 };
 
 class Session {
@@ -53,6 +55,8 @@ class Session {
  private:
   Range micro_batches_of_group(int64_t group) const;
   void tell(int64_t step, Activity activity) const;
+  bool wants_telemetry(int64_t step) const;
+  StreamTelemetry telemetry() const;
 
   const Config config_;
   Communicator& ranks_;

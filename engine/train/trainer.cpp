@@ -52,6 +52,13 @@ std::string first_difference(std::string_view a, std::string_view b) {
   return "nothing";
 }
 
+StreamSeries series_of(const StreamTelemetry& t) {
+  if (t.empty()) return {};
+  return {{"gain_forward", t.gain_forward},           {"gain_backward", t.gain_backward},
+          {"composite_forward", t.composite_forward}, {"composite_backward", t.composite_backward},
+          {"column_error", t.column_error},           {"cosine", t.cosine}};
+}
+
 // Every `every` steps; 0: never.
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
@@ -190,6 +197,7 @@ class Run {
         .lr = result.lr,
         .tokens = state_.tokens,
         .extra = {{"valid_tokens", double(result.valid)}, {"window_hash", double(window_hash_)}},
+        .streams = series_of(result.streams),
         .step_seconds = seconds,
         .tokens_per_second = double(step_tokens()) / seconds});
   }

@@ -18,6 +18,7 @@ constexpr const char* kGradient =
 constexpr const char* kUpdate = "changes its output in place behind the gradients";
 constexpr const char* kOfGradients = "is computed of gradients, behind them";
 constexpr const char* kIntegers = "has no floating input or output";
+constexpr const char* kOnlyLooks = "looks on: nothing that is trained reads it";
 constexpr const char* kDecoding = "runs in generation alone";
 
 // Operators without a gradient rule, and why.
@@ -45,6 +46,7 @@ const std::map<std::string_view, const char*> kWithoutGradient = {
     {"route_backward", kGradient},
     {"route_layout", kIntegers},
     {"squared_sum", kOfGradients},
+    {"stream_statistics", kOnlyLooks},
     {"swiglu_backward", kGradient},
 };
 

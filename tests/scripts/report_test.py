@@ -11,7 +11,7 @@ import unittest
 import support
 
 report = support.load("report.py")
-compare = support.load("compare.py")
+compression = support.load("compression.py")
 
 
 class Directory(unittest.TestCase):
@@ -62,6 +62,15 @@ class Read(Directory):
 
 
 class Numbers(unittest.TestCase):
+    def test_streams_and_their_worst(self):
+        run = report.Run("", [{"step": 1}, {"step": 2, "streams": {"cosine": [1, None]}},
+                              {"step": 3, "streams": {"cosine": [0.5, 0.25]}}], [])
+        steps, rows = report.streams(run, "cosine")
+        self.assertEqual((steps, rows[1]), ([2, 3], [0.5, 0.25]))
+        self.assertTrue(math.isnan(rows[0][1]))
+        self.assertEqual([report.worst(row) for row in rows], [math.inf, 0.5])
+        self.assertEqual(report.streams(run, "gain_forward"), ([], []))
+
     def test_series_has_finite_numbers_only(self):
         records = [{"step": 1, "lr": 1.0}, {"step": 2, "lr": math.nan}, {"step": 3, "lr": "x"},
                    {"step": 4}, {"step": 5, "lr": 2}]
@@ -112,6 +121,16 @@ class Draw(Directory):
                 width, height = struct.unpack(">II", data[16:24])
                 self.assertTrue(400 <= width <= 3600 and 300 <= height <= 2000, name)
 
+    def test_streams_and_comparison(self):
+        def row(step):
+            return {key: [1 + step / 100, None, 1e-9, 3000.0] for key in report.STREAMS}
+        self.write([self.record(s, **({"streams": row(s)} if s % 10 == 0 else {}))
+                    for s in range(1, 60)])
+        runs = [report.read_run(self.directory)] * 2
+        drawn = {p.name for p in report.draw(runs, self.directory / "report", runs[0])}
+        self.assertLessEqual({"streams.png", "gains.png", "comparison.png"}, drawn)
+        self.assertEqual(report.loss_gap(runs[0], runs[1])[1], [0.0] * 59)
+
     def test_what_is_not_there_is_not_drawn(self):
         self.assertEqual(set(self.pictures([{"step": 1, "loss": 2.0}])),
                          {"loss.png", "overview.png"})
@@ -134,26 +153,26 @@ class Compare(unittest.TestCase):
         for sample in (b"", b"xyz", b"a cat sat in the mat", b"the cat ate", b"ate the cat", text):
             want = max((sample[i:j] for i in range(len(sample) + 1)
                         for j in range(i, len(sample) + 1) if sample[i:j] in text), key=len)
-            self.assertEqual(compare.longest_copy(sample, text), want)
+            self.assertEqual(compression.longest_copy(sample, text), want)
 
     def test_last_evaluation(self):
         lines = ['{"step": 5, "eval_bits_per_byte": 3.0}', '{"step": 9, "loss": 1.0}',
                  '{"step": 10, "eval_bits_per_byte": 2.5}', '{"step": 11, "eval_b']
-        self.assertEqual(compare.last_bits_per_byte(lines), (10, 2.5))
-        self.assertIsNone(compare.last_bits_per_byte([]))
+        self.assertEqual(compression.last_bits_per_byte(lines), (10, 2.5))
+        self.assertIsNone(compression.last_bits_per_byte([]))
 
     def test_what_xz_has_seen_costs_it_nothing(self):
         text = bytes(range(256)) * 40 + b"In the beginning God created the heaven and the earth."
-        result = compare.compare((1, 2.5), text * 3, text, b"ning God created the moon")
+        result = compression.compare((1, 2.5), text * 3, text, b"ning God created the moon")
         self.assertLess(result["xz_after_training_text_bits_per_byte"],
                         result["xz_bits_per_byte"] / 4)
         self.assertEqual(result["longest_copy"], "ning God created the ")
-        self.assertEqual(result["xz_bits_per_byte"], 8 * compare.xz_size(text) / len(text))
-        self.assertIn("2.500", compare.table(result))
+        self.assertEqual(result["xz_bits_per_byte"], 8 * compression.xz_size(text) / len(text))
+        self.assertIn("2.500", compression.table(result))
 
     def test_no_held_out_text(self):
         with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
-            compare.compare((1, 2.5), b"a", b"", b"a")
+            compression.compare((1, 2.5), b"a", b"", b"a")
 
 
 if __name__ == "__main__":

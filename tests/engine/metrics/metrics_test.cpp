@@ -38,10 +38,12 @@ TEST(Metrics, KnownLines) {
   StepMetrics full = step_metrics();
   full.extra = {{"h_res_max", 0.25}, {"a \"b\"", 1e-20}};
   full.expert_load = {{1, 2, 3}, {}, {0, 6, 0}};
+  full.streams = {{"gain_forward", {1, 1.00000012, kNan}}, {"cosine", {}}};
   full.extra_times = {{"mfu", 0.75}};
   EXPECT_EQ(metrics_line(full),
             R"({"step":7,"loss":5.5,"grad_norm":0.1,"lr":0.0003,"tokens":4096,"h_res_max":0.25,)"
             R"("a \"b\"":1e-20,"expert_load":[[1,2,3],[],[0,6,0]],)"
+            R"("streams":{"gain_forward":[1,1,null],"cosine":[]},)"
             R"("step_seconds":0.5,"tokens_per_second":8192,"mfu":0.75})"
             "\n");
   EXPECT_EQ(metrics_line(EvalMetrics{.step = 100,

@@ -32,6 +32,7 @@ std::vector<Batch> own_batches(const Config& c, const Session& session, int64_t 
 struct Trained {
   std::vector<double> losses, norms;
   std::vector<int64_t> load;
+  std::vector<double> streams;
   std::vector<std::byte> state;
   bool operator==(const Trained&) const = default;
 };
@@ -48,6 +49,8 @@ std::vector<Trained> trained(const Config& c, int ranks, int64_t steps) {
       t.losses.push_back(r.loss), t.norms.push_back(r.grad_norm);
       for (const auto& layer : r.expert_load)
         t.load.insert(t.load.end(), layer.begin(), layer.end());
+      for (const auto* series : {&r.streams.composite_backward, &r.streams.cosine})
+        t.streams.insert(t.streams.end(), series->begin(), series->end());
     }
     t.state = state_of(session);
   });
@@ -58,6 +61,8 @@ TEST(Ranks, EqualGroupsGiveTheSameBitsOnAnyNumber) {
   const Config c = parallel_config(9, 4);  // groups of 2, 2, 2 and 3 micro-batches
   const Trained want = trained(c, 1, 50)[0];
   for (const double norm : want.norms) EXPECT_GT(norm, 0);
+  // Steps 1, 10, …, 50; two layers of two sublayers; two series.
+  EXPECT_EQ(want.streams.size(), 6u * 4 * 2);
   for (const int ranks : {2, 4})
     for (const Trained& got : trained(c, ranks, 50)) EXPECT_EQ(got, want) << ranks << " ranks";
 }

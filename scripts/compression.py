@@ -2,7 +2,7 @@
 """Bits per byte of a run on its held-out text, beside what `xz -9` makes of the same bytes, and the
 longest passage that a sample copies from the training text.
 
-    scripts/compare.py RUN --train FILE --held-out FILE --sample FILE [--prompt TEXT]
+    scripts/compression.py RUN --train FILE --held-out FILE --sample FILE [--prompt TEXT]
 
 `xz -9 after training` is size(train + held-out) - size(train): the compressor may look anything
 up in what the model was trained on. Needs about 700 MB of memory, which is xz -9's own need.
@@ -46,7 +46,8 @@ def last_bits_per_byte(lines):
 
 def compare(evaluation, train, held_out, sample):
     if not held_out:
-        raise SystemExit("compare.py: the held-out text is empty; raise data.validation_fraction")
+        raise SystemExit("compression.py: the held-out text is empty; raise "
+                         "data.validation_fraction")
     alone, before = xz_size(held_out), xz_size(train)
     after = xz_size(train + held_out) - before
     copied = longest_copy(sample, train)
@@ -86,7 +87,7 @@ def main():
     with open(args.run / "metrics.jsonl", encoding="utf-8") as lines:
         evaluation = last_bits_per_byte(lines)
     if evaluation is None:
-        raise SystemExit(f"compare.py: no eval_bits_per_byte in {args.run}/metrics.jsonl")
+        raise SystemExit(f"compression.py: no eval_bits_per_byte in {args.run}/metrics.jsonl")
     sample = args.sample.read_bytes().removeprefix(args.prompt.encode())
     result = compare(evaluation, args.train.read_bytes(), args.held_out.read_bytes(), sample)
     print(table(result))

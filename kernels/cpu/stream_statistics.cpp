@@ -1,0 +1,72 @@
+#include "kernels/stream_statistics.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/result_of.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/stream_statistics.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+// Mean cosine of the pairs of a token's n streams.
+double alike(const float* x, int64_t n, int64_t width) {
+  if (n == 1) return 1;
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float* xi = x + i * width;
+    const double norm = std::sqrt(double(dot(xi, xi, width)));
+    for (int64_t j = i + 1; j < n; ++j) {
+      const float* xj = x + j * width;
+      const double other = std::sqrt(double(dot(xj, xj, width)));
+      if (norm > 0 && other > 0) sum += double(dot(xi, xj, width)) / (norm * other);
+    }
+  }
+  return sum / (double(n) * double(n - 1) / 2);
+}
+
+void StreamStatisticsBlocks(const Args& a) {
+  using S = StreamStatistics;
+  const ResultOf<double> y(a, S::y);
+  const int64_t tokens = a.dim(S::res, 0), square = a.dim(S::res, 1), wide = a.dim(S::x, 1);
+  if (a.in<int32_t>(S::when)[0] == 0) {
+    for (int64_t k = 0; k < square + 2; ++k) y.keep(k);
+    return;
+  }
+  int64_t n = 1;
+  while (n * n < square) ++n;
+  double* partials = a.shared_workspace<double>();
+  a.team().ranges(tokens, kStreamStatisticsTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
+    double* sum = partials + begin / kStreamStatisticsTokens * (square + 1);
+    std::fill_n(sum, square + 1, 0.0);
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t k = 0; k < square; ++k) sum[k] += double(a.in<float>(S::res)[t * square + k]);
+      sum[square] += alike(a.in<float>(S::x) + t * wide, n, wide / n);
+    }
+  });
+  const int64_t blocks = (tokens + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
+  for (int64_t k = 0; k < square + 1; ++k) {
+    double sum = 0;
+    for (int64_t b = 0; b < blocks; ++b) sum += partials[b * (square + 1) + k];
+    y.set(k, sum);
+  }
+  y.set(square + 1, double(tokens));
+}
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(StreamStatisticsBlocks);
+
+void stream_statistics(const Args& a) { HWY_DYNAMIC_DISPATCH(StreamStatisticsBlocks)(a); }
+
+}  // namespace birkhoff::cpu
+#endif

@@ -1,0 +1,42 @@
+#include "kernels/stream_statistics.h"
+
+#include "kernels/bodies.h"
+#include "kernels/format.h"
+
+namespace birkhoff {
+namespace {
+
+using S = StreamStatistics;
+
+Outputs outputs(Specs in, const Desc&) {
+  const TensorSpec &x = in[S::x], &res = in[S::res], &when = in[S::when];
+  const bool rows = x.shape.size() == 2 && res.shape.size() == 2 && x.shape[0] == res.shape[0];
+  int64_t n = 1;
+  while (rows && n * n < res.shape[1]) ++n;
+  require(rows && is_floating(x.dtype) && is_floating(res.dtype) && n * n == res.shape[1] &&
+              x.shape[1] % n == 0 && when == TensorSpec{{1}, DType::i32},
+          "stream_statistics", "x {}, res {}, when {}", x, res, when);
+  return {{.spec = {{res.shape[1] + 2}, DType::f64}}};
+}
+
+}  // namespace
+
+const Operator kStreamStatistics{
+    .name = "stream_statistics",
+    .outputs = outputs,
+    .flops =
+        [](Specs in, const Desc&) {
+          int64_t n = 1;
+          while (n * n < in[S::res].shape[1]) ++n;
+          return double(n + 1) * double(in[S::x].count()) + double(in[S::res].count());
+        },
+    .body = {cpu::stream_statistics, reference::stream_statistics},
+    .workspace =
+        [](Specs in, const Desc&) {
+          const int64_t blocks =
+              (in[S::x].shape[0] + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
+          return Workspace{.shared = size_t(blocks * (in[S::res].shape[1] + 1)) * sizeof(double)};
+        },
+};
+
+}  // namespace birkhoff
