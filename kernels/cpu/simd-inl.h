@@ -53,7 +53,7 @@ HWY_INLINE hn::Vec<D> load(D d, const bf16* from) {
 
 // The upper half, rounded to nearest even, in the lower bits of each lane; as to_bf16().
 template <class D>
-HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bits(D d, hn::Vec<D> value) {
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bits(D, hn::Vec<D> value) {
   const hn::RebindToUnsigned<D> u;
   const auto bits = hn::BitCast(u, value);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1u));

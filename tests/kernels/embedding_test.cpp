@@ -96,7 +96,7 @@ TEST(Embedding, CostIsThatOfTheTokens) {
       for (const Example& e : examples_of(tokens({1, 2}), large ? 1000 : 10, 3)) {
         std::vector<TensorSpec> specs;
         for (const Tensor& t : e.inputs) specs.push_back(t.spec);
-        if (e.op == op) cost[large] = op->bytes(specs, {}) + op->flops(specs, {});
+        if (e.op == op) cost[large] = op->bytes(specs, e.desc) + op->flops(specs, e.desc);
       }
     EXPECT_EQ(cost[0], cost[1]) << op->name;
   }

@@ -121,7 +121,8 @@ constexpr double kHalfUlp = 1.0 / 256;
 // what is read as bf16, rounded.
 std::vector<Tensor> stored_inputs(const Example& e, bool in_f64) {
   std::vector<Tensor> inputs = e.inputs;
-  for (const int i : e.stored) inputs[size_t(i)] = inputs[size_t(i)].as(DType::bf16);
+  for (const int i : e.stored)
+    if (Tensor& t = inputs[size_t(i)]; t.spec.dtype != DType::none) t = t.as(DType::bf16);
   if (!in_f64) return inputs;
   for (const int i : e.read_as_stored) inputs[size_t(i)] = inputs[size_t(i)].as(DType::bf16);
   return in_double(inputs);
