@@ -185,16 +185,17 @@ int64_t panel_width(int64_t columns) {
   return std::min<int64_t>(kPanelVectors, (columns + lanes - 1) / lanes) * lanes;
 }
 
-// Panels of op(B)[k … k + depth, column … column + columns], one behind the other.
+// Panels of op(B)[k … k + depth] of the tile's columns, one behind the other.
 template <class R>
-void pack_b(R data, const Matrix& b, int64_t k, int64_t column, int64_t columns, int64_t depth,
+void pack_b(R data, const Matrix& b, const MatmulTile& tile, int64_t k, int64_t depth,
             float* packed) {
-  for (int64_t j = 0; j < columns;) {
-    const int64_t width = panel_width(columns - j), there = std::min(width, columns - j);
+  for (int64_t j = 0; j < tile.columns;) {
+    const int64_t width = panel_width(tile.columns - j), there = std::min(width, tile.columns - j);
+    const int64_t column = tile.column + j;
     if (b.transposed)
-      pack_transposed(data.at((column + j) * b.stride + k), b.stride, there, depth, width, packed);
+      pack_transposed(data.at(column * b.stride + k), b.stride, there, depth, width, packed);
     else
-      pack_rows(data.at(k * b.stride + column + j), b.stride, there, depth, width, packed);
+      pack_rows(data.at(k * b.stride + column), b.stride, there, depth, width, packed);
     packed += width * depth;
     j += width;
   }
@@ -251,9 +252,7 @@ PackedA strips_of(const Matrix& a, const MatmulTile& tile, int64_t k, int64_t de
 void chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t depth, Target to,
            float* workspace) {
   float *packed_b = workspace, *packed_a = workspace + kMatmulChunk * MatmulGrid::kColumns;
-  with_reader(p.b, [&](auto data) HWY_ATTR {
-    pack_b(data, p.b, k, tile.column, tile.columns, depth, packed_b);
-  });
+  with_reader(p.b, [&](auto data) HWY_ATTR { pack_b(data, p.b, tile, k, depth, packed_b); });
   const PackedA a = strips_of(p.a, tile, k, depth, packed_a);
   for (int64_t j = 0; j < tile.columns;) {
     const int64_t width = panel_width(tile.columns - j);
