@@ -5,7 +5,7 @@
 //   copy_streams   y[t, i·C + c] = x[t, c]          x [T, C] → y [T, n·C]     desc {n ≥ 1}
 //   sum_streams    y[t, c] = Σ_i x[t, i·C + c]      x [T, n·C] → y [T, C]     i in order
 //
-// Any floating dtype on the reference device, f32 on the cpu.
+// Of storage type (kernels/storage.h).
 #include "kernels/operator.h"
 
 namespace birkhoff {

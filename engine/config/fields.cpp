@@ -150,7 +150,9 @@ void train_fields(TrainConfig& c, List& to) {
          "of one pass; the last of a step may be smaller", {"micro_batch_size"});
   to.add("sequence", Integer{&c.sequence, 1, kMany}, "tokens", "length of a sequence",
          {"seq_len", "seq_length", "sequence_length", "context_length", "max_seq_len"});
-  to.add("precision", one_of(c.precision), "", "of activations and matmul inputs",
+  to.add("precision", one_of(c.precision), "",
+         "of activations and matmul inputs; weights, their gradients and moments, the router and "
+         "the residual's coefficients are fp32 in either",
          {"dtype", "mixed_precision"});
   to.add("recompute",
          Integer{&c.recompute, 1, 8192, {{"none", kRecomputeNone}, {"auto", kRecomputeAuto}}},

@@ -90,8 +90,6 @@ void training_rules(const Config& c, Report& r) {
   r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
   r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
              {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
-  r.error_if(c.train.precision != Precision::fp32, {"train.precision"},
-             "training in bf16 is not available yet; set fp32");
   r.error_if(c.device == DeviceChoice::cuda, {"device"},
              "cuda is not available yet; choose auto or cpu");
   const ParallelConfig& p = c.parallel;

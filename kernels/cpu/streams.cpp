@@ -1,4 +1,5 @@
 #include "kernels/streams.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/streams.cpp"
@@ -8,37 +9,48 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
 constexpr int64_t kTokens = 16;  // a task
 
-void CopyStreamsRows(const Args& a) {
+template <class T>
+void copy_rows(const Args& a) {
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(CopyStreams::x, 1);
-  const float *x = a.in<float>(CopyStreams::x), *base = a.base<float>(CopyStreams::y);
-  float* y = a.out<float>(CopyStreams::y);
+  const T *x = a.in<T>(CopyStreams::x), *base = a.base<T>(CopyStreams::y);
+  T* y = a.out<T>(CopyStreams::y);
   if (!y) return;
   a.team().ranges(a.dim(CopyStreams::x, 0), kTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t row = begin * n; row < end * n; ++row)
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        set(d, hn::LoadU(d, x + row / n * width + c), base ? base + row * width : nullptr,
+        set(d, load(d, x + row / n * width + c), base ? base + row * width : nullptr,
             y + row * width, c);
       });
   });
 }
 
-void SumStreamsRows(const Args& a) {
+template <class T>
+void sum_rows(const Args& a) {
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(SumStreams::x, 1) / n;
-  const float *x = a.in<float>(SumStreams::x), *base = a.base<float>(SumStreams::y);
-  float* y = a.out<float>(SumStreams::y);
+  const T *x = a.in<T>(SumStreams::x), *base = a.base<T>(SumStreams::y);
+  T* y = a.out<T>(SumStreams::y);
   if (!y) return;
   a.team().ranges(a.dim(SumStreams::x, 0), kTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t t = begin; t < end; ++t)
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        auto sum = hn::LoadU(d, x + t * n * width + c);
-        for (int64_t i = 1; i < n; ++i)
-          sum = hn::Add(sum, hn::LoadU(d, x + (t * n + i) * width + c));
+        auto sum = load(d, x + t * n * width + c);
+        for (int64_t i = 1; i < n; ++i) sum = hn::Add(sum, load(d, x + (t * n + i) * width + c));
         set(d, sum, base ? base + t * width : nullptr, y + t * width, c);
       });
   });
+}
+
+}  // namespace
+
+void CopyStreamsRows(const Args& a) {
+  with_storage(a.inputs[CopyStreams::x].spec->dtype, [&](auto t) { copy_rows<decltype(t)>(a); });
+}
+void SumStreamsRows(const Args& a) {
+  with_storage(a.inputs[SumStreams::x].spec->dtype, [&](auto t) { sum_rows<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

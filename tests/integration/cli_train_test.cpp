@@ -99,13 +99,15 @@ TEST_F(CliTrain, SavesCheckpointsThatVerify) {
 }
 
 TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
-  for (const char* residual : {"plain", "mhc"}) {
+  for (const auto& [residual, precision] :
+       {std::pair{"plain", "fp32"}, {"mhc", "fp32"}, {"mhc", "bf16"}}) {
     std::map<std::string, std::string> first;
     for (const char* threads : {"1", "1", "2", "3"}) {
       const std::string dir = small_->at("again");
       const Finished ran =
           small_->with_config("train", {"run.dir=" + dir, std::string("run.threads=") + threads,
-                                        std::string("model.residual=") + residual});
+                                        std::string("model.residual=") + residual,
+                                        std::string("train.precision=") + precision});
       ASSERT_EQ(ran.code, 0) << ran.err;
       const auto got = files_of(dir);
       std::filesystem::remove_all(dir);
@@ -113,9 +115,31 @@ TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
       if (first.empty()) first = got;
       for (const auto& [name, bytes] : first)
         EXPECT_TRUE(got.contains(name) && got.at(name) == bytes)
-            << residual << ", " << threads << " threads: " << name << " differs";
+            << residual << ", " << precision << ", " << threads << " threads: " << name
+            << " differs";
     }
   }
+}
+
+// Weights are kept in fp32 whatever activations are: a run in bf16 stops and goes on as any other,
+// and its checkpoint answers.
+TEST_F(CliTrain, ARunInBf16GoesOnAndWrites) {
+  const std::string whole = small_->at("bf16"), parts = small_->at("bf16-in-parts");
+  const auto train = [&](const std::string& dir, std::vector<std::string> more) {
+    more.insert(more.begin(), {"run.dir=" + dir, "train.precision=bf16"});
+    const Finished ran = small_->with_config("train", more);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  };
+  train(whole, {});
+  train(parts, {"train.stop_at=3"});
+  train(parts, {});
+  EXPECT_EQ(files_of(parts), files_of(whole));
+  EXPECT_NE(files_of(whole), files_of(run()));
+  EXPECT_LT(lines_of(slurp(whole + "/metrics.jsonl")).back()["eval_loss"].get<double>(),
+            std::log(257.0) - 0.2);
+  const Finished wrote = birkhoff({"sample", whole, "--prompt", "the ", "--tokens", "20"});
+  EXPECT_EQ(wrote.code, 0) << wrote.err;
+  EXPECT_THAT(wrote.out, StartsWith("the "));
 }
 
 TEST_F(CliTrain, AnotherSeedIsAnotherRun) {

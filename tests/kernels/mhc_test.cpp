@@ -44,18 +44,21 @@ void add_open(std::vector<Example>& all, const Size& s) {
                  // which the gates take over.
                  .tolerance = 32,
                  .scale = 1,
-                 .differentiable = s.tokens * s.width < 200});
+                 .differentiable = s.tokens * s.width < 200,
+                 .stored = {MhcOpen::x}});
   const auto out = run(kMhcOpen, in, s.desc());
   auto full = in;
   full.push_back(out[MhcOpen::u]), full.push_back(out[MhcOpen::rho]);
   for (const Tensor& d : open_gradients(s)) full.push_back(d);
+  using B = MhcOpenBackward;
   const auto backward = [&](std::vector<Tensor> inputs, std::string what) {
     all.push_back({.op = &kMhcOpenBackward,
                    .inputs = std::move(inputs),
                    .desc = s.desc(),
                    .label = label + what,
                    .tolerance = 64,  // sums over up to 600 tokens
-                   .scale = 1});
+                   .scale = 1,
+                   .stored = {B::x, B::dh, B::dlink}});
   };
   backward(full, "");
   if (s.tokens > 20) return;
@@ -87,12 +90,14 @@ std::vector<Example> mhc_examples() {
                    .desc = desc,
                    .tolerance = 16,  // n + 1 ≤ 9 products
                    // its gradient is unmixed by convention; ThePair… differences it
-                   .constant_inputs = {MhcClose::link}});
+                   .constant_inputs = {MhcClose::link},
+                   .stored = {MhcClose::link, MhcClose::f}});
     all.push_back({.op = &kMhcCloseBackward,
                    .inputs = {dy, link, f, post},
                    .desc = desc,
                    .tolerance = 16,
-                   .scale = 8});  // of the products' sum over 40 channels
+                   .scale = 8,  // of the products' sum over 40 channels
+                   .stored = {MhcCloseBackward::dy, MhcCloseBackward::link, MhcCloseBackward::f}});
   }
   return all;
 }

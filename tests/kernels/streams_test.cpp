@@ -17,11 +17,13 @@ std::vector<Example> streams_examples() {
     all.push_back({.op = &kCopyStreams,
                    .inputs = {random_tensor(f32({tokens, width}), "x")},
                    .desc = desc,
-                   .tolerance = 0.5});  // copies are exact; sums with a base round once
+                   .tolerance = 0.5,
+                   .stored = {CopyStreams::x}});  // copies are exact; sums with a base round once
     all.push_back({.op = &kSumStreams,
                    .inputs = {random_tensor(f32({tokens, n * width}), "x")},
                    .desc = desc,
-                   .tolerance = double(n) + 1});  // n − 1 additions, each right to half an ulp
+                   .tolerance = double(n) + 1,
+                   .stored = {SumStreams::x}});  // n − 1 additions, each right to half an ulp
   }
   return all;
 }

@@ -40,7 +40,8 @@ void ModelRun::fill_parameters() {
         const Random random(3, part.name);
         const bool gain = part.name.find("norm") != std::string::npos;
         for (size_t i = 0; i < own.size(); ++i)
-          own[i] = (gain ? 1.0f : 0.0f) + (gain ? 0.1f : 0.4f) * random.normal(i);
+          own[i] = (gain ? 1.0f : 0.0f) +
+                   float(gain ? options.spread / 4 : options.spread) * random.normal(i);
       }
       values.insert(values.end(), own.begin(), own.end());
     }
@@ -91,8 +92,11 @@ std::vector<double> ModelRun::values(Value v) const {
   const TensorSpec& spec = v.spec();
   return dispatch(spec.dtype, [&](auto type) {
     std::vector<double> out;
-    if constexpr (!std::is_same_v<decltype(type), bf16>)
-      for (const auto x : executor->data<decltype(type)>(v)) out.push_back(double(x));
+    for (const auto x : executor->data<decltype(type)>(v))
+      if constexpr (std::is_same_v<decltype(type), bf16>)
+        out.push_back(double(to_float(x)));
+      else
+        out.push_back(double(x));
     return out;
   });
 }

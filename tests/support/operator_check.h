@@ -9,7 +9,8 @@
 //      scale = max(|reference|, example.scale); outputs start as NaN;
 //   2. the base rule: base elsewhere and base == out give base + f(in);
 //   3. 1, 2 and 3 threads give the same bits;
-//   4. where the operator has a gradient rule: reference gradients of Σ w⊙out by that rule against
+//   4. the same with its activations in bf16, where the example says which they are;
+//   5. where the operator has a gradient rule: reference gradients of Σ w⊙out by that rule against
 //      central differences, for every floating input (200 elements of a large one).
 #include <functional>
 #include <string>
@@ -30,6 +31,13 @@ struct Example {
   std::vector<int> constant_inputs = {};  // floating inputs that the rule gives no gradient for
   int round = 0;                          // Context::round
   std::vector<Tensor> update_bases = {};  // of an operator with updates = true
+  // Inputs of storage type (kernels/storage.h); none: the operator knows no bf16.
+  std::vector<int> stored = {};
+  // Wide inputs that the cpu reads as bf16, since they are factors of a matrix product.
+  std::vector<int> read_as_stored = {};
+  // What a bf16 result may be off beyond its one rounding: in units of 2^-8 of the largest
+  // reference value, where values in between are rounded too.
+  double stored_tolerance = 0;
 };
 
 // All examples, by the files that registered them; the registry test loops over it.

@@ -134,14 +134,12 @@ TEST(Validate, TrainingRefusesWhatIsNotBuiltAndPlanningDoesNot) {
   Config c = quiet();
   c.run.dir = "";
   c.device = DeviceChoice::cuda;
-  c.train.precision = Precision::bf16;
   c.parallel = {
       .pp = 2, .tp = 2, .ep = 4, .chunks = 2, .zero = 1, .schedule = PipelineSchedule::zb_h1};
   EXPECT_EQ(errors(c), Lines());
   EXPECT_EQ(errors(c, Use::training),
             (Lines{"run.dir: is empty; name the run's directory",
                    "data.path: names no dataset; set it, or data.source: random",
-                   "train.precision: training in bf16 is not available yet; set fp32",
                    "device: cuda is not available yet; choose auto or cpu",
                    "parallel.pp: 2 is not available yet: a run is one rank; set 1",
                    "parallel.tp: 2 is not available yet: a run is one rank; set 1",

@@ -14,14 +14,22 @@ Config mhc_config() {
   return c;
 }
 
-TEST(Recompute, IsBitEqual) {
+// What holds bit for bit holds in either precision of activations.
+class Bits : public ::testing::TestWithParam<DType> {
+ protected:
+  static ModelRunOptions options() { return {.dtype = GetParam()}; }
+};
+INSTANTIATE_TEST_SUITE_P(Precision, Bits, ::testing::Values(DType::f32, DType::bf16),
+                         [](const auto& test) { return std::string(name_of(test.param)); });
+
+TEST_P(Bits, OfRecomputedValuesAreEqual) {
   Config c = mhc_config();
-  ModelRun saved(c);
+  ModelRun saved(c, options());
   const double loss = saved.step();
   EXPECT_TRUE(std::isfinite(loss));
   for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
     c.train.recompute = block;
-    ModelRun again(c);
+    ModelRun again(c, options());
     EXPECT_EQ(again.step(), loss);
     EXPECT_EQ(again.gradients(), saved.gradients()) << "block " << block;
   }
@@ -37,20 +45,21 @@ TEST(Recompute, NeedsLessMemory) {
             saved.executor->plan().bytes(Arena::activations));
 }
 
-TEST(Threads, DoNotChangeABit) {
+TEST_P(Bits, DoNotDependOnThreads) {
   Config c = mhc_config();
   c.train.sequence = 33;
-  ModelRun one(c);
+  ModelRun one(c, options());
   const double loss = one.step();
   for (const int threads : {2, 3}) {
-    ModelRun more(c, {.threads = threads});
+    ModelRun more(c, {.dtype = GetParam(), .threads = threads});
     EXPECT_EQ(more.step(), loss);
     EXPECT_EQ(more.gradients(), one.gradients()) << threads << " threads";
   }
 }
 
-TEST(Poison, ChangesNothing) {
-  ModelRun poisoned(mhc_config()), plain(mhc_config(), {.poison = false});
+TEST_P(Bits, AreNotThoseOfDeadMemory) {
+  ModelRun poisoned(mhc_config(), options());
+  ModelRun plain(mhc_config(), {.dtype = GetParam(), .poison = false});
   EXPECT_EQ(poisoned.step(), plain.step());
   EXPECT_EQ(poisoned.gradients(), plain.gradients());
 }
@@ -80,8 +89,8 @@ TEST(MicroBatches, AddUp) {
   expect_near(three.gradients(), one.gradients(), 1e-5);
 }
 
-TEST(Steps, Repeat) {
-  ModelRun run(mhc_config());
+TEST_P(Bits, RepeatInTheNextStep) {
+  ModelRun run(mhc_config(), options());
   const double loss = run.step();
   const Tensors gradients = run.gradients();
   EXPECT_EQ(run.step(), loss);
@@ -89,13 +98,13 @@ TEST(Steps, Repeat) {
 }
 
 // 10 tokens × 2 active = 20 rows: capacities 30, 10 and 4 give 1, 2 and 5 rounds.
-TEST(Rounds, GiveTheSameOutputs) {
+TEST_P(Bits, OfOutputsDoNotDependOnRounds) {
   Config c = mhc_config();
-  ModelRun one(c);
+  ModelRun one(c, options());
   const double loss = one.step();
   for (const double factor : {0.5, 0.2}) {
     c.moe.buffer_factor = factor;
-    ModelRun more(c);
+    ModelRun more(c, options());
     EXPECT_EQ(more.step(), loss) << factor;
     expect_near(more.gradients(), one.gradients(), 1e-5);
   }
