@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "base/format.h"
+#include "engine/config/choices.h"
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {
@@ -14,16 +16,28 @@ Config mhc_config() {
   return c;
 }
 
+// Every residual that has streams.
+std::vector<Config> stream_configs() {
+  std::vector<Config> all = {mhc_config(), mhc_config(), mhc_config()};
+  all[1].model.residual = all[2].model.residual = ResidualKind::hc;
+  all[2].model.hc = HcKind::fixed;
+  return all;
+}
+std::string kind_of(const Config& c) {
+  return fmt::format("{} {}", name(c.model.residual), name(c.model.hc));
+}
+
 TEST(Recompute, IsBitEqual) {
-  Config c = mhc_config();
-  ModelRun saved(c);
-  const double loss = saved.step();
-  EXPECT_TRUE(std::isfinite(loss));
-  for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
-    c.train.recompute = block;
-    ModelRun again(c);
-    EXPECT_EQ(again.step(), loss);
-    EXPECT_EQ(again.gradients(), saved.gradients()) << "block " << block;
+  for (Config c : stream_configs()) {
+    ModelRun saved(c);
+    const double loss = saved.step();
+    EXPECT_TRUE(std::isfinite(loss));
+    for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
+      c.train.recompute = block;
+      ModelRun again(c);
+      EXPECT_EQ(again.step(), loss);
+      EXPECT_EQ(again.gradients(), saved.gradients()) << kind_of(c) << " block " << block;
+    }
   }
 }
 
@@ -38,14 +52,15 @@ TEST(Recompute, NeedsLessMemory) {
 }
 
 TEST(Threads, DoNotChangeABit) {
-  Config c = mhc_config();
-  c.train.sequence = 33;
-  ModelRun one(c);
-  const double loss = one.step();
-  for (const int threads : {2, 3}) {
-    ModelRun more(c, {.threads = threads});
-    EXPECT_EQ(more.step(), loss);
-    EXPECT_EQ(more.gradients(), one.gradients()) << threads << " threads";
+  for (Config c : stream_configs()) {
+    c.train.sequence = 33;
+    ModelRun one(c);
+    const double loss = one.step();
+    for (const int threads : {2, 3}) {
+      ModelRun more(c, {.threads = threads});
+      EXPECT_EQ(more.step(), loss);
+      EXPECT_EQ(more.gradients(), one.gradients()) << kind_of(c) << " " << threads << " threads";
+    }
   }
 }
 
@@ -102,11 +117,13 @@ TEST(Rounds, GiveTheSameOutputs) {
 }
 
 TEST(Devices, Agree) {
-  ModelRun cpu(mhc_config()),
-      oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
-  // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
-  EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
-  expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  for (const Config& c : stream_configs()) {
+    SCOPED_TRACE(kind_of(c));
+    ModelRun cpu(c), oracle(c, {.dtype = DType::f64, .device = Device::reference});
+    // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
+    EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
+    expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  }
 }
 
 }  // namespace

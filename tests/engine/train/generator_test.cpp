@@ -55,7 +55,7 @@ std::vector<float> scores(const Config& c, const std::vector<int32_t>& tokens) {
 }
 
 TEST(Generator, AgreesWithScoringTheWholeHoweverItIsFed) {
-  for (const auto residual : {ResidualKind::plain, ResidualKind::mhc}) {
+  for (const auto residual : {ResidualKind::plain, ResidualKind::hc, ResidualKind::mhc}) {
     Config c = small_config();
     c.model.residual = residual;
     const std::vector<int32_t> tokens = text(c);
