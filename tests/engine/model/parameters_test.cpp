@@ -28,16 +28,19 @@ TEST(ParameterCounts, AreThePapers) {
   }
 }
 
+ParameterCount count_of(const std::string& config, const std::vector<std::string>& overrides) {
+  const std::string path = BIRKHOFF_SOURCE_DIR "/configs/" + config + ".yaml";
+  return count_parameters(load_config(path, overrides));
+}
+
 // Per sublayer (n + 2)·C of theta, 3 of alpha, n² + 2n of b; the rest is the plain model's.
 TEST(ParameterCounts, OfHyperConnections) {
   for (const auto& [name, sublayers, dim] :
        {std::tuple{"3b", 24, 1280}, {"9b", 36, 1920}, {"27b", 60, 2560}, {"3b-1t", 24, 1280}}) {
-    const auto count = [&](const std::string& suffix, const std::vector<std::string>& overrides) {
-      return count_parameters(load_config(
-          std::string(BIRKHOFF_SOURCE_DIR "/configs/") + name + suffix + ".yaml", overrides));
-    };
-    const ParameterCount plain = count("-plain", {}), dynamic = count("-hc", {}),
-                         fixed = count("-hc", {"model.hc=static"});
+    const std::string config = name;
+    const ParameterCount plain = count_of(config + "-plain", {}),
+                         dynamic = count_of(config + "-hc", {}),
+                         fixed = count_of(config + "-hc", {"model.hc=static"});
     EXPECT_EQ(plain.hyper_connections, 0);
     EXPECT_EQ(dynamic.hyper_connections, sublayers * (6 * dim + 3 + 24)) << name;
     EXPECT_EQ(fixed.hyper_connections, sublayers * 24) << name;
