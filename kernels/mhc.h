@@ -17,6 +17,9 @@
 // u [T, K], rho [T]; f, x' likewise [T, C], [T, n·C]. x, h, f, x' and their gradients are of
 // storage type, everything else is wide (kernels/storage.h); phi is not rounded.
 //
+// hc_open (kernels/hc.h) makes h, link, post and res in another way and is closed by the same
+// operator.
+//
 // `link` is x under a private name that mhc_close alone reads. By convention its gradient is dx'
 // itself and not resᵀ·dx': mhc_open_backward mixes it in. So dx is written once, in one pass, and
 // no sum of it is rounded in between: the backward moves 23C elements a token at n = 4, not 39C.

@@ -106,6 +106,8 @@ void model_fields(ModelConfig& c, List& to) {
          "plain: one stream; hc: hyper-connections; mhc: manifold-constrained ones");
   to.add("streams", Integer{&c.streams, 1, 16}, "", "residual streams n of hc and mhc",
          {"hc_mult", "num_streams", "expansion_rate"});
+  to.add("hc", one_of(c.hc), "",
+         "dynamic: hc's gates follow the token; static: they are parameters alone");
   to.add("sinkhorn", one_of(c.sinkhorn), "",
          "which form of the projection mhc uses: arXiv 2512.24880 or 2606.19348");
   to.add("sinkhorn_iterations", Integer{&c.sinkhorn_iterations, 1, 1000}, "",

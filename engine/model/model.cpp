@@ -170,7 +170,7 @@ ParameterCount count_parameters(const Config& c) {
     if (spec.name == "model.embed_tokens.weight") continue;
     n.active += routed ? size / c.moe.experts * c.moe.active : size;
     if (spec.name.find("_hc.") != std::string::npos || spec.name.starts_with("model.readout."))
-      n.mhc += size;
+      n.hyper_connections += size;
   }
   return n;
 }

@@ -46,10 +46,11 @@ struct DecodeIo {
 DecodeIo trace_decode(Program& program, const Config& config, int64_t tokens, int64_t cache);
 
 struct ParameterCount {
-  int64_t total = 0, active = 0, mhc = 0;
+  int64_t total = 0, active = 0, hyper_connections = 0;
 };
 // Total counts every parameter (the balancing bias is a buffer); active leaves out the embedding
-// (one vocabulary matrix is counted, the head) and routed experts that a token does not see.
+// (one vocabulary matrix is counted, the head) and routed experts that a token does not see;
+// hyper_connections are those of hc or mhc, read-out included.
 ParameterCount count_parameters(const Config& config);
 
 }  // namespace birkhoff

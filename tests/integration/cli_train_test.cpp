@@ -100,7 +100,7 @@ TEST_F(CliTrain, SavesCheckpointsThatVerify) {
 
 TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
   for (const auto& [residual, precision] :
-       {std::pair{"plain", "fp32"}, {"mhc", "fp32"}, {"mhc", "bf16"}}) {
+       {std::pair{"plain", "fp32"}, {"hc", "fp32"}, {"mhc", "fp32"}, {"mhc", "bf16"}}) {
     std::map<std::string, std::string> first;
     for (const char* threads : {"1", "1", "2", "3"}) {
       const std::string dir = small_->at("again");
@@ -265,21 +265,24 @@ TEST_F(CliTrain, PlansParametersMemoryAndTheProgram) {
   // A token multiplies with all but the embedding, which it looks up, and the idle 2 of 4 experts,
   // three 32 × 16 matrices each, of two MoE layers.
   EXPECT_EQ(total - active, 257 * 32 + 2 * 2 * 3 * 32 * 16);
-  EXPECT_GT(j["parameters"]["mhc"].get<int64_t>(), 0);
+  EXPECT_GT(j["parameters"]["hyper_connections"].get<int64_t>(), 0);
   EXPECT_GT(j["memory"]["total"], j["memory"]["planned"]);
   const Finished listing = small_->with_config("plan", {"--listing"});
   EXPECT_EQ(listing.code, 0);
   for (const char* what : {"mhc_open", "attention_backward", "adamw"})
     EXPECT_THAT(listing.out, HasSubstr(what));
   const Finished plain = small_->with_config("plan", {"--json", "model.residual=plain"});
-  EXPECT_EQ(json::parse(plain.out)["parameters"]["mhc"], 0);
+  EXPECT_EQ(json::parse(plain.out)["parameters"]["hyper_connections"], 0);
 }
 
-TEST(CliPlan, TheLargestConfigTakesSeconds) {
-  const Finished ran = birkhoff({"plan", BIRKHOFF_SOURCE_DIR "/configs/27b.yaml", "--json"}, 10);
-  ASSERT_EQ(ran.code, 0) << ran.err;
-  EXPECT_NEAR(json::parse(ran.out)["parameters"]["total"].get<double>(), 27.0e9, 0.1e9);
-  EXPECT_LT(ran.peak_bytes, size_t(256) << 20);  // it allocates none of what it plans
+TEST(CliPlan, TheLargestConfigsTakeSeconds) {
+  for (const char* name : {"27b-plain", "27b-hc", "27b"}) {
+    const std::string config = fmt::format(BIRKHOFF_SOURCE_DIR "/configs/{}.yaml", name);
+    const Finished ran = birkhoff({"plan", config, "--json"}, 10);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NEAR(json::parse(ran.out)["parameters"]["total"].get<double>(), 27.0e9, 0.1e9);
+    EXPECT_LT(ran.peak_bytes, size_t(256) << 20);  // it allocates none of what it plans
+  }
 }
 
 // The resident set of a whole run stays within what `plan` says; and the reserve is no more than

@@ -35,6 +35,7 @@ const std::map<std::string_view, const char*> kWithoutGradient = {
     {"embedding_backward", kGradient},
     {"grouped_linear_dw", kGradient},
     {"grouped_linear_dx", kGradient},
+    {"hc_open_backward", kGradient},
     {"linear_cross_entropy_backward", kGradient},
     {"linear_dw", kGradient},
     {"linear_dx", kGradient},

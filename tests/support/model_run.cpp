@@ -38,10 +38,15 @@ void ModelRun::fill_parameters() {
       initialise(part, config.seed, own);
       if (options.generic) {
         const Random random(3, part.name);
-        const bool gain = part.name.find("norm") != std::string::npos;
+        // Gains stay near 1, and HC's biases near where they begin: nothing bounds what it makes of
+        // them, and differences say nothing of a loss behind the norm of streams that nearly
+        // vanish.
+        const bool near = part.name.find("norm") != std::string::npos ||
+                          (config.model.residual == ResidualKind::hc &&
+                           part.name.find("_hc.b_") != std::string::npos);
         for (size_t i = 0; i < own.size(); ++i)
-          own[i] = (gain ? 1.0f : 0.0f) +
-                   float(gain ? options.spread / 4 : options.spread) * random.normal(i);
+          own[i] = (near ? own[i] : 0.0f) +
+                   float(near ? options.spread / 4 : options.spread) * random.normal(i);
       }
       values.insert(values.end(), own.begin(), own.end());
     }

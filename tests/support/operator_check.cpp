@@ -318,6 +318,15 @@ void check_operator(const Example& e) {
   EXPECT_GE(e.op->flops(specs, e.desc), 0);
 }
 
+double unique_bytes(const Operator& op, const std::vector<TensorSpec>& inputs, const Desc& desc) {
+  if (op.bytes) return op.bytes(inputs, desc);
+  double bytes = 0;
+  for (const TensorSpec& spec : inputs) bytes += double(spec.bytes());
+  for (const Output& out : op.outputs(inputs, desc))
+    if (out.view_of == kNone) bytes += double(out.spec.bytes());
+  return bytes;
+}
+
 void expect_close(const Tensor& got, const Tensor& want, double bound, const std::string& what) {
   ASSERT_EQ(got.spec.shape, want.spec.shape) << what;
   int64_t worst = -1, off = 0;

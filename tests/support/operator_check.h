@@ -67,6 +67,9 @@ std::vector<Tensor> gradients(const Operator& op, const std::vector<Tensor>& inp
 
 void check_operator(const Example& example);  // GoogleTest expectations
 
+// Unique bytes of a call by the operator's own account: each input and output once, views apart.
+double unique_bytes(const Operator& op, const std::vector<TensorSpec>& inputs, const Desc& desc);
+
 // Fails with the worst coordinate, both values, how many are off and the bound.
 void expect_close(const Tensor& got, const Tensor& want, double bound, const std::string& what);
 void expect_same_bits(const Tensor& got, const Tensor& want, const std::string& what);

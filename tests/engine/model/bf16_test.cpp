@@ -65,7 +65,7 @@ TEST_P(Bf16, ErrorIsThatOfItsRoundings) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Bf16,
     ::testing::Values(Case{"plain", ResidualKind::plain}, Case{"mhc", ResidualKind::mhc},
-                      Case{"mhc_recompute", ResidualKind::mhc, 2},
+                      Case{"hc", ResidualKind::hc}, Case{"mhc_recompute", ResidualKind::mhc, 2},
                       Case{"mhc_rounds", ResidualKind::mhc, 0, 0.45},
                       Case{"mhc_learned", ResidualKind::mhc, 0, 1.5, ReadoutKind::learned}),
     [](const auto& test) { return test.param.name; });

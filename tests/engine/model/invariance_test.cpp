@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "base/format.h"
+#include "engine/config/choices.h"
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {
@@ -14,6 +16,17 @@ Config mhc_config() {
   return c;
 }
 
+// Every residual that has streams.
+std::vector<Config> stream_configs() {
+  std::vector<Config> all = {mhc_config(), mhc_config(), mhc_config()};
+  all[1].model.residual = all[2].model.residual = ResidualKind::hc;
+  all[2].model.hc = HcKind::fixed;
+  return all;
+}
+std::string kind_of(const Config& c) {
+  return fmt::format("{} {}", name(c.model.residual), name(c.model.hc));
+}
+
 // What holds bit for bit holds in either precision of activations.
 class Bits : public ::testing::TestWithParam<DType> {
  protected:
@@ -23,15 +36,16 @@ INSTANTIATE_TEST_SUITE_P(Precision, Bits, ::testing::Values(DType::f32, DType::b
                          [](const auto& test) { return std::string(name_of(test.param)); });
 
 TEST_P(Bits, OfRecomputedValuesAreEqual) {
-  Config c = mhc_config();
-  ModelRun saved(c, options());
-  const double loss = saved.step();
-  EXPECT_TRUE(std::isfinite(loss));
-  for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
-    c.train.recompute = block;
-    ModelRun again(c, options());
-    EXPECT_EQ(again.step(), loss);
-    EXPECT_EQ(again.gradients(), saved.gradients()) << "block " << block;
+  for (Config c : stream_configs()) {
+    ModelRun saved(c, options());
+    const double loss = saved.step();
+    EXPECT_TRUE(std::isfinite(loss));
+    for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
+      c.train.recompute = block;
+      ModelRun again(c, options());
+      EXPECT_EQ(again.step(), loss);
+      EXPECT_EQ(again.gradients(), saved.gradients()) << kind_of(c) << " block " << block;
+    }
   }
 }
 
@@ -46,14 +60,15 @@ TEST(Recompute, NeedsLessMemory) {
 }
 
 TEST_P(Bits, DoNotDependOnThreads) {
-  Config c = mhc_config();
-  c.train.sequence = 33;
-  ModelRun one(c, options());
-  const double loss = one.step();
-  for (const int threads : {2, 3}) {
-    ModelRun more(c, {.dtype = GetParam(), .threads = threads});
-    EXPECT_EQ(more.step(), loss);
-    EXPECT_EQ(more.gradients(), one.gradients()) << threads << " threads";
+  for (Config c : stream_configs()) {
+    c.train.sequence = 33;
+    ModelRun one(c, options());
+    const double loss = one.step();
+    for (const int threads : {2, 3}) {
+      ModelRun more(c, {.dtype = GetParam(), .threads = threads});
+      EXPECT_EQ(more.step(), loss);
+      EXPECT_EQ(more.gradients(), one.gradients()) << kind_of(c) << " " << threads << " threads";
+    }
   }
 }
 
@@ -111,11 +126,13 @@ TEST_P(Bits, OfOutputsDoNotDependOnRounds) {
 }
 
 TEST(Devices, Agree) {
-  ModelRun cpu(mhc_config()),
-      oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
-  // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
-  EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
-  expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  for (const Config& c : stream_configs()) {
+    SCOPED_TRACE(kind_of(c));
+    ModelRun cpu(c), oracle(c, {.dtype = DType::f64, .device = Device::reference});
+    // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
+    EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
+    expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  }
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ std::vector<float> scores(const Config& c, const std::vector<int32_t>& tokens) {
 
 TEST(Generator, AgreesWithScoringTheWholeHoweverItIsFed) {
   for (const auto& [residual, precision] : {std::pair{ResidualKind::plain, Precision::fp32},
+                                            {ResidualKind::hc, Precision::fp32},
                                             {ResidualKind::mhc, Precision::fp32},
                                             {ResidualKind::mhc, Precision::bf16}}) {
     Config c = small_config();
