@@ -68,6 +68,8 @@ std::span<const Operator* const> registry() {
       &kConcat,
       &kCopyStreams,
       &kSumStreams,
+      &kSpreadStreams,
+      &kMeanStreams,
       &kStreamStatistics,
       &kSwiglu,
       &kSwigluBackward,

@@ -15,7 +15,7 @@ enum class Resume { automatic, must, never };      // auto | must | never
 enum class DataSourceKind { files, random };
 enum class ResidualKind { plain, hc, mhc };
 enum class SinkhornKind { paper, v4 };
-enum class ReadoutKind { sum, learned };
+enum class ReadoutKind { sum, learned, mean };
 enum class Precision { bf16, fp32 };
 enum class LrSchedule { step, cosine, constant, wsd };
 enum class OnError { proceed, stop };  // continue | stop

@@ -58,7 +58,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"mhc_recompute", ResidualKind::mhc, 2, 1.5},
                       Case{"mhc_rounds", ResidualKind::mhc, 0, 0.45},
                       Case{"plain_rounds_recompute", ResidualKind::plain, 3, 0.2},
-                      Case{"mhc_learned", ResidualKind::mhc, 0, 1.5, ReadoutKind::learned}),
+                      Case{"mhc_learned", ResidualKind::mhc, 0, 1.5, ReadoutKind::learned},
+                      Case{"mhc_mean", ResidualKind::mhc, 0, 1.5, ReadoutKind::mean}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
