@@ -158,6 +158,7 @@ Config import_config(const Config& source, const ImportOptions& o) {
   base.run.dir = o.out.string();
   base.run.resume = Resume::automatic;
   base.run.allow_changes = false;
+  base.train.stop_at = 0;  // of the source's run
   std::vector<std::string> overrides = o.overrides;
   if (o.residual)
     overrides.push_back(fmt::format("model.residual={}", name(*o.residual)));  // the last wins

@@ -3,9 +3,8 @@
 // checkpoint of step 0, which holds the model's parameters and balancing biases and moments that
 // are zero. `birkhoff train` on that config goes on at step 1 (docs/import.md).
 //
-// A plain model may gain streams: it is then the same function at once (arXiv 2512.24880 §4.3:
-// equal streams stay equal while rows of H_res sum to 1), for any eps. What else would change the
-// function is refused.
+// A plain model may gain streams: it is then the same function at once, for any eps: equal streams
+// stay equal while rows of H_res sum to 1. What else would change the function is refused.
 #include <optional>
 #include <string>
 #include <vector>
