@@ -22,11 +22,6 @@ Outputs summed(Specs in, const Desc& desc) {
   return {{.spec = {{x.shape[0], x.shape[1] / n}, x.dtype}}};
 }
 
-double sums(Specs in, const Desc& desc) {
-  const int64_t n = desc.as<StreamsDesc>().n;
-  return double(in[SumStreams::x].count() / n * (n - 1));
-}
-
 }  // namespace
 
 const Operator kCopyStreams{
@@ -40,7 +35,12 @@ const Operator kCopyStreams{
 const Operator kSumStreams{
     .name = "sum_streams",
     .outputs = summed,
-    .flops = sums,
+    .flops =
+        [](Specs in, const Desc& desc) {
+          const int64_t elements = in[SumStreams::x].count();
+          const int64_t sums = elements / desc.as<StreamsDesc>().n;
+          return double(elements - sums);
+        },
     .body = {cpu::sum_streams, reference::sum_streams},
     .gradient = [](Gradient& g) { g.emit(kCopyStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
@@ -56,10 +56,7 @@ const Operator kSpreadStreams{
 const Operator kMeanStreams{
     .name = "mean_streams",
     .outputs = summed,
-    .flops =
-        [](Specs in, const Desc& desc) {
-          return sums(in, desc) + double(in[SumStreams::x].count() / desc.as<StreamsDesc>().n);
-        },
+    .flops = [](Specs in, const Desc&) { return double(in[SumStreams::x].count()); },
     .body = {cpu::mean_streams, reference::mean_streams},
     .gradient = [](Gradient& g) { g.emit(kSpreadStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
