@@ -3,6 +3,7 @@
 //
 // f64 exists for the reference device alone (the oracle's arithmetic); nothing trains in it.
 // bf16 is storage: the upper half of an f32. Arithmetic is done in f32, rounded to nearest even.
+// f16 (IEEE binary16) is met in files of others and made f32 at once: no operator takes it.
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -14,7 +15,7 @@
 
 namespace birkhoff {
 
-enum class DType : uint8_t { none, f32, bf16, i32, i64, f64 };
+enum class DType : uint8_t { none, f32, bf16, i32, i64, f64, f16 };
 
 struct bf16 {
   uint16_t bits = 0;
@@ -38,11 +39,26 @@ T narrow(float x) {
     return x;
 }
 
+struct f16 {
+  uint16_t bits = 0;
+};
+
+// Exact: every f16 is an f32.
+inline float to_float(f16 x) {
+  const uint32_t sign = uint32_t(x.bits & 0x8000u) << 16, exponent = (x.bits >> 10) & 31u;
+  const uint32_t fraction = x.bits & 0x3FFu;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | fraction << 13);
+  if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+  const float subnormal = float(fraction) * 0x1p-24f;
+  return sign ? -subnormal : subnormal;
+}
+
 constexpr size_t size_of(DType t) {
   switch (t) {
     case DType::none:
       return 0;
     case DType::bf16:
+    case DType::f16:
       return 2;
     case DType::f32:
     case DType::i32:
@@ -55,10 +71,11 @@ constexpr size_t size_of(DType t) {
 }
 
 constexpr std::string_view name_of(DType t) {
-  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "i32", "i64", "f64"};
+  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "i32", "i64", "f64", "f16"};
   return kNames[size_t(t)];
 }
 
+// What operators take for real numbers.
 constexpr bool is_floating(DType t) {
   return t == DType::f32 || t == DType::bf16 || t == DType::f64;
 }
@@ -86,7 +103,8 @@ struct DTypeOf<double> {
   static constexpr DType value = DType::f64;
 };
 
-// The one dtype dispatcher: calls f with a value of the element type. Throws InternalError on none.
+// The one dtype dispatcher: calls f with a value of the element type. Throws InternalError on none
+// and f16.
 template <class F>
 decltype(auto) dispatch(DType t, F&& f) {
   switch (t) {
@@ -101,9 +119,10 @@ decltype(auto) dispatch(DType t, F&& f) {
     case DType::f64:
       return f(double{});
     case DType::none:
+    case DType::f16:
       break;
   }
-  throw InternalError("dtype none has no elements");
+  throw InternalError(fmt::format("nothing computes in dtype {}", name_of(t)));
 }
 
 }  // namespace birkhoff

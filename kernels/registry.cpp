@@ -71,6 +71,8 @@ std::span<const Operator* const> registry() {
       &kConcat,
       &kCopyStreams,
       &kSumStreams,
+      &kSpreadStreams,
+      &kMeanStreams,
       &kStreamStatistics,
       &kSwiglu,
       &kSwigluBackward,

@@ -9,8 +9,8 @@ namespace {
 Outputs copied(Specs in, const Desc& desc) {
   const TensorSpec& x = in[CopyStreams::x];
   const int64_t n = desc.as<StreamsDesc>().n;
-  require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1, "copy_streams", "x {}, n {}", x,
-          n);
+  require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1, "copies of streams", "x {}, n {}",
+          x, n);
   return {{.spec = {{x.shape[0], n * x.shape[1]}, x.dtype}}};
 }
 
@@ -18,7 +18,7 @@ Outputs summed(Specs in, const Desc& desc) {
   const TensorSpec& x = in[SumStreams::x];
   const int64_t n = desc.as<StreamsDesc>().n;
   require(x.shape.size() == 2 && is_floating(x.dtype) && n >= 1 && x.shape[1] % n == 0,
-          "sum_streams", "x {}, n {}", x, n);
+          "sums of streams", "x {}, n {}", x, n);
   return {{.spec = {{x.shape[0], x.shape[1] / n}, x.dtype}}};
 }
 
@@ -37,12 +37,28 @@ const Operator kSumStreams{
     .outputs = summed,
     .flops =
         [](Specs in, const Desc& desc) {
-          const int64_t n = desc.as<StreamsDesc>().n;
-          const int64_t sums = in[SumStreams::x].count() / n;
-          return double(sums * (n - 1));
+          const int64_t elements = in[SumStreams::x].count();
+          const int64_t sums = elements / desc.as<StreamsDesc>().n;
+          return double(elements - sums);
         },
     .body = {cpu::sum_streams, reference::sum_streams},
     .gradient = [](Gradient& g) { g.emit(kCopyStreams, {g.dy()}, {g.in(0)}, g.desc()); },
+};
+
+const Operator kSpreadStreams{
+    .name = "spread_streams",
+    .outputs = copied,
+    .flops = [](Specs in, const Desc&) { return double(in[CopyStreams::x].count()); },
+    .body = {cpu::spread_streams, reference::spread_streams},
+    .gradient = [](Gradient& g) { g.emit(kMeanStreams, {g.dy()}, {g.in(0)}, g.desc()); },
+};
+
+const Operator kMeanStreams{
+    .name = "mean_streams",
+    .outputs = summed,
+    .flops = [](Specs in, const Desc&) { return double(in[SumStreams::x].count()); },
+    .body = {cpu::mean_streams, reference::mean_streams},
+    .gradient = [](Gradient& g) { g.emit(kSpreadStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
 
 }  // namespace birkhoff

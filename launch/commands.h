@@ -17,6 +17,8 @@ void add_plan(CLI::App& app);    // plan CONFIG [key=value …] [--json] [--list
 void add_sample(CLI::App& app);  // sample CKPT --prompt TEXT
 void add_score(CLI::App& app);   // score CKPT --tokens FILE --json
 void add_verify(CLI::App& app);  // verify CKPT
+void add_import(CLI::App& app);  // import DIR|CKPT --out RUN [--residual …] [key=value …]
+void add_export(CLI::App& app);  // export CKPT --to hf --out DIR
 void add_data(CLI::App& app);    // data prepare | inspect | verify | split
 
 // Standard output. A write or flush that fails is a ResourceError: a full disk or a closed pipe

@@ -44,6 +44,8 @@ int run(int argc, char** argv) {
   birkhoff::add_sample(app);
   birkhoff::add_score(app);
   birkhoff::add_verify(app);
+  birkhoff::add_import(app);
+  birkhoff::add_export(app);
   birkhoff::add_data(app);
   try {
     app.parse(argc, argv);

@@ -74,10 +74,16 @@ JsonFields::JsonFields(const json& object, std::string where)
   if (!object.is_object()) throw JsonError(fmt::format("{} is not an object", where_));
 }
 
-const json& JsonFields::at(const std::string& key) {
+const json* JsonFields::find(const std::string& key) {
   const auto found = object_.find(key);
-  if (found == object_.end()) throw JsonError(fmt::format("{} has no field '{}'", where_, key));
+  if (found == object_.end()) return nullptr;
   if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) asked_.push_back(key);
+  return &*found;
+}
+
+const json& JsonFields::at(const std::string& key) {
+  const json* found = find(key);
+  if (!found) throw JsonError(fmt::format("{} has no field '{}'", where_, key));
   return *found;
 }
 

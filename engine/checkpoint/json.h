@@ -35,6 +35,7 @@ class JsonFields {
   JsonFields(const nlohmann::json& object, std::string where);
 
   const nlohmann::json& at(const std::string& key);
+  const nlohmann::json* find(const std::string& key);  // null: the object has no such field
   const nlohmann::json& array(const std::string& key);
   const std::string& text(const std::string& key);
   uint64_t count(const std::string& key, uint64_t limit = INT64_MAX);  // an integer in [0, limit]

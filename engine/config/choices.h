@@ -37,7 +37,7 @@ struct Choices<SinkhornKind> {
 };
 template <>
 struct Choices<ReadoutKind> {
-  static constexpr std::array<std::string_view, 2> names = {"sum", "learned"};
+  static constexpr std::array<std::string_view, 3> names = {"sum", "learned", "mean"};
 };
 template <>
 struct Choices<Precision> {

@@ -16,7 +16,7 @@ enum class DataSourceKind { files, random };
 enum class ResidualKind { plain, hc, mhc };
 enum class HcKind { dynamic, fixed };  // dynamic | static
 enum class SinkhornKind { paper, v4 };
-enum class ReadoutKind { sum, learned };
+enum class ReadoutKind { sum, learned, mean };
 enum class Precision { bf16, fp32 };
 enum class LrSchedule { step, cosine, constant, wsd };
 enum class OnError { proceed, stop };  // continue | stop

@@ -112,7 +112,9 @@ void model_fields(ModelConfig& c, List& to) {
          "which form of the projection mhc uses: arXiv 2512.24880 or 2606.19348");
   to.add("sinkhorn_iterations", Integer{&c.sinkhorn_iterations, 1, 1000}, "",
          "column and row normalisations", {"hc_sinkhorn_iters"});
-  to.add("readout", one_of(c.readout), "", "how the streams become one behind the last block");
+  to.add("readout", one_of(c.readout), "",
+         "how the streams become one behind the last block; mean: what import chooses for a plain "
+         "model that gains streams");
   to.add("init_std", Real{&c.init_std, 0, 10}, "", "of the matrices' initial values",
          {"initializer_range"});
   to.add("alpha_init", Real{&c.alpha_init, 0, 10}, "", "initial gates of hc and mhc");

@@ -20,8 +20,9 @@ Value StreamsResidual::close(const Opened& o, Value f) const {
 Value StreamsResidual::read_out(Value x) const {
   Program& p = *x.program;
   const int64_t n = config_.streams;
-  if (config_.readout == ReadoutKind::sum)
-    return p.emit(kSumStreams, {x}, StreamsDesc{.n = int(n)})[0];
+  if (config_.readout != ReadoutKind::learned)
+    return p.emit(config_.readout == ReadoutKind::mean ? kMeanStreams : kSumStreams, {x},
+                  StreamsDesc{.n = int(n)})[0];
   const auto parameter = [&](const char* name, Shape shape, Decay decay, double value) {
     return p.parameter({.name = std::string("model.readout.") + name,
                         .shape = std::move(shape),

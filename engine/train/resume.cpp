@@ -45,9 +45,12 @@ constexpr std::string_view kWayOut = "take another run.dir, or allow it: run.all
 void check_compatible(const Checkpoint& checkpoint, const Config& config,
                       const std::string& data_fingerprint, bool speak) {
   const std::string place = printable(checkpoint.path().string());
-  const ConfigChanges changes = changes_of(config_of(checkpoint), config);
+  ConfigChanges changes = changes_of(config_of(checkpoint), config);
   const CheckpointInfo& info = checkpoint.manifest().info;
-  const bool other_data = info.data != data_fingerprint;
+  // An imported model: no step was taken, so there are no settings or data to differ from.
+  const bool trained = info.step > 0;
+  if (!trained) changes.settings.clear();
+  const bool other_data = trained && info.data != data_fingerprint;
   if (!config.run.allow_changes) {
     if (!changes.model.empty())
       throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place,

@@ -1,7 +1,8 @@
 """Includes point one way (docs/ARCHITECTURE.md, "Rooms"):
 
 launch → engine → {comm, kernels} → base; inside engine, train → {execute, plan, schedule,
-parallel, model, optim, data, checkpoint, metrics} → nn → autograd → tensor, and config a leaf.
+parallel, model, optim, data, checkpoint, exchange, metrics} → nn → autograd → tensor, and config a
+leaf.
 Third-party headers of a device, a transport or a file format stay in the folder that wraps them.
 """
 import re
@@ -12,10 +13,10 @@ from . import Finding
 ROOMS = {"base": 0, "kernels": 1, "comm": 1, "engine": 2, "launch": 3, "tests": 4, "bench": 4}
 # Parts of engine by height. Parts of one height may see each other, but not in a circle.
 PARTS = {"config": 0, "tensor": 1, "autograd": 2, "nn": 3, "execute": 4, "plan": 4, "schedule": 4,
-         "parallel": 4, "model": 4, "optim": 4, "data": 4, "checkpoint": 4, "metrics": 4,
-         "train": 5}
+         "parallel": 4, "model": 4, "optim": 4, "data": 4, "checkpoint": 4, "exchange": 4,
+         "metrics": 4, "train": 5}
 # Parsers of untrusted bytes: a library of their own on top of base, each to be fuzzed alone.
-FORMATS = ("config", "data", "checkpoint", "metrics")
+FORMATS = ("config", "data", "checkpoint", "exchange", "metrics")
 # Backend folders: seen from their own room only (and by tests, which compare bodies).
 BACKENDS = ("kernels/cpu/", "kernels/cuda/", "kernels/reference/", "comm/mpi/", "comm/nccl/")
 # Third-party headers → folders that may include them.

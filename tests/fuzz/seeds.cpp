@@ -7,6 +7,8 @@
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/config/load.h"
 #include "engine/data/token_writer.h"
+#include "engine/exchange/hf_config.h"
+#include "engine/exchange/hf_index.h"
 #include "engine/metrics/metrics.h"
 
 namespace birkhoff::fuzz {
@@ -129,6 +131,31 @@ std::vector<std::string> documents_seeds() {
           "{\"id\": {\"text\": 3}, \"text\": \"\"}"s};
 }
 
+std::vector<std::string> hf_config_seeds() {
+  Config config;
+  config.model.residual = ResidualKind::plain;
+  config.model.kv_norm_eps = kHfKvNormEps;
+  std::string text = hf_config_text(config, DType::bf16);
+  std::vector<std::string> out = {text};
+  const std::string scaling = "\"rope_scaling\": null";
+  text.replace(text.find(scaling), scaling.size(),
+               R"("rope_parameters": {"rope_theta": 1e4, "rope_type": "default"}, "head_dim": 16)");
+  out.push_back(text);
+  const std::string interleave = "\"rope_interleave\": true";
+  text.replace(text.find(interleave), interleave.size(),
+               "\"rope_interleave\": false, \"transformers_version\": \"5.0.0\"");
+  out.push_back(text);
+  return out;
+}
+
+std::vector<std::string> hf_index_seeds() {
+  return {hf_index_text({}, 0), R"({"weight_map": {"a": "b.safetensors"}})",
+          hf_index_text({{"lm_head.weight", hf_file_name(2, 2)},
+                         {"model.layers.0.mlp.gate.e_score_correction_bias", hf_file_name(1, 2)},
+                         {"model.norm.weight", "x.safetensors"}},
+                        123456789)};
+}
+
 }  // namespace
 
 std::vector<std::string> seeds(std::string_view target) {
@@ -138,6 +165,8 @@ std::vector<std::string> seeds(std::string_view target) {
   if (target == "index" || target == "dataset") return data_seeds(target == "index");
   if (target == "metrics") return metrics_seeds();
   if (target == "documents") return documents_seeds();
+  if (target == "hf_config") return hf_config_seeds();
+  if (target == "hf_index") return hf_index_seeds();
   throw std::out_of_range(fmt::format("there are no seeds for {}", target));
 }
 

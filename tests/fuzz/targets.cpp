@@ -19,6 +19,8 @@ constexpr std::array kTargets = {
     Target{"index", index, kMiB, 16},
     Target{"dataset", dataset, kMiB, kJsonFactor},
     Target{"metrics", metrics, kMiB, kJsonFactor},
+    Target{"hf_config", hf_config, kMiB, kJsonFactor},
+    Target{"hf_index", hf_index, kMiB, kJsonFactor},
     Target{"documents", documents, 4 * kMiB, kJsonFactor},
 };
 

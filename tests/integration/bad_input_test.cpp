@@ -207,13 +207,14 @@ TEST(BadCommandLine, IsOneLine) {
   expect_refused(birkhoff({}), 2, {"A subcommand is required", "--help"});
   expect_refused(birkhoff({"train"}), 2, {"config is required"});
   expect_refused(birkhoff({"train", "a.yaml", "--bogus"}), 2, {"--bogus"});
-  for (const char* command : {"plan", "sample", "score", "verify", "data"})
+  for (const char* command : {"plan", "sample", "score", "verify", "import", "export", "data"})
     expect_refused(birkhoff({command}), 2, {"required", "--help"});
 }
 
 TEST(Help, OfEverySubcommand) {
   EXPECT_EQ(birkhoff({"--help"}).code, 0);
-  for (const char* name : {"train", "plan", "sample", "score", "verify", "data"}) {
+  for (const char* name :
+       {"train", "plan", "sample", "score", "verify", "import", "export", "data"}) {
     const Finished ran = birkhoff({name, "--help"});
     EXPECT_EQ(ran.code, 0) << name;
     EXPECT_THAT(ran.out, HasSubstr("--help")) << name;

@@ -22,8 +22,18 @@ std::vector<Example> streams_examples() {
     all.push_back({.op = &kSumStreams,
                    .inputs = {random_tensor(f32({tokens, n * width}), "x")},
                    .desc = desc,
-                   .tolerance = double(n) + 1,
-                   .stored = {SumStreams::x}});  // n − 1 additions, each right to half an ulp
+                   .tolerance = double(n) + 1,  // n − 1 additions, each right to half an ulp
+                   .stored = {SumStreams::x}});
+    all.push_back({.op = &kSpreadStreams,
+                   .inputs = {random_tensor(f32({tokens, width}), "x")},
+                   .desc = desc,
+                   .tolerance = 2,  // 1 / n, a product, and a sum with a base
+                   .stored = {CopyStreams::x}});
+    all.push_back({.op = &kMeanStreams,
+                   .inputs = {random_tensor(f32({tokens, n * width}), "x")},
+                   .desc = desc,
+                   .tolerance = double(n) + 3,
+                   .stored = {SumStreams::x}});
   }
   return all;
 }
@@ -37,6 +47,11 @@ TEST(Streams, OfATokenLieOneAfterTheOther) {
   const Tensor streams(f32({1, 6}), {1, 2, 10, 20, 100, 200});
   const auto sum = run(kSumStreams, {streams}, StreamsDesc{.n = 3}, {.device = Device::cpu});
   EXPECT_EQ(sum[0].values(), (std::vector<double>{111, 222}));
+  const auto mean = run(kMeanStreams, {streams}, StreamsDesc{.n = 3}, {.device = Device::cpu});
+  for (int i = 0; i < 2; ++i) EXPECT_NEAR(mean[0].values()[i], sum[0].values()[i] / 3, 1e-5);
+  const auto spread = run(kSpreadStreams, {Tensor(f32({1, 2}), {6, 8})}, StreamsDesc{.n = 2},
+                          {.device = Device::cpu});
+  EXPECT_EQ(spread[0].values(), (std::vector<double>{3, 4, 3, 4}));
 }
 
 TEST(Streams, RefuseAWidthThatIsNoMultipleOfN) {

@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "engine/config/choices.h"
+#include "engine/train/import_model.h"
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {
@@ -132,6 +133,37 @@ TEST(Devices, Agree) {
     // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
     EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
     expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  }
+}
+
+// A plain model that gains streams as birkhoff import does it, with an eps that counts: the same
+// loss and the same gradient of every ordinary parameter. In f64, so that nothing but rounding of
+// 1e-16 is allowed for; Sinkhorn's 20 iterations leave rows that sum to 1 exactly.
+TEST(Streams, GainedByAPlainModelLeaveLossAndGradientsAsTheyWere) {
+  const ModelRunOptions in_f64{.dtype = DType::f64, .device = Device::reference};
+  for (const int64_t n : {2, 4}) {
+    Config c = small_config();
+    c.model.norm_eps = 0.1;
+    c.model.residual = ResidualKind::plain;
+    ModelRun plain(c, in_f64);
+    c.model.residual = ResidualKind::mhc, c.model.streams = n;
+    c.model.readout = ReadoutKind::mean;
+    ModelRun mhc(c, in_f64);
+    for (const auto& [id, spec] : mhc.program.parameters)
+      for (Part part : parts_of(spec)) {
+        if (part.name.find("_hc.") == part.name.npos) continue;
+        if (part.name.ends_with(".b_pre")) part.init.peak = home_logit(n, part.init.value);
+        std::vector<float> values(size_t(count(part.shape)));
+        initialise(part, 1, values);
+        for (size_t i = 0; i < values.size(); ++i) {
+          const bool home = part.name.ends_with(".b_pre") && int64_t(i) == part.init.index;
+          mhc.set_parameter(part.name, int64_t(i), home ? part.init.peak : double(values[i]));
+        }
+      }
+    EXPECT_NEAR(mhc.step(), plain.step(), 1e-13) << n;
+    const Tensors with_streams = mhc.gradients();
+    for (const auto& [name, gradient] : plain.gradients())
+      EXPECT_LT(relative_difference(with_streams.at(name), gradient), 1e-11) << n << " " << name;
   }
 }
 

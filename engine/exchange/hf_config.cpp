@@ -1,0 +1,269 @@
+#include "engine/exchange/hf_config.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "engine/checkpoint/json.h"
+#include "engine/config/choices.h"
+
+namespace birkhoff {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kModelType = "deepseek_v3";
+constexpr std::string_view kArchitecture = "DeepseekV3ForCausalLM";
+
+// Keys without bearing on what a forward pass computes: of training elsewhere, of generation, of
+// files. Layers for multi-token prediction stand beside the model; their tensors, if there are
+// any, are refused by name.
+constexpr const char* kNeutral[] = {"_attn_implementation",
+                                    "_attn_implementation_autoset",
+                                    "_name_or_path",
+                                    "auto_map",
+                                    "aux_loss_alpha",
+                                    "bos_token_id",
+                                    "chunk_size_feed_forward",
+                                    "dtype",
+                                    "eos_token_id",
+                                    "ep_size",
+                                    "id2label",
+                                    "label2id",
+                                    "num_mtp_layers",
+                                    "num_nextn_predict_layers",
+                                    "output_attentions",
+                                    "output_hidden_states",
+                                    "output_router_logits",
+                                    "pad_token_id",
+                                    "pretraining_tp",
+                                    "problem_type",
+                                    "return_dict",
+                                    "router_aux_loss_coef",
+                                    "seq_aux",
+                                    "tokenizer_class",
+                                    "torch_dtype",
+                                    "transformers_version",
+                                    "use_cache"};
+
+class Reader {
+ public:
+  explicit Reader(const json& tree) : fields_(tree, "it") {}
+
+  HfModel read() {
+    shape();
+    experts();
+    rope();
+    features();
+    for (const char* key : kNeutral) fields_.find(key);
+    return hf_;
+  }
+
+  // Unsupported features, a text each.
+  std::vector<std::string> faults;
+  void done() const { fields_.done(); }
+
+ private:
+  int64_t count(const char* key) { return int64_t(fields_.count(key, INT32_MAX)); }
+
+  static double real(const json& value, const std::string& key) {
+    if (!value.is_number() || !std::isfinite(value.get<double>()))
+      throw JsonError(fmt::format("{} is not a finite number", key));
+    return value.get<double>();
+  }
+  double real(const char* key) { return real(fields_.at(key), key); }
+
+  bool flag(const char* key) {
+    const json& value = fields_.at(key);
+    if (!value.is_boolean()) throw JsonError(fmt::format("{} is not true or false", key));
+    return value.get<bool>();
+  }
+
+  void fault(std::string_view key, const json* value, std::string_view why) {
+    const std::string text =
+        value ? value->dump(-1, ' ', true, json::error_handler_t::replace) : "missing";
+    faults.push_back(fmt::format("{} is {}: {}", key, printable(text, 60), why));
+  }
+
+  // `value`, or, where `optional`, no such key.
+  void only(const char* key, const json& value, bool optional, std::string_view why) {
+    const json* found = fields_.find(key);
+    if (found ? *found != value : !optional) fault(key, found, why);
+  }
+  // The same, or null.
+  void only_or_null(const char* key, const json& value, std::string_view why) {
+    const json* found = fields_.find(key);
+    if (found && !found->is_null() && *found != value) fault(key, found, why);
+  }
+
+  void shape() {
+    ModelConfig& m = hf_.model;
+    m.residual = ResidualKind::plain;
+    m.vocab = count("vocab_size"), m.dim = count("hidden_size");
+    m.layers = count("num_hidden_layers"), m.heads = count("num_attention_heads");
+    m.dense_layers = std::min(m.layers, count("first_k_dense_replace"));
+    m.nope_dim = count("qk_nope_head_dim"), m.rope_dim = count("qk_rope_head_dim");
+    m.v_dim = count("v_head_dim"), m.kv_rank = count("kv_lora_rank");
+    m.dense_ffn_dim = count("intermediate_size");
+    if (m.dense_ffn_dim == 0)
+      fault("intermediate_size", &fields_.at("intermediate_size"), "1 or more");
+    m.norm_eps = real("rms_norm_eps"), m.kv_norm_eps = kHfKvNormEps;
+    if (const json* std_dev = fields_.find("initializer_range"))
+      m.init_std = real(*std_dev, "initializer_range");
+    hf_.positions = count("max_position_embeddings");
+  }
+
+  void experts() {
+    MoeConfig& m = hf_.moe;
+    m.experts = count("n_routed_experts"), m.active = count("num_experts_per_tok");
+    m.shared = count("n_shared_experts"), m.expert_dim = count("moe_intermediate_size");
+    m.scaling = real("routed_scaling_factor"), m.normalise = flag("norm_topk_prob");
+    if (m.shared == 0) fault("n_shared_experts", &fields_.at("n_shared_experts"), "1 or more");
+  }
+
+  // Given in one place or in several that agree: transformers 5 moved it.
+  void rope() {
+    std::optional<double> theta;
+    const auto take = [&](const json& value, const std::string& key) {
+      const double x = real(value, key);
+      if (theta && *theta != x) fault(key, &value, fmt::format("elsewhere it is {}", *theta));
+      theta = x;
+    };
+    if (const json* value = fields_.find("rope_theta")) take(*value, "rope_theta");
+    for (const char* key : {"rope_parameters", "rope_scaling"}) {
+      const json* value = fields_.find(key);
+      if (!value || value->is_null()) continue;
+      if (!value->is_object()) throw JsonError(fmt::format("{} is not an object", key));
+      for (const auto& [name, inner] : value->items()) {
+        const bool type = name == "rope_type" || name == "type";
+        if (name == "rope_theta")
+          take(inner, fmt::format("{}.rope_theta", key));
+        else if (!type || inner != "default")
+          fault(fmt::format("{}.{}", key, printable(name, 60)), &inner,
+                "rotary positions are not scaled here");
+      }
+    }
+    if (!theta) throw JsonError("it has no field 'rope_theta'");
+    hf_.model.rope_theta = *theta;
+    if (fields_.find("rope_interleave")) hf_.interleaved = flag("rope_interleave");
+  }
+
+  void features() {
+    const ModelConfig& m = hf_.model;
+    only("model_type", kModelType, false, "only deepseek_v3 is read");
+    only("architectures", json::array({kArchitecture}), true, "only DeepseekV3ForCausalLM is read");
+    only("q_lora_rank", nullptr, false, "queries are not compressed here; null alone is supported");
+    only("n_group", 1, false, "experts are chosen without groups here; 1 alone is supported");
+    only("topk_group", 1, false, "experts are chosen without groups here; 1 alone is supported");
+    only_or_null("num_key_value_heads", m.heads, "as many as num_attention_heads");
+    only_or_null("head_dim", m.rope_dim, "as qk_rope_head_dim, which it is derived from");
+    only_or_null("qk_head_dim", m.nope_dim + m.rope_dim,
+                 "qk_nope_head_dim + qk_rope_head_dim, which it is derived from");
+    only_or_null("num_local_experts", hf_.moe.experts, "as n_routed_experts");
+    only("hidden_act", "silu", true, "silu alone is supported");
+    only("scoring_func", "sigmoid", true, "sigmoid alone is supported");
+    only("topk_method", "noaux_tc", true, "noaux_tc alone is supported");
+    only("moe_layer_freq", 1, true, "every layer behind the dense ones has experts here; 1");
+    only("tie_word_embeddings", false, true, "embedding and head are two matrices here; false");
+    only("attention_bias", false, true, "projections have no bias here; false");
+    only("mlp_bias", false, true, "projections have no bias here; false");
+    only_or_null("attention_dropout", 0.0, "there is no dropout here; 0");
+    only("is_encoder_decoder", false, true, "false alone is supported");
+    only_or_null("quantization_config", nullptr, "convert the weights to bf16 or f32 first");
+  }
+
+  JsonFields fields_;
+  HfModel hf_;
+};
+
+// What transformers would compute otherwise of this config.
+std::vector<std::string> export_faults(const Config& c, bool allow_kv_norm_eps) {
+  std::vector<std::string> faults;
+  const ModelConfig& m = c.model;
+  if (m.residual != ResidualKind::plain)
+    faults.push_back(
+        fmt::format("model.residual is {}: transformers' DeepseekV3 has one residual stream and "
+                    "no mixing of streams; only plain models can be exported",
+                    name(m.residual)));
+  if (m.kv_norm_eps != kHfKvNormEps && !allow_kv_norm_eps)
+    faults.push_back(
+        fmt::format("model.kv_norm_eps is {}: transformers computes with {}, whatever a config "
+                    "says; train with that one, or accept the difference: --allow-kv-norm-eps",
+                    m.kv_norm_eps, kHfKvNormEps));
+  if (m.dense_layers < m.layers && c.moe.shared < 1)
+    faults.emplace_back("moe.shared is 0: transformers' DeepseekV3 has shared experts always");
+  if (m.dense_layers < m.layers && c.moe.experts < 2)
+    faults.emplace_back("moe.experts is 1: transformers' DeepseekV3 chooses among two or more");
+  return faults;
+}
+
+std::string lines(const std::vector<std::string>& texts, std::string_view place) {
+  std::string all;
+  for (const std::string& text : texts)
+    all += fmt::format("{}{}{}", all.empty() ? "" : "\n", place, text);
+  return all;
+}
+
+}  // namespace
+
+HfModel parse_hf_config(std::string_view text, std::string_view place) {
+  const std::string front = printable(place) + ": ";
+  try {
+    const json tree = parse_json(text, {.bytes = kMaxHfConfig, .depth = 8});
+    Reader reader(tree);
+    const HfModel hf = reader.read();
+    if (!reader.faults.empty()) throw ConfigError(lines(reader.faults, front));
+    reader.done();
+    return hf;
+  } catch (const JsonError& e) {
+    throw CheckpointError(front + e.what());
+  }
+}
+
+std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps) {
+  const std::vector<std::string> faults = export_faults(c, allow_kv_norm_eps);
+  if (!faults.empty()) throw ConfigError(lines(faults, ""));
+  const ModelConfig& m = c.model;
+  nlohmann::ordered_json j;
+  j["architectures"] = {kArchitecture};
+  j["model_type"] = kModelType;
+  j["vocab_size"] = m.vocab;
+  j["hidden_size"] = m.dim;
+  j["num_hidden_layers"] = m.layers;
+  j["first_k_dense_replace"] = m.dense_layers;
+  j["num_attention_heads"] = m.heads;
+  j["num_key_value_heads"] = m.heads;
+  j["q_lora_rank"] = nullptr;
+  j["kv_lora_rank"] = m.kv_rank;
+  j["qk_nope_head_dim"] = m.nope_dim;
+  j["qk_rope_head_dim"] = m.rope_dim;
+  j["v_head_dim"] = m.v_dim;
+  j["intermediate_size"] = dense_ffn_width(c);
+  j["moe_intermediate_size"] = c.moe.expert_dim;
+  j["n_routed_experts"] = c.moe.experts;
+  j["num_experts_per_tok"] = c.moe.active;
+  j["n_shared_experts"] = std::max<int64_t>(1, c.moe.shared);  // 0 only where no layer has any
+  j["n_group"] = 1;
+  j["topk_group"] = 1;
+  j["topk_method"] = "noaux_tc";
+  j["scoring_func"] = "sigmoid";
+  j["norm_topk_prob"] = c.moe.normalise;
+  j["routed_scaling_factor"] = c.moe.scaling;
+  j["hidden_act"] = "silu";
+  j["rms_norm_eps"] = m.norm_eps;
+  j["rope_theta"] = m.rope_theta;
+  j["rope_scaling"] = nullptr;
+  j["rope_interleave"] = true;
+  j["max_position_embeddings"] = c.train.sequence;
+  j["attention_bias"] = false;
+  j["attention_dropout"] = 0.0;
+  j["initializer_range"] = m.init_std;
+  j["num_nextn_predict_layers"] = 0;
+  j["tie_word_embeddings"] = false;
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) j[key] = nullptr;
+  j["torch_dtype"] = dtype == DType::bf16 ? "bfloat16" : "float32";
+  j["use_cache"] = true;
+  return j.dump(2) + "\n";
+}
+
+}  // namespace birkhoff

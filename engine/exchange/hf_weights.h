@@ -1,0 +1,46 @@
+#pragma once
+// The tensors of a Hugging Face directory: model.safetensors, or several files with an index.
+// Opening reads headers alone; a tensor is read when it is asked for, into the caller's memory.
+// Files are opened by plain names beneath the directory, without following links. Errors, of the
+// file system too, are CheckpointError (exit code 4) that name file and tensor. Thread-safe for
+// const use.
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/directory.h"
+#include "base/shape.h"
+
+namespace birkhoff {
+
+struct HfTensor {
+  TensorSpec spec;
+  size_t file = 0;   // which of the files
+  size_t begin = 0;  // of its bytes in there
+};
+
+class HfWeights {
+ public:
+  // Throws unless index and files name the same tensors, each once.
+  explicit HfWeights(const Directory& directory);
+
+  const std::map<std::string, HfTensor>& tensors() const { return tensors_; }
+  const Path& path(const HfTensor& tensor) const { return files_[tensor.file].path(); }
+
+  // Its values as f32, exact. REQUIRES a tensor of tensors(), of f32, bf16 or f16, and as many
+  // elements in `values`.
+  void read(const HfTensor& tensor, std::span<float> values) const;
+
+ private:
+  void add(const Directory& directory, const std::string& file,
+           const std::map<std::string, std::string>* index);
+
+  std::vector<InputFile> files_;
+  std::map<std::string, HfTensor> tensors_;
+};
+
+// The text of a file of such a directory, of at most `limit` bytes; CheckpointError.
+std::string read_hf_text(const Directory& directory, std::string_view name, size_t limit);
+
+}  // namespace birkhoff

@@ -1,0 +1,46 @@
+#pragma once
+// Where an imported model comes from: a Hugging Face directory, or a checkpoint of our own.
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "engine/config/config.h"
+#include "engine/train/model_tensors.h"
+
+namespace birkhoff {
+
+class ImportSource {
+ public:
+  virtual ~ImportSource() = default;
+
+  // What the model computes, and, of our own, how it was trained.
+  const Config& config() const { return config_; }
+  const Path& path() const { return path_; }
+
+  // Names of the model's tensors, moments left out; ascending.
+  virtual std::vector<std::string> names() const = 0;
+  virtual TensorSpec spec(const std::string& name) const = 0;
+  // The values of a tensor of names(), as kernels here expect them. Throws CheckpointError.
+  virtual void read(const ModelTensor& tensor, std::span<float> values) const = 0;
+
+ protected:
+  ImportSource(Path path, Config config) : path_(std::move(path)), config_(std::move(config)) {}
+
+ private:
+  Path path_;
+  Config config_;
+};
+
+// A directory with config.json, a checkpoint, or a run directory, whose newest checkpoint is taken.
+// Reads headers alone. Throws CheckpointError (exit code 4) for what is damaged, ConfigError (2)
+// for what is not supported.
+std::unique_ptr<ImportSource> open_import_source(const Path& path);
+
+// The tensors are those of the source's config, to the shape. Throws CheckpointError with a line
+// for each that is missing, misshapen or too much, at most 20.
+void check_tensors(const ImportSource& source);
+
+}  // namespace birkhoff

@@ -1,0 +1,19 @@
+#pragma once
+// What a model is made of, by its config alone: no memory, no values.
+#include <vector>
+
+#include "engine/config/config.h"
+#include "engine/tensor/parameter.h"
+
+namespace birkhoff {
+
+struct ModelTensor {
+  Part part;               // f32
+  bool is_trained = true;  // false: a balancing bias, which has no moments
+};
+
+// The parts of every parameter and the balancing biases, ascending by name: all that the model's
+// function depends on.
+std::vector<ModelTensor> model_tensors(const Config& config);
+
+}  // namespace birkhoff

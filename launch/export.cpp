@@ -1,0 +1,45 @@
+// birkhoff export: a checkpoint in the form of others.
+#include "engine/train/export_model.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct Options {
+  std::string to, dtype = "f32";
+  ExportOptions model;
+};
+
+void run(Options& o) {
+  o.model.dtype = o.dtype == "bf16" ? DType::bf16 : DType::f32;
+  const size_t tensors = export_model(o.model);
+  write_out(fmt::format("{}: {} tensors in {}\n", printable(o.model.out.string()), tensors,
+                        name_of(o.model.dtype)));
+}
+
+}  // namespace
+
+void add_export(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("export", "Write a plain model as Hugging Face's DeepseekV3ForCausalLM");
+  command->add_option("checkpoint", o->model.source, "checkpoint, or run directory: its newest")
+      ->required();
+  command->add_option("--to", o->to, "the form: hf")->required()->check(CLI::IsMember({"hf"}));
+  command->add_option("--out", o->model.out, "the new directory; must not exist")->required();
+  command->add_option("--dtype", o->dtype, "of the tensors: f32, as they are kept, or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  command
+      ->add_option("--shard-bytes", o->model.shard_bytes,
+                   "of tensors a file; a larger one has its own")
+      ->check(CLI::Range(size_t(1), size_t(1) << 40));
+  command->add_flag("--allow-kv-norm-eps", o->model.allow_kv_norm_eps,
+                    "though the model's model.kv_norm_eps is not transformers' 1e-6");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace birkhoff

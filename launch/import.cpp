@@ -1,0 +1,47 @@
+// birkhoff import: a model that exists becomes a run that starts from it.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "engine/config/choices.h"
+#include "engine/train/import_model.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct Options {
+  std::string source, out, residual;
+  std::vector<std::string> overrides;
+};
+
+void run(const Options& o) {
+  ImportOptions options{.source = o.source, .out = o.out, .overrides = o.overrides};
+  const auto& names = Choices<ResidualKind>::names;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (o.residual == names[i]) options.residual = static_cast<ResidualKind>(i);
+  const Imported imported = import_model(options);
+  write_out(fmt::format(
+      "{}: {} parameters, residual {}; train it with: birkhoff train {} "
+      "data.path=...\n",
+      printable(imported.checkpoint.string()), imported.parameters,
+      name(imported.config.model.residual), printable((options.out / "config.yaml").string())));
+}
+
+}  // namespace
+
+void add_import(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "import", "Make a run that starts from a Hugging Face DeepseekV3 model or a checkpoint");
+  command
+      ->add_option("source", o->source,
+                   "directory with config.json and safetensors, checkpoint, or run directory")
+      ->required();
+  command->add_option("overrides", o->overrides, "key=value, the last of a key wins");
+  command->add_option("--out", o->out, "the new run directory; must not exist")->required();
+  command->add_option("--residual", o->residual, "what a plain model becomes: plain, hc or mhc")
+      ->check(CLI::IsMember({"plain", "hc", "mhc"}));
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace birkhoff

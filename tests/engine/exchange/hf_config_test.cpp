@@ -1,0 +1,217 @@
+// config.json of a DeepseekV3 model: what maps to what, and each refusal.
+#include "engine/exchange/hf_config.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace birkhoff {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+json golden() {
+  return json::parse(read_file(BIRKHOFF_SOURCE_DIR "/tests/golden/hf/pairs/config.json", 10000));
+}
+
+HfModel parse(const json& j) { return parse_hf_config(j.dump(), "M/config.json"); }
+
+template <class E>
+std::string refusal(const json& j) {
+  try {
+    parse(j);
+  } catch (const E& e) {
+    EXPECT_THAT(e.what(), StartsWith("M/config.json: "));
+    return e.what();
+  }
+  return "accepted";
+}
+
+TEST(HfConfig, MapsEveryKey) {
+  const HfModel hf = parse(golden());
+  EXPECT_EQ(hf.model, (ModelConfig{.vocab = 11,
+                                   .dim = 8,
+                                   .layers = 3,
+                                   .dense_layers = 1,
+                                   .heads = 2,
+                                   .nope_dim = 3,
+                                   .rope_dim = 4,
+                                   .v_dim = 6,
+                                   .kv_rank = 5,
+                                   .rope_theta = 50,
+                                   .dense_ffn_dim = 12,
+                                   .norm_eps = 1e-3,
+                                   .kv_norm_eps = 1e-6,
+                                   .residual = ResidualKind::plain}));
+  EXPECT_EQ(hf.moe, (MoeConfig{.experts = 4,
+                               .active = 2,
+                               .shared = 2,
+                               .expert_dim = 5,
+                               .scaling = 1.5,
+                               .normalise = true}));
+  EXPECT_EQ(hf.positions, 16);
+  EXPECT_TRUE(hf.interleaved);
+}
+
+TEST(HfConfig, KeysThatMayBeLeftOutOrSaidOtherwise) {
+  const HfModel hf = parse(golden());
+  json j = golden();
+  for (const char* key : {"architectures", "rope_scaling", "rope_interleave", "attention_bias",
+                          "tie_word_embeddings", "hidden_act", "torch_dtype"})
+    j.erase(key);
+  EXPECT_EQ(parse(j), hf);
+  // As transformers 5 writes it.
+  j.erase("rope_theta");
+  j["rope_parameters"] = {{"rope_theta", 50.0}, {"rope_type", "default"}};
+  j["head_dim"] = 4, j["qk_head_dim"] = 7, j["num_key_value_heads"] = nullptr;
+  j["attention_dropout"] = 0.0, j["scoring_func"] = "sigmoid", j["topk_method"] = "noaux_tc";
+  j["moe_layer_freq"] = 1, j["num_nextn_predict_layers"] = 1, j["quantization_config"] = nullptr;
+  j["transformers_version"] = "5.0.0", j["eos_token_id"] = {1, 2};
+  EXPECT_EQ(parse(j), hf);
+
+  j["rope_interleave"] = false, j["norm_topk_prob"] = false, j["initializer_range"] = 0.25;
+  const HfModel other = parse(j);
+  EXPECT_FALSE(other.interleaved || other.moe.normalise);
+  EXPECT_EQ(other.model.init_std, 0.25);
+  j["first_k_dense_replace"] = 50;  // more than there are: all
+  EXPECT_EQ(parse(j).model.dense_layers, 3);
+}
+
+TEST(HfConfig, RefusesWhatIsNotTheSameFunction) {
+  const std::pair<const char*, json> kUnsupported[] = {
+      {"q_lora_rank", 1536},
+      {"n_group", 8},
+      {"topk_group", 4},
+      {"rope_scaling", {{"type", "yarn"}, {"factor", 40}}},
+      {"rope_scaling", {{"rope_type", "default"}, {"factor", 2}}},
+      {"rope_parameters", {{"rope_theta", 50.0}, {"rope_type", "linear"}}},
+      {"rope_parameters", {{"rope_theta", 51.0}}},
+      {"attention_bias", true},
+      {"mlp_bias", true},
+      {"attention_dropout", 0.1},
+      {"hidden_act", "gelu"},
+      {"scoring_func", "softmax"},
+      {"topk_method", "greedy"},
+      {"tie_word_embeddings", true},
+      {"quantization_config", {{"quant_method", "fp8"}}},
+      {"moe_layer_freq", 2},
+      {"n_shared_experts", 0},
+      {"intermediate_size", 0},
+      {"num_key_value_heads", 1},
+      {"head_dim", 8},
+      {"qk_head_dim", 8},
+      {"num_local_experts", 8},
+      {"model_type", "deepseek_v2"},
+      {"architectures", json::array({"DeepseekV2ForCausalLM"})},
+      {"is_encoder_decoder", true}};
+  for (const auto& [key, value] : kUnsupported) {
+    json j = golden();
+    j[key] = value;
+    const std::string line = refusal<ConfigError>(j);
+    EXPECT_THAT(line, HasSubstr(key)) << value;
+    EXPECT_THAT(line, HasSubstr(" is "));
+    EXPECT_EQ(line.find("accepted"), line.npos) << key << " " << value;
+  }
+  // Left out, transformers takes 1536, 8 and 4.
+  for (const char* key : {"q_lora_rank", "n_group", "topk_group", "model_type"}) {
+    json j = golden();
+    j.erase(key);
+    EXPECT_THAT(refusal<ConfigError>(j), HasSubstr(std::string(key) + " is missing"));
+  }
+}
+
+TEST(HfConfig, ALineForEachThing) {
+  json j = golden();
+  j["q_lora_rank"] = 8, j["attention_bias"] = true, j["hidden_act"] = "gelu\n\x1b[2J";
+  const std::string lines = refusal<ConfigError>(j);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2) << lines;
+  EXPECT_THAT(lines, AllOf(HasSubstr("q_lora_rank is 8: "), HasSubstr("attention_bias is true: "),
+                           HasSubstr("\"gelu\\n")));
+}
+
+TEST(HfConfig, RefusesWhatIsDamaged) {
+  const auto damaged = [](const char* key, const json& value) {
+    json j = golden();
+    j[key] = value;
+    return refusal<CheckpointError>(j);
+  };
+  EXPECT_THAT(damaged("hidden_size", -8), HasSubstr("hidden_size"));
+  EXPECT_THAT(damaged("hidden_size", 8.0), HasSubstr("hidden_size"));
+  EXPECT_THAT(damaged("hidden_size", uint64_t(1) << 40), HasSubstr("hidden_size"));
+  EXPECT_THAT(damaged("rms_norm_eps", "1e-6"), HasSubstr("rms_norm_eps is not a finite number"));
+  EXPECT_THAT(damaged("norm_topk_prob", 1), HasSubstr("norm_topk_prob is not true or false"));
+  EXPECT_THAT(damaged("rope_scaling", 4), HasSubstr("rope_scaling is not an object"));
+  EXPECT_THAT(damaged("use_qk_norm", true), HasSubstr("unknown field 'use_qk_norm'"));
+  const json whole = golden();
+  for (const auto& [key, value] : whole.items()) {
+    json j = golden();
+    j.erase(key);
+    try {
+      parse(j);
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), HasSubstr(key));
+    }
+  }
+  for (const char* text : {"", "{", "[]", "7", "{\"a\": 1, \"a\": 2}", "{}"})
+    EXPECT_THROW(parse_hf_config(text, "M"), CheckpointError) << text;
+  EXPECT_THROW(parse_hf_config(std::string(kMaxHfConfig + 1, ' '), "M"), CheckpointError);
+}
+
+Config exportable() {
+  Config c;
+  c.model = parse(golden()).model;
+  c.moe = parse(golden()).moe;
+  c.train.sequence = 16;
+  return c;
+}
+
+TEST(HfConfig, WhatIsWrittenIsReadBack) {
+  Config c = exportable();
+  for (const double eps : {1e-20, 1e-3, 0.1}) {
+    c.model.norm_eps = eps;
+    const std::string text = hf_config_text(c, DType::f32);
+    const HfModel hf = parse_hf_config(text, "W");
+    EXPECT_EQ(hf.model, c.model);
+    EXPECT_EQ(hf.moe, c.moe);
+    EXPECT_EQ(hf.positions, 16);
+    EXPECT_TRUE(hf.interleaved);
+  }
+  c.model.dense_ffn_dim = 0;  // 8 × an expert's
+  EXPECT_EQ(parse_hf_config(hf_config_text(c, DType::f32), "W").model.dense_ffn_dim, 40);
+  EXPECT_EQ(json::parse(hf_config_text(c, DType::f32))["torch_dtype"], "float32");
+  EXPECT_EQ(json::parse(hf_config_text(c, DType::bf16))["torch_dtype"], "bfloat16");
+}
+
+TEST(HfConfig, ExportIsRefusedWhereTransformersComputesOtherwise) {
+  const auto told = [](const Config& c, bool allow = false) -> std::string {
+    try {
+      hf_config_text(c, DType::f32, allow);
+      return "written";
+    } catch (const ConfigError& e) {
+      return e.what();
+    }
+  };
+  Config c = exportable();
+  EXPECT_EQ(told(c), "written");
+  c.model.residual = ResidualKind::mhc;
+  EXPECT_THAT(told(c), AllOf(StartsWith("model.residual is mhc: "), HasSubstr("only plain")));
+  c = exportable(), c.model.kv_norm_eps = 1e-20;
+  EXPECT_THAT(told(c), AllOf(HasSubstr("kv_norm_eps is 1e-20"), HasSubstr("1e-06"),
+                             HasSubstr("--allow-kv-norm-eps")));
+  EXPECT_EQ(told(c, true), "written");
+  c = exportable(), c.moe.shared = 0;
+  EXPECT_THAT(told(c), HasSubstr("moe.shared is 0"));
+  c.model.dense_layers = c.model.layers;  // no layer has experts
+  EXPECT_EQ(told(c), "written");
+  c = exportable(), c.moe.experts = 1;
+  EXPECT_THAT(told(c), HasSubstr("moe.experts is 1"));
+}
+
+}  // namespace
+}  // namespace birkhoff

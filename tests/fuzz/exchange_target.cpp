@@ -1,0 +1,54 @@
+#include "base/error.h"
+#include "engine/checkpoint/safetensors.h"
+#include "engine/exchange/hf_config.h"
+#include "engine/exchange/hf_index.h"
+#include "tests/fuzz/targets.h"
+
+namespace birkhoff::fuzz {
+namespace {
+
+constexpr size_t kMostLines = 64;  // a line a feature
+
+// `parse` returns, or refuses: a damaged file in one line, features in a line each.
+template <class F>
+bool reads(F&& parse) {
+  try {
+    return accepts<ConfigError>(parse, kMostLines);
+  } catch (const CheckpointError& e) {
+    require_message(e.what());
+    return false;
+  }
+}
+
+}  // namespace
+
+bool hf_config(std::string_view bytes) {
+  HfModel hf;
+  if (!reads([&] { hf = parse_hf_config(bytes, "F"); })) return false;
+  require(hf.model.residual == ResidualKind::plain, "a residual that is not plain");
+  require(hf.model.dense_layers <= hf.model.layers, "more dense layers than there are");
+  Config config;
+  config.model = hf.model, config.moe = hf.moe, config.train.sequence = hf.positions;
+  std::string text;
+  if (!accepts<ConfigError>([&] { text = hf_config_text(config, DType::f32); }, kMostLines))
+    return true;  // one expert, which transformers cannot choose from
+  HfModel again = parse_hf_config(text, "W");
+  again.interleaved = hf.interleaved;  // written as pairs always
+  require(again == hf, "what is written is not what was read:\n{}", text);
+  return true;
+}
+
+bool hf_index(std::string_view bytes) {
+  std::map<std::string, std::string> files;
+  if (!reads([&] { files = parse_hf_index(bytes, "F"); })) return false;
+  for (const auto& [name, file] : files) {
+    require(is_tensor_name(name), "'{}' is no name", name);
+    require(file.find('/') == file.npos && file.find('\0') == file.npos && file[0] != '.',
+            "'{}' may leave its directory", file);
+  }
+  require(parse_hf_index(hf_index_text(files, 0), "W") == files,
+          "what is written is not what was read");
+  return true;
+}
+
+}  // namespace birkhoff::fuzz
