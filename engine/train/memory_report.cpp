@@ -99,7 +99,7 @@ std::string to_json(const MemoryReport& r) {
   nlohmann::ordered_json j;
   j["parameters"] = {{"total", r.parameters.total},
                      {"active", r.parameters.active},
-                     {"hyper_connections", r.parameters.hyper_connections}};
+                     {"mhc", r.parameters.hyper_connections}};  // a name that scripts know
   const auto items = [](const std::vector<MemoryItem>& list) {
     nlohmann::ordered_json o;
     for (const MemoryItem& item : list) o[item.name] = item.bytes;

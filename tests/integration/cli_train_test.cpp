@@ -265,14 +265,14 @@ TEST_F(CliTrain, PlansParametersMemoryAndTheProgram) {
   // A token multiplies with all but the embedding, which it looks up, and the idle 2 of 4 experts,
   // three 32 × 16 matrices each, of two MoE layers.
   EXPECT_EQ(total - active, 257 * 32 + 2 * 2 * 3 * 32 * 16);
-  EXPECT_GT(j["parameters"]["hyper_connections"].get<int64_t>(), 0);
+  EXPECT_GT(j["parameters"]["mhc"].get<int64_t>(), 0);
   EXPECT_GT(j["memory"]["total"], j["memory"]["planned"]);
   const Finished listing = small_->with_config("plan", {"--listing"});
   EXPECT_EQ(listing.code, 0);
   for (const char* what : {"mhc_open", "attention_backward", "adamw"})
     EXPECT_THAT(listing.out, HasSubstr(what));
   const Finished plain = small_->with_config("plan", {"--json", "model.residual=plain"});
-  EXPECT_EQ(json::parse(plain.out)["parameters"]["hyper_connections"], 0);
+  EXPECT_EQ(json::parse(plain.out)["parameters"]["mhc"], 0);
 }
 
 TEST(CliPlan, TheLargestConfigsTakeSeconds) {
