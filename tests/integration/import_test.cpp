@@ -95,7 +95,9 @@ TEST_F(Exchange, TrainingGoesOnFromTheSameLossAndFalls) {
   for (const char* residual : {"plain", "mhc"}) {
     const std::string run = out(std::string("warm-") + residual);
     expect_ok(birkhoff({"import", at("run"), "--out", run, "--residual", residual}));
-    // Settings and data are free: nothing has been trained yet.
+    // Settings and data are free: nothing has been trained yet. The model is not.
+    expect_refused(birkhoff({"train", run + "/config.yaml", "model.norm_eps=1e-3"}), 2,
+                   {"is of another model: model.norm_eps is 1e-20 there and 0.001 here"});
     const Finished ran = birkhoff({"train", run + "/config.yaml", "train.steps=20",
                                    "optim.warmup_steps=0", "optim.lr=1e-3", "seed=5"});
     ASSERT_EQ(ran.code, 0) << ran.err;
