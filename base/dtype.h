@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "base/error.h"
 
@@ -20,12 +21,22 @@ struct bf16 {
   uint16_t bits = 0;
 };
 
+inline float to_float(float x) { return x; }
 inline float to_float(bf16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
 
 inline bf16 to_bf16(float x) {
   const uint32_t u = std::bit_cast<uint32_t>(x);
   if (std::isnan(x)) return {uint16_t((u >> 16) | 0x40)};  // stays a NaN, made quiet
   return {uint16_t((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
+}
+
+// x as a float or a bf16.
+template <class T>
+T narrow(float x) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return to_bf16(x);
+  else
+    return x;
 }
 
 struct f16 {

@@ -3,11 +3,10 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/attention_workspace.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
-
-DType statistics(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 
 void check_inputs(std::string_view name, const TensorSpec& q, const TensorSpec& k,
                   const TensorSpec& v, const TensorSpec& first_key, const Attention::Desc& d) {
@@ -26,7 +25,7 @@ Outputs outputs(Specs in, const Desc& desc) {
   const auto& d = desc.as<A::Desc>();
   check_inputs("attention", in[A::q], in[A::k], in[A::v], in[A::first_key], d);
   const TensorSpec& v = in[A::v];
-  return {{.spec = v}, {.spec = {{v.shape[0], d.heads}, statistics(v.dtype)}, .saved = true}};
+  return {{.spec = v}, {.spec = {{v.shape[0], d.heads}, wide(v.dtype)}, .saved = true}};
 }
 
 Outputs backward_outputs(Specs in, const Desc& desc) {
@@ -34,7 +33,7 @@ Outputs backward_outputs(Specs in, const Desc& desc) {
   const auto& d = desc.as<B::Desc>();
   check_inputs("attention_backward", in[B::q], in[B::k], in[B::v], in[B::first_key], d);
   const TensorSpec &v = in[B::v], &d_o = in[B::d_o], &o = in[B::o], &lse = in[B::lse];
-  require(d_o == v && o == v && lse == TensorSpec{{v.shape[0], d.heads}, statistics(v.dtype)},
+  require(d_o == v && o == v && lse == TensorSpec{{v.shape[0], d.heads}, wide(v.dtype)},
           "attention_backward", "do {}, o {}, lse {}, v {}", d_o, o, lse, v);
   return {{.spec = in[B::q]}, {.spec = in[B::k]}, {.spec = v}};
 }
@@ -59,15 +58,17 @@ double backward_flops(Specs in, const Desc& desc) {
 
 Workspace workspace(Specs in, const Desc& desc) {
   const int64_t heads = desc.as<Attention::Desc>().heads;
-  return {.per_thread = cpu::AttentionWorkspace::bytes(in[Attention::q].shape[1] / heads,
-                                                       in[Attention::v].shape[1] / heads)};
+  const TensorSpec &q = in[Attention::q], &v = in[Attention::v];
+  return {.per_thread = cpu::AttentionWorkspace::bytes(
+              {q.dtype == DType::bf16, q.shape[1] / heads, v.shape[1] / heads})};
 }
 
 Workspace backward_workspace(Specs in, const Desc& desc) {
   const auto& d = desc.as<Attention::Desc>();
   using B = AttentionBackward;
+  const TensorSpec &q = in[B::q], &v = in[B::v];
   return {.per_thread = cpu::AttentionBackwardWorkspace::bytes(
-              in[B::q].shape[1] / d.heads, in[B::v].shape[1] / d.heads, d.sequence)};
+              {q.dtype == DType::bf16, q.shape[1] / d.heads, v.shape[1] / d.heads}, d.sequence)};
 }
 
 void gradient(Gradient& g) {

@@ -4,7 +4,11 @@
 //   o[t] = Σ_j p[t,j]·v[j],   p[t,j] = exp(s[t,j] − lse[t]),   s[t,j] = scale·q[t]·k[j]
 //   lse[t] = log Σ_j exp(s[t,j])                   j from first_key[t] to t, for each head alone
 //   q, k [T, heads·D], v [T, heads·Dv], first_key i32 [T]
-//   → o [T, heads·Dv], lse [T, heads] (saved; f32, or f64 with f64 tensors)
+//   → o [T, heads·Dv], lse [T, heads] (saved)
+//
+// q, k, v, o and their gradients are of storage type, lse is wide (kernels/storage.h). Sums over
+// tokens are wide; results are rounded once. With bf16 a device may round p and ds where they are
+// factors of a product; the cpu does not.
 //
 // Tokens come in sequences of `sequence`; key indices are rows of k. REQUIRES that first_key[t] is
 // at most t, in the sequence of t, and does not decrease within a sequence: its first token for
@@ -34,7 +38,8 @@ struct Attention {
 };
 extern const Operator kAttention;
 
-// With delta[t] = do[t]·o[t], ds[t,j] = scale·p[t,j]·(do[t]·v[j] − delta[t]):
+// With delta[t] = do[t]·o[t] (o and lse as they are given),
+// ds[t,j] = scale·p[t,j]·(do[t]·v[j] − delta[t]):
 //   dq[t] = Σ_j ds[t,j]·k[j],   dk[j] = Σ_t ds[t,j]·q[t],   dv[j] = Σ_t p[t,j]·do[t]
 // One task owns the gradients of a (sequence, head), so that sums over t have one order.
 struct AttentionBackward {

@@ -40,8 +40,9 @@ double decode_flops(Specs in, const Desc&) {
 Workspace decode_workspace(Specs in, const Desc& desc) {
   using A = AttentionDecode;
   const int64_t heads = desc.as<A::Desc>().heads;
-  return {.per_thread = cpu::AttentionWorkspace::bytes(in[A::q].shape[1] / heads,
-                                                       in[A::v_cache].shape[1] / heads)};
+  const TensorSpec &q = in[A::q], &v = in[A::v_cache];
+  return {.per_thread = cpu::AttentionWorkspace::bytes(
+              {q.dtype == DType::bf16, q.shape[1] / heads, v.shape[1] / heads})};
 }
 
 }  // namespace

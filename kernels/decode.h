@@ -3,7 +3,7 @@
 //
 // A cache has room for S tokens; `length` i32 [1] counts those in it before this step. The T new
 // tokens take its rows length … length + T − 1. The cpu bodies throw InternalError where
-// length < 0 or length + T > S.
+// length < 0 or length + T > S. All but `length` are of storage type (kernels/storage.h).
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -22,8 +22,9 @@ extern const Operator kCacheWrite;
 
 //   o[t] = softmax_j(scale·q[t]·k_cache[j])·v_cache[j],   j from 0 to length + t, each head alone
 //   q [T, heads·D], k_cache [S, heads·D], v_cache [S, heads·Dv], length i32 [1] → o [T, heads·Dv]
-// REQUIRES that the new tokens' keys and values are in the cache already. Rows behind them are not
-// read. Flops and bytes are those of a full cache: `length` is data.
+// o is rounded once, as that of attention. REQUIRES that the new tokens' keys and values are in the
+// cache already. Rows behind them are not read. Flops and bytes are those of a full cache: `length`
+// is data.
 struct AttentionDecode {
   enum In { q, k_cache, v_cache, length };
   enum Out { o };

@@ -4,13 +4,12 @@
 
 #include "kernels/bodies.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
 
-bool is_real(DType t) { return t == DType::f32 || t == DType::f64; }
-
-bool is_matrix(const TensorSpec& t) { return t.shape.size() == 2 && is_real(t.dtype); }
+bool is_matrix(const TensorSpec& t) { return t.shape.size() == 2 && is_floating(t.dtype); }
 
 bool is_row(const TensorSpec& t) {
   return t.shape.size() == 2 && t.shape[1] >= 1 && t.dtype == DType::i32;
@@ -39,7 +38,7 @@ Outputs combine_outputs(Specs in, const Desc&) {
   using C = Combine;
   const TensorSpec &buffer = in[C::buffer], &weight = in[C::weight], &row = in[C::row];
   require(is_matrix(buffer) && is_row(row) && weight.shape == row.shape &&
-              weight.dtype == buffer.dtype && is_list(in[C::source]) &&
+              weight.dtype == wide(buffer.dtype) && is_list(in[C::source]) &&
               in[C::source].shape[0] == buffer.shape[0] && is_list(in[C::offsets]),
           "combine", "buffer {}, weight {}, row {}, source {}, offsets {}", buffer, weight, row,
           in[C::source], in[C::offsets]);

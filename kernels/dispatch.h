@@ -8,8 +8,8 @@
 // j, and then added to the base (absent: to +0), so that a token's values have the same bits for
 // any number of rounds.
 //
-// Everything floating is f32, or all of it f64. Trusts that source, row and offsets belong
-// together.
+// x, buffer, y and their gradients are of storage type, weights wide (kernels/storage.h). Trusts
+// that source, row and offsets belong together.
 #include "kernels/operator.h"
 
 namespace birkhoff {

@@ -2,41 +2,47 @@
 
 #include "kernels/bodies.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
 
 bool fit(const TensorSpec& token, const TensorSpec& table) {
   return token.shape.size() == 1 && token.dtype == DType::i32 && table.shape.size() == 2 &&
-         table.shape[0] > 0 && is_floating(table.dtype);
+         table.shape[0] > 0 && is_floating(table.dtype) && table.dtype == wide(table.dtype);
 }
 
-Outputs outputs(Specs in, const Desc&) {
+Outputs outputs(Specs in, const Desc& desc) {
   const TensorSpec &token = in[Embedding::token], &table = in[Embedding::table];
   require(fit(token, table), "embedding", "token {}, table {}", token, table);
-  return {{.spec = {{token.shape[0], table.shape[1]}, table.dtype}}};
+  const bool rounded = desc.as<EmbeddingDesc>().bf16 && table.dtype == DType::f32;
+  const DType y = rounded ? DType::bf16 : table.dtype;
+  return {{.spec = {{token.shape[0], table.shape[1]}, y}}};
 }
 
 Outputs backward_outputs(Specs in, const Desc&) {
   using B = EmbeddingBackward;
   const TensorSpec &dy = in[B::dy], &token = in[B::token], &table = in[B::table];
   require(fit(token, table) && dy.shape == Shape{token.shape[0], table.shape[1]} &&
-              dy.dtype == table.dtype,
+              wide(dy.dtype) == table.dtype,
           "embedding_backward", "dy {}, token {}, table {}", dy, token, table);
   return {{.spec = table}};
 }
 
 // T rows of the table are read, T rows of y written.
-double bytes(Specs in, const Desc&) {
+double bytes(Specs in, const Desc& desc) {
   const TensorSpec &token = in[Embedding::token], &table = in[Embedding::table];
   const double row = double(table.shape[1]) * double(size_of(table.dtype));
-  return double(token.bytes()) + 2 * double(token.count()) * row;
+  return double(token.bytes()) + double(token.count()) * row +
+         double(outputs(in, desc)[0].spec.bytes());
 }
 
 // dy is read, and T rows of dtable read and written.
 double backward_bytes(Specs in, const Desc&) {
   using B = EmbeddingBackward;
-  return double(in[B::token].bytes()) + 3 * double(in[B::dy].bytes());
+  const double elements = double(in[B::dy].count());
+  return double(in[B::token].bytes()) + double(in[B::dy].bytes()) +
+         2 * elements * double(size_of(in[B::table].dtype));
 }
 
 void gradient(Gradient& g) {

@@ -5,6 +5,9 @@
 //   embedding_backward   dy [T, C], token, table     → dtable [V, C]
 //                        dtable[v] = Σ_{t: token[t] = v} dy[t], t rising
 //
+// table and dtable are wide; y and dy are as the table, or bf16 where EmbeddingDesc says so and the
+// table is f32 (kernels/storage.h).
+//
 // Of the table the backward takes its shape only; no element is read. With base == out it touches
 // the rows of its tokens alone: O(T·C) whatever V is, and that is the cost it names.
 //
@@ -14,9 +17,17 @@
 
 namespace birkhoff {
 
+struct EmbeddingDesc {
+  bool bf16 = false;  // y of an f32 table is bf16
+  static void visit(auto& d, auto&& field) {
+    if (d.bf16) field("bf16", true);
+  }
+};
+
 struct Embedding {
   enum In { token, table };
   enum Out { y };
+  using Desc = EmbeddingDesc;
 };
 extern const Operator kEmbedding;
 

@@ -3,6 +3,7 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
@@ -15,8 +16,8 @@ bool offsets_fit(const TensorSpec& offsets) {
 void require_experts(std::string_view name, const TensorSpec& rows, const TensorSpec& offsets,
                      const TensorSpec& w, int shared) {
   require(rows.shape.size() == 2 && offsets_fit(offsets) && w.shape.size() == 3 &&
-              is_floating(w.dtype) && rows.dtype == w.dtype && offsets.shape[0] == w.shape[0] + 1 &&
-              rows.shape[1] == w.shape[size_t(shared)],
+              is_floating(rows.dtype) && w.dtype == wide(rows.dtype) &&
+              offsets.shape[0] == w.shape[0] + 1 && rows.shape[1] == w.shape[size_t(shared)],
           name, "rows {}, offsets {}, w {}", rows, offsets, w);
 }
 
@@ -38,7 +39,7 @@ Outputs dw_outputs(Specs in, const Desc&) {
   require(dy.shape.size() == 2 && x.shape.size() == 2 && is_floating(dy.dtype) &&
               dy.dtype == x.dtype && dy.shape[0] == x.shape[0] && offsets_fit(offsets),
           "grouped_linear_dw", "dy {}, x {}, offsets {}", dy, x, offsets);
-  return {{.spec = {{offsets.shape[0] - 1, dy.shape[1], x.shape[1]}, dy.dtype}}};
+  return {{.spec = {{offsets.shape[0] - 1, dy.shape[1], x.shape[1]}, wide(dy.dtype)}}};
 }
 
 double flops(Specs in, const Desc&) {
@@ -52,9 +53,9 @@ double dw_flops(Specs in, const Desc&) {
   return 2.0 * double(dy.count()) * double(x.shape[1]);
 }
 
-Workspace workspace_for(const TensorSpec& offsets) {
+Workspace workspace_for(const TensorSpec& offsets, DType out) {
   return {.shared = size_t(offsets.count()) * sizeof(int64_t),  // first task of each expert
-          .per_thread = cpu::kMatmulWorkspace};
+          .per_thread = cpu::matmul_workspace(out)};
 }
 
 void gradient(Gradient& g) {
@@ -71,7 +72,10 @@ const Operator kGroupedLinear{
     .flops = flops,
     .body = {cpu::grouped_linear, reference::grouped_linear},
     .gradient = gradient,
-    .workspace = [](Specs in, const Desc&) { return workspace_for(in[GroupedLinear::offsets]); },
+    .workspace =
+        [](Specs in, const Desc&) {
+          return workspace_for(in[GroupedLinear::offsets], in[GroupedLinear::x].dtype);
+        },
 };
 
 const Operator kGroupedLinearDx{
@@ -79,7 +83,10 @@ const Operator kGroupedLinearDx{
     .outputs = dx_outputs,
     .flops = flops,
     .body = {cpu::grouped_linear_dx, reference::grouped_linear_dx},
-    .workspace = [](Specs in, const Desc&) { return workspace_for(in[GroupedLinearDx::offsets]); },
+    .workspace =
+        [](Specs in, const Desc&) {
+          return workspace_for(in[GroupedLinearDx::offsets], in[GroupedLinearDx::dy].dtype);
+        },
 };
 
 const Operator kGroupedLinearDw{
@@ -87,7 +94,10 @@ const Operator kGroupedLinearDw{
     .outputs = dw_outputs,
     .flops = dw_flops,
     .body = {cpu::grouped_linear_dw, reference::grouped_linear_dw},
-    .workspace = [](Specs in, const Desc&) { return workspace_for(in[GroupedLinearDw::offsets]); },
+    .workspace =
+        [](Specs in, const Desc&) {
+          return workspace_for(in[GroupedLinearDw::offsets], DType::f32);
+        },
 };
 
 }  // namespace birkhoff

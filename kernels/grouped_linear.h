@@ -7,7 +7,8 @@
 //   grouped_linear_dw   dy [R, N], x [R, K], offsets                → dw [E, N, K]
 //                                                                      dw[e] = Σ_rows dyᵀ·x
 //
-// Floating tensors of one dtype. 0 = offsets[0] ≤ … ≤ offsets[E] ≤ R: else InternalError. Rows from
+// x, y, dy and dx are of storage type, w and dw wide; w is read as x or dy is stored
+// (kernels/storage.h). 0 = offsets[0] ≤ … ≤ offsets[E] ≤ R: else InternalError. Rows from
 // offsets[E] on are room that this batch does not need: never read, never written, not even by
 // base. An expert without rows gives dw[e] = base (or 0). On the cpu a row's result is a function
 // of the row and its expert's w alone, and dw[e] one of expert e's rows in their order, bit for

@@ -3,6 +3,7 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
@@ -11,27 +12,41 @@ namespace {
 void require_pair(std::string_view name, const TensorSpec& a, int shared_a, const TensorSpec& b,
                   int shared_b) {
   require(a.shape.size() == 2 && b.shape.size() == 2 && is_floating(a.dtype) &&
-              a.dtype == b.dtype && a.shape[size_t(shared_a)] == b.shape[size_t(shared_b)],
+              a.shape[size_t(shared_a)] == b.shape[size_t(shared_b)],
           name, "{} with {}: dim {} of the first must be dim {} of the second", a, b, shared_a,
           shared_b);
 }
 
-Outputs outputs(Specs in, const Desc&) {
-  const TensorSpec &x = in[Linear::x], &w = in[Linear::w];
-  require_pair("linear", x, 1, w, 1);
-  return {{.spec = {{x.shape[0], w.shape[0]}, x.dtype}}};
+void require_wide(std::string_view name, const TensorSpec& a, const TensorSpec& b) {
+  require(b.dtype == wide(a.dtype), name, "{} with {}: the second must be {}", a, b,
+          name_of(wide(a.dtype)));
 }
 
-Outputs dx_outputs(Specs in, const Desc&) {
-  const TensorSpec &dy = in[LinearDx::dy], &w = in[LinearDx::w];
+Outputs outputs(Specs in, const Desc& desc) {
+  const TensorSpec &x = in[Linear::x], &w = in[Linear::w];
+  require_pair("linear", x, 1, w, 1);
+  require_wide("linear", x, w);
+  const DType y = desc.as<LinearDesc>().wide_y ? wide(x.dtype) : x.dtype;
+  return {{.spec = {{x.shape[0], w.shape[0]}, y}}};
+}
+
+Outputs dx_outputs(Specs in, const Desc& desc) {
+  const TensorSpec &dy = in[LinearDx::dy], &w = in[LinearDx::w], &x = in[LinearDx::x];
   require_pair("linear_dx", dy, 1, w, 0);
-  return {{.spec = {{dy.shape[0], w.shape[1]}, dy.dtype}}};
+  require_wide("linear_dx", dy, w);
+  const bool wide_y = desc.as<LinearDesc>().wide_y;
+  require(wide_y == (x.dtype != DType::none), "linear_dx", "x {}, {}", x, desc);
+  const TensorSpec dx = {{dy.shape[0], w.shape[1]}, wide_y ? x.dtype : dy.dtype};
+  require(!wide_y || (x == dx && dy.dtype == wide(x.dtype)), "linear_dx", "dy {}, w {}, x {}", dy,
+          w, x);
+  return {{.spec = dx}};
 }
 
 Outputs dw_outputs(Specs in, const Desc&) {
   const TensorSpec &dy = in[LinearDw::dy], &x = in[LinearDw::x];
   require_pair("linear_dw", dy, 0, x, 0);
-  return {{.spec = {{dy.shape[1], x.shape[1]}, dy.dtype}}};
+  require(dy.dtype == x.dtype || dy.dtype == wide(x.dtype), "linear_dw", "dy {}, x {}", dy, x);
+  return {{.spec = {{dy.shape[1], x.shape[1]}, wide(x.dtype)}}};
 }
 
 // 2·T·N·K each: the elements of the first input, and the dim that only the second has.
@@ -42,10 +57,17 @@ double backward_flops(Specs in, const Desc&) {
   return 2.0 * double(in[0].count()) * double(in[1].shape[1]);
 }
 
-Workspace workspace(Specs, const Desc&) { return {.per_thread = cpu::kMatmulWorkspace}; }
+// x is not read.
+double dx_bytes(Specs in, const Desc& desc) {
+  return double(in[LinearDx::dy].bytes()) + double(in[LinearDx::w].bytes()) +
+         double(dx_outputs(in, desc)[0].spec.bytes());
+}
+
+Workspace workspace_for(DType out) { return {.per_thread = cpu::matmul_workspace(out)}; }
 
 void gradient(Gradient& g) {
-  g.emit(kLinearDx, {g.dy(), g.in(Linear::w)}, {g.in(Linear::x)});
+  const SlotId x = g.desc().as<LinearDesc>().wide_y ? g.in(Linear::x) : kNone;
+  g.emit(kLinearDx, {g.dy(), g.in(Linear::w), x}, {g.in(Linear::x)}, g.desc());
   g.emit(kLinearDw, {g.dy(), g.in(Linear::x)}, {g.in(Linear::w)});
 }
 
@@ -57,7 +79,7 @@ const Operator kLinear{
     .flops = flops,
     .body = {cpu::linear, reference::linear},
     .gradient = gradient,
-    .workspace = workspace,
+    .workspace = [](Specs in, const Desc&) { return workspace_for(in[Linear::x].dtype); },
 };
 
 const Operator kLinearDx{
@@ -65,7 +87,9 @@ const Operator kLinearDx{
     .outputs = dx_outputs,
     .flops = backward_flops,
     .body = {cpu::linear_dx, reference::linear_dx},
-    .workspace = workspace,
+    .bytes = dx_bytes,
+    .workspace = [](Specs in,
+                    const Desc& d) { return workspace_for(dx_outputs(in, d)[0].spec.dtype); },
 };
 
 const Operator kLinearDw{
@@ -73,7 +97,7 @@ const Operator kLinearDw{
     .outputs = dw_outputs,
     .flops = backward_flops,
     .body = {cpu::linear_dw, reference::linear_dw},
-    .workspace = workspace,
+    .workspace = [](Specs, const Desc&) { return workspace_for(DType::f32); },
 };
 
 }  // namespace birkhoff

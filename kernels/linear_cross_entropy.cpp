@@ -5,18 +5,17 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
 
 using Cut = CrossEntropyCut;
 
-DType statistics(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
-
 void require_head(std::string_view name, const TensorSpec& h, const TensorSpec& w,
                   const TensorSpec& target) {
   require(h.shape.size() == 2 && w.shape.size() == 2 && h.shape[1] == w.shape[1] &&
-              w.shape[0] > 0 && is_floating(h.dtype) && h.dtype == w.dtype &&
+              w.shape[0] > 0 && is_floating(h.dtype) && w.dtype == wide(h.dtype) &&
               target.shape == Shape{h.shape[0]} && target.dtype == DType::i32,
           name, "h {}, w {}, target {}", h, w, target);
 }
@@ -25,14 +24,14 @@ Outputs outputs(Specs in, const Desc&) {
   using L = LinearCrossEntropy;
   const TensorSpec& h = in[L::h];
   require_head("linear_cross_entropy", h, in[L::w], in[L::target]);
-  const TensorSpec row = {{h.shape[0]}, statistics(h.dtype)};
+  const TensorSpec row = {{h.shape[0]}, wide(h.dtype)};
   return {{.spec = row}, {.spec = row, .saved = true}};
 }
 
 Outputs backward_outputs(Specs in, const Desc&) {
   using B = LinearCrossEntropyBackward;
   require_head("linear_cross_entropy_backward", in[B::h], in[B::w], in[B::target]);
-  const TensorSpec row = {in[B::target].shape, statistics(in[B::h].dtype)};
+  const TensorSpec row = {in[B::target].shape, wide(in[B::h].dtype)};
   require(in[B::dnll] == row && in[B::lse] == row, "linear_cross_entropy_backward",
           "dnll {}, lse {}, not {}", in[B::dnll], in[B::lse], row);
   return {{.spec = in[B::h]}, {.spec = in[B::w]}};
@@ -60,7 +59,9 @@ Workspace backward_workspace(Specs in, const Desc&) {
   using B = LinearCrossEntropyBackward;
   const int64_t rows = std::min(Cut::kBackwardRows, in[B::h].shape[0]);
   const int64_t columns = std::min(Cut::kBackwardColumns, in[B::w].shape[0]);
-  return {.shared = size_t(rows * columns) * sizeof(float), .per_thread = cpu::kMatmulWorkspace};
+  const int64_t sums = in[B::h].dtype == DType::bf16 ? rows * in[B::h].shape[1] : 0;  // of dh
+  return {.shared = size_t(rows * columns + sums) * sizeof(float),
+          .per_thread = cpu::kMatmulWorkspace};
 }
 
 void gradient(Gradient& g) {

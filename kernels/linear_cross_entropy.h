@@ -5,7 +5,8 @@
 //   nll[t] = lse[t] − l[t, target[t]],   0 where target[t] is −1: not counted
 //   h [T, C], w [V, C], target i32 [T] → nll [T], lse [T]
 //
-// h and w of one floating dtype; nll and lse f32 (f64 with f64). lse is saved for the backward, and
+// h of storage type, the rest wide; w is read as h is stored, and so is dl below
+// (kernels/storage.h). lse is saved for the backward, and
 // is set for rows that are not counted too. The largest logit is taken out of each sum, so logits
 // may be of any size that f32 holds; one that is NaN or +∞ makes its row's lse and nll NaN.
 //
@@ -26,7 +27,8 @@ extern const Operator kLinearCrossEntropy;
 // dl[t, v] = dnll[t]·(exp(l[t, v] − lse[t]) − [v = target[t]]),   dh = dl·w,   dw = dlᵀ·h
 // {dnll [T], h, w, target, lse} → {dh [T, C], dw [V, C]}: one pass, logits made again chunk by
 // chunk. Where target[t] is −1 or dnll[t] is 0, dl[t] is 0 whatever the row's logits are, and a row
-// with finite h adds exactly nothing.
+// with finite h adds exactly nothing. A bf16 dh is summed over the vocabulary in f32 and rounded
+// once.
 struct LinearCrossEntropyBackward {
   enum In { dnll, h, w, target, lse };
   enum Out { dh, dw };

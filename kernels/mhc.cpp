@@ -3,11 +3,11 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/projection.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
 
-DType coefficients_dtype(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
 bool absent_or(const TensorSpec& given, const TensorSpec& spec) {
   return given.dtype == DType::none || given == spec;
 }
@@ -22,7 +22,7 @@ void require_streams(std::string_view name, const TensorSpec& x, int64_t n) {
 void require_open(std::string_view name, Specs in, const MhcDesc& desc) {
   const TensorSpec& x = in[MhcOpen::x];
   require_streams(name, x, desc.n);
-  const DType coefficients = coefficients_dtype(x.dtype);
+  const DType coefficients = wide(x.dtype);
   const int64_t columns = desc.columns();
   require(in[MhcOpen::phi] == TensorSpec{{x.shape[1], columns}, coefficients} &&
               in[MhcOpen::alpha] == TensorSpec{{3}, coefficients} &&
@@ -38,7 +38,7 @@ Outputs open_outputs(Specs in, const Desc& d) {
   require_open("mhc_open", in, desc);
   const TensorSpec& x = in[MhcOpen::x];
   const int64_t tokens = x.shape[0], n = desc.n;
-  const DType coefficients = coefficients_dtype(x.dtype);
+  const DType coefficients = wide(x.dtype);
   return {{.spec = {{tokens, x.shape[1] / n}, x.dtype}},
           {.spec = x, .view_of = MhcOpen::x, .private_link = true},
           {.spec = {{tokens, n}, coefficients}},
@@ -108,7 +108,7 @@ void require_close(std::string_view name, const TensorSpec& link, const TensorSp
   require_streams(name, link, n);
   const int64_t tokens = link.shape[0];
   require(f == TensorSpec{{tokens, link.shape[1] / n}, link.dtype} &&
-              post == TensorSpec{{tokens, n}, coefficients_dtype(link.dtype)},
+              post == TensorSpec{{tokens, n}, wide(link.dtype)},
           name, "link {}, f {}, post {}, n {}", link, f, post, n);
 }
 

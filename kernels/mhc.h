@@ -14,8 +14,11 @@
 //   x'_i = Σ_j res_ij·x_j + post_i·F(h)
 //
 // x [T, n·C], phi [n·C, K], alpha [3], b [K] → h [T, C], link [T, n·C], post [T, n], res [T, n²],
-// u [T, K], rho [T]; f, x' likewise [T, C], [T, n·C]. x, h, f, x' and their gradients are of one
-// floating dtype; everything else is f32 (f64 where x is f64). On the cpu x must be f32.
+// u [T, K], rho [T]; f, x' likewise [T, C], [T, n·C]. x, h, f, x' and their gradients are of
+// storage type, everything else is wide (kernels/storage.h); phi is not rounded.
+//
+// hc_open (kernels/hc.h) makes h, link, post and res in another way and is closed by the same
+// operator.
 //
 // `link` is x under a private name that mhc_close alone reads. By convention its gradient is dx'
 // itself and not resᵀ·dx': mhc_open_backward mixes it in. So dx is written once, in one pass, and

@@ -5,6 +5,8 @@
 //   k[t,h] = (kv[t,h] before `nope`, k_rope[t]),   v[t,h] = kv[t,h] from `nope` on
 //   kv [T, heads·(nope + value)], k_rope [T, rope] → k [T, heads·(nope + rope)],
 //                                                    v [T, heads·value]
+//
+// All of one storage type (kernels/storage.h).
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -23,8 +25,8 @@ struct MlaKeys {
 };
 extern const Operator kMlaKeys;
 
-// dk, dv → dkv, and dk_rope: the sum over heads, in their order. dk or dv may be absent (zeros),
-// not both: hence all widths are in the desc.
+// dk, dv → dkv, and dk_rope: the sum over heads, in their order, rounded once. dk or dv may be
+// absent (zeros), not both: hence all widths are in the desc.
 struct MlaKeysBackward {
   enum In { dk, dv };
   enum Out { dkv, dk_rope };

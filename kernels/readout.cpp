@@ -3,16 +3,15 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/projection.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
 
-DType coefficients_dtype(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
-
 void require_inputs(std::string_view name, const TensorSpec& x, const TensorSpec& w,
                     const TensorSpec& scale, const TensorSpec& base, const ReadoutDesc& desc) {
   const int64_t n = desc.n;
-  const DType coefficients = coefficients_dtype(x.dtype);
+  const DType coefficients = wide(x.dtype);
   require(n >= 1 && x.shape.size() == 2 && is_floating(x.dtype) && x.shape[1] > 0 &&
               x.shape[1] % n == 0,
           name, "x {} is no [tokens, n·C] of n = {} streams", x, n);
@@ -28,7 +27,7 @@ Outputs outputs(Specs in, const Desc& d) {
   const ReadoutDesc& desc = d.as<ReadoutDesc>();
   const TensorSpec& x = in[R::x];
   require_inputs("readout", x, in[R::w], in[R::scale], in[R::base], desc);
-  const DType coefficients = coefficients_dtype(x.dtype);
+  const DType coefficients = wide(x.dtype);
   return {{.spec = {{x.shape[0], x.shape[1] / desc.n}, x.dtype}},
           {.spec = {{x.shape[0], desc.n}, coefficients}, .saved = true},
           {.spec = {{x.shape[0]}, coefficients}, .saved = true}};
@@ -39,7 +38,7 @@ Outputs backward_outputs(Specs in, const Desc& d) {
   const ReadoutDesc& desc = d.as<ReadoutDesc>();
   const TensorSpec& x = in[B::x];
   require_inputs("readout_backward", x, in[B::w], in[B::scale], in[B::base], desc);
-  const DType coefficients = coefficients_dtype(x.dtype);
+  const DType coefficients = wide(x.dtype);
   require(in[B::dy] == TensorSpec{{x.shape[0], x.shape[1] / desc.n}, x.dtype} &&
               in[B::u] == TensorSpec{{x.shape[0], desc.n}, coefficients} &&
               in[B::rho] == TensorSpec{{x.shape[0]}, coefficients},

@@ -6,7 +6,7 @@
 //   y = Σ_i p_i·x_i
 //
 // x [T, n·C], w [n·C, n], scale [1], base [n] → y [T, C], u [T, n], rho [T]. x, y and their
-// gradients are of one floating dtype, the rest is f32 (f64 where x is f64). On the cpu x is f32.
+// gradients are of storage type, the rest is wide (kernels/storage.h); w is not rounded.
 #include "kernels/operator.h"
 
 namespace birkhoff {

@@ -5,6 +5,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/embedding.h"
 #include "kernels/grouped_linear.h"
+#include "kernels/hc.h"
 #include "kernels/identity.h"
 #include "kernels/linear.h"
 #include "kernels/linear_cross_entropy.h"
@@ -42,6 +43,8 @@ std::span<const Operator* const> registry() {
       &kGroupedLinear,
       &kGroupedLinearDx,
       &kGroupedLinearDw,
+      &kHcOpen,
+      &kHcOpenBackward,
       &kIdentity,
       &kLinear,
       &kLinearDx,

@@ -2,17 +2,17 @@
 
 #include "kernels/bodies.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
 
-DType statistics(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
-
 Outputs outputs(Specs in, const Desc&) {
   const TensorSpec &x = in[RmsNorm::x], &gain = in[RmsNorm::gain];
-  require(x.shape.size() == 2 && gain.shape == Shape{x.shape[1]} && x.dtype == gain.dtype,
+  require(x.shape.size() == 2 && is_floating(x.dtype) &&
+              gain == TensorSpec{{x.shape[1]}, wide(x.dtype)},
           "rms_norm", "x {}, gain {}", x, gain);
-  return {{.spec = x}, {.spec = {{x.shape[0]}, statistics(x.dtype)}, .saved = true}};
+  return {{.spec = x}, {.spec = {{x.shape[0]}, wide(x.dtype)}, .saved = true}};
 }
 
 Outputs backward_outputs(Specs in, const Desc&) {

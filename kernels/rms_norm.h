@@ -2,7 +2,8 @@
 // RMSNorm over the last dim (Zhang & Sennrich, arXiv 1910.07467).
 //
 //   y = gain ⊙ x·rstd,   rstd = rsqrt(mean(x²) + eps)
-//   x [T, C], gain [C] → y [T, C], rstd [T]            all of one floating dtype; rstd f32 (or f64)
+//   x [T, C], gain [C] → y [T, C], rstd [T]     x and y of storage type (kernels/storage.h), the
+//   rest wide
 //
 // rstd is the saved value: a further output, alive as long as the backward list wants it.
 #include "kernels/operator.h"

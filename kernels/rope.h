@@ -5,7 +5,7 @@
 //     y[2i]   = x[2i]·cos a − x[2i+1]·sin a        a = position·theta^(−2i/dims)
 //     y[2i+1] = x[2i]·sin a + x[2i+1]·cos a        (−a with `inverse`)
 //   the first D − dims are copied.
-//   x [T, heads·D], position i32 [T] → y [T, heads·D]
+//   x [T, heads·D], position i32 [T] → y [T, heads·D]     x, y of storage type (kernels/storage.h)
 //
 // The angle and its reduction to (−π, π] are in double, so that late positions turn as exactly as
 // early ones. The gradient is the rotation back: this operator with `inverse` flipped.

@@ -4,6 +4,7 @@
 //   split:   x [T, first + second] → a [T, first], b [T, second]
 //   concat:  a [T, first], b [T, second] → x [T, first + second]
 //
+// All of one storage type (kernels/storage.h).
 // An input of concat (not both) may be absent and counts as zeros: so is the gradient of a split of
 // which only one part was used. Hence both widths are in the desc.
 #include "kernels/operator.h"

@@ -7,7 +7,8 @@
 //   alike_t = mean over i < j of cos(x_i, x_j)   x_i [C] stream i of token t; a stream of zeros has
 //                                                cosine 0 with any other; n = 1: 1
 //
-// x [T, n·C] f32, res [T, n²] f32, when i32 [1] → y f64 [n² + 2]      n = √(columns of res)
+// x [T, n·C] of storage type, res [T, n²] f32, when i32 [1] → y f64 [n² + 2]      n = √(columns of
+// res)
 //
 // Sums in f64, over blocks of tokens in order: bits do not depend on threads. The reference device
 // takes f64 too. No gradient.

@@ -11,7 +11,7 @@
 // Behind an RMSNorm the mean is the sum, but for its eps: of a model that gains streams only the
 // mean leaves that alone.
 //
-// Any floating dtype on the reference device, f32 on the cpu.
+// Of storage type (kernels/storage.h).
 #include "kernels/operator.h"
 
 namespace birkhoff {

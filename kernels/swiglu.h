@@ -3,7 +3,7 @@
 //
 //   y = silu(gate)·up,   silu(g) = g·σ(g),   σ(g) = 1/(1 + e^−g)
 //   x [R, 2F]: gate in the first F columns, up in the rest;  offsets i32 [E+1], may be absent
-//   → y [R, F]
+//   → y [R, F]     x, y and their gradients are of storage type (kernels/storage.h)
 //
 // With offsets only the rows before offsets[E] hold tokens (routed buffers have a fixed capacity):
 // the others are undefined, neither read nor written.

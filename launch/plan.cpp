@@ -38,8 +38,6 @@ void run(const Options& o) {
     return;
   }
   std::fputs(to_table(report).c_str(), stdout);
-  if (config.train.precision == Precision::bf16)
-    std::printf("train.precision: bf16 is not built yet; the plan is of a run in fp32\n");
 }
 
 }  // namespace

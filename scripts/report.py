@@ -8,7 +8,8 @@
     overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
     streams.png   gains of the residual path by sublayer over time, a row of panels a run
     gains.png     the worst composite gains of all runs over time, and by sublayer at the end
-    comparison.png   with --baseline: loss minus the baseline's, gradient norm, composite gains
+    comparison.png   with --baseline: loss minus the baseline's, gradient norm, the largest gains of
+                     a sublayer and of all from one to the end
 
 Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; `expert_load`, tokens
 by MoE layer and expert, may be in either. Other keys are drawn where they are there. A last line
@@ -139,7 +140,14 @@ def dress(axes, title, log=False):
         axes.set_yscale("log")
         import matplotlib.ticker as ticker
 
-        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        class Locator(ticker.LogLocator):
+            """1, 2 and 5 of each decade, but of many decades the borders alone."""
+
+            def tick_values(self, vmin, vmax):
+                self.set_params(subs=(1, 2, 5) if vmax < 1e4 * vmin else (1,))
+                return super().tick_values(vmin, vmax)
+
+        axes.yaxis.set_major_locator(Locator())
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(ticker.NullLocator())
 
@@ -226,8 +234,8 @@ def draw_heat(axes, run, several):
 STREAMS = {
     "gain_forward": ("Forward gain of a sublayer", True),
     "gain_backward": ("Backward gain of a sublayer", True),
-    "composite_forward": ("Forward gain from here to the end", True),
-    "composite_backward": ("Backward gain from here to the end", True),
+    "composite_forward": ("Forward gain from a sublayer to the end", True),
+    "composite_backward": ("Backward gain from a sublayer to the end", True),
     "column_error": ("Largest |column sum − 1|", False),
     "cosine": ("Likeness of streams (cosine)", False),
 }
@@ -278,18 +286,19 @@ def draw_sublayers(axes, run, key, several):
 def at_least_twofold(axes):
     """So that a gain of 1 and its rounding look like a line, not like a mountain."""
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0.5), max(high, 2))
+    axes.set_ylim(min(low, 0.8), max(high, 2))
     legend(axes)
 
 
 def draw_worst_gain(key):
     def draw(axes, runs):
-        dress(axes, f"{STREAMS[key][0]}, worst sublayer", log=True)
+        dress(axes, f"{STREAMS[key][0]}, the largest", log=True)
         for colour, run in zip(COLOURS * len(runs), runs):
             steps, rows = streams(run, key)
             if rows:
-                axes.plot(steps, [worst(row) for row in rows], color=colour, label=run.name,
-                          linewidth=1.4)
+                values = [worst(row) for row in rows]
+                axes.plot(steps, values, color=colour, linewidth=1.4,
+                          label=f"{run.name}, in the end {values[-1]:.3g}")
         at_least_twofold(axes)
 
     return draw
@@ -309,25 +318,47 @@ def draw_last_gain(key):
     return draw
 
 
+def gap(ours, theirs, key):
+    """(steps, differences) of the records that both have: the same text, so that most of its noise
+    falls out."""
+    ours, theirs = dict(zip(*series(ours, key))), dict(zip(*series(theirs, key)))
+    steps = [step for step in ours if step in theirs]
+    return steps, [ours[step] - theirs[step] for step in steps]
+
+
 def loss_gap(run, baseline):
-    """(steps, smoothed loss − smoothed loss of the baseline) of the steps that both have."""
-    curves = []
-    for each in (run, baseline):
-        steps, values = series(each.training, "loss")
-        curves.append(dict(zip(steps, smoothed(values))))
-    steps = [step for step in curves[0] if step in curves[1]]
-    return steps, [curves[0][step] - curves[1][step] for step in steps]
+    """Smoothed behind the subtraction: a run that ended early has a narrower window."""
+    steps, values = gap(run.training, baseline.training, "loss")
+    return steps, smoothed(values)
+
+
+def held_out_gap(run, baseline):
+    return gap(run.evaluations, baseline.evaluations, "eval_loss")
+
+
+def ending(run, runs):
+    """What to say of a run that ended before another one, as one that diverged does."""
+    last = run.training[-1]["step"]
+    return f", ended at step {last}" if last < max(r.training[-1]["step"] for r in runs) else ""
 
 
 def draw_gap(baseline):
     def draw(axes, runs):
-        dress(axes, f"Loss minus that of {baseline.name}, nats")
-        gaps = [loss_gap(run, baseline) for run in runs]
-        for colour, run, (steps, values) in zip(COLOURS * len(runs), runs, gaps):
-            last = f", in the end {values[-1]:+.4f}" if run is not baseline and values else ""
-            axes.plot(steps, values, color=colour, linewidth=1.4, label=run.name + last)
-        # The first steps, where losses fall by nats, would press the rest flat.
-        late = [v for steps, values in gaps for v in values[len(values) // 10:]]
+        dress(axes, f"Loss minus that of {baseline.name}, nats; points: on held-out text")
+        late = []
+        for colour, run in zip(COLOURS * len(runs), runs):
+            steps, values = loss_gap(run, baseline)
+            points, held_out = held_out_gap(run, baseline)
+            label = run.name
+            if run is not baseline:
+                label += f", in the end {values[-1]:+.4f}" if values else ""
+                if held_out:
+                    label += f", held out {held_out[-1]:+.4f} at step {points[-1]}"
+                axes.plot(points, held_out, "o", color=colour, markersize=4,
+                          markerfacecolor="white")
+            axes.plot(steps, values, color=colour, linewidth=1.4, label=label + ending(run, runs))
+            # The first steps, where losses fall by nats, would press the rest flat.
+            late += values[len(values) // 10:] + held_out[len(held_out) // 10:]
         if late:
             room = 0.1 * (max(late) - min(late)) + 1e-3
             axes.set_ylim(min(late) - room, max(late) + room)
@@ -340,7 +371,7 @@ def comparison(pyplot, runs, baseline):
     """The paper's figures 2 and 3 of these runs: arXiv 2512.24880."""
     panels = [draw_gap(baseline), PANELS["grad_norm"]]
     if any(streams(run, "cosine")[0] for run in runs):
-        panels += [draw_worst_gain("composite_forward"), draw_worst_gain("composite_backward")]
+        panels += [draw_worst_gain(key) for key in STREAMS if STREAMS[key][1]]
     figure, grid = pyplot.subplots(len(panels) // 2, 2, figsize=(12, 3.5 * (len(panels) // 2)),
                                    layout="constrained", squeeze=False)
     for axes, panel in zip(grid.flat, panels):

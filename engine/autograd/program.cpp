@@ -1,5 +1,6 @@
 #include "engine/autograd/program.h"
 #include "kernels/format.h"
+#include "kernels/storage.h"
 
 #include <set>
 #include <utility>
@@ -27,7 +28,7 @@ Value Program::add(Kind kind, const std::string& name, TensorSpec spec) {
 }
 
 Value Program::parameter(const ParameterSpec& spec) {
-  const Value v = add(Kind::parameter, spec.name, {spec.shape, dtype});
+  const Value v = add(Kind::parameter, spec.name, {spec.shape, wide(dtype)});
   parameters[v.id] = spec;
   return v;
 }

@@ -73,7 +73,8 @@ class Program {
   Program(const Program&) = delete;  // Values and schedules point to it
   Program& operator=(const Program&) = delete;
 
-  const DType dtype;  // of activations and parameters: f32, or f64 on the reference device
+  // Of activations; parameters are wide (kernels/storage.h). f64: on the reference device.
+  const DType dtype;
   std::vector<Slot> slots;
   List forward, input_gradient, weight_gradient;
   List update;                                 // once a step, behind all micro-batches

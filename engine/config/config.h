@@ -14,6 +14,7 @@ enum class DeviceChoice { automatic, cpu, cuda };  // auto | cpu | cuda
 enum class Resume { automatic, must, never };      // auto | must | never
 enum class DataSourceKind { files, random };
 enum class ResidualKind { plain, hc, mhc };
+enum class HcKind { dynamic, fixed };  // dynamic | static
 enum class SinkhornKind { paper, v4 };
 enum class ReadoutKind { sum, learned, mean };
 enum class Precision { bf16, fp32 };
@@ -66,6 +67,7 @@ struct ModelConfig {
   double kv_norm_eps = 1e-20;
   ResidualKind residual = ResidualKind::mhc;
   int64_t streams = 4;
+  HcKind hc = HcKind::dynamic;
   SinkhornKind sinkhorn = SinkhornKind::paper;
   int64_t sinkhorn_iterations = 20;
   ReadoutKind readout = ReadoutKind::sum;

@@ -106,6 +106,8 @@ void model_fields(ModelConfig& c, List& to) {
          "plain: one stream; hc: hyper-connections; mhc: manifold-constrained ones");
   to.add("streams", Integer{&c.streams, 1, 16}, "", "residual streams n of hc and mhc",
          {"hc_mult", "num_streams", "expansion_rate"});
+  to.add("hc", one_of(c.hc), "",
+         "dynamic: hc's gates follow the token; static: they are parameters alone");
   to.add("sinkhorn", one_of(c.sinkhorn), "",
          "which form of the projection mhc uses: arXiv 2512.24880 or 2606.19348");
   to.add("sinkhorn_iterations", Integer{&c.sinkhorn_iterations, 1, 1000}, "",
@@ -152,7 +154,9 @@ void train_fields(TrainConfig& c, List& to) {
          "of one pass; the last of a step may be smaller", {"micro_batch_size"});
   to.add("sequence", Integer{&c.sequence, 1, kMany}, "tokens", "length of a sequence",
          {"seq_len", "seq_length", "sequence_length", "context_length", "max_seq_len"});
-  to.add("precision", one_of(c.precision), "", "of activations and matmul inputs",
+  to.add("precision", one_of(c.precision), "",
+         "of activations and matmul inputs; weights, their gradients and moments, the router and "
+         "the residual's coefficients are fp32 in either",
          {"dtype", "mixed_precision"});
   to.add("recompute",
          Integer{&c.recompute, 1, 8192, {{"none", kRecomputeNone}, {"auto", kRecomputeAuto}}},

@@ -29,13 +29,14 @@ void model_rules(const Config& c, Report& r) {
              fmt::format("{} is odd; rotary positions turn pairs", m.rope_dim));
   r.error_if(m.dense_layers > m.layers, {"model.dense_layers", "model.layers"},
              fmt::format("{} is more than model.layers ({})", m.dense_layers, m.layers));
-  r.error_if(m.residual == ResidualKind::hc, {"model.residual"},
-             "hc is not available yet; choose plain or mhc");
   r.error_if(c.moe.active > c.moe.experts, {"moe.active", "moe.experts"},
              fmt::format("{} is more than moe.experts ({})", c.moe.active, c.moe.experts));
   r.warn_if(m.residual == ResidualKind::mhc && c.optim.weight_decay_static > 0,
             {"optim.weight_decay_static", "model.residual"},
             "decay of mhc's static part drags its mixing to uniform");
+  r.warn_if(m.residual == ResidualKind::hc && c.optim.weight_decay_static > 0,
+            {"optim.weight_decay_static", "model.residual"},
+            "decay of hc's static part makes its residual path fade");
 }
 
 void parallel_rules(const Config& c, Report& r) {
@@ -90,8 +91,6 @@ void training_rules(const Config& c, Report& r) {
   r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
   r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
              {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
-  r.error_if(c.train.precision != Precision::fp32, {"train.precision"},
-             "training in bf16 is not available yet; set fp32");
   r.error_if(c.device == DeviceChoice::cuda, {"device"},
              "cuda is not available yet; choose auto or cpu");
   const ParallelConfig& p = c.parallel;

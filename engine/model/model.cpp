@@ -5,6 +5,7 @@
 
 #include "engine/nn/functional.h"
 #include "engine/nn/modules.h"
+#include "kernels/storage.h"
 
 namespace birkhoff {
 namespace {
@@ -124,7 +125,7 @@ ModelIo trace_forward(Program& p, const Config& c, int64_t sequences, int64_t se
 ModelIo trace_training(Program& p, const Config& c) {
   ModelIo io = trace_forward(p, c, c.train.micro_batch, c.train.sequence, true);
   const auto phase = p.phase({Phase::Part::head, -1});
-  io.scale = p.add(Kind::constant, "scale", {{1}, p.dtype});
+  io.scale = p.add(Kind::constant, "scale", {{1}, wide(p.dtype)});
   io.loss = p.add(Kind::accumulator, "loss", {{1}, DType::f64});
   nn::weighted_sum(io.nll, io.scale, io.loss);
   return io;
@@ -153,7 +154,7 @@ DecodeIo trace_decode(Program& p, const Config& c, int64_t tokens, int64_t cache
   Tracer tracer(t);
   const Value y = tracer.hidden(io.token);
   const auto phase = p.phase({Phase::Part::head, -1});
-  io.logits = nn::linear(y, tracer.vocabulary("lm_head.weight"));
+  io.logits = nn::head_logits(y, tracer.vocabulary("lm_head.weight"));
   p.slots[size_t(io.logits.id)].kind = Kind::output;
   return io;
 }
@@ -169,7 +170,7 @@ ParameterCount count_parameters(const Config& c) {
     if (spec.name == "model.embed_tokens.weight") continue;
     n.active += routed ? size / c.moe.experts * c.moe.active : size;
     if (spec.name.find("_hc.") != std::string::npos || spec.name.starts_with("model.readout."))
-      n.mhc += size;
+      n.hyper_connections += size;
   }
   return n;
 }

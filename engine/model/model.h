@@ -9,11 +9,16 @@
 
 namespace birkhoff {
 
+// What a config's activations are stored in: the dtype of the programs that trace it.
+inline DType activations_of(const Config& c) {
+  return c.train.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
+
 // What the host fills and reads of one trace.
 struct ModelIo {
   Value token, target, position, first_key;  // inputs, i32 [T]; target −1: not counted
   Value scale;                               // constant, f32 [1]: 1 / valid tokens of the step
-  Value nll;                                 // [T]: −log p(target), 0 where target is −1
+  Value nll;                                 // f32 [T]: −log p(target), 0 where target is −1
   Value loss;                                // accumulator, f64 [1]: Σ scale·nll
   std::vector<Opened> sublayers;             // in order: H_res for tests
   // Of training with streams and train.telemetry_every: a constant, i32 [1], whether this step's
@@ -36,15 +41,16 @@ ModelIo trace_scoring(Program& program, const Config& config, int64_t sequences,
 struct DecodeIo {
   Value token, position;  // inputs, i32 [tokens]
   Value length;           // input, i32 [1]
-  Value logits;           // output, [tokens, V]
+  Value logits;           // output, f32 [tokens, V]
 };
 DecodeIo trace_decode(Program& program, const Config& config, int64_t tokens, int64_t cache);
 
 struct ParameterCount {
-  int64_t total = 0, active = 0, mhc = 0;
+  int64_t total = 0, active = 0, hyper_connections = 0;
 };
 // Total counts every parameter (the balancing bias is a buffer); active leaves out the embedding
-// (one vocabulary matrix is counted, the head) and routed experts that a token does not see.
+// (one vocabulary matrix is counted, the head) and routed experts that a token does not see;
+// hyper_connections are those of hc or mhc, read-out included.
 ParameterCount count_parameters(const Config& config);
 
 }  // namespace birkhoff

@@ -36,7 +36,7 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
     phase.reset();  // first: a scope that ends restores the phase it found
     phase = p.phase({part, layer});
   };
-  const Value logits = linear(x, parameter_matrix(t, name + ".gate.weight", m.experts, dim));
+  const Value logits = router_logits(x, parameter_matrix(t, name + ".gate.weight", m.experts, dim));
   const Value bias =
       p.add(Kind::state, name + ".gate.e_score_correction_bias", {{m.experts}, DType::f32});
   const Value load = t.training

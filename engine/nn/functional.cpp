@@ -21,11 +21,20 @@
 namespace birkhoff::nn {
 
 Value embedding(Value token, Value table) {
-  return token.program->emit(kEmbedding, {token, table})[0];
+  Program& p = *token.program;
+  return p.emit(kEmbedding, {token, table}, EmbeddingDesc{.bf16 = p.dtype == DType::bf16})[0];
 }
 
 Value linear(Value x, Value w, Value base) {
-  return x.program->emit(kLinear, {x, w}, {}, {.base = {base}})[0];
+  return x.program->emit(kLinear, {x, w}, LinearDesc(), {.base = {base}})[0];
+}
+
+Value router_logits(Value x, Value w) {
+  return x.program->emit(kLinear, {x, w}, LinearDesc{.wide_y = true, .full_w = true})[0];
+}
+
+Value head_logits(Value x, Value w) {
+  return x.program->emit(kLinear, {x, w}, LinearDesc{.wide_y = true})[0];
 }
 
 Value rms_norm(Value x, Value gain, double eps) {

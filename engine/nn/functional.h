@@ -7,6 +7,8 @@ namespace birkhoff::nn {
 
 Value embedding(Value token, Value table);
 Value linear(Value x, Value w, Value base = {});
+Value router_logits(Value x, Value w);  // f32 throughout, whatever x is stored in
+Value head_logits(Value x, Value w);    // as linear, but not rounded
 Value rms_norm(Value x, Value gain, double eps);
 Value add(Value x, Value f);  // x + f
 Value swiglu(Value gate_up, Value offsets = {});

@@ -18,9 +18,9 @@ std::unique_ptr<Residual> make_residual(const ModelConfig& config) {
     case ResidualKind::mhc:
       return std::make_unique<MhcResidual>(config);
     case ResidualKind::hc:
-      break;
+      return std::make_unique<HcResidual>(config);
   }
-  throw ConfigError("model.residual: hc is not built yet; choose plain or mhc");
+  throw InternalError(fmt::format("residual {}", int(config.residual)));
 }
 
 }  // namespace birkhoff

@@ -16,7 +16,7 @@ namespace birkhoff {
 struct Opened {
   Value h;          // what F reads, [T, C]
   Value link;       // the residual state, for close() alone
-  Value post, res;  // mhc: H_post [T, n], H_res [T, n·n]
+  Value post, res;  // hc, mhc: H_post [T, n], H_res [T, n·n]
 };
 
 class Residual {
@@ -28,7 +28,7 @@ class Residual {
   virtual Value read_out(Value x) const = 0;
 };
 
-// By config.residual. Throws ConfigError for one that is not built.
+// By config.residual.
 std::unique_ptr<Residual> make_residual(const ModelConfig& config);
 
 }  // namespace birkhoff

@@ -13,6 +13,8 @@ enum SchedulePartIndex : size_t { kChunkPart, kSinglePart };
 Generator::Generator(const Config& config, ThreadTeam& team, int64_t context)
     : config_(config),
       context_(context),
+      chunk_(activations_of(config)),
+      single_(activations_of(config)),
       chunk_io_(trace_decode(chunk_, config_, std::clamp<int64_t>(context, 1, kChunk), context)),
       single_io_(trace_decode(single_, config_, 1, context)),
       schedule_{forward_part("chunk", chunk_), forward_part("single", single_)},

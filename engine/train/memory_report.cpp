@@ -75,8 +75,9 @@ MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_
 }
 
 std::string to_table(const MemoryReport& r) {
-  std::string text = fmt::format("parameters  {} total, {} active, {} of mHC\n", r.parameters.total,
-                                 r.parameters.active, r.parameters.mhc);
+  std::string text =
+      fmt::format("parameters  {} total, {} active, {} of hyper-connections\n", r.parameters.total,
+                  r.parameters.active, r.parameters.hyper_connections);
   const auto row = [&](const MemoryItem& item) {
     text += fmt::format("  {:<14}{:>14}  {:>18} B   {}\n", item.name, human(item.bytes), item.bytes,
                         item.note);
@@ -96,8 +97,9 @@ std::string to_table(const MemoryReport& r) {
 
 std::string to_json(const MemoryReport& r) {
   nlohmann::ordered_json j;
-  j["parameters"] = {
-      {"total", r.parameters.total}, {"active", r.parameters.active}, {"mhc", r.parameters.mhc}};
+  j["parameters"] = {{"total", r.parameters.total},
+                     {"active", r.parameters.active},
+                     {"hyper_connections", r.parameters.hyper_connections}};
   const auto items = [](const std::vector<MemoryItem>& list) {
     nlohmann::ordered_json o;
     for (const MemoryItem& item : list) o[item.name] = item.bytes;

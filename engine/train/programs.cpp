@@ -6,7 +6,8 @@
 
 namespace birkhoff {
 
-SessionPrograms::SessionPrograms(const Config& config) {
+SessionPrograms::SessionPrograms(const Config& config)
+    : train(activations_of(config)), score(activations_of(config)) {
   io = trace_training(train, config);
   seed = differentiate(train, io.loss);
   optimizer = trace_update(train, config);

@@ -13,7 +13,7 @@ struct SessionPrograms {
 
   explicit SessionPrograms(const Config& config);
 
-  Program train, score;
+  Program train, score;  // of the config's precision
   ModelIo io, score_io;
   OptimizerIo optimizer;
   Value seed;  // of the loss's gradient: the host sets it to 1

@@ -6,6 +6,7 @@ namespace birkhoff {
 
 Scorer::Scorer(const Config& config, ThreadTeam& team, int64_t sequences, int64_t sequence)
     : config_(config),
+      program_(activations_of(config)),
       io_(trace_scoring(program_, config_, sequences, sequence)),
       schedule_{forward_part("score", program_)},
       executor_(std::make_unique<Executor>(schedule_, team)) {}

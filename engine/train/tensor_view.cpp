@@ -7,7 +7,7 @@ std::vector<TensorView> parameter_views(const Program& program, const Executor& 
   for (const auto& [id, spec] : program.parameters) {
     std::byte* at = executor.address(executor.plan().place(program, 0, id));
     for (const Part& part : parts_of(spec)) {
-      const TensorSpec part_spec{part.shape, program.dtype};
+      const TensorSpec part_spec{part.shape, program.slots[size_t(id)].spec.dtype};
       all.push_back({part.name, part_spec, {at, part_spec.bytes()}});
       at += part_spec.bytes();
     }

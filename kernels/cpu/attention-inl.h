@@ -62,19 +62,24 @@ void softmax_block(const QueryBlock& b, const Keys& keys, const AttentionWorkspa
 }
 
 // One head of one sequence.
+template <class T>
 struct Head {
-  Rows q, k, v;
+  RowsOf<T> q, k, v;
   float scale;
+  HeadShape shape() const { return {std::is_same_v<T, bf16>, q.width, v.width}; }
 };
 
 // Attention of the queries q[from …]: w.out, still to be divided by w.sum, and w.top.
-void attend(const Head& head, int64_t from, const QueryBlock& b, const AttentionWorkspace& w) {
-  pack_transposed(head.q, from, b.count, head.scale, w.queries);
+template <class T>
+void attend(const Head<T>& head, int64_t from, const QueryBlock& b, const AttentionWorkspace& w) {
+  const auto wide = [&](const RowsOf<T>& x, int64_t begin, int64_t count)
+                        HWY_ATTR { return widened(x, begin, count, w.wide); };
+  pack_transposed(wide(head.q, from, b.count), b.count, head.scale, w.queries);
   std::fill_n(w.top, kAttentionBlock, -FLT_MAX);  // finite, so that top − top is 0
   std::fill_n(w.sum, kAttentionBlock, 0.0f);
   std::fill_n(w.out, b.count * head.v.width, 0.0f);
   b.each_keys([&](const Keys& keys) HWY_ATTR {
-    scores_of(head.k, keys, w.queries, b, w.scores);
+    scores_of(wide(head.k, keys.begin, keys.count), keys, w.queries, b, w.scores);
     softmax_block(b, keys, w);
     for (int64_t i = 0; i < b.count; ++i) {
       float* out = w.out + i * head.v.width;
@@ -82,13 +87,13 @@ void attend(const Head& head, int64_t from, const QueryBlock& b, const Attention
         hn::StoreU(hn::Mul(hn::LoadU(d, out + c), hn::Set(d, w.factor[i])), d, out + c);
       });
     }
-    add_over_keys(w.scores, head.v, keys, b, w.out);
+    add_over_keys(w.scores, wide(head.v, keys.begin, keys.count), keys, b, w.out);
   });
 }
 
 // out = base + x·factor, one row.
-HWY_INLINE void write_row(const float* x, float factor, int64_t width, const float* base,
-                          float* out) {
+template <class T>
+HWY_INLINE void write_row(const float* x, float factor, int64_t width, const T* base, T* out) {
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
     set(d, hn::Mul(hn::LoadU(d, x + c), hn::Set(d, factor)), base, out, c);
   });

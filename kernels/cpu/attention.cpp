@@ -1,5 +1,7 @@
 #include "kernels/attention.h"
 
+#include "kernels/storage.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention.cpp"
 #include "kernels/cpu/targets.h"
@@ -11,9 +13,10 @@ namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {
 
 // Rows of head h, from token `start` on.
-HWY_INLINE Rows head_of(const Args& a, int i, int64_t heads, int64_t start, int64_t h) {
+template <class T>
+HWY_INLINE RowsOf<T> head_of(const Args& a, int i, int64_t heads, int64_t start, int64_t h) {
   const int64_t row = a.dim(i, 1), width = row / heads;
-  return {a.in<float>(i) + start * row + h * width, row, width};
+  return {a.in<T>(i) + start * row + h * width, row, width};
 }
 
 // The queries of a block, in key indices of the sequence that begins at token `start`.
@@ -25,25 +28,26 @@ QueryBlock queries_of(const int32_t* first_key, int64_t start, int64_t from, int
   return b;
 }
 
-}  // namespace
-
-void AttentionBlocks(const Args& a) {
+template <class T>
+void attend_blocks(const Args& a) {
   using A = Attention;
   const auto& desc = a.desc<A::Desc>();
   const int64_t heads = desc.heads, sequence = desc.sequence;
   const int64_t sequences = a.dim(A::q, 0) / sequence;
   const int64_t blocks = (sequence + kAttentionBlock - 1) / kAttentionBlock;
-  const float *o_base = a.base<float>(A::o), *lse_base = a.base<float>(A::lse);
-  float *o = a.out<float>(A::o), *lse = a.out<float>(A::lse);
+  const T* o_base = a.base<T>(A::o);
+  const float* lse_base = a.base<float>(A::lse);
+  T* o = a.out<T>(A::o);
+  float* lse = a.out<float>(A::lse);
   a.team().run(sequences * heads * blocks, [&](int64_t task, int worker) HWY_ATTR {
     // The last blocks of sequences see most keys: they go first.
     const int64_t from = (blocks - 1 - task / (sequences * heads)) * kAttentionBlock;
     const int64_t h = task % heads, start = task / heads % sequences * sequence;
-    const auto rows = [&](int i) { return head_of(a, i, heads, start, h); };
-    const Head head{rows(A::q), rows(A::k), rows(A::v), float(desc.scale)};
-    const Rows& v = head.v;
+    const auto rows = [&](int i) { return head_of<T>(a, i, heads, start, h); };
+    const Head<T> head{rows(A::q), rows(A::k), rows(A::v), float(desc.scale)};
+    const RowsOf<T>& v = head.v;
     Carver carver(a.thread_workspace<float>(worker));
-    const AttentionWorkspace w(carver, head.q.width, v.width);
+    const AttentionWorkspace w(carver, head.shape());
     const QueryBlock b = queries_of(a.in<int32_t>(A::first_key), start, from, sequence);
     attend(head, from, b, w);
     for (int64_t i = 0; i < b.count; ++i) {
@@ -57,10 +61,9 @@ void AttentionBlocks(const Args& a) {
   });
 }
 
-namespace {
-
-struct HeadBackward : Head {
-  Rows d_o, o;
+template <class T>
+struct HeadBackward : Head<T> {
+  RowsOf<T> d_o, o;
   const float* lse;  // `heads` apart
   int64_t heads;
   bool wants_dq, wants_dk, wants_dv;
@@ -82,9 +85,10 @@ void score_gradients(const QueryBlock& b, const Keys& keys, const AttentionBackw
   }
 }
 
-// out[j] += Σ_i weights[j, i]·x[from + i] over the queries that see key keys.begin + j.
-void add_over_queries(const float* weights, const Rows& x, int64_t from, const Keys& keys,
-                      const QueryBlock& b, float* out) {
+// out[j] += Σ_i weights[j, i]·x[i] over the queries of the block, the rows of x, that see key
+// keys.begin + j.
+void add_over_queries(const float* weights, const Rows& x, const Keys& keys, const QueryBlock& b,
+                      float* out) {
   int64_t begin[kAttentionBlock], end[kAttentionBlock];
   int64_t reached = 0, opened = 0;
   for (int64_t j = 0; j < keys.count; ++j) {
@@ -95,7 +99,7 @@ void add_over_queries(const float* weights, const Rows& x, int64_t from, const K
   const Product p{.a = weights,
                   .a_row = kAttentionBlock,
                   .a_step = 1,
-                  .b = x.at(from),
+                  .b = x.data,
                   .b_row = x.row,
                   .out = out,
                   .out_row = x.width};
@@ -106,53 +110,56 @@ void add_over_queries(const float* weights, const Rows& x, int64_t from, const K
 
 // Adds what queries [from, from + b.count) give to w.dk and w.dv, and sets w.dq. dq and dk lack the
 // factor scale.
-void backward_block(const HeadBackward& h, int64_t from, const QueryBlock& b,
+template <class T>
+void backward_block(const HeadBackward<T>& h, int64_t from, const QueryBlock& b,
                     const AttentionBackwardWorkspace& w) {
-  pack_transposed(h.q, from, b.count, h.scale, w.queries);
-  pack_transposed(h.d_o, from, b.count, 1, w.d_outs);
+  const Rows q = widened(h.q, from, b.count, w.wide_q);
+  const Rows d_o = widened(h.d_o, from, b.count, w.wide_d_o);
+  pack_transposed(q, b.count, h.scale, w.queries);
+  pack_transposed(d_o, b.count, 1, w.d_outs);
   for (int64_t i = 0; i < kAttentionBlock; ++i) {
     w.lse[i] = i < b.count ? h.lse[(from + i) * h.heads] : 0;
-    w.delta[i] = i < b.count ? dot(h.d_o.at(from + i), h.o.at(from + i), h.o.width) : 0;
+    w.delta[i] = i < b.count ? dot(d_o.at(i), h.o.at(from + i), h.o.width) : 0;
   }
-  std::fill_n(w.dq, b.count * h.q.width, 0.0f);
+  std::fill_n(w.dq, b.count * q.width, 0.0f);
   b.each_keys([&](const Keys& keys) HWY_ATTR {
-    scores_of(h.k, keys, w.queries, b, w.scores);
-    scores_of(h.v, keys, w.d_outs, b, w.d_scores);
+    scores_of(widened(h.v, keys.begin, keys.count, w.wide), keys, w.d_outs, b, w.d_scores);
+    const Rows k = widened(h.k, keys.begin, keys.count, w.wide);  // stays there for dq
+    scores_of(k, keys, w.queries, b, w.scores);
     score_gradients(b, keys, w);
-    if (h.wants_dq) add_over_keys(w.d_scores, h.k, keys, b, w.dq);
-    if (h.wants_dk) add_over_queries(w.d_scores, h.q, from, keys, b, w.dk + keys.begin * h.q.width);
-    if (h.wants_dv) add_over_queries(w.scores, h.d_o, from, keys, b, w.dv + keys.begin * h.v.width);
+    if (h.wants_dq) add_over_keys(w.d_scores, k, keys, b, w.dq);
+    if (h.wants_dk) add_over_queries(w.d_scores, q, keys, b, w.dk + keys.begin * q.width);
+    if (h.wants_dv) add_over_queries(w.scores, d_o, keys, b, w.dv + keys.begin * d_o.width);
   });
 }
 
-}  // namespace
-
-void AttentionBackwardHeads(const Args& a) {
+template <class T>
+void backward_heads(const Args& a) {
   using B = AttentionBackward;
   const auto& desc = a.desc<B::Desc>();
   const int64_t heads = desc.heads, sequence = desc.sequence;
   const float scale = float(desc.scale);
   a.team().run(a.dim(B::q, 0) / sequence * heads, [&](int64_t task, int worker) HWY_ATTR {
     const int64_t h = task % heads, start = task / heads * sequence;
-    const auto rows = [&](int i) { return head_of(a, i, heads, start, h); };
-    const HeadBackward head{{rows(B::q), rows(B::k), rows(B::v), scale},
-                            rows(B::d_o),
-                            rows(B::o),
-                            a.in<float>(B::lse) + start * heads + h,
-                            heads,
-                            a.wanted(B::dq),
-                            a.wanted(B::dk),
-                            a.wanted(B::dv)};
+    const auto rows = [&](int i) { return head_of<T>(a, i, heads, start, h); };
+    const HeadBackward<T> head{{rows(B::q), rows(B::k), rows(B::v), scale},
+                               rows(B::d_o),
+                               rows(B::o),
+                               a.in<float>(B::lse) + start * heads + h,
+                               heads,
+                               a.wanted(B::dq),
+                               a.wanted(B::dk),
+                               a.wanted(B::dv)};
     Carver carver(a.thread_workspace<float>(worker));
-    const AttentionBackwardWorkspace w(carver, head.q.width, head.v.width, sequence);
+    const AttentionBackwardWorkspace w(carver, head.shape(), sequence);
     const auto write = [&](int output, const float* x, float factor, int64_t from, int64_t count,
-                           const Rows& like) HWY_ATTR {
+                           const RowsOf<T>& like) HWY_ATTR {
       if (!a.wanted(output)) return;
-      const float* base = a.base<float>(output);
+      const T* base = a.base<T>(output);
       for (int64_t i = 0; i < count; ++i) {
         const int64_t at = (start + from + i) * like.row + h * like.width;
         write_row(x + i * like.width, factor, like.width, base ? base + at : base,
-                  a.out<float>(output) + at);
+                  a.out<T>(output) + at);
       }
     };
     std::fill_n(w.dk, sequence * head.q.width, 0.0f);
@@ -165,6 +172,16 @@ void AttentionBackwardHeads(const Args& a) {
     write(B::dk, w.dk, scale, 0, sequence, head.k);
     write(B::dv, w.dv, 1, 0, sequence, head.v);
   });
+}
+
+}  // namespace
+
+void AttentionBlocks(const Args& a) {
+  with_storage(a.inputs[Attention::q].spec->dtype, [&](auto t) { attend_blocks<decltype(t)>(a); });
+}
+void AttentionBackwardHeads(const Args& a) {
+  with_storage(a.inputs[AttentionBackward::q].spec->dtype,
+               [&](auto t) { backward_heads<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

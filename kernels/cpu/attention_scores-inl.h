@@ -3,7 +3,8 @@
 //
 // Scores are kept transposed, [keys, queries]: a vector holds one key's scores of neighbouring
 // queries, so that maximum, sum and exponential of the softmax need no sums across lanes, and only
-// the queries of a block are ever packed; keys and values are read where they lie.
+// the queries of a block are ever packed. Keys and values that are floats are read where they lie;
+// of bf16 a block at a time is widened first, one element for up to 64 products.
 #if defined(BIRKHOFF_ATTENTION_SCORES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_ATTENTION_SCORES_INL
 #undef BIRKHOFF_ATTENTION_SCORES_INL
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cpu/attention_workspace.h"
 #include "kernels/cpu/product-inl.h"
@@ -21,12 +23,31 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// One head of some tokens: `width` features each, rows `row` floats apart.
-struct Rows {
-  const float* data;
+// One head of some tokens: `width` features each, rows `row` elements apart.
+template <class T>
+struct RowsOf {
+  const T* data;
   int64_t row, width;
-  const float* at(int64_t t) const { return data + t * row; }
+  const T* at(int64_t t) const { return data + t * row; }
 };
+using Rows = RowsOf<float>;
+
+// Rows [from, from + count) as floats: where they lie, or in `memory`.
+template <class T>
+Rows widened(const RowsOf<T>& x, int64_t from, [[maybe_unused]] int64_t count,
+             [[maybe_unused]] float* memory) {
+  if constexpr (std::is_same_v<T, float>) {
+    return {x.at(from), x.row, x.width};
+  } else {
+    for (int64_t t = 0; t < count; ++t) {
+      const T* row = x.at(from + t);
+      float* to = memory + t * x.width;
+      each_vector(x.width,
+                  [&](auto d, int64_t i) HWY_ATTR { hn::StoreU(load(d, row + i), d, to + i); });
+    }
+    return {memory, x.width, x.width};
+  }
+}
 
 // Keys [begin, begin + count).
 struct Keys {
@@ -90,8 +111,8 @@ HWY_INLINE void transpose_4x4(D d, V factor, const float* rows, int64_t row, flo
 }
 #endif
 
-// packed[i, t] = scale·x[from + t, i]; columns from `count` on are 0.
-void pack_transposed(const Rows& x, int64_t from, int64_t count, float scale, float* packed) {
+// packed[i, t] = scale·x[t, i]; columns from `count` on are 0.
+void pack_transposed(const Rows& x, int64_t count, float scale, float* packed) {
   int64_t whole_t = 0, whole_i = 0;  // what is turned in 4×4
 #if HWY_TARGET != HWY_SCALAR
   const hn::FixedTag<float, 4> d;
@@ -99,18 +120,18 @@ void pack_transposed(const Rows& x, int64_t from, int64_t count, float scale, fl
   whole_t = count / 4 * 4, whole_i = x.width / 4 * 4;
   for (int64_t t = 0; t < whole_t; t += 4)
     for (int64_t i = 0; i < whole_i; i += 4)
-      transpose_4x4(d, factor, x.at(from + t) + i, x.row, packed + i * kAttentionBlock + t);
+      transpose_4x4(d, factor, x.at(t) + i, x.row, packed + i * kAttentionBlock + t);
 #endif
   for (int64_t i = 0; i < x.width; ++i)
     for (int64_t t = i < whole_i ? whole_t : 0; t < kAttentionBlock; ++t)
-      packed[i * kAttentionBlock + t] = t < count ? scale * x.at(from + t)[i] : 0;
+      packed[i * kAttentionBlock + t] = t < count ? scale * x.at(t)[i] : 0;
 }
 
-// scores[j, i] = x[keys.begin + j]·packed[:, i]. Tiles that lie wholly behind their queries are
-// skipped.
+// scores[j, i] = x[j]·packed[:, i], x the rows of `keys`. Tiles that lie wholly behind their
+// queries are skipped.
 void scores_of(const Rows& x, const Keys& keys, const float* packed, const QueryBlock& b,
                float* scores) {
-  const Product p{.a = x.at(keys.begin),
+  const Product p{.a = x.data,
                   .a_row = x.row,
                   .a_step = 1,
                   .b = packed,
@@ -122,13 +143,13 @@ void scores_of(const Rows& x, const Keys& keys, const float* packed, const Query
   });
 }
 
-// out[i] += Σ_j weights[j, i]·x[keys.begin + j] over the keys that query i sees.
+// out[i] += Σ_j weights[j, i]·x[j] over those of `keys`, the rows of x, that query i sees.
 void add_over_keys(const float* weights, const Rows& x, const Keys& keys, const QueryBlock& b,
                    float* out) {
   const Product p{.a = weights,
                   .a_row = 1,
                   .a_step = kAttentionBlock,
-                  .b = x.at(keys.begin),
+                  .b = x.data,
                   .b_row = x.row,
                   .out = out,
                   .out_row = x.width};

@@ -12,18 +12,19 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// Where rows go: an output and its base.
+// Where rows of floats or bf16 go: an output and its base.
+template <class T>
 struct To {
-  float* out;
-  const float* base;
+  T* out;
+  const T* base;
 
-  To(const Args& a, int k) : out(a.out<float>(k)), base(a.base<float>(k)) {}
+  To(const Args& a, int k) : out(a.out<T>(k)), base(a.base<T>(k)) {}
 
-  // out[at + i] = base[at + i] + from[i]; a null `from` counts as zeros.
-  HWY_INLINE void copy(const float* from, int64_t at, int64_t count) const {
+  // out[at + i] = base[at + i] + from[i], rounded once; a null `from` counts as zeros.
+  HWY_INLINE void copy(const T* from, int64_t at, int64_t count) const {
     if (!out) return;
     each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
-      set(d, from ? hn::LoadU(d, from + i) : hn::Zero(d), base, out, at + i);
+      set(d, from ? load(d, from + i) : hn::Zero(d), base, out, at + i);
     });
   }
 };

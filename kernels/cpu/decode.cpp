@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/storage.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/decode.cpp"
 #include "kernels/cpu/targets.h"
@@ -10,25 +12,27 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {
 
-void DecodeBlocks(const Args& a) {
+template <class T>
+void decode_blocks(const Args& a) {
   using A = AttentionDecode;
   const auto& desc = a.desc<A::Desc>();
   const int64_t heads = desc.heads, tokens = a.dim(A::q, 0), length = *a.in<int32_t>(A::length);
   const int64_t blocks = (tokens + kAttentionBlock - 1) / kAttentionBlock;
-  const float* base = a.base<float>(A::o);
-  float* o = a.out<float>(A::o);
+  const T* base = a.base<T>(A::o);
+  T* o = a.out<T>(A::o);
   if (!o) return;
   a.team().run(heads * blocks, [&](int64_t task, int worker) HWY_ATTR {
     const int64_t h = task % heads, from = task / heads * kAttentionBlock;
     const auto rows = [&](int i) {
       const int64_t row = a.dim(i, 1), width = row / heads;
-      return Rows{a.in<float>(i) + h * width, row, width};
+      return RowsOf<T>{a.in<T>(i) + h * width, row, width};
     };
-    const Head head{rows(A::q), rows(A::k_cache), rows(A::v_cache), float(desc.scale)};
-    const Rows& v = head.v;
+    const Head<T> head{rows(A::q), rows(A::k_cache), rows(A::v_cache), float(desc.scale)};
+    const RowsOf<T>& v = head.v;
     Carver carver(a.thread_workspace<float>(worker));
-    const AttentionWorkspace w(carver, head.q.width, v.width);
+    const AttentionWorkspace w(carver, head.shape());
     QueryBlock b;
     for (int64_t t = from; t < std::min(from + kAttentionBlock, tokens); ++t) b.add(0, length + t);
     b.close();
@@ -38,6 +42,13 @@ void DecodeBlocks(const Args& a) {
       write_row(w.out + i * v.width, 1 / w.sum[i], v.width, base ? base + at : base, o + at);
     }
   });
+}
+
+}  // namespace
+
+void DecodeBlocks(const Args& a) {
+  with_storage(a.inputs[AttentionDecode::q].spec->dtype,
+               [&](auto t) { decode_blocks<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

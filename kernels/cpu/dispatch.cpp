@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/result_of.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dispatch.cpp"
@@ -12,20 +13,22 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
-void DispatchRows(const Args& a) {
+template <class T>
+void dispatch_rows(const Args& a) {
   using D = Dispatch;
   const int64_t width = a.dim(D::x, 1), k = a.dim(D::row, 1);
   const int64_t used = a.in<int32_t>(D::offsets)[a.dim(D::offsets, 0) - 1];
   const int32_t* source = a.in<int32_t>(D::source);
-  const float *x = a.in<float>(D::x), *base = a.base<float>(D::buffer);
-  float* buffer = a.out<float>(D::buffer);
+  const T *x = a.in<T>(D::x), *base = a.base<T>(D::buffer);
+  T* buffer = a.out<T>(D::buffer);
   if (!buffer) return;
   a.team().ranges(used, kDispatchRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t i = begin; i < end; ++i) {
-      const float* from = x + source[i] / k * width;
+      const T* from = x + source[i] / k * width;
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        set(d, hn::LoadU(d, from + c), base ? base + i * width : nullptr, buffer + i * width, c);
+        set(d, load(d, from + c), base ? base + i * width : nullptr, buffer + i * width, c);
       });
     }
   });
@@ -34,20 +37,23 @@ void DispatchRows(const Args& a) {
 // out[t] = base[t] + Σ_j weight[t, j]·buffer[row[t, j]]; weight null: all 1. See dispatch.h on the
 // order, which is why an absent base adds +0: a sum of −0 must not keep its sign in one round and
 // lose it in two.
+template <class T>
 struct Gather {
-  const float *buffer, *weight;
+  const T* buffer;
+  const float* weight;
   const int32_t* row;
-  const float* base;
-  float* out;
+  const T* base;
+  T* out;
   int64_t width, k;
 };
-void GatherToken(const Gather& g, int64_t t) {
+template <class T>
+void gather_token(const Gather<T>& g, int64_t t) {
   const int32_t* row = g.row + t * g.k;
-  const float* base = g.base ? g.base + t * g.width : nullptr;
-  float* out = g.out + t * g.width;
+  const T* base = g.base ? g.base + t * g.width : nullptr;
+  T* out = g.out + t * g.width;
   if (row[0] < 0) {
     if (!base)
-      std::fill_n(out, g.width, 0.0f);
+      std::fill_n(out, g.width, T());
     else if (base != out)
       std::copy_n(base, g.width, out);
     return;
@@ -55,63 +61,84 @@ void GatherToken(const Gather& g, int64_t t) {
   each_vector(g.width, [&](auto d, int64_t c) HWY_ATTR {
     auto sum = hn::Zero(d);
     for (int64_t j = 0; j < g.k; ++j) {
-      const auto v = hn::LoadU(d, g.buffer + row[j] * g.width + c);
+      const auto v = load(d, g.buffer + row[j] * g.width + c);
       sum = g.weight ? hn::MulAdd(hn::Set(d, g.weight[t * g.k + j]), v, sum) : hn::Add(v, sum);
     }
-    hn::StoreU(hn::Add(sum, base ? hn::LoadU(d, base + c) : hn::Zero(d)), d, out + c);
+    store(d, hn::Add(sum, base ? load(d, base + c) : hn::Zero(d)), out + c);
   });
 }
 
-void DispatchBackwardRows(const Args& a) {
+template <class T>
+void dispatch_backward_rows(const Args& a) {
   using B = DispatchBackward;
-  const Gather g{a.in<float>(B::dbuffer), nullptr,
-                 a.in<int32_t>(B::row),   a.base<float>(B::dx),
-                 a.out<float>(B::dx),     a.dim(B::dbuffer, 1),
-                 a.dim(B::row, 1)};
+  const Gather<T> g{a.in<T>(B::dbuffer), nullptr,         a.in<int32_t>(B::row),
+                    a.base<T>(B::dx),    a.out<T>(B::dx), a.dim(B::dbuffer, 1),
+                    a.dim(B::row, 1)};
   if (!g.out) return;
   a.team().ranges(a.dim(B::row, 0), kDispatchRows, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) GatherToken(g, t);
+    for (int64_t t = begin; t < end; ++t) gather_token(g, t);
   });
 }
 
-void CombineRows(const Args& a) {
+template <class T>
+void combine_rows(const Args& a) {
   using C = Combine;
-  const Gather g{a.in<float>(C::buffer), a.in<float>(C::weight), a.in<int32_t>(C::row),
-                 a.base<float>(C::y),    a.out<float>(C::y),     a.dim(C::buffer, 1),
-                 a.dim(C::row, 1)};
+  const Gather<T> g{a.in<T>(C::buffer), a.in<float>(C::weight), a.in<int32_t>(C::row),
+                    a.base<T>(C::y),    a.out<T>(C::y),         a.dim(C::buffer, 1),
+                    a.dim(C::row, 1)};
   if (!g.out) return;
   a.team().ranges(a.dim(C::row, 0), kDispatchRows, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) GatherToken(g, t);
+    for (int64_t t = begin; t < end; ++t) gather_token(g, t);
   });
 }
 
-void CombineBackwardRows(const Args& a) {
+template <class T>
+void combine_backward_rows(const Args& a) {
   using B = CombineBackward;
   const int64_t width = a.dim(B::buffer, 1), pairs = a.count(B::row), k = a.dim(B::row, 1);
   const int64_t used = a.in<int32_t>(B::offsets)[a.dim(B::offsets, 0) - 1];
   const int32_t *source = a.in<int32_t>(B::source), *row = a.in<int32_t>(B::row);
-  const float *dy = a.in<float>(B::dy), *buffer = a.in<float>(B::buffer);
-  const float *weight = a.in<float>(B::weight), *base = a.base<float>(B::dbuffer);
+  const T *dy = a.in<T>(B::dy), *buffer = a.in<T>(B::buffer), *base = a.base<T>(B::dbuffer);
+  const float* weight = a.in<float>(B::weight);
   const float* weight_base = a.base<float>(B::dweight);
-  float *dbuffer = a.out<float>(B::dbuffer), *dweight = a.out<float>(B::dweight);
+  T* dbuffer = a.out<T>(B::dbuffer);
+  float* dweight = a.out<float>(B::dweight);
   const ResultOf<float> unused(a, B::dweight);
   for (int64_t j = 0; j < pairs; ++j)
     if (row[j] < 0) unused.keep(j);
   a.team().ranges(used, kDispatchRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t pair = source[i];
-      const float* from = dy + pair / k * width;
-      // +0 where there is no base: as in GatherToken.
+      const T* from = dy + pair / k * width;
+      // +0 where there is no base: as in gather_token.
       if (dweight)
         dweight[pair] =
             dot(from, buffer + i * width, width) + (weight_base ? weight_base[pair] : 0.0f);
       if (!dbuffer) continue;
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        set(d, hn::Mul(hn::Set(d, weight[pair]), hn::LoadU(d, from + c)),
+        set(d, hn::Mul(hn::Set(d, weight[pair]), load(d, from + c)),
             base ? base + i * width : nullptr, dbuffer + i * width, c);
       });
     }
   });
+}
+
+}  // namespace
+
+void DispatchRows(const Args& a) {
+  with_storage(a.inputs[Dispatch::x].spec->dtype, [&](auto t) { dispatch_rows<decltype(t)>(a); });
+}
+void DispatchBackwardRows(const Args& a) {
+  with_storage(a.inputs[DispatchBackward::dbuffer].spec->dtype,
+               [&](auto t) { dispatch_backward_rows<decltype(t)>(a); });
+}
+void CombineRows(const Args& a) {
+  with_storage(a.inputs[Combine::buffer].spec->dtype,
+               [&](auto t) { combine_rows<decltype(t)>(a); });
+}
+void CombineBackwardRows(const Args& a) {
+  with_storage(a.inputs[CombineBackward::buffer].spec->dtype,
+               [&](auto t) { combine_backward_rows<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/storage.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/embedding.cpp"
 #include "kernels/cpu/targets.h"
@@ -10,15 +12,18 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
 constexpr int64_t kTokens = 64;    // of a forward task
 constexpr int64_t kColumns = 128;  // of a backward task: 512 bytes of each row, whole lines
 
-void EmbeddingRows(const Args& a) {
+template <class T>
+void gather(const Args& a) {
   const int64_t tokens = a.dim(Embedding::token, 0), width = a.dim(Embedding::table, 1);
   const int32_t* token = a.in<int32_t>(Embedding::token);
-  const float *table = a.in<float>(Embedding::table), *base = a.base<float>(Embedding::y);
-  float* y = a.out<float>(Embedding::y);
+  const float* table = a.in<float>(Embedding::table);
+  const T* base = a.base<T>(Embedding::y);
+  T* y = a.out<T>(Embedding::y);
   a.team().ranges(tokens, kTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t t = begin; t < end; ++t) {
       const float* row = table + token[t] * width;
@@ -31,11 +36,13 @@ void EmbeddingRows(const Args& a) {
 
 // A task owns a range of columns and walks all tokens in order: no two tasks share an element, and
 // the order of each sum is that of the tokens.
-void EmbeddingBackwardRows(const Args& a) {
+template <class T>
+void scatter(const Args& a) {
   using B = EmbeddingBackward;
   const int64_t tokens = a.dim(B::token, 0), width = a.dim(B::table, 1), rows = a.dim(B::table, 0);
   const int32_t* token = a.in<int32_t>(B::token);
-  const float *dy = a.in<float>(B::dy), *base = a.base<float>(B::dtable);
+  const T* dy = a.in<T>(B::dy);
+  const float* base = a.base<float>(B::dtable);
   float* dtable = a.out<float>(B::dtable);
   a.team().ranges(width, kColumns, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t v = 0; base != dtable && v < rows; ++v) {
@@ -48,10 +55,20 @@ void EmbeddingBackwardRows(const Args& a) {
     for (int64_t t = 0; t < tokens; ++t) {
       float* row = dtable + token[t] * width + begin;
       each_vector(end - begin, [&](auto d, int64_t c) HWY_ATTR {
-        set(d, hn::LoadU(d, dy + t * width + begin + c), row, row, c);
+        set(d, load(d, dy + t * width + begin + c), row, row, c);
       });
     }
   });
+}
+
+}  // namespace
+
+void EmbeddingRows(const Args& a) {
+  with_storage(a.outputs[Embedding::y].spec->dtype, [&](auto t) { gather<decltype(t)>(a); });
+}
+void EmbeddingBackwardRows(const Args& a) {
+  with_storage(a.inputs[EmbeddingBackward::dy].spec->dtype,
+               [&](auto t) { scatter<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

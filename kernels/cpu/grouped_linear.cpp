@@ -20,18 +20,17 @@ const int32_t* checked_offsets(const Args& a, int input, int64_t rows) {
 void rows_by_expert(const Args& a, int rows_input, int w_input, int64_t n, bool transposed) {
   const int64_t k = a.dim(rows_input, 1), experts = a.dim(w_input, 0);
   const int32_t* offsets = checked_offsets(a, GroupedLinear::offsets, a.dim(rows_input, 0));
-  const float *rows = a.in<float>(rows_input), *w = a.in<float>(w_input), *base = a.base<float>(0);
-  float* out = a.out<float>(0);
+  const Operand &rows = a.inputs[size_t(rows_input)], &w = a.inputs[size_t(w_input)];
+  const bool rounded = rows.spec->dtype == DType::bf16;
+  const Result& out = a.outputs[0];
   matmuls(a, experts, a.shared_workspace<int64_t>(), [=](int64_t e) {
     const int64_t first = offsets[e];
     return Product{.m = offsets[e + 1] - first,
                    .n = n,
                    .k = k,
-                   .a = {rows + first * k, k},
-                   .b = {w + e * n * k, transposed ? k : n, transposed},
-                   .base = base ? base + first * n : nullptr,
-                   .c = out + first * n,
-                   .c_stride = n};
+                   .a = {rows, first * k, k},
+                   .b = {w, e * n * k, transposed ? k : n, transposed, rounded},
+                   .c = {out, first * n, n}};
   });
 }
 
@@ -52,18 +51,16 @@ void grouped_linear_dw(const Args& a) {
   using G = GroupedLinearDw;
   const int64_t n = a.dim(G::dy, 1), k = a.dim(G::x, 1), experts = a.count(G::offsets) - 1;
   const int32_t* offsets = checked_offsets(a, G::offsets, a.dim(G::x, 0));
-  const float *dy = a.in<float>(G::dy), *x = a.in<float>(G::x), *base = a.base<float>(G::dw);
-  float* dw = a.out<float>(G::dw);
+  const Operand &dy = a.inputs[G::dy], &x = a.inputs[G::x];
+  const Result& dw = a.outputs[G::dw];
   matmuls(a, experts, a.shared_workspace<int64_t>(), [=](int64_t e) {
     const int64_t first = offsets[e];
     return Product{.m = n,
                    .n = k,
                    .k = offsets[e + 1] - first,
-                   .a = {dy + first * n, n, true},
-                   .b = {x + first * k, k},
-                   .base = base ? base + e * n * k : nullptr,
-                   .c = dw + e * n * k,
-                   .c_stride = k};
+                   .a = {dy, first * n, n, true},
+                   .b = {x, first * k, k},
+                   .c = {dw, e * n * k, k}};
   });
 }
 

@@ -3,30 +3,37 @@
 #include "kernels/cpu/matmul.h"
 
 namespace birkhoff::cpu {
+namespace {
+
+// w is read as the other factor is stored, which is bf16 or not, unless it is wanted in full.
+Matrix weight(const Args& a, int w, int other, int64_t stride, bool transposed) {
+  const bool rounded =
+      a.inputs[size_t(other)].spec->dtype == DType::bf16 && !a.desc<LinearDesc>().full_w;
+  return {a.inputs[size_t(w)], 0, stride, transposed, rounded};
+}
+
+}  // namespace
 
 void linear(const Args& a) {
   const int64_t t = a.dim(Linear::x, 0), k = a.dim(Linear::x, 1), n = a.dim(Linear::w, 0);
   matmul(a, {.m = t,
              .n = n,
              .k = k,
-             .a = {a.in<float>(Linear::x), k},
-             .b = {a.in<float>(Linear::w), k, true},
-             .base = a.base<float>(Linear::y),
-             .c = a.out<float>(Linear::y),
-             .c_stride = n});
+             .a = {a.inputs[Linear::x], 0, k},
+             .b = weight(a, Linear::w, Linear::x, k, true),
+             .c = {a.outputs[Linear::y], 0, n}});
 }
 
 void linear_dx(const Args& a) {
   const int64_t t = a.dim(LinearDx::dy, 0), n = a.dim(LinearDx::dy, 1);
   const int64_t k = a.dim(LinearDx::w, 1);
+  const bool wide_y = a.desc<LinearDesc>().wide_y;
   matmul(a, {.m = t,
              .n = k,
              .k = n,
-             .a = {a.in<float>(LinearDx::dy), n},
-             .b = {a.in<float>(LinearDx::w), k},
-             .base = a.base<float>(LinearDx::dx),
-             .c = a.out<float>(LinearDx::dx),
-             .c_stride = k});
+             .a = {a.inputs[LinearDx::dy], 0, n},
+             .b = weight(a, LinearDx::w, wide_y ? LinearDx::x : LinearDx::dy, k, false),
+             .c = {a.outputs[LinearDx::dx], 0, k}});
 }
 
 void linear_dw(const Args& a) {
@@ -35,11 +42,9 @@ void linear_dw(const Args& a) {
   matmul(a, {.m = n,
              .n = k,
              .k = t,
-             .a = {a.in<float>(LinearDw::dy), n, true},
-             .b = {a.in<float>(LinearDw::x), k},
-             .base = a.base<float>(LinearDw::dw),
-             .c = a.out<float>(LinearDw::dw),
-             .c_stride = k});
+             .a = {a.inputs[LinearDw::dy], 0, n, true},
+             .b = {a.inputs[LinearDw::x], 0, k},
+             .c = {a.outputs[LinearDw::dw], 0, k}});
 }
 
 }  // namespace birkhoff::cpu

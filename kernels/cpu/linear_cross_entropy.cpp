@@ -54,6 +54,12 @@ void ScaledSoftmax(float* logits, int64_t count, float lse, float scale) {
   });
 }
 
+// out[i] = base[i] + sums[i], rounded; base may be null or out.
+void RoundSums(const float* sums, int64_t count, const bf16* base, bf16* out) {
+  each_vector(count,
+              [&](auto d, int64_t i) HWY_ATTR { set(d, hn::LoadU(d, sums + i), base, out, i); });
+}
+
 }  // namespace birkhoff::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -65,6 +71,7 @@ using Cut = CrossEntropyCut;
 
 HWY_EXPORT(AddLogits);
 HWY_EXPORT(ScaledSoftmax);
+HWY_EXPORT(RoundSums);
 
 void require_targets(const int32_t* target, int64_t tokens, int64_t vocabulary) {
   for (int64_t t = 0; t < tokens; ++t)
@@ -85,7 +92,7 @@ Range part(int64_t index, int64_t size, int64_t count) {
 }
 
 struct Head {
-  const float *h, *w;
+  const Operand &h, &w;
   const int32_t* target;
   int64_t tokens, width, vocabulary;
 
@@ -93,11 +100,11 @@ struct Head {
     return {.m = rows.size(),
             .n = columns.size(),
             .k = width,
-            .a = {h + rows.begin * width, width},
-            .b = {w + columns.begin * width, width, true},
-            .c = to,
-            .c_stride = columns.size()};
+            .a = {h, rows.begin * width, width},
+            .b = {w, columns.begin * width, width, true, stored()},
+            .c = {to, nullptr, columns.size()}};
   }
+  bool stored() const { return h.spec->dtype == DType::bf16; }
 };
 
 struct Partials {  // of the forward, in the shared workspace: a row's values lie `tokens` apart
@@ -137,7 +144,7 @@ void gradient_tile(const Head& head, const Args& a, Range rows, Range columns, c
   const float *dnll = a.in<float>(B::dnll), *lse = a.in<float>(B::lse);
   for (int64_t i = tile.row; i < tile.row + tile.rows; ++i) {
     const int64_t t = rows.begin + i, target = head.target[t] - columns.begin - tile.column;
-    float* row = p.c + i * p.c_stride + tile.column;
+    float* row = static_cast<float*>(p.c.c) + i * p.c.stride + tile.column;
     if (head.target[t] < 0 || dnll[t] == 0) {
       std::fill_n(row, tile.columns, 0.0f);
       continue;
@@ -147,44 +154,62 @@ void gradient_tile(const Head& head, const Args& a, Range rows, Range columns, c
   }
 }
 
-// Adds a chunk's share to dh of its rows and dw of its columns. Both go through `out` chunk by
-// chunk; the first chunk that an element meets brings the base.
-void add_gradients(const Head& head, const Args& a, Range rows, Range columns, const float* dl) {
+// Where a chunk's share of dh goes: to dh itself or, of bf16, to sums that are rounded in the end.
+Sum dh_of(const Head& head, const Args& a, Range rows, bool first, float* sums) {
+  using B = LinearCrossEntropyBackward;
+  if (head.stored()) return {sums, first ? nullptr : sums, head.width};
+  Sum dh(a.outputs[B::dh], rows.begin * head.width, head.width);
+  if (!first) dh.base = dh.c;
+  return dh;
+}
+
+// Adds a chunk's share to dh of its rows and dw of its columns. Both are summed chunk by chunk; the
+// first chunk that an element meets brings the base.
+void add_gradients(const Head& head, const Args& a, Range rows, Range columns, const float* dl,
+                   float* dh_sums) {
   using B = LinearCrossEntropyBackward;
   const int64_t at_rows = rows.begin * head.width, at_columns = columns.begin * head.width;
-  const auto from = [&](B::Out k, bool first, int64_t at) -> const float* {
-    const float* base = first ? a.base<float>(k) : a.out<float>(k);
-    return base ? base + at : nullptr;
-  };
   Product products[2];
   int64_t count = 0, first_task[3];
   if (a.wanted(B::dh))
     products[count++] = {.m = rows.size(),
                          .n = head.width,
                          .k = columns.size(),
-                         .a = {dl, columns.size()},
-                         .b = {head.w + at_columns, head.width},
-                         .base = from(B::dh, columns.begin == 0, at_rows),
-                         .c = a.out<float>(B::dh) + at_rows,
-                         .c_stride = head.width};
-  if (a.wanted(B::dw))
+                         .a = {dl, columns.size(), false, head.stored()},
+                         .b = {head.w, at_columns, head.width, false, head.stored()},
+                         .c = dh_of(head, a, rows, columns.begin == 0, dh_sums)};
+  if (a.wanted(B::dw)) {
+    Sum dw(a.outputs[B::dw], at_columns, head.width);
+    if (rows.begin > 0) dw.base = dw.c;
     products[count++] = {.m = columns.size(),
                          .n = head.width,
                          .k = rows.size(),
-                         .a = {dl, columns.size(), true},
-                         .b = {head.h + at_rows, head.width},
-                         .base = from(B::dw, rows.begin == 0, at_columns),
-                         .c = a.out<float>(B::dw) + at_columns,
-                         .c_stride = head.width};
+                         .a = {dl, columns.size(), true, head.stored()},
+                         .b = {head.h, at_rows, head.width},
+                         .c = dw};
+  }
   matmuls(a, count, first_task, [&](int64_t i) { return products[i]; });
+}
+
+// dh of a chunk of rows, behind all of the vocabulary.
+void round_dh(const Head& head, const Args& a, Range rows, const float* sums) {
+  using B = LinearCrossEntropyBackward;
+  const bf16* base = a.base<bf16>(B::dh);
+  constexpr int64_t kRounded = 64;  // rows of a task
+  a.team().ranges(rows.size(), kRounded, [&](int64_t begin, int64_t end, int) {
+    const int64_t at = (rows.begin + begin) * head.width;
+    HWY_DYNAMIC_DISPATCH(RoundSums)
+    (sums + begin * head.width, (end - begin) * head.width, base ? base + at : nullptr,
+     a.out<bf16>(B::dh) + at);
+  });
 }
 
 }  // namespace
 
 void linear_cross_entropy(const Args& a) {
   using L = LinearCrossEntropy;
-  const Head head{a.in<float>(L::h), a.in<float>(L::w), a.in<int32_t>(L::target),
-                  a.dim(L::h, 0),    a.dim(L::h, 1),    a.dim(L::w, 0)};
+  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),
+                  a.dim(L::h, 0), a.dim(L::h, 1), a.dim(L::w, 0)};
   require_targets(head.target, head.tokens, head.vocabulary);
   const int64_t segments = parts(head.vocabulary, Cut::kSegment);
   int64_t rows = Cut::kRows;
@@ -216,13 +241,15 @@ void linear_cross_entropy(const Args& a) {
 
 void linear_cross_entropy_backward(const Args& a) {
   using B = LinearCrossEntropyBackward;
-  const Head head{a.in<float>(B::h), a.in<float>(B::w), a.in<int32_t>(B::target),
-                  a.dim(B::h, 0),    a.dim(B::h, 1),    a.dim(B::w, 0)};
+  const Head head{a.inputs[B::h], a.inputs[B::w], a.in<int32_t>(B::target),
+                  a.dim(B::h, 0), a.dim(B::h, 1), a.dim(B::w, 0)};
   require_targets(head.target, head.tokens, head.vocabulary);
   float* dl = a.shared_workspace<float>();
-  for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows)
+  float* dh_sums = dl + std::min(Cut::kBackwardRows, head.tokens) *
+                            std::min(Cut::kBackwardColumns, head.vocabulary);
+  for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows) {
+    const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
     for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
-      const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
       const Range columns = {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)};
       const Product p = head.logits(rows, columns, dl);
       const MatmulGrid grid(p);
@@ -231,8 +258,10 @@ void linear_cross_entropy_backward(const Args& a) {
         matmul_tile(p, tile, a.thread_workspace<float>(worker));
         gradient_tile(head, a, rows, columns, p, tile);
       });
-      add_gradients(head, a, rows, columns, dl);
+      add_gradients(head, a, rows, columns, dl, dh_sums);
     }
+    if (head.stored() && a.wanted(B::dh)) round_dh(head, a, rows, dh_sums);
+  }
 }
 
 }  // namespace birkhoff::cpu

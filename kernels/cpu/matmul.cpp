@@ -1,6 +1,7 @@
 // Packed panels and register tiles (Goto and van de Geijn, "Anatomy of High-Performance Matrix
 // Multiplication", 2008). One chunk of B is packed into panels of three vectors' columns; rows of A
-// are read where they are, by broadcast, unless A is transposed: then they are packed too.
+// are read where they are, by broadcast, unless A is transposed or not f32: then they are packed
+// too. Packing is where bf16 becomes f32.
 #include "kernels/cpu/matmul.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
 // Accumulators fill the register file: 8 × 3 of 32 vectors with AVX-512, 4 × 3 of 16 below.
 #if HWY_TARGET <= HWY_AVX3
@@ -97,18 +99,58 @@ HWY_NOINLINE void panel_rows(Strip a, const float* panel, int64_t depth, Target 
   strips<1, kV>(a, panel, depth, t, rows);
 }
 
+// How the elements of a factor are read: see Element.
+struct ReadFloat {
+  const float* data;
+  ReadFloat at(int64_t i) const { return {data + i}; }
+  float one(int64_t i) const { return data[i]; }
+  template <class D>
+  HWY_INLINE hn::Vec<D> vector(D d, int64_t i) const {
+    return load(d, data + i);
+  }
+};
+struct ReadRounded {
+  const float* data;
+  ReadRounded at(int64_t i) const { return {data + i}; }
+  float one(int64_t i) const { return to_float(to_bf16(data[i])); }
+  template <class D>
+  HWY_INLINE hn::Vec<D> vector(D d, int64_t i) const {
+    return as_stored<bf16>(d, load(d, data + i));
+  }
+};
+struct ReadBf16 {
+  const bf16* data;
+  ReadBf16 at(int64_t i) const { return {data + i}; }
+  float one(int64_t i) const { return to_float(data[i]); }
+  template <class D>
+  HWY_INLINE hn::Vec<D> vector(D d, int64_t i) const {
+    return load(d, data + i);
+  }
+};
+
+template <class F>
+HWY_INLINE void with_reader(const Matrix& m, F&& f) {
+  if (m.element == Element::bf16)
+    f(ReadBf16{static_cast<const bf16*>(m.data)});
+  else if (m.element == Element::f32_as_bf16)
+    f(ReadRounded{static_cast<const float*>(m.data)});
+  else
+    f(ReadFloat{static_cast<const float*>(m.data)});
+}
+
 // to[k·width + j] = from[j·stride + k] for j < rows, by 4 × 4 blocks; zero for rows ≤ j < width.
-HWY_INLINE void pack_transposed(const float* from, int64_t stride, int64_t rows, int64_t depth,
-                                int64_t width, float* HWY_RESTRICT to) {
+template <class R>
+HWY_INLINE void pack_transposed(R from, int64_t stride, int64_t rows, int64_t depth, int64_t width,
+                                float* HWY_RESTRICT to) {
   int64_t j = 0;
 #if HWY_TARGET != HWY_SCALAR
   const hn::FixedTag<float, 4> d;
   for (; j + 4 <= rows; j += 4) {
-    const float* x = from + j * stride;
+    const R x = from.at(j * stride);
     int64_t k = 0;
     for (; k + 4 <= depth; k += 4) {
-      const auto x0 = hn::LoadU(d, x + k), x1 = hn::LoadU(d, x + stride + k);
-      const auto x2 = hn::LoadU(d, x + 2 * stride + k), x3 = hn::LoadU(d, x + 3 * stride + k);
+      const auto x0 = x.vector(d, k), x1 = x.vector(d, stride + k);
+      const auto x2 = x.vector(d, 2 * stride + k), x3 = x.vector(d, 3 * stride + k);
       const auto l01 = hn::InterleaveLower(d, x0, x1), u01 = hn::InterleaveUpper(d, x0, x1);
       const auto l23 = hn::InterleaveLower(d, x2, x3), u23 = hn::InterleaveUpper(d, x2, x3);
       float* y = to + k * width + j;
@@ -118,22 +160,23 @@ HWY_INLINE void pack_transposed(const float* from, int64_t stride, int64_t rows,
       hn::StoreU(hn::ConcatUpperUpper(d, u23, u01), d, y + 3 * width);
     }
     for (; k < depth; ++k)
-      for (int i = 0; i < 4; ++i) to[k * width + j + i] = x[i * stride + k];
+      for (int i = 0; i < 4; ++i) to[k * width + j + i] = x.one(i * stride + k);
   }
 #endif
   for (; j < width; ++j)
-    for (int64_t k = 0; k < depth; ++k) to[k * width + j] = j < rows ? from[j * stride + k] : 0;
+    for (int64_t k = 0; k < depth; ++k) to[k * width + j] = j < rows ? from.one(j * stride + k) : 0;
 }
 
 // to[k·width + j] = from[k·stride + j] for j < columns; zero for columns ≤ j < width.
-HWY_INLINE void pack_rows(const float* from, int64_t stride, int64_t columns, int64_t depth,
-                          int64_t width, float* HWY_RESTRICT to) {
+template <class R>
+HWY_INLINE void pack_rows(R from, int64_t stride, int64_t columns, int64_t depth, int64_t width,
+                          float* HWY_RESTRICT to) {
   const Tag d;
   const int64_t lanes = int64_t(hn::Lanes(d));
-  for (int64_t k = 0; k < depth; ++k, from += stride, to += width) {
+  for (int64_t k = 0; k < depth; ++k, from = from.at(stride), to += width) {
     int64_t j = 0;
-    for (; j + lanes <= columns; j += lanes) hn::Store(hn::LoadU(d, from + j), d, to + j);
-    for (; j < width; ++j) to[j] = j < columns ? from[j] : 0;
+    for (; j + lanes <= columns; j += lanes) hn::StoreU(from.vector(d, j), d, to + j);
+    for (; j < width; ++j) to[j] = j < columns ? from.one(j) : 0;
   }
 }
 
@@ -142,15 +185,17 @@ int64_t panel_width(int64_t columns) {
   return std::min<int64_t>(kPanelVectors, (columns + lanes - 1) / lanes) * lanes;
 }
 
-// Panels of op(B)[k … k + depth, column … column + columns], one behind the other.
-void pack_b(const Matrix& b, int64_t k, int64_t column, int64_t columns, int64_t depth,
+// Panels of op(B)[k … k + depth] of the tile's columns, one behind the other.
+template <class R>
+void pack_b(R data, const Matrix& b, const MatmulTile& tile, int64_t k, int64_t depth,
             float* packed) {
-  for (int64_t j = 0; j < columns;) {
-    const int64_t width = panel_width(columns - j), there = std::min(width, columns - j);
+  for (int64_t j = 0; j < tile.columns;) {
+    const int64_t width = panel_width(tile.columns - j), there = std::min(width, tile.columns - j);
+    const int64_t column = tile.column + j;
     if (b.transposed)
-      pack_transposed(b.data + (column + j) * b.stride + k, b.stride, there, depth, width, packed);
+      pack_transposed(data.at(column * b.stride + k), b.stride, there, depth, width, packed);
     else
-      pack_rows(b.data + k * b.stride + column + j, b.stride, there, depth, width, packed);
+      pack_rows(data.at(k * b.stride + column), b.stride, there, depth, width, packed);
     packed += width * depth;
     j += width;
   }
@@ -158,62 +203,108 @@ void pack_b(const Matrix& b, int64_t k, int64_t column, int64_t columns, int64_t
 
 // Strips of kStripRows rows of a transposed op(A), k outermost in each, one behind the other. Four
 // strips at a time: a line of memory is read once, and each strip is written in order.
-void pack_a(const Matrix& a, int64_t k, int64_t row, int64_t rows, int64_t depth, float* packed) {
+template <class R>
+void pack_a(R from, int64_t stride, int64_t rows, int64_t depth, float* packed) {
   constexpr int64_t kTogether = 4 * kStripRows;
   const hn::CappedTag<float, kStripRows> d;
   const int64_t lanes = int64_t(hn::Lanes(d));
-  const float* from = a.data + k * a.stride + row;
   int64_t i = 0;
   for (; i + kTogether <= rows; i += kTogether)
     for (int64_t q = 0; q < depth; ++q)
       for (int64_t j = 0; j < kTogether; j += lanes) {
         const int64_t strip = i + j / kStripRows * kStripRows;
-        hn::StoreU(hn::LoadU(d, from + q * a.stride + i + j), d,
+        hn::StoreU(from.vector(d, q * stride + i + j), d,
                    packed + strip * depth + q * kStripRows + j % kStripRows);
       }
   for (; i < rows; i += kStripRows)
     for (int64_t q = 0; q < depth; ++q)
       for (int64_t j = 0; j < std::min<int64_t>(kStripRows, rows - i); ++j)
-        packed[i * depth + q * kStripRows + j] = from[q * a.stride + i + j];
+        packed[i * depth + q * kStripRows + j] = from.one(q * stride + i + j);
 }
 
-void chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t depth, float* workspace) {
+struct PackedA {
+  Strip rows;        // the first ones of the tile
+  int64_t together;  // that follow each other with one stride
+};
+
+// Rows of op(A)[row …, k …] where they are, if they can be read there, else behind each other: a
+// packed strip holds kStripRows rows of a transposed A, so that a panel runs strip by strip.
+PackedA strips_of(const Matrix& a, const MatmulTile& tile, int64_t k, int64_t depth,
+                  float* packed) {
+  if (a.transposed) {
+    with_reader(a, [&](auto data) HWY_ATTR {
+      pack_a(data.at(k * a.stride + tile.row), a.stride, tile.rows, depth, packed);
+    });
+    return {{packed, 1, kStripRows}, kStripRows};
+  }
+  const int64_t first = tile.row * a.stride + k;
+  if (a.element == Element::f32)
+    return {{static_cast<const float*>(a.data) + first, a.stride, 1}, tile.rows};
+  with_reader(a, [&](auto data) HWY_ATTR {
+    for (int64_t i = 0; i < tile.rows; ++i)
+      each_vector(depth, [&](auto d, int64_t q) HWY_ATTR {
+        hn::StoreU(data.vector(d, first + i * a.stride + q), d, packed + i * depth + q);
+      });
+  });
+  return {{packed, depth, 1}, tile.rows};
+}
+
+void chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t depth, Target to,
+           float* workspace) {
   float *packed_b = workspace, *packed_a = workspace + kMatmulChunk * MatmulGrid::kColumns;
-  pack_b(p.b, k, tile.column, tile.columns, depth, packed_b);
-  if (p.a.transposed) pack_a(p.a, k, tile.row, tile.rows, depth, packed_a);
-  // A packed strip holds kStripRows rows, so a panel runs strip by strip; rows where they are
-  // follow each other with one stride and run in one go.
-  const int64_t together = p.a.transposed ? kStripRows : tile.rows;
+  with_reader(p.b, [&](auto data) HWY_ATTR { pack_b(data, p.b, tile, k, depth, packed_b); });
+  const PackedA a = strips_of(p.a, tile, k, depth, packed_a);
   for (int64_t j = 0; j < tile.columns;) {
     const int64_t width = panel_width(tile.columns - j);
-    for (int64_t i = 0; i < tile.rows; i += together) {
-      const Strip a = p.a.transposed ? Strip{packed_a + i * depth, 1, kStripRows}
-                                     : Strip{p.a.data + tile.row * p.a.stride + k, p.a.stride, 1};
-      const int64_t at = (tile.row + i) * p.c_stride + tile.column + j;
-      const float* from = k > 0 ? p.c : p.base;
-      const Target t{from ? from + at : nullptr, p.c + at, p.c_stride,
+    for (int64_t i = 0; i < tile.rows; i += a.together) {
+      const Strip strip{a.rows.data + i * depth, a.rows.row, a.rows.step};
+      const int64_t at = i * to.stride + j;
+      const Target t{to.from ? to.from + at : nullptr, to.c + at, to.stride,
                      std::min(width, tile.columns - j)};
-      const int64_t rows = std::min(together, tile.rows - i);
+      const int64_t rows = std::min(a.together, tile.rows - i);
       const auto run = width == int64_t(hn::Lanes(Tag()))       ? panel_rows<1>
                        : width == 2 * int64_t(hn::Lanes(Tag())) ? panel_rows<2>
                                                                 : panel_rows<3>;
-      run(a, packed_b + j * depth, depth, t, rows);
+      run(strip, packed_b + j * depth, depth, t, rows);
     }
     j += width;
   }
 }
 
-void RunTile(const Product& p, const MatmulTile& tile, float* workspace) {
-  for (int64_t k = 0; k < p.k; k += kMatmulChunk)
-    chunk(p, tile, k, std::min(kMatmulChunk, p.k - k), workspace);
-  if (p.k > 0 || p.base == p.c) return;
-  for (int64_t i = tile.row; i < tile.row + tile.rows; ++i) {
-    const int64_t at = i * p.c_stride + tile.column;
-    if (p.base)
-      std::copy_n(p.base + at, tile.columns, p.c + at);
-    else
-      std::fill_n(p.c + at, tile.columns, 0.0f);
+// The tile's sums, from `to.from` on the first time.
+void sum_tile(const Product& p, const MatmulTile& tile, Target to, float* workspace) {
+  for (int64_t k = 0; k < p.k; k += kMatmulChunk) {
+    chunk(p, tile, k, std::min(kMatmulChunk, p.k - k), to, workspace);
+    to.from = to.c;
   }
+  if (p.k > 0 || to.from == to.c) return;
+  for (int64_t i = 0; i < tile.rows; ++i)
+    if (to.from)
+      std::copy_n(to.from + i * to.stride, tile.columns, to.c + i * to.stride);
+    else
+      std::fill_n(to.c + i * to.stride, tile.columns, 0.0f);
+}
+
+}  // namespace
+
+void RunTile(const Product& p, const MatmulTile& tile, float* workspace) {
+  const int64_t first = tile.row * p.c.stride + tile.column;
+  if (!p.c.bf16) {
+    const auto* base = static_cast<const float*>(p.c.base);
+    sum_tile(p, tile,
+             {base ? base + first : nullptr, static_cast<float*>(p.c.c) + first, p.c.stride,
+              tile.columns},
+             workspace);
+    return;
+  }
+  float* sums = workspace + kMatmulWorkspace / sizeof(float);
+  sum_tile(p, tile, {nullptr, sums, tile.columns, tile.columns}, workspace);
+  const auto* base = static_cast<const bf16*>(p.c.base);
+  for (int64_t i = 0; i < tile.rows; ++i)
+    each_vector(tile.columns, [&](auto d, int64_t j) HWY_ATTR {
+      set(d, hn::LoadU(d, sums + i * tile.columns + j), base, static_cast<bf16*>(p.c.c),
+          first + i * p.c.stride + j);
+    });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -1,10 +1,12 @@
 #pragma once
-// C = base + op(A)·op(B), f32, cut into tiles that are tasks of a thread team.
+// C = base + op(A)·op(B), cut into tiles that are tasks of a thread team.
 //
 //   op(A) [m, k], op(B) [k, n], base and C [m, n], row-major with strides in elements
 //
-// Each element of C is a chain of fused multiply-adds over k in order, restarted every kMatmulChunk
-// terms and then added to C: chunk by chunk, c = c + Σ_{k in chunk} a·b, the first time base + Σ.
+// A, B and C are f32 or bf16 each, base is as C; an f32 factor can be read as if it were bf16.
+// Products and sums are f32: each element of C is a chain of fused multiply-adds over k in order,
+// restarted every kMatmulChunk terms and then added up: chunk by chunk, c = c + Σ_{k in chunk} a·b,
+// the first time base + Σ. A bf16 C is summed in f32 so, and base is added last, with one rounding.
 // Its bits are therefore a function of its row of op(A), its column of op(B), its base and the
 // instruction set, and of nothing else: not of m, n, tiles, strides, neighbours or threads. A NaN
 // in one row stays in that row.
@@ -19,18 +21,53 @@
 
 namespace birkhoff::cpu {
 
+// How the elements of a factor become f32: as they are, rounded to bf16 first, or widened.
+enum class Element { f32, f32_as_bf16, bf16 };
+
 struct Matrix {
-  const float* data = nullptr;
+  const void* data = nullptr;
   int64_t stride = 0;       // between rows as stored
   bool transposed = false;  // op(X)[i, j] is data[j·stride + i], else data[i·stride + j]
+  Element element = Element::f32;
+
+  Matrix() = default;
+  Matrix(const float* from, int64_t row, bool turned = false, bool as_bf16 = false)
+      : data(from),
+        stride(row),
+        transposed(turned),
+        element(as_bf16 ? Element::f32_as_bf16 : Element::f32) {}
+  // From element `first` of an operand on.
+  Matrix(const Operand& from, int64_t first, int64_t row, bool turned = false, bool as_bf16 = false)
+      : data(static_cast<const std::byte*>(from.data) + size_t(first) * size_of(from.spec->dtype)),
+        stride(row),
+        transposed(turned),
+        element(from.spec->dtype == DType::bf16 ? Element::bf16
+                : as_bf16                       ? Element::f32_as_bf16
+                                                : Element::f32) {}
+};
+
+struct Sum {  // C and its base
+  void* c = nullptr;
+  const void* base = nullptr;
+  int64_t stride = 0;  // between rows, of both
+  bool bf16 = false;
+
+  Sum() = default;
+  Sum(float* to, const float* from, int64_t row) : c(to), base(from), stride(row) {}
+  // From element `first` of a result on.
+  Sum(const Result& to, int64_t first, int64_t row)
+      : c(static_cast<std::byte*>(to.data) + size_t(first) * size_of(to.spec->dtype)),
+        base(to.base
+                 ? static_cast<const std::byte*>(to.base) + size_t(first) * size_of(to.spec->dtype)
+                 : nullptr),
+        stride(row),
+        bf16(to.spec->dtype == DType::bf16) {}
 };
 
 struct Product {
   int64_t m = 0, n = 0, k = 0;
   Matrix a = {}, b = {};
-  const float* base = nullptr;
-  float* c = nullptr;
-  int64_t c_stride = 0;
+  Sum c = {};
 };
 
 // Terms of a sum between two additions to C. 256 floats of 48 columns are 48 KiB: a panel of B
@@ -52,16 +89,23 @@ struct MatmulGrid {
   int64_t row_tiles, column_tiles;
 };
 
-// Bytes of workspace of a thread: the packed chunk of B, and that of a transposed A.
+// Bytes of workspace of a thread: the packed chunk of B, that of an A that is not read in place,
+// and where a tile of a bf16 C is summed.
 inline constexpr size_t kMatmulWorkspace =
     size_t(kMatmulChunk * (MatmulGrid::kColumns + MatmulGrid::kRows)) * sizeof(float);
+inline constexpr size_t kMatmulTileBytes =
+    size_t(MatmulGrid::kRows * MatmulGrid::kColumns) * sizeof(float);
+constexpr size_t matmul_workspace(DType c) {
+  return kMatmulWorkspace + (c == DType::bf16 ? kMatmulTileBytes : 0);
+}
 
 // One tile of the product, on the calling thread: at most kRows × kColumns. `workspace` is 64-byte
-// aligned.
+// aligned and has the bytes above.
 void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace);
 
 // Products 0 … count − 1, as one set of tasks of the team. They write to different places;
-// kMatmulWorkspace bytes of each thread's workspace are used. `first_task` has room for count + 1.
+// matmul_workspace() bytes of each thread's workspace are used. `first_task` has room for count
+// + 1.
 template <class F>  // Product(int64_t i)
 void matmuls(const Args& a, int64_t count, int64_t* first_task, F&& product) {
   first_task[0] = 0;

@@ -1,4 +1,5 @@
 #include "kernels/mhc.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mhc.cpp"
@@ -9,9 +10,12 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
-float* row(float* p, int64_t at) { return p ? p + at : nullptr; }
-const float* row(const float* p, int64_t at) { return p ? p + at : nullptr; }
+template <class T>
+T* row(T* p, int64_t at) {
+  return p ? p + at : nullptr;
+}
 
 // H_pre (with its eps), H_post and H_res of kTokens tokens, in place of c; returns H_res.
 template <int kN>
@@ -32,7 +36,7 @@ const float* coefficients(const MhcDesc& desc, const float* alpha, const float* 
   return res;
 }
 
-template <int kN>
+template <int kN, class T>
 void open_rows(const Args& a, const MhcDesc& desc) {
   using O = MhcOpen;
   const int64_t n = desc.n, wide = a.dim(O::x, 1), width = wide / n, columns = desc.columns();
@@ -42,7 +46,7 @@ void open_rows(const Args& a, const MhcDesc& desc) {
   a.team().ranges(p.tokens, kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
     const ForwardScratch s(Scratch(a.thread_workspace<float>(worker)), p,
                            sinkhorn_trace(n, desc.iterations, false));
-    const float* x = a.in<float>(O::x) + begin * wide;
+    const T* x = a.in<T>(O::x) + begin * wide;
     const int64_t m = end - begin;
     project(p, packed, x, m, s.sums, s.u);
     normalise(p, x, m, float(desc.eps), s.u, s.rho);
@@ -57,30 +61,28 @@ void open_rows(const Args& a, const MhcDesc& desc) {
     store(O::post, s.c + n * kTokens, n);
     store(O::res, res, n * n);
     if (a.wanted(O::h))
-      mix<kN>(p, x, s.c, m, row(a.base<float>(O::h), begin * width),
-              a.out<float>(O::h) + begin * width);
+      mix<kN>(p, x, s.c, m, row(a.base<T>(O::h), begin * width), a.out<T>(O::h) + begin * width);
   });
 }
 
-void OpenRows(const Args& a) {
-  const MhcDesc& desc = a.desc<MhcDesc>();
-  with_streams(desc.n, [&](auto n) HWY_ATTR { open_rows<n()>(a, desc); });
-}
-
 // One token's y_i = base + Σ_j res_ij·x_j + post_i·f; base may be null.
+template <class T>
 struct Closing {
   int64_t n, width;
-  const float *x, *f, *post, *res, *base;
-  float* y;
+  const T *x, *f;
+  const float *post, *res;
+  const T* base;
+  T* y;
 };
 
 // n = 4: each row is read once.
-HWY_INLINE void close_four(const Closing& t) {
+template <class T>
+HWY_INLINE void close_four(const Closing<T>& t) {
   const int64_t width = t.width;
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-    const auto x0 = hn::LoadU(d, t.x + c), x1 = hn::LoadU(d, t.x + width + c);
-    const auto x2 = hn::LoadU(d, t.x + 2 * width + c), x3 = hn::LoadU(d, t.x + 3 * width + c);
-    const auto vf = hn::LoadU(d, t.f + c);
+    const auto x0 = load(d, t.x + c), x1 = load(d, t.x + width + c);
+    const auto x2 = load(d, t.x + 2 * width + c), x3 = load(d, t.x + 3 * width + c);
+    const auto vf = load(d, t.f + c);
     for (int64_t i = 0; i < 4; ++i) {
       auto sum = hn::Mul(hn::Set(d, t.post[i]), vf);
       sum = hn::MulAdd(hn::Set(d, t.res[4 * i]), x0, sum);
@@ -92,33 +94,47 @@ HWY_INLINE void close_four(const Closing& t) {
   });
 }
 
-HWY_INLINE void close_any(const Closing& t) {
+template <class T>
+HWY_INLINE void close_any(const Closing<T>& t) {
   for (int64_t i = 0; i < t.n; ++i)
     each_vector(t.width, [&](auto d, int64_t c) HWY_ATTR {
-      auto sum = hn::Mul(hn::Set(d, t.post[i]), hn::LoadU(d, t.f + c));
+      auto sum = hn::Mul(hn::Set(d, t.post[i]), load(d, t.f + c));
       for (int64_t j = 0; j < t.n; ++j)
-        sum = hn::MulAdd(hn::Set(d, t.res[i * t.n + j]), hn::LoadU(d, t.x + j * t.width + c), sum);
+        sum = hn::MulAdd(hn::Set(d, t.res[i * t.n + j]), load(d, t.x + j * t.width + c), sum);
       set(d, sum, row(t.base, i * t.width), t.y + i * t.width, c);
     });
 }
 
-void CloseRows(const Args& a) {
+template <class T>
+void close_rows(const Args& a) {
   using O = MhcClose;
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(O::f, 1);
   if (!a.wanted(O::y)) return;
   a.team().ranges(a.dim(O::f, 0), kTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t t = begin; t < end; ++t) {
-      const Closing token{.n = n,
-                          .width = width,
-                          .x = a.in<float>(O::link) + t * n * width,
-                          .f = a.in<float>(O::f) + t * width,
-                          .post = a.in<float>(O::post) + t * n,
-                          .res = a.in<float>(O::res) + t * n * n,
-                          .base = row(a.base<float>(O::y), t * n * width),
-                          .y = a.out<float>(O::y) + t * n * width};
+      const Closing<T> token{.n = n,
+                             .width = width,
+                             .x = a.in<T>(O::link) + t * n * width,
+                             .f = a.in<T>(O::f) + t * width,
+                             .post = a.in<float>(O::post) + t * n,
+                             .res = a.in<float>(O::res) + t * n * n,
+                             .base = row(a.base<T>(O::y), t * n * width),
+                             .y = a.out<T>(O::y) + t * n * width};
       n == 4 ? close_four(token) : close_any(token);
     }
   });
+}
+
+}  // namespace
+
+void OpenRows(const Args& a) {
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  with_storage(a.inputs[MhcOpen::x].spec->dtype, [&](auto t) {
+    with_streams(desc.n, [&](auto n) { open_rows<n(), decltype(t)>(a, desc); });
+  });
+}
+void CloseRows(const Args& a) {
+  with_storage(a.inputs[MhcClose::f].spec->dtype, [&](auto t) { close_rows<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -1,4 +1,5 @@
 #include "kernels/mhc.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mhc_backward.cpp"
@@ -9,6 +10,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
 using B = MhcOpenBackward;
 
@@ -36,7 +38,7 @@ V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
       p, [&](int64_t k) { return alpha[desc.group(k)]; }, s, sums, lane);
 }
 
-template <int kN>
+template <int kN, class T>
 void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
                      const TokenBlock& block) {
   const auto& [s, sums, token, m, row] = block;
@@ -46,7 +48,8 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   };
   load_columns(at(B::u, p.columns), p.columns, m, s.u);
   load_columns(at(B::rho, 1), 1, m, s.rho);
-  load_dots(at(B::dh, p.width), at(B::x, n * p.width), p, m, s.d);
+  load_dots(a.has(B::dh) ? a.in<T>(B::dh) + first * p.width : nullptr,
+            a.in<T>(B::x) + first * n * p.width, p, m, s.d);
   load_columns(at(B::dpost, n), n, m, s.d + n * kTokens);
   load_columns(at(B::dres, n * n), n * n, m, s.d + 2 * n * kTokens);
   const Tag d;
@@ -61,22 +64,22 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   }
 }
 
-template <int kN>
+template <int kN, class T>
 void open_backward(const Args& a, const MhcDesc& desc) {
   const int64_t n = desc.n;
   const Projection p{a.dim(B::x, 0), n, a.dim(B::x, 1) / n, desc.columns()};
-  const StreamsBackward r{.p = p,
-                          .x = a.in<float>(B::x),
-                          .dh = a.in<float>(B::dh),
-                          .dlink = a.in<float>(B::dlink),
-                          .phi = a.in<float>(B::phi),
-                          .dx = a.out<float>(B::dx),
-                          .dx_base = a.base<float>(B::dx),
-                          .dphi = a.out<float>(B::dphi),
-                          .dphi_base = a.base<float>(B::dphi)};
+  const StreamsBackward<T> r{.p = p,
+                             .x = a.in<T>(B::x),
+                             .dh = a.in<T>(B::dh),
+                             .dlink = a.in<T>(B::dlink),
+                             .phi = a.in<float>(B::phi),
+                             .dx = a.out<T>(B::dx),
+                             .dx_base = a.base<T>(B::dx),
+                             .dphi = a.out<float>(B::dphi),
+                             .dphi_base = a.base<float>(B::dphi)};
   float* slabs = backward_slabs<kN>(a, r, sinkhorn_trace(n, desc.iterations, true),
                                     [&](const TokenBlock& block)
-                                        HWY_ATTR { tokens_backward<kN>(a, desc, p, block); });
+                                        HWY_ATTR { tokens_backward<kN, T>(a, desc, p, block); });
   double dalpha[3] = {};
   for (int64_t k = 0; k < p.columns; ++k) {
     dalpha[desc.group(k)] += column_sum(p, slabs, &SlabSums::products, k);
@@ -87,14 +90,10 @@ void open_backward(const Args& a, const MhcDesc& desc) {
     store_sum(dalpha[g], a.base<float>(B::dalpha), a.out<float>(B::dalpha), g);
 }
 
-void OpenBackwardRows(const Args& a) {
-  const MhcDesc& desc = a.desc<MhcDesc>();
-  with_streams(desc.n, [&](auto n) HWY_ATTR { open_backward<n()>(a, desc); });
-}
-
 // Every <dy_i, x_j> and <dy_i, f> of one token of n = 4: each row is read once.
-HWY_INLINE void products_four(const float* dy, const float* x, const float* f, int64_t width,
-                              float* dpost, float* dres) {
+template <class T>
+HWY_INLINE void products_four(const T* dy, const T* x, const T* f, int64_t width, float* dpost,
+                              float* dres) {
   const Tag d;
   V with_x[4][4], with_f[4];
   for (auto& line : with_x)
@@ -117,11 +116,13 @@ HWY_INLINE void products_four(const float* dy, const float* x, const float* f, i
   }
 }
 
+template <class T>
 HWY_INLINE void close_backward(const Args& a, int64_t t, int64_t n, int64_t width, float* dpost,
                                float* dres) {
   using C = MhcCloseBackward;
-  const float *dy = a.in<float>(C::dy) + t * n * width, *f = a.in<float>(C::f) + t * width;
-  const float *x = a.in<float>(C::link) + t * n * width, *post = a.in<float>(C::post) + t * n;
+  const T *dy = a.in<T>(C::dy) + t * n * width, *f = a.in<T>(C::f) + t * width;
+  const T* x = a.in<T>(C::link) + t * n * width;
+  const float* post = a.in<float>(C::post) + t * n;
   if (n == 4 && (a.wanted(C::dpost) || a.wanted(C::dres)))
     products_four(dy, x, f, width, dpost, dres);
   else
@@ -139,23 +140,37 @@ HWY_INLINE void close_backward(const Args& a, int64_t t, int64_t n, int64_t widt
   store(C::dpost, dpost, n);
   store(C::dres, dres, n * n);
   if (!a.wanted(C::df)) return;
-  const float* base = a.base<float>(C::df) ? a.base<float>(C::df) + t * width : nullptr;
+  const T* base = a.base<T>(C::df) ? a.base<T>(C::df) + t * width : nullptr;
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-    auto sum = hn::Mul(hn::Set(d, post[0]), hn::LoadU(d, dy + c));
+    auto sum = hn::Mul(hn::Set(d, post[0]), load(d, dy + c));
     for (int64_t i = 1; i < n; ++i)
-      sum = hn::MulAdd(hn::Set(d, post[i]), hn::LoadU(d, dy + i * width + c), sum);
-    set(d, sum, base, a.out<float>(C::df) + t * width, c);
+      sum = hn::MulAdd(hn::Set(d, post[i]), load(d, dy + i * width + c), sum);
+    set(d, sum, base, a.out<T>(C::df) + t * width, c);
   });
 }
 
-void CloseBackwardRows(const Args& a) {
+template <class T>
+void close_backward_rows(const Args& a) {
   using C = MhcCloseBackward;
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(C::f, 1);
   a.team().ranges(a.dim(C::f, 0), kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
     float* products = a.thread_workspace<float>(worker);  // [n² + n] of a token
     for (int64_t t = begin; t < end; ++t)
-      close_backward(a, t, n, width, products + n * n, products);
+      close_backward<T>(a, t, n, width, products + n * n, products);
   });
+}
+
+}  // namespace
+
+void OpenBackwardRows(const Args& a) {
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  with_storage(a.inputs[B::x].spec->dtype, [&](auto t) {
+    with_streams(desc.n, [&](auto n) { open_backward<n(), decltype(t)>(a, desc); });
+  });
+}
+void CloseBackwardRows(const Args& a) {
+  with_storage(a.inputs[MhcCloseBackward::f].spec->dtype,
+               [&](auto t) { close_backward_rows<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -20,12 +20,13 @@ using V = hn::Vec<Tag>;
 static_assert(hn::MaxLanes(Tag()) <= size_t(kLanes));
 
 // The first `count` lanes from p, zeros behind; reads nothing else.
-HWY_INLINE V load_n(const float* p, int64_t count) {
+template <class T>
+HWY_INLINE V load_n(const T* p, int64_t count) {
   const Tag d;
   const int64_t lanes = int64_t(hn::Lanes(d));
-  if (count >= lanes) return hn::LoadU(d, p);
+  if (count >= lanes) return load(d, p);
   HWY_ALIGN float some[kLanes] = {};
-  for (int64_t i = 0; i < count; ++i) some[i] = p[i];
+  for (int64_t i = 0; i < count; ++i) some[i] = to_float(p[i]);
   return hn::Load(d, some);
 }
 
@@ -54,8 +55,9 @@ HWY_INLINE void project_vector(const V (&x)[kTile], const float* packed, V (&s)[
 }
 
 // sums[t][k] += rows[t][0 … channels)·(kColumns columns of the panels from `packed` on)
-HWY_INLINE void project_tile(const float* const (&rows)[kTile], const float* packed,
-                             int64_t panel_size, int64_t channels, float* sums, int64_t stride) {
+template <class T>
+HWY_INLINE void project_tile(const T* const (&rows)[kTile], const float* packed, int64_t panel_size,
+                             int64_t channels, float* sums, int64_t stride) {
   const Tag d;
   const int64_t lanes = int64_t(hn::Lanes(d));
   V s[kTile][kColumns], x[kTile];
@@ -64,7 +66,7 @@ HWY_INLINE void project_tile(const float* const (&rows)[kTile], const float* pac
   int64_t c = 0;
   for (; c + kPanel <= channels; c += kPanel, packed += panel_size)
     for (int64_t v = 0; v < kPanel; v += lanes) {
-      for (int t = 0; t < kTile; ++t) x[t] = hn::LoadU(d, rows[t] + c + v);
+      for (int t = 0; t < kTile; ++t) x[t] = load(d, rows[t] + c + v);
       project_vector(x, packed + v, s);
     }
   for (int64_t v = 0; c + v < channels; v += lanes) {
@@ -77,15 +79,16 @@ HWY_INLINE void project_tile(const float* const (&rows)[kTile], const float* pac
 
 // z[k, t] = x_t·phi for m ≤ kTokens tokens from x on; zero for the lanes behind m. A token's bits
 // depend neither on m nor on its place: a tile past the end repeats the last token.
-inline void project(const Projection& p, const float* packed, const float* x, int64_t m,
-                    float* sums, float* z) {
+template <class T>
+void project(const Projection& p, const float* packed, const T* x, int64_t m, float* sums,
+             float* z) {
   const int64_t row = p.n * p.width, stride = p.padded() * kLanes;
   std::fill_n(sums, kTokens * stride, 0.0f);
   for (int64_t stream = 0; stream < p.n; ++stream)
     for (int64_t c = 0; c < p.width; c += kChunk)
       for (int64_t k = 0; k < p.padded(); k += kColumns)
         for (int64_t t = 0; t < m; t += kTile) {
-          const float* rows[kTile];
+          const T* rows[kTile];
           for (int i = 0; i < kTile; ++i)
             rows[i] = x + std::min(t + i, m - 1) * row + stream * p.width + c;
           project_tile(rows,
@@ -101,8 +104,8 @@ inline void project(const Projection& p, const float* packed, const float* x, in
 }
 
 // rho[t] and, in place, u = rho·z.
-inline void normalise(const Projection& p, const float* x, int64_t m, float eps, float* z,
-                      float* rho) {
+template <class T>
+void normalise(const Projection& p, const T* x, int64_t m, float eps, float* z, float* rho) {
   const Tag d;
   const int64_t row = p.n * p.width;
   std::fill_n(rho, kTokens, 0.0f);
@@ -125,16 +128,14 @@ inline void store_columns(const float* values, int64_t columns, int64_t m, const
 }
 
 // out[t] = base + Σ_i weights[i, t]·x_i of m tokens.
-template <int kN>
-void mix(const Projection& p, const float* x, const float* weights, int64_t m, const float* base,
-         float* out) {
+template <int kN, class T>
+void mix(const Projection& p, const T* x, const float* weights, int64_t m, const T* base, T* out) {
   const int64_t n = kN ? kN : p.n;
   for (int64_t t = 0; t < m; ++t, x += n * p.width)
     each_vector(p.width, [&](auto d, int64_t c) HWY_ATTR {
-      auto sum = hn::Mul(hn::Set(d, weights[t]), hn::LoadU(d, x + c));
+      auto sum = hn::Mul(hn::Set(d, weights[t]), load(d, x + c));
       for (int64_t i = 1; i < n; ++i)
-        sum = hn::MulAdd(hn::Set(d, weights[i * kTokens + t]), hn::LoadU(d, x + i * p.width + c),
-                         sum);
+        sum = hn::MulAdd(hn::Set(d, weights[i * kTokens + t]), load(d, x + i * p.width + c), sum);
       set(d, sum, base ? base + t * p.width : nullptr, out + t * p.width, c);
     });
 }

@@ -18,8 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
 // dx and the slab's dphi of m ≤ kRows tokens from `token` on.
-template <int kN>
-void backward_rows(const StreamsBackward& r, const BackwardScratch& s, const float* packed,
+template <int kN, class T>
+void backward_rows(const StreamsBackward<T>& r, const BackwardScratch& s, const float* packed,
                    const SlabSums& sums, int64_t token, int64_t m) {
   const Projection& p = r.p;
   for (int64_t panel = 0; panel < p.panels(); ++panel) {
@@ -46,7 +46,8 @@ void backward_rows(const StreamsBackward& r, const BackwardScratch& s, const flo
 }
 
 // dphi = base + Σ of the slabs in order, back in the order of phi.
-inline void store_dphi(const StreamsBackward& r, float* slabs, ThreadTeam& team) {
+template <class T>
+void store_dphi(const StreamsBackward<T>& r, float* slabs, ThreadTeam& team) {
   const Projection& p = r.p;
   const int64_t slab = int64_t(slab_bytes(p) / sizeof(float));
   team.run(p.n * p.panels(), [&](int64_t panel, int) HWY_ATTR {
@@ -67,12 +68,14 @@ inline void store_dphi(const StreamsBackward& r, float* slabs, ThreadTeam& team)
 }
 
 // Asks for what backward_rows will read and write of m tokens and the coefficients do not touch: it
-// takes 128 bytes of each row at a time, which no hardware prefetcher foresees.
-HWY_INLINE void prefetch(const StreamsBackward& r, int64_t token, int64_t m) {
+// takes a panel of each row at a time, which no hardware prefetcher foresees.
+template <class T>
+HWY_INLINE void prefetch(const StreamsBackward<T>& r, int64_t token, int64_t m) {
   const int64_t wide = r.p.n * r.p.width, first = token * wide;
-  for (const float* rows : {r.dlink, static_cast<const float*>(r.dx)})
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (const T* rows : {r.dlink, static_cast<const T*>(r.dx)})
     if (rows)
-      for (int64_t i = 0; i < m * wide; i += 16) hwy::Prefetch(rows + first + i);
+      for (int64_t i = 0; i < m * wide; i += kLine) hwy::Prefetch(rows + first + i);
 }
 
 // m ≤ kTokens tokens from `token` on; theirs are the scratch's rows from `row` on.
@@ -84,8 +87,8 @@ struct TokenBlock {
 
 // coefficients(block) fills the block's rows of pre, res, dz and pull, and adds to sums.products
 // and sums.sums. Returns the slabs' memory, in which column_sum() then finds those sums.
-template <int kN, class F>
-float* backward_slabs(const Args& a, const StreamsBackward& r, int64_t trace, F&& coefficients) {
+template <int kN, class T, class F>
+float* backward_slabs(const Args& a, const StreamsBackward<T>& r, int64_t trace, F&& coefficients) {
   const Projection& p = r.p;
   float *packed = a.shared_workspace<float>(), *slabs = packed + p.packed_size();
   const int64_t slab_floats = int64_t(slab_bytes(p) / sizeof(float));
@@ -132,8 +135,8 @@ inline void load_columns(const float* rows, int64_t columns, int64_t m, float* v
 }
 
 // values[i, t] = <dh_t, x_ti>, likewise.
-HWY_INLINE void load_dots(const float* dh, const float* x, const Projection& p, int64_t m,
-                          float* values) {
+template <class T>
+HWY_INLINE void load_dots(const T* dh, const T* x, const Projection& p, int64_t m, float* values) {
   for (int64_t t = 0; t < kTokens; ++t)
     for (int64_t i = 0; i < p.n; ++i)
       values[i * kTokens + t] =

@@ -12,12 +12,13 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
+template <class T>  // of x, dh, dlink and dx
 struct StreamsBackward {
   Projection p;
-  const float *x, *dh, *dlink;  // dh, dlink: null where absent
+  const T *x, *dh, *dlink;  // dh, dlink: null where absent
   const float* phi;
-  float* dx;  // null: unwanted; so is dphi
-  const float* dx_base;
+  T* dx;  // null: unwanted; so is dphi
+  const T* dx_base;
   float* dphi;
   const float* dphi_base;
 };
@@ -30,32 +31,33 @@ struct Strip {
 };
 
 // The terms of dx that are not dz·phiᵀ; copies x beside, zeros behind it. kFull: channels = kPanel.
-template <int kN, bool kFull>
-HWY_INLINE void mix_strip(const StreamsBackward& r, const BackwardScratch& s, const Strip& strip) {
+template <int kN, bool kFull, class T>
+HWY_INLINE void mix_strip(const StreamsBackward<T>& r, const BackwardScratch& s,
+                          const Strip& strip) {
   const Tag d;
   const int64_t n = kN ? kN : r.p.n, lanes = int64_t(hn::Lanes(d)), width = r.p.width;
   const int64_t t = strip.row, first = strip.token * n * width + strip.first;
-  const float* x = r.x + first;
-  const float* dh = r.dh ? r.dh + strip.token * width + strip.first : nullptr;
-  const float* dlink = r.dlink ? r.dlink + first : nullptr;
+  const T* x = r.x + first;
+  const T* dh = r.dh ? r.dh + strip.token * width + strip.first : nullptr;
+  const T* dlink = r.dlink ? r.dlink + first : nullptr;
   const float* res = s.res + t * n * n;
   for (int64_t v = 0; v < kPanel; v += lanes) {
-    const auto load = [&](const float* from) HWY_ATTR {
-      return kFull ? hn::LoadU(d, from + v) : load_n(from + v, strip.channels - v);
+    const auto some = [&](const T* from) HWY_ATTR {
+      return kFull ? load(d, from + v) : load_n(from + v, strip.channels - v);
     };
     V links[kN ? kN : 1];  // read once where there is room for them
     for (V& link : links) link = hn::Zero(d);
     if (dlink)
-      for (int64_t i = 0; i < kN; ++i) links[i] = load(dlink + i * width);
-    const V vdh = dh ? load(dh) : hn::Zero(d);
+      for (int64_t i = 0; i < kN; ++i) links[i] = some(dlink + i * width);
+    const V vdh = dh ? some(dh) : hn::Zero(d);
     for (int64_t j = 0; j < n; ++j) {
-      const V xj = load(x + j * width);
+      const V xj = some(x + j * width);
       hn::StoreU(xj, d, s.rows + (j * kRows + t) * kPanel + v);
       V sum = hn::MulAdd(hn::Set(d, s.pre[t * n + j]), vdh, hn::Mul(hn::Set(d, s.pull[t]), xj));
       if (dlink)
         for (int64_t i = 0; i < n; ++i)
           sum =
-              hn::MulAdd(hn::Set(d, res[i * n + j]), kN ? links[i] : load(dlink + i * width), sum);
+              hn::MulAdd(hn::Set(d, res[i * n + j]), kN ? links[i] : some(dlink + i * width), sum);
       hn::StoreU(sum, d, strip.dx + j * kPanel + v);
     }
   }
@@ -110,7 +112,8 @@ HWY_INLINE void add_outer(const Projection& p, const float* dz, const float* row
     }
 }
 
-inline void store_strip(const StreamsBackward& r, const Strip& strip) {
+template <class T>
+void store_strip(const StreamsBackward<T>& r, const Strip& strip) {
   for (int64_t j = 0; j < r.p.n; ++j) {
     const int64_t at = (strip.token * r.p.n + j) * r.p.width + strip.first;
     each_vector(strip.channels, [&](auto d, int64_t c) HWY_ATTR {

@@ -1,4 +1,5 @@
 #include "kernels/readout.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/readout.cpp"
@@ -9,6 +10,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
 // σ(scale·u + base) of stream i, one vector of tokens.
 HWY_INLINE V gate(float scale, float base, V u) {
@@ -16,7 +18,7 @@ HWY_INLINE V gate(float scale, float base, V u) {
   return sigmoid(hn::MulAdd(hn::Set(d, scale), u, hn::Set(d, base)));
 }
 
-template <int kN>
+template <int kN, class T>
 void readout_rows(const Args& a, const ReadoutDesc& desc) {
   using R = Readout;
   const int64_t n = desc.n, wide = a.dim(R::x, 1), width = wide / n;
@@ -27,7 +29,7 @@ void readout_rows(const Args& a, const ReadoutDesc& desc) {
   a.team().ranges(p.tokens, kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
     const ForwardScratch s(Scratch(a.thread_workspace<float>(worker)), p, 0);
     const Tag d;
-    const float* x = a.in<float>(R::x) + begin * wide;
+    const T* x = a.in<T>(R::x) + begin * wide;
     const int64_t m = end - begin;
     project(p, packed, x, m, s.sums, s.u);
     normalise(p, x, m, float(desc.eps), s.u, s.rho);
@@ -41,28 +43,24 @@ void readout_rows(const Args& a, const ReadoutDesc& desc) {
     if (a.wanted(R::u)) store_columns(s.u, n, m, base(R::u, n), a.out<float>(R::u) + begin * n);
     if (a.wanted(R::rho)) store_columns(s.rho, 1, m, base(R::rho, 1), a.out<float>(R::rho) + begin);
     if (a.wanted(R::y))
-      mix<kN>(p, x, s.c, m, base(R::y, width), a.out<float>(R::y) + begin * width);
+      mix<kN>(p, x, s.c, m, a.base<T>(R::y) ? a.base<T>(R::y) + begin * width : nullptr,
+              a.out<T>(R::y) + begin * width);
   });
-}
-
-void ReadoutRows(const Args& a) {
-  const ReadoutDesc& desc = a.desc<ReadoutDesc>();
-  with_streams(desc.n, [&](auto n) HWY_ATTR { readout_rows<n()>(a, desc); });
 }
 
 using B = ReadoutBackward;
 
 // Fills the rows from `row` on of m tokens from `token` on.
-inline void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projection& p,
-                            const TokenBlock& block) {
+template <class T>
+void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projection& p,
+                     const TokenBlock& block) {
   const auto& [s, sums, token, m, row] = block;
   const Tag d;
   const int64_t n = desc.n;
   const float scale = *a.in<float>(B::scale), *bias = a.in<float>(B::base);
   load_columns(a.in<float>(B::u) + token * n, n, m, s.u);
   load_columns(a.in<float>(B::rho) + token, 1, m, s.rho);
-  load_dots(a.in<float>(B::dy) + token * p.width, a.in<float>(B::x) + token * n * p.width, p, m,
-            s.d);
+  load_dots(a.in<T>(B::dy) + token * p.width, a.in<T>(B::x) + token * n * p.width, p, m, s.d);
   for (int64_t lane = 0; lane < kTokens; lane += int64_t(hn::Lanes(d))) {
     for (int64_t i = 0; i < n; ++i) {
       const int64_t at = i * kTokens + lane;
@@ -82,21 +80,21 @@ inline void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projec
     }
 }
 
-template <int kN>
+template <int kN, class T>
 void readout_backward_rows(const Args& a, const ReadoutDesc& desc) {
   const int64_t n = desc.n;
   const Projection p{a.dim(B::x, 0), n, a.dim(B::x, 1) / n, n};
-  const StreamsBackward r{.p = p,
-                          .x = a.in<float>(B::x),
-                          .dh = a.in<float>(B::dy),
-                          .dlink = nullptr,
-                          .phi = a.in<float>(B::w),
-                          .dx = a.out<float>(B::dx),
-                          .dx_base = a.base<float>(B::dx),
-                          .dphi = a.out<float>(B::dw),
-                          .dphi_base = a.base<float>(B::dw)};
+  const StreamsBackward<T> r{.p = p,
+                             .x = a.in<T>(B::x),
+                             .dh = a.in<T>(B::dy),
+                             .dlink = nullptr,
+                             .phi = a.in<float>(B::w),
+                             .dx = a.out<T>(B::dx),
+                             .dx_base = a.base<T>(B::dx),
+                             .dphi = a.out<float>(B::dw),
+                             .dphi_base = a.base<float>(B::dw)};
   float* slabs = backward_slabs<kN>(
-      a, r, 0, [&](const TokenBlock& block) HWY_ATTR { tokens_backward(a, desc, p, block); });
+      a, r, 0, [&](const TokenBlock& block) HWY_ATTR { tokens_backward<T>(a, desc, p, block); });
   double dscale = 0;
   for (int64_t i = 0; i < n; ++i) {
     dscale += column_sum(p, slabs, &SlabSums::products, i);
@@ -106,9 +104,19 @@ void readout_backward_rows(const Args& a, const ReadoutDesc& desc) {
   store_sum(dscale, a.base<float>(B::dscale), a.out<float>(B::dscale), 0);
 }
 
+}  // namespace
+
+void ReadoutRows(const Args& a) {
+  const ReadoutDesc& desc = a.desc<ReadoutDesc>();
+  with_storage(a.inputs[Readout::x].spec->dtype, [&](auto t) {
+    with_streams(desc.n, [&](auto n) { readout_rows<n(), decltype(t)>(a, desc); });
+  });
+}
 void ReadoutBackwardRows(const Args& a) {
   const ReadoutDesc& desc = a.desc<ReadoutDesc>();
-  with_streams(desc.n, [&](auto n) HWY_ATTR { readout_backward_rows<n()>(a, desc); });
+  with_storage(a.inputs[B::x].spec->dtype, [&](auto t) {
+    with_streams(desc.n, [&](auto n) { readout_backward_rows<n(), decltype(t)>(a, desc); });
+  });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

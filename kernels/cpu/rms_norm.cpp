@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/storage.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rms_norm.cpp"
 #include "kernels/cpu/targets.h"
@@ -11,21 +13,24 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
-void RmsNormRows(const Args& a) {
+template <class T>
+void rows_forward(const Args& a) {
   const int64_t rows = a.dim(RmsNorm::x, 0), width = a.dim(RmsNorm::x, 1);
   const float eps = float(a.desc<RmsNorm::Desc>().eps);
-  const float *x = a.in<float>(RmsNorm::x), *gain = a.in<float>(RmsNorm::gain);
-  const float *base = a.base<float>(RmsNorm::y), *rstd_base = a.base<float>(RmsNorm::rstd);
-  float *y = a.out<float>(RmsNorm::y), *rstd = a.out<float>(RmsNorm::rstd);
+  const T *x = a.in<T>(RmsNorm::x), *base = a.base<T>(RmsNorm::y);
+  const float *gain = a.in<float>(RmsNorm::gain), *rstd_base = a.base<float>(RmsNorm::rstd);
+  T* y = a.out<T>(RmsNorm::y);
+  float* rstd = a.out<float>(RmsNorm::rstd);
   a.team().ranges(rows, kRmsNormTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t t = begin; t < end; ++t) {
-      const float* row = x + t * width;
+      const T* row = x + t * width;
       const float r = 1 / std::sqrt(dot(row, row, width) / float(width) + eps);
       if (rstd) rstd[t] = rstd_base ? rstd_base[t] + r : r;
       if (!y) continue;
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        const auto scaled = hn::Mul(hn::LoadU(d, row + c), hn::Set(d, r));
+        const auto scaled = hn::Mul(load(d, row + c), hn::Set(d, r));
         set(d, hn::Mul(scaled, hn::LoadU(d, gain + c)), base ? base + t * width : nullptr,
             y + t * width, c);
       });
@@ -33,22 +38,25 @@ void RmsNormRows(const Args& a) {
   });
 }
 
-void RmsNormBackwardRows(const Args& a) {
+template <class T>
+void rows_backward(const Args& a) {
   using B = RmsNormBackward;
   const int64_t rows = a.dim(B::x, 0), width = a.dim(B::x, 1);
-  const float *dy = a.in<float>(B::dy), *x = a.in<float>(B::x), *gain = a.in<float>(B::gain);
-  const float *rstd = a.in<float>(B::rstd), *base = a.base<float>(B::dx);
-  float *dx = a.out<float>(B::dx), *partials = a.shared_workspace<float>();
+  const T *dy = a.in<T>(B::dy), *x = a.in<T>(B::x), *base = a.base<T>(B::dx);
+  const float *gain = a.in<float>(B::gain), *rstd = a.in<float>(B::rstd);
+  T* dx = a.out<T>(B::dx);
+  float* partials = a.shared_workspace<float>();
   a.team().ranges(rows, kRmsNormTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     float* partial = partials + begin / kRmsNormTokens * width;
     std::fill_n(partial, width, 0.0f);
     for (int64_t t = begin; t < end; ++t) {
       const int64_t row = t * width;
       float pull = 0;
-      for (int64_t c = 0; c < width; ++c) pull += gain[c] * dy[row + c] * x[row + c];
+      for (int64_t c = 0; c < width; ++c)
+        pull += gain[c] * to_float(dy[row + c]) * to_float(x[row + c]);
       pull *= rstd[t] * rstd[t] / float(width);
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        const auto vx = hn::LoadU(d, x + row + c), vdy = hn::LoadU(d, dy + row + c);
+        const auto vx = load(d, x + row + c), vdy = load(d, dy + row + c);
         const auto r = hn::Set(d, rstd[t]);
         const auto sum = hn::LoadU(d, partial + c);
         hn::StoreU(hn::MulAdd(hn::Mul(vdy, vx), r, sum), d, partial + c);
@@ -69,6 +77,16 @@ void RmsNormBackwardRows(const Args& a) {
     });
   each_vector(width, [&](auto d, int64_t c)
                          HWY_ATTR { set(d, hn::LoadU(d, partials + c), gain_base, dgain, c); });
+}
+
+}  // namespace
+
+void RmsNormRows(const Args& a) {
+  with_storage(a.inputs[RmsNorm::x].spec->dtype, [&](auto t) { rows_forward<decltype(t)>(a); });
+}
+void RmsNormBackwardRows(const Args& a) {
+  with_storage(a.inputs[RmsNormBackward::x].spec->dtype,
+               [&](auto t) { rows_backward<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

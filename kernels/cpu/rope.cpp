@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/cpu/rope_workspace.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rope.cpp"
@@ -38,32 +39,31 @@ void turns(const double* frequencies, int64_t pairs, double position, float sign
 }
 
 // The `dims` turned features of one head.
-void turn(const float* x, int64_t dims, const float* cosines, const float* sines, const float* base,
-          float* y) {
+template <class T>
+void turn(const T* x, int64_t dims, const float* cosines, const float* sines, const T* base, T* y) {
   int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR  // one lane holds no pair
   const Tag d;
   for (; i + int64_t(hn::Lanes(d)) <= dims; i += int64_t(hn::Lanes(d))) {
-    const auto v = hn::LoadU(d, x + i);
+    const auto v = load(d, x + i);
     const auto across = hn::Mul(hn::Reverse2(d, v), hn::LoadU(d, sines + i));
     set(d, hn::MulAdd(v, hn::LoadU(d, cosines + i), across), base, y, i);
   }
 #endif
   for (; i < dims; ++i) {
-    const float v = x[i] * cosines[i] + x[i ^ 1] * sines[i];
-    y[i] = base ? base[i] + v : v;
+    const float v = to_float(x[i]) * cosines[i] + to_float(x[i ^ 1]) * sines[i];
+    y[i] = narrow<T>(base ? to_float(base[i]) + v : v);
   }
 }
 
-}  // namespace
-
-void RopeTokens(const Args& a) {
+template <class T>
+void turn_tokens(const Args& a) {
   const auto& desc = a.desc<Rope::Desc>();
   const int64_t tokens = a.dim(Rope::x, 0), row = a.dim(Rope::x, 1), width = row / desc.heads;
   const int64_t dims = desc.dims, kept = width - dims;
-  const float *x = a.in<float>(Rope::x), *base = a.base<float>(Rope::y);
+  const T *x = a.in<T>(Rope::x), *base = a.base<T>(Rope::y);
   const int32_t* position = a.in<int32_t>(Rope::position);
-  float* y = a.out<float>(Rope::y);
+  T* y = a.out<T>(Rope::y);
   if (!y) return;
   const auto padded = int64_t(rope_frequencies(dims));
   double* frequencies = a.shared_workspace<double>();
@@ -74,13 +74,19 @@ void RopeTokens(const Args& a) {
     for (int64_t t = begin; t < end; ++t) {
       turns(frequencies, padded, position[t], desc.inverse ? -1.0f : 1.0f, cosines, sines);
       for (int64_t at = t * row; at < (t + 1) * row; at += width) {
-        const float* from = base ? base + at : nullptr;
+        const T* from = base ? base + at : nullptr;
         each_vector(kept, [&](auto tag, int64_t i)
-                              HWY_ATTR { set(tag, hn::LoadU(tag, x + at + i), from, y + at, i); });
+                              HWY_ATTR { set(tag, load(tag, x + at + i), from, y + at, i); });
         turn(x + at + kept, dims, cosines, sines, base ? from + kept : nullptr, y + at + kept);
       }
     }
   });
+}
+
+}  // namespace
+
+void RopeTokens(const Args& a) {
+  with_storage(a.inputs[Rope::x].spec->dtype, [&](auto t) { turn_tokens<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

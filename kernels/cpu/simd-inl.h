@@ -18,6 +18,7 @@
 
 #include <cstdint>
 
+#include "base/dtype.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -37,28 +38,73 @@ HWY_INLINE void each_vector(int64_t count, F&& body) {
   for (; i < count; ++i) body(One(), i);
 }
 
+// Elements of either storage type as floats.
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float* from) {
+  return hn::LoadU(d, from);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const bf16* from) {
+  const hn::Rebind<uint16_t, D> half;
+  const hn::RebindToUnsigned<D> bits;
+  const auto upper = hn::LoadU(half, &from->bits);
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, upper)));
+}
+
+// The upper half, rounded to nearest even, in the lower bits of each lane; as to_bf16().
+template <class D>
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bits(D, hn::Vec<D> value) {
+  const hn::RebindToUnsigned<D> u;
+  const auto bits = hn::BitCast(u, value);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1u));
+  const auto up = hn::Add(bits, hn::Add(odd, hn::Set(u, 0x7FFFu)));
+  const auto quiet = hn::Or(bits, hn::Set(u, 0x400000u));  // a NaN stays one
+  const auto nan = hn::RebindMask(u, hn::IsNaN(value));
+  return hn::ShiftRight<16>(hn::IfThenElse(nan, quiet, up));
+}
+
+template <class D>
+HWY_INLINE void store(D d, hn::Vec<D> value, float* to) {
+  hn::StoreU(value, d, to);
+}
+template <class D>
+HWY_INLINE void store(D d, hn::Vec<D> value, bf16* to) {
+  const hn::Rebind<uint16_t, D> half;
+  const hn::RebindToSigned<D> whole;  // ≤ 0xFFFF: the saturating conversion is exact
+  hn::StoreU(hn::DemoteTo(half, hn::BitCast(whole, rounded_bits(d, value))), half, &to->bits);
+}
+
+// The value that storage of that type would keep.
+template <class T, class D>
+HWY_INLINE hn::Vec<D> as_stored([[maybe_unused]] D d, hn::Vec<D> value) {
+  if constexpr (std::is_same_v<T, float>)
+    return value;
+  else
+    return hn::BitCast(d, hn::ShiftLeft<16>(rounded_bits(d, value)));
+}
+
 // out[i] = base[i] + value, base may be null or out.
-template <class D, class V>
-HWY_INLINE void set(D d, V value, const float* base, float* out, int64_t i) {
-  hn::StoreU(base ? hn::Add(hn::LoadU(d, base + i), value) : value, d, out + i);
+template <class D, class T>
+HWY_INLINE void set(D d, hn::Vec<D> value, const T* base, T* out, int64_t i) {
+  store(d, base ? hn::Add(load(d, base + i), value) : value, out + i);
 }
 
 // Σ a[i]·b[i], four independent sums; the order depends on count alone.
-HWY_INLINE float dot(const float* a, const float* b, int64_t count) {
+template <class A, class B>
+HWY_INLINE float dot(const A* a, const B* b, int64_t count) {
   const Tag d;
   const int64_t lanes = int64_t(hn::Lanes(d));
   auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
   int64_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
-    s0 = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), s0);
-    s1 = hn::MulAdd(hn::LoadU(d, a + i + lanes), hn::LoadU(d, b + i + lanes), s1);
-    s2 = hn::MulAdd(hn::LoadU(d, a + i + 2 * lanes), hn::LoadU(d, b + i + 2 * lanes), s2);
-    s3 = hn::MulAdd(hn::LoadU(d, a + i + 3 * lanes), hn::LoadU(d, b + i + 3 * lanes), s3);
+    s0 = hn::MulAdd(load(d, a + i), load(d, b + i), s0);
+    s1 = hn::MulAdd(load(d, a + i + lanes), load(d, b + i + lanes), s1);
+    s2 = hn::MulAdd(load(d, a + i + 2 * lanes), load(d, b + i + 2 * lanes), s2);
+    s3 = hn::MulAdd(load(d, a + i + 3 * lanes), load(d, b + i + 3 * lanes), s3);
   }
-  for (; i + lanes <= count; i += lanes)
-    s0 = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), s0);
+  for (; i + lanes <= count; i += lanes) s0 = hn::MulAdd(load(d, a + i), load(d, b + i), s0);
   float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
-  for (; i < count; ++i) sum += a[i] * b[i];
+  for (; i < count; ++i) sum += to_float(a[i]) * to_float(b[i]);
   return sum;
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/split.h"
 
+#include "kernels/storage.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/split.cpp"
 #include "kernels/cpu/targets.h"
@@ -8,12 +10,14 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {
 
-void SplitRows(const Args& args) {
+template <class T>
+void split_rows(const Args& args) {
   const auto& desc = args.desc<Split::Desc>();
   const int64_t width = desc.first + desc.second;
-  const float* x = args.in<float>(Split::x);
-  const To a(args, Split::a), b(args, Split::b);
+  const T* x = args.in<T>(Split::x);
+  const To<T> a(args, Split::a), b(args, Split::b);
   args.team().ranges(args.dim(Split::x, 0), kSplitTokens,
                      [&](int64_t begin, int64_t end, int) HWY_ATTR {
                        for (int64_t t = begin; t < end; ++t) {
@@ -23,11 +27,12 @@ void SplitRows(const Args& args) {
                      });
 }
 
-void ConcatRows(const Args& args) {
+template <class T>
+void concat_rows(const Args& args) {
   const auto& desc = args.desc<Concat::Desc>();
   const int64_t width = desc.first + desc.second;
-  const float *a = args.in<float>(Concat::a), *b = args.in<float>(Concat::b);
-  const To x(args, Concat::x);
+  const T *a = args.in<T>(Concat::a), *b = args.in<T>(Concat::b);
+  const To<T> x(args, Concat::x);
   args.team().ranges(args.outputs[Concat::x].spec->shape[0], kSplitTokens,
                      [&](int64_t begin, int64_t end, int) HWY_ATTR {
                        for (int64_t t = begin; t < end; ++t) {
@@ -36,6 +41,16 @@ void ConcatRows(const Args& args) {
                                 desc.second);
                        }
                      });
+}
+
+}  // namespace
+
+void SplitRows(const Args& args) {
+  with_storage(args.inputs[Split::x].spec->dtype, [&](auto t) { split_rows<decltype(t)>(args); });
+}
+void ConcatRows(const Args& args) {  // either input may be absent
+  with_storage(args.outputs[Concat::x].spec->dtype,
+               [&](auto t) { concat_rows<decltype(t)>(args); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/result_of.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/stream_statistics.cpp"
@@ -13,16 +14,18 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
+namespace {  // other files may use the same names
 
 // Mean cosine of the pairs of a token's n streams.
-double alike(const float* x, int64_t n, int64_t width) {
+template <class T>
+double alike(const T* x, int64_t n, int64_t width) {
   if (n == 1) return 1;
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const float* xi = x + i * width;
+    const T* xi = x + i * width;
     const double norm = std::sqrt(double(dot(xi, xi, width)));
     for (int64_t j = i + 1; j < n; ++j) {
-      const float* xj = x + j * width;
+      const T* xj = x + j * width;
       const double other = std::sqrt(double(dot(xj, xj, width)));
       if (norm > 0 && other > 0) sum += double(dot(xi, xj, width)) / (norm * other);
     }
@@ -30,7 +33,8 @@ double alike(const float* x, int64_t n, int64_t width) {
   return sum / (double(n) * double(n - 1) / 2);
 }
 
-void StreamStatisticsBlocks(const Args& a) {
+template <class T>
+void blocks_of(const Args& a) {
   using S = StreamStatistics;
   const ResultOf<double> y(a, S::y);
   const int64_t tokens = a.dim(S::res, 0), square = a.dim(S::res, 1), wide = a.dim(S::x, 1);
@@ -46,7 +50,7 @@ void StreamStatisticsBlocks(const Args& a) {
     std::fill_n(sum, square + 1, 0.0);
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t k = 0; k < square; ++k) sum[k] += double(a.in<float>(S::res)[t * square + k]);
-      sum[square] += alike(a.in<float>(S::x) + t * wide, n, wide / n);
+      sum[square] += alike(a.in<T>(S::x) + t * wide, n, wide / n);
     }
   });
   const int64_t blocks = (tokens + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
@@ -56,6 +60,13 @@ void StreamStatisticsBlocks(const Args& a) {
     y.set(k, sum);
   }
   y.set(square + 1, double(tokens));
+}
+
+}  // namespace
+
+void StreamStatisticsBlocks(const Args& a) {
+  with_storage(a.inputs[StreamStatistics::x].spec->dtype,
+               [&](auto t) { blocks_of<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -1,5 +1,7 @@
 #include "kernels/swiglu.h"
 
+#include "kernels/storage.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/swiglu.cpp"
 #include "kernels/cpu/targets.h"
@@ -26,47 +28,57 @@ int64_t valid_rows(const Args& a, int x, int offsets) {
   return valid;
 }
 
-}  // namespace
-
-void SwigluRows(const Args& a) {
+template <class T>
+void rows_forward(const Args& a) {
   const int64_t width = a.dim(Swiglu::x, 1) / 2;
-  const float *x = a.in<float>(Swiglu::x), *base = a.base<float>(Swiglu::y);
-  float* y = a.out<float>(Swiglu::y);
+  const T *x = a.in<T>(Swiglu::x), *base = a.base<T>(Swiglu::y);
+  T* y = a.out<T>(Swiglu::y);
   if (!y) return;
   const int64_t rows = valid_rows(a, Swiglu::x, Swiglu::offsets);
   a.team().ranges(rows, kSwigluRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t r = begin; r < end; ++r) {
-      const float *gate = x + r * 2 * width, *up = gate + width;
+      const T *gate = x + r * 2 * width, *up = gate + width;
       each_vector(width, [&](auto d, int64_t f) HWY_ATTR {
-        const auto g = hn::LoadU(d, gate + f);
-        const auto v = hn::Mul(hn::Mul(g, sigmoid(d, g)), hn::LoadU(d, up + f));
+        const auto g = load(d, gate + f);
+        const auto v = hn::Mul(hn::Mul(g, sigmoid(d, g)), load(d, up + f));
         set(d, v, base ? base + r * width : nullptr, y + r * width, f);
       });
     }
   });
 }
 
-void SwigluBackwardRows(const Args& a) {
+template <class T>
+void rows_backward(const Args& a) {
   using B = SwigluBackward;
   const int64_t width = a.dim(B::x, 1) / 2;
-  const float *dy = a.in<float>(B::dy), *x = a.in<float>(B::x), *base = a.base<float>(B::dx);
-  float* dx = a.out<float>(B::dx);
+  const T *dy = a.in<T>(B::dy), *x = a.in<T>(B::x), *base = a.base<T>(B::dx);
+  T* dx = a.out<T>(B::dx);
   if (!dx) return;
   const int64_t rows = valid_rows(a, B::x, B::offsets);
   a.team().ranges(rows, kSwigluRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t row = r * 2 * width;
-      const float *gate = x + row, *up = gate + width, *from = base ? base + row : nullptr;
+      const T *gate = x + row, *up = gate + width, *from = base ? base + row : nullptr;
       each_vector(width, [&](auto d, int64_t f) HWY_ATTR {
         const auto one = hn::Set(d, 1.0f);
-        const auto g = hn::LoadU(d, gate + f), s = sigmoid(d, g);
-        const auto ds = hn::Mul(hn::LoadU(d, dy + r * width + f), s);
+        const auto g = load(d, gate + f), s = sigmoid(d, g);
+        const auto ds = hn::Mul(load(d, dy + r * width + f), s);
         const auto slope = hn::MulAdd(g, hn::Sub(one, s), one);
-        set(d, hn::Mul(hn::Mul(ds, hn::LoadU(d, up + f)), slope), from, dx + row, f);
+        set(d, hn::Mul(hn::Mul(ds, load(d, up + f)), slope), from, dx + row, f);
         set(d, hn::Mul(ds, g), from ? from + width : nullptr, dx + row + width, f);
       });
     }
   });
+}
+
+}  // namespace
+
+void SwigluRows(const Args& a) {
+  with_storage(a.inputs[Swiglu::x].spec->dtype, [&](auto t) { rows_forward<decltype(t)>(a); });
+}
+void SwigluBackwardRows(const Args& a) {
+  with_storage(a.inputs[SwigluBackward::x].spec->dtype,
+               [&](auto t) { rows_backward<decltype(t)>(a); });
 }
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

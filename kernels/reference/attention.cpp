@@ -48,10 +48,10 @@ void attention(const Args& a) {
     }
 }
 
-// From q, k, v alone: neither o nor lse is trusted.
 void attention_backward(const Args& a) {
   using B = AttentionBackward;
   const Input d_o(a, B::d_o), q(a, B::q), k(a, B::k), v(a, B::v), first_key(a, B::first_key);
+  const Input o(a, B::o), lse(a, B::lse);
   const auto& d = a.desc<B::Desc>();
   const int64_t tokens = a.dim(B::q, 0), width = a.dim(B::q, 1) / d.heads;
   const int64_t value = a.dim(B::v, 1) / d.heads;
@@ -60,22 +60,16 @@ void attention_backward(const Args& a) {
     for (int64_t h = 0; h < d.heads; ++h) {
       const auto first = int64_t(first_key[t]);
       const int64_t query = (t * d.heads + h) * width, out = (t * d.heads + h) * value;
-      std::vector<double> p, dp;
+      const double delta = inner(d_o, out, o, out, value);
       for (int64_t j = first; j <= t; ++j) {
-        p.push_back(d.scale * inner(q, query, k, (j * d.heads + h) * width, width));
-        dp.push_back(inner(d_o, out, v, (j * d.heads + h) * value, value));
-      }
-      softmax(p);
-      double mean = 0;
-      for (size_t j = 0; j < p.size(); ++j) mean += p[j] * dp[j];
-      for (int64_t j = first; j <= t; ++j) {
-        const double ds = p[j - first] * (dp[j - first] - mean) * d.scale;
         const int64_t key = (j * d.heads + h) * width, values = (j * d.heads + h) * value;
+        const double p = std::exp(d.scale * inner(q, query, k, key, width) - lse[t * d.heads + h]);
+        const double ds = d.scale * p * (inner(d_o, out, v, values, value) - delta);
         for (int64_t i = 0; i < width; ++i) {
           dq[query + i] += ds * k[key + i];
           dk[key + i] += ds * q[query + i];
         }
-        for (int64_t i = 0; i < value; ++i) dv[values + i] += p[j - first] * d_o[out + i];
+        for (int64_t i = 0; i < value; ++i) dv[values + i] += p * d_o[out + i];
       }
     }
   const std::vector<double>* all[] = {&dq, &dk, &dv};

@@ -6,7 +6,7 @@ namespace birkhoff::reference {
 
 void grouped_linear(const Args& a) {
   using G = GroupedLinear;
-  const Input x(a, G::x), offsets(a, G::offsets), w(a, G::w);
+  const Input x(a, G::x), offsets(a, G::offsets), w(a, G::w, G::x);
   const Output y(a, G::y);
   const int64_t experts = a.dim(G::w, 0), n = a.dim(G::w, 1), width = a.dim(G::w, 2);
   for (int64_t e = 0; e < experts; ++e)
@@ -20,7 +20,7 @@ void grouped_linear(const Args& a) {
 
 void grouped_linear_dx(const Args& a) {
   using G = GroupedLinearDx;
-  const Input dy(a, G::dy), offsets(a, G::offsets), w(a, G::w);
+  const Input dy(a, G::dy), offsets(a, G::offsets), w(a, G::w, G::dy);
   const Output dx(a, G::dx);
   const int64_t experts = a.dim(G::w, 0), n = a.dim(G::w, 1), width = a.dim(G::w, 2);
   for (int64_t e = 0; e < experts; ++e)

@@ -3,9 +3,16 @@
 #include "kernels/reference/tensor.h"
 
 namespace birkhoff::reference {
+namespace {
+
+Input weight(const Args& a, int w, int other) {
+  return a.desc<LinearDesc>().full_w ? Input(a, w) : Input(a, w, other);
+}
+
+}  // namespace
 
 void linear(const Args& a) {
-  const Input x(a, Linear::x), w(a, Linear::w);
+  const Input x(a, Linear::x), w = weight(a, Linear::w, Linear::x);
   const Output y(a, Linear::y);
   const int64_t rows = a.dim(Linear::x, 0), width = a.dim(Linear::x, 1), n = a.dim(Linear::w, 0);
   for (int64_t t = 0; t < rows; ++t)
@@ -17,7 +24,9 @@ void linear(const Args& a) {
 }
 
 void linear_dx(const Args& a) {
-  const Input dy(a, LinearDx::dy), w(a, LinearDx::w);
+  const bool wide_y = a.desc<LinearDesc>().wide_y;
+  const Input dy(a, LinearDx::dy);
+  const Input w = weight(a, LinearDx::w, wide_y ? LinearDx::x : LinearDx::dy);
   const Output dx(a, LinearDx::dx);
   const int64_t rows = a.dim(LinearDx::dy, 0), n = a.dim(LinearDx::dy, 1);
   const int64_t width = a.dim(LinearDx::w, 1);

@@ -20,7 +20,7 @@ std::vector<double> logits_of(const Input& h, const Input& w, int64_t row, int64
 
 void linear_cross_entropy(const Args& a) {
   using L = LinearCrossEntropy;
-  const Input h(a, L::h), w(a, L::w), target(a, L::target);
+  const Input h(a, L::h), w(a, L::w, L::h), target(a, L::target);
   const Output nll(a, L::nll), lse(a, L::lse);
   const int64_t tokens = a.dim(L::h, 0), width = a.dim(L::h, 1), vocabulary = a.dim(L::w, 0);
   for (int64_t t = 0; t < tokens; ++t) {
@@ -36,7 +36,8 @@ void linear_cross_entropy(const Args& a) {
 
 void linear_cross_entropy_backward(const Args& a) {
   using B = LinearCrossEntropyBackward;
-  const Input dnll(a, B::dnll), h(a, B::h), w(a, B::w), target(a, B::target), lse(a, B::lse);
+  const Input dnll(a, B::dnll), h(a, B::h), w(a, B::w, B::h), target(a, B::target);
+  const Input lse(a, B::lse);
   const Output dh(a, B::dh), dw(a, B::dw);
   const int64_t tokens = a.dim(B::h, 0), width = a.dim(B::h, 1), vocabulary = a.dim(B::w, 0);
   std::vector<double> sum(size_t(vocabulary * width));

@@ -18,10 +18,17 @@ inline double element(DType type, const void* data, int64_t i) {
 class Input {
  public:
   Input(const Args& a, int i) : operand_(a.inputs[i]) {}
-  double operator[](int64_t i) const { return element(operand_.spec->dtype, operand_.data, i); }
+  // A factor of a product with input `other`: rounded to its type where that is bf16.
+  Input(const Args& a, int i, int other)
+      : operand_(a.inputs[i]), rounded_(a.inputs[other].spec->dtype == DType::bf16) {}
+  double operator[](int64_t i) const {
+    const double x = element(operand_.spec->dtype, operand_.data, i);
+    return rounded_ ? to_float(to_bf16(float(x))) : x;
+  }
 
  private:
   Operand operand_;
+  bool rounded_ = false;
 };
 
 class Output {

@@ -45,8 +45,8 @@ TEST_F(BadInput, Config) {
   expect_no_run({"optim.lr=-1"}, 2, {"optim.lr", "-1 is out of range", "from 0 to 10"});
   expect_no_run({"train.stepz=3", "model.dim=x", "optim.lr=-1"}, 2,
                 {"did you mean 'train.steps'", "model.dim: expects", "optim.lr: -1"}, 3);
-  expect_no_run({"model.residual=hc"}, 2, {"model.residual", "choose plain or mhc"});
-  expect_no_run({"train.precision=bf16"}, 2, {"train.precision", "set fp32"});
+  expect_no_run({"model.hc=fixed"}, 2, {"model.hc", "expects dynamic or static"});
+  expect_no_run({"train.precision=fp16"}, 2, {"train.precision", "bf16"});
   expect_no_run({"device=cuda"}, 2, {"device", "choose auto or cpu"});
   expect_no_run({"moe.active=5"}, 2, {"moe.active", "5 is more than moe.experts (4)"});
 }

@@ -99,13 +99,15 @@ TEST_F(CliTrain, SavesCheckpointsThatVerify) {
 }
 
 TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
-  for (const char* residual : {"plain", "mhc"}) {
+  for (const auto& [residual, precision] :
+       {std::pair{"plain", "fp32"}, {"hc", "fp32"}, {"mhc", "fp32"}, {"mhc", "bf16"}}) {
     std::map<std::string, std::string> first;
     for (const char* threads : {"1", "1", "2", "3"}) {
       const std::string dir = small_->at("again");
       const Finished ran =
           small_->with_config("train", {"run.dir=" + dir, std::string("run.threads=") + threads,
-                                        std::string("model.residual=") + residual});
+                                        std::string("model.residual=") + residual,
+                                        std::string("train.precision=") + precision});
       ASSERT_EQ(ran.code, 0) << ran.err;
       const auto got = files_of(dir);
       std::filesystem::remove_all(dir);
@@ -113,9 +115,31 @@ TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
       if (first.empty()) first = got;
       for (const auto& [name, bytes] : first)
         EXPECT_TRUE(got.contains(name) && got.at(name) == bytes)
-            << residual << ", " << threads << " threads: " << name << " differs";
+            << residual << ", " << precision << ", " << threads << " threads: " << name
+            << " differs";
     }
   }
+}
+
+// Weights are kept in fp32 whatever activations are: a run in bf16 stops and goes on as any other,
+// and its checkpoint answers.
+TEST_F(CliTrain, ARunInBf16GoesOnAndWrites) {
+  const std::string whole = small_->at("bf16"), parts = small_->at("bf16-in-parts");
+  const auto train = [&](const std::string& dir, std::vector<std::string> more) {
+    more.insert(more.begin(), {"run.dir=" + dir, "train.precision=bf16"});
+    const Finished ran = small_->with_config("train", more);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  };
+  train(whole, {});
+  train(parts, {"train.stop_at=3"});
+  train(parts, {});
+  EXPECT_EQ(files_of(parts), files_of(whole));
+  EXPECT_NE(files_of(whole), files_of(run()));
+  EXPECT_LT(lines_of(slurp(whole + "/metrics.jsonl")).back()["eval_loss"].get<double>(),
+            std::log(257.0) - 0.2);
+  const Finished wrote = birkhoff({"sample", whole, "--prompt", "the ", "--tokens", "20"});
+  EXPECT_EQ(wrote.code, 0) << wrote.err;
+  EXPECT_THAT(wrote.out, StartsWith("the "));
 }
 
 TEST_F(CliTrain, AnotherSeedIsAnotherRun) {
@@ -241,21 +265,24 @@ TEST_F(CliTrain, PlansParametersMemoryAndTheProgram) {
   // A token multiplies with all but the embedding, which it looks up, and the idle 2 of 4 experts,
   // three 32 × 16 matrices each, of two MoE layers.
   EXPECT_EQ(total - active, 257 * 32 + 2 * 2 * 3 * 32 * 16);
-  EXPECT_GT(j["parameters"]["mhc"].get<int64_t>(), 0);
+  EXPECT_GT(j["parameters"]["hyper_connections"].get<int64_t>(), 0);
   EXPECT_GT(j["memory"]["total"], j["memory"]["planned"]);
   const Finished listing = small_->with_config("plan", {"--listing"});
   EXPECT_EQ(listing.code, 0);
   for (const char* what : {"mhc_open", "attention_backward", "adamw"})
     EXPECT_THAT(listing.out, HasSubstr(what));
   const Finished plain = small_->with_config("plan", {"--json", "model.residual=plain"});
-  EXPECT_EQ(json::parse(plain.out)["parameters"]["mhc"], 0);
+  EXPECT_EQ(json::parse(plain.out)["parameters"]["hyper_connections"], 0);
 }
 
-TEST(CliPlan, TheLargestConfigTakesSeconds) {
-  const Finished ran = birkhoff({"plan", BIRKHOFF_SOURCE_DIR "/configs/27b.yaml", "--json"}, 10);
-  ASSERT_EQ(ran.code, 0) << ran.err;
-  EXPECT_NEAR(json::parse(ran.out)["parameters"]["total"].get<double>(), 27.0e9, 0.1e9);
-  EXPECT_LT(ran.peak_bytes, size_t(256) << 20);  // it allocates none of what it plans
+TEST(CliPlan, TheLargestConfigsTakeSeconds) {
+  for (const char* name : {"27b-plain", "27b-hc", "27b"}) {
+    const std::string config = fmt::format(BIRKHOFF_SOURCE_DIR "/configs/{}.yaml", name);
+    const Finished ran = birkhoff({"plan", config, "--json"}, 10);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NEAR(json::parse(ran.out)["parameters"]["total"].get<double>(), 27.0e9, 0.1e9);
+    EXPECT_LT(ran.peak_bytes, size_t(256) << 20);  // it allocates none of what it plans
+  }
 }
 
 // The resident set of a whole run stays within what `plan` says; and the reserve is no more than

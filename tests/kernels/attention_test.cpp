@@ -33,10 +33,10 @@ Tensor first_keys(const Case& c) {
   return first;
 }
 
-std::vector<Tensor> inputs_of(const Case& c) {
-  return {random_tensor(f32({c.tokens(), c.heads * c.width}), "q", c.size),
-          random_tensor(f32({c.tokens(), c.heads * c.width}), "k", c.size),
-          random_tensor(f32({c.tokens(), c.heads * c.value}), "v"), first_keys(c)};
+std::vector<Tensor> inputs_of(const Case& c, DType storage = DType::f32) {
+  const TensorSpec keys{{c.tokens(), c.heads * c.width}, storage};
+  return {random_tensor(keys, "q", c.size), random_tensor(keys, "k", c.size),
+          random_tensor({{c.tokens(), c.heads * c.value}, storage}, "v"), first_keys(c)};
 }
 
 std::vector<Tensor> backward_inputs(const std::vector<Tensor>& in, const std::vector<Tensor>& out) {
@@ -67,13 +67,16 @@ std::vector<Example> attention_examples() {
                    .inputs = in,
                    .desc = c.desc(),
                    .label = label,
-                   .differentiable = c.tokens() * c.heads * c.width < 1000});
+                   .differentiable = c.tokens() * c.heads * c.width < 1000,
+                   .stored = {Attention::q, Attention::k, Attention::v}});
     all.push_back({.op = &kAttentionBackward,
                    .inputs = backward_inputs(in, out),
                    .desc = c.desc(),
                    .label = label,
                    .tolerance = 64,  // dk and dv sum up to 300 queries
-                   .scale = 1});     // of one token's dq and dk, which are 0
+                   .scale = 1,       // of one token's dq and dk, which are 0
+                   .stored = {AttentionBackward::d_o, AttentionBackward::q, AttentionBackward::k,
+                              AttentionBackward::v, AttentionBackward::o}});
   }
   return all;
 }
@@ -119,21 +122,33 @@ TEST(Attention, AgreesWithBruteForce) {
   }
 }
 
+// Bound of a result that is rounded once: half an ulp of bf16 is 2^-8 of it at most.
+double rounded_within(const Tensor& got, const Tensor& want, double bound) {
+  double largest = 0;
+  for (int64_t i = 0; i < want.spec.count(); ++i) largest = std::max(largest, std::abs(want.at(i)));
+  return bound + (got.spec.dtype == DType::bf16 ? largest / 256 : 0);
+}
+
 // Every instruction set that this machine has, not only its best.
 TEST(Attention, EveryInstructionSetAgrees) {
   const Case c{2, 70, 2, 13, 11, 29};
-  const auto in = inputs_of(c);
-  const auto want = run(kAttention, in, c.desc());
-  const auto back = backward_inputs(in, want);
-  const auto want_back = run(kAttentionBackward, back, c.desc());
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
-    const auto got = run(kAttention, in, c.desc(), {.device = Device::cpu});
-    const auto got_back = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
-    for (int k = 0; k < 2; ++k) expect_close(got[k], want[k], 1e-5, hwy::TargetName(target));
-    for (int k = 0; k < 3; ++k)
-      expect_close(got_back[k], want_back[k], 1e-4, hwy::TargetName(target));
+  for (const DType storage : {DType::f32, DType::bf16}) {
+    const auto in = inputs_of(c, storage);
+    const auto want = run(kAttention, in_double(in), c.desc());
+    const auto back = backward_inputs(in, run(kAttention, in, c.desc()));
+    const auto want_back = run(kAttentionBackward, in_double(back), c.desc());
+    for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+      hwy::SetSupportedTargetsForTest(target);
+      hwy::GetChosenTarget().Update(target);
+      const auto got = run(kAttention, in, c.desc(), {.device = Device::cpu});
+      const auto got_back = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
+      for (int k = 0; k < 2; ++k)
+        expect_close(got[k], want[k], rounded_within(got[k], want[k], 1e-5),
+                     hwy::TargetName(target));
+      for (int k = 0; k < 3; ++k)
+        expect_close(got_back[k], want_back[k], rounded_within(got_back[k], want_back[k], 1e-4),
+                     hwy::TargetName(target));
+    }
   }
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
@@ -165,9 +180,9 @@ TEST(Attention, ScoresFarApartStayFinite) {
 }
 
 // Poisons a token's key, value or both and asks who notices.
-TEST(Attention, NoTokenSeesALaterKeyOrAnotherDocument) {
+void expect_no_token_sees_beyond(DType storage) {
   const Case c{2, 150, 1, 9, 5, 70};
-  const auto in = inputs_of(c);
+  const auto in = inputs_of(c, storage);
   const auto clean = run(kAttention, in, c.desc(), {.device = Device::cpu});
   const auto check_poisoned = [&](double poison, bool key, bool value, int64_t at) {
     auto bad = in;
@@ -191,10 +206,14 @@ TEST(Attention, NoTokenSeesALaterKeyOrAnotherDocument) {
       for (const int what : {1, 2, 3}) check_poisoned(poison, what & 1, what & 2, at);
 }
 
+TEST(Attention, NoTokenSeesALaterKeyOrAnotherDocument) {
+  for (const DType storage : {DType::f32, DType::bf16}) expect_no_token_sees_beyond(storage);
+}
+
 // A NaN anywhere in a document reaches no gradient of another; in its own it is not hidden.
-TEST(Attention, GradientsStayInTheirDocument) {
+void expect_gradients_stay(DType storage) {
   const Case c{2, 150, 1, 9, 5, 70};
-  const auto in = inputs_of(c);
+  const auto in = inputs_of(c, storage);
   const auto back = backward_inputs(in, run(kAttention, in, c.desc(), {.device = Device::cpu}));
   const auto clean = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
   const int64_t from = 140, to = 150;  // a document: tokens of the first sequence from 140 on
@@ -219,6 +238,10 @@ TEST(Attention, GradientsStayInTheirDocument) {
       }
     }
   }
+}
+
+TEST(Attention, GradientsStayInTheirDocument) {
+  for (const DType storage : {DType::f32, DType::bf16}) expect_gradients_stay(storage);
 }
 
 TEST(Attention, UnwantedOutputsAreSkipped) {
@@ -267,18 +290,23 @@ TEST(Attention, RefusesWhatDoesNotFit) {
   };
   const Attention::Desc desc{.heads = 2, .sequence = 3};
   EXPECT_NO_THROW(ask({6, 4}, {6, 4}, {6, 2}, desc));
+  const TensorSpec half{{6, 4}, DType::bf16}, first{{6}, DType::i32};
+  EXPECT_EQ(kAttention.outputs(std::vector{half, half, half, first}, desc)[Attention::lse].spec,
+            f32({6, 2}));
+  EXPECT_THROW(kAttention.outputs(std::vector{half, half, f32({6, 4}), first}, desc),
+               InternalError);
   EXPECT_THROW(ask({5, 4}, {5, 4}, {5, 2}, desc), InternalError);
   EXPECT_THROW(ask({6, 4}, {6, 2}, {6, 2}, desc), InternalError);
   EXPECT_THROW(ask({6, 4}, {6, 4}, {6, 3}, desc), InternalError);
   EXPECT_THROW(ask({6, 4}, {6, 4}, {3, 2}, desc), InternalError);
   EXPECT_THROW(ask({6, 4}, {6, 4}, {6, 2}, {.heads = 2}), InternalError);
   const Case c{2, 3, 1, 2, 2};
-  for (const auto& first : {std::vector<double>{0, 0, 0, 2, 3, 3},
-                            {0, 2, 2, 3, 3, 3},
-                            {0, 1, 0, 3, 3, 3},
-                            {0, 0, -1, 3, 3, 3}}) {
+  for (const auto& keys : {std::vector<double>{0, 0, 0, 2, 3, 3},
+                           {0, 2, 2, 3, 3, 3},
+                           {0, 1, 0, 3, 3, 3},
+                           {0, 0, -1, 3, 3, 3}}) {
     auto in = inputs_of(c);
-    in[3] = Tensor(in[3].spec, first);
+    in[3] = Tensor(in[3].spec, keys);
     EXPECT_THROW(run(kAttention, in, c.desc(), {.device = Device::cpu}), InternalError);
   }
 }

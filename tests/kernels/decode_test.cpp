@@ -25,12 +25,14 @@ std::vector<Example> decode_examples() {
                                                                       {67, 0, 67, 1, 8, 16},
                                                                       {5, 63, 80, 3, 12, 6}}) {
     const std::string label = fmt::format("{} behind {} of {}", tokens, before, capacity);
-    all.push_back({.op = &kAttentionDecode,
-                   .inputs = {random_tensor(f32({tokens, heads * width}), "q"),
-                              random_tensor(f32({capacity, heads * width}), "k"),
-                              random_tensor(f32({capacity, heads * value}), "v"), length(before)},
-                   .desc = AttentionDecode::Desc{.heads = heads, .scale = 0.3},
-                   .label = label});
+    all.push_back(
+        {.op = &kAttentionDecode,
+         .inputs = {random_tensor(f32({tokens, heads * width}), "q"),
+                    random_tensor(f32({capacity, heads * width}), "k"),
+                    random_tensor(f32({capacity, heads * value}), "v"), length(before)},
+         .desc = AttentionDecode::Desc{.heads = heads, .scale = 0.3},
+         .label = label,
+         .stored = {AttentionDecode::q, AttentionDecode::k_cache, AttentionDecode::v_cache}});
     all.push_back({.op = &kCacheWrite,
                    .inputs = {random_tensor(f32({tokens, heads * width}), "rows"), length(before)},
                    .desc = CacheWrite::Desc{.capacity = capacity},
@@ -44,29 +46,35 @@ BIRKHOFF_OPERATOR_EXAMPLES(Decode, decode_examples)
 
 TEST(Decode, WriteTouchesItsRowsAlone) {
   const Tensor cache(f32({4, 2}), {1, 2, 3, 4, 5, 6, 7, 8}), rows(f32({2, 2}), {-1, -2, -3, -4});
-  for (const Device device : {Device::cpu, Device::reference}) {
-    const auto out = run(kCacheWrite, {rows, length(1)}, CacheWrite::Desc{.capacity = 4},
-                         {.device = device}, 0, {cache})[0];
-    EXPECT_EQ(out.values(), (std::vector<double>{1, 2, -1, -2, -3, -4, 7, 8}));
-  }
+  for (const DType storage : {DType::f32, DType::bf16})
+    for (const Device device : {Device::cpu, Device::reference}) {
+      const auto out =
+          run(kCacheWrite, {rows.as(storage), length(1)}, CacheWrite::Desc{.capacity = 4},
+              {.device = device}, 0, {cache.as(storage)})[0];
+      EXPECT_EQ(out.spec.dtype, storage);
+      EXPECT_EQ(out.values(), (std::vector<double>{1, 2, -1, -2, -3, -4, 7, 8}));
+    }
 }
 
-// Steps of uneven size through a cache give what one causal attention over the whole gives.
-TEST(Decode, StepsAgreeWithAttentionOverTheWhole) {
+// Steps of uneven size through a cache give what one causal attention over the whole gives, in bf16
+// rounded once.
+void expect_steps_agree(DType storage) {
   const int64_t tokens = 150, heads = 2, width = 10, value = 6, capacity = 170;
-  const Tensor q = random_tensor(f32({tokens, heads * width}), "q");
-  const Tensor k = random_tensor(f32({tokens, heads * width}), "k");
-  const Tensor v = random_tensor(f32({tokens, heads * value}), "v");
+  const Tensor q = random_tensor({{tokens, heads * width}, storage}, "q");
+  const Tensor k = random_tensor({{tokens, heads * width}, storage}, "k");
+  const Tensor v = random_tensor({{tokens, heads * value}, storage}, "v");
+  const double half_ulp = storage == DType::bf16 ? 1.0 / 256 : 0;
   const Tensor first({{tokens}, DType::i32}, std::vector<double>(tokens, 0));
   const auto whole = run(kAttention, in_double({q, k, v, first}),
                          Attention::Desc{.heads = heads, .sequence = tokens, .scale = 0.5})[0];
   // What is behind the tokens so far is NaN: no step may read it.
-  Tensor k_cache(f32({capacity, heads * width})), v_cache(f32({capacity, heads * value}));
+  Tensor k_cache({{capacity, heads * width}, storage});
+  Tensor v_cache({{capacity, heads * value}, storage});
   int64_t at = 0;
   for (const int64_t step : {65, 1, 1, 7, 1, 75}) {
     const auto rows = [&](const Tensor& x) {
       const int64_t row = x.spec.shape[1];
-      Tensor part(f32({step, row}));
+      Tensor part({{step, row}, storage});
       for (int64_t i = 0; i < step * row; ++i) part.set(i, x.at(at * row + i));
       return part;
     };
@@ -78,11 +86,17 @@ TEST(Decode, StepsAgreeWithAttentionOverTheWhole) {
     const auto o = run(kAttentionDecode, {rows(q), k_cache, v_cache, length(at)},
                        AttentionDecode::Desc{.heads = heads, .scale = 0.5},
                        {.device = Device::cpu, .threads = 2})[0];
-    for (int64_t i = 0; i < o.spec.count(); ++i)
-      ASSERT_NEAR(o.at(i), whole.at(at * heads * value + i), 64 * 1.2e-7) << at << " " << i;
+    for (int64_t i = 0; i < o.spec.count(); ++i) {
+      const double want = whole.at(at * heads * value + i);
+      ASSERT_NEAR(o.at(i), want, half_ulp * std::abs(want) + 64 * 1.2e-7) << at << " " << i;
+    }
     at += step;
   }
   EXPECT_EQ(at, tokens);
+}
+
+TEST(Decode, StepsAgreeWithAttentionOverTheWhole) {
+  for (const DType storage : {DType::f32, DType::bf16}) expect_steps_agree(storage);
 }
 
 TEST(Decode, RefusesWhatDoesNotFit) {

@@ -112,14 +112,23 @@ std::vector<Example> dispatch_examples() {
     const Tensor x = random_tensor(f32({tokens, width}), "x"),
                  buffer = random_tensor(f32({capacity, width}), "buffer"),
                  weight = random_tensor(f32({tokens, k}), "weight");
-    all.push_back({.op = &kDispatch, .inputs = {x, source, row, offsets}, .round = round});
-    all.push_back({.op = &kDispatchBackward, .inputs = {buffer, row}, .round = round});
-    all.push_back(
-        {.op = &kCombine, .inputs = {buffer, weight, row, source, offsets}, .round = round});
+    all.push_back({.op = &kDispatch,
+                   .inputs = {x, source, row, offsets},
+                   .round = round,
+                   .stored = {Dispatch::x}});
+    all.push_back({.op = &kDispatchBackward,
+                   .inputs = {buffer, row},
+                   .round = round,
+                   .stored = {DispatchBackward::dbuffer}});
+    all.push_back({.op = &kCombine,
+                   .inputs = {buffer, weight, row, source, offsets},
+                   .round = round,
+                   .stored = {Combine::buffer}});
     all.push_back({.op = &kCombineBackward,
                    .inputs = {x, buffer, weight, row, source, offsets},
                    .scale = 4,  // dweight at width 1 … 64: terms of size 1 that cancel
-                   .round = round});
+                   .round = round,
+                   .stored = {CombineBackward::dy, CombineBackward::buffer}});
   }
   return all;
 }

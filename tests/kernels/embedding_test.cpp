@@ -17,8 +17,15 @@ std::vector<Example> examples_of(const Tensor& token, int64_t rows, int64_t widt
   const Tensor table = random_tensor(f32({rows, width}), "table");
   const Tensor dy = random_tensor(f32({token.spec.count(), width}), "dy");
   const std::string label = fmt::format("{} of {}x{}", token.spec.count(), rows, width);
-  return {{.op = &kEmbedding, .inputs = {token, table}, .label = label},
-          {.op = &kEmbeddingBackward, .inputs = {dy, token, table}, .label = label}};
+  return {{.op = &kEmbedding, .inputs = {token, table}, .desc = EmbeddingDesc(), .label = label},
+          {.op = &kEmbeddingBackward,
+           .inputs = {dy, token, table},
+           .label = label,
+           .stored = {EmbeddingBackward::dy}},
+          {.op = &kEmbedding,
+           .inputs = {token, table},
+           .desc = EmbeddingDesc{.bf16 = true},
+           .label = label + " bf16"}};
 }
 
 Tensor many_tokens(int64_t count, int64_t rows) {
@@ -49,7 +56,8 @@ TEST(Embedding, LargerSizesMatchReference) {
 
 TEST(Embedding, RowsAreCopiedBitForBit) {
   const Tensor table = random_tensor(f32({5, 3}), "table");
-  const auto y = run(kEmbedding, {tokens({3, 0, 3}), table}, {}, {.device = Device::cpu})[0];
+  const auto y =
+      run(kEmbedding, {tokens({3, 0, 3}), table}, EmbeddingDesc(), {.device = Device::cpu})[0];
   const int64_t rows[3] = {3, 0, 3};
   for (int64_t i = 0; i < 9; ++i) EXPECT_EQ(y.at(i), table.at(rows[i / 3] * 3 + i % 3));
 }
@@ -71,7 +79,7 @@ TEST(Embedding, InPlaceOnlyTouchedRowsChange) {
   for (const Example& e : examples_of(tokens({6, 2, 6}), 9, 13)) {
     if (e.op != &kEmbeddingBackward) continue;
     const auto dtable =
-        run(*e.op, e.inputs, {}, {.device = Device::cpu, .threads = 2, .in_place = true})[0];
+        run(*e.op, e.inputs, e.desc, {.device = Device::cpu, .threads = 2, .in_place = true})[0];
     const Tensor base = random_tensor(dtable.spec, "base0");
     for (int64_t i = 0; i < dtable.spec.count(); ++i) {
       const bool touched = i / 13 == 6 || i / 13 == 2;
@@ -88,7 +96,7 @@ TEST(Embedding, CostIsThatOfTheTokens) {
       for (const Example& e : examples_of(tokens({1, 2}), large ? 1000 : 10, 3)) {
         std::vector<TensorSpec> specs;
         for (const Tensor& t : e.inputs) specs.push_back(t.spec);
-        if (e.op == op) cost[large] = op->bytes(specs, {}) + op->flops(specs, {});
+        if (e.op == op) cost[large] = op->bytes(specs, e.desc) + op->flops(specs, e.desc);
       }
     EXPECT_EQ(cost[0], cost[1]) << op->name;
   }
@@ -97,7 +105,7 @@ TEST(Embedding, CostIsThatOfTheTokens) {
 TEST(Embedding, IdsOutsideTheTableAreNamed) {
   for (const double bad : {-1, 5, 2147483647})
     for (const Example& e : examples_of(tokens({4, 0, bad}), 5, 7)) try {
-        run(*e.op, e.inputs, {}, {.device = Device::cpu, .threads = 2});
+        run(*e.op, e.inputs, e.desc, {.device = Device::cpu, .threads = 2});
         ADD_FAILURE() << e.op->name << " accepted " << bad;
       } catch (const DataError& error) {
         EXPECT_THAT(error.what(),
@@ -107,11 +115,11 @@ TEST(Embedding, IdsOutsideTheTableAreNamed) {
 }
 
 TEST(Embedding, RefusesShapesThatDoNotMatch) {
-  EXPECT_THROW(kEmbedding.outputs(std::vector<TensorSpec>{f32({3}), f32({5, 7})}, {}),
+  EXPECT_THROW(kEmbedding.outputs(std::vector<TensorSpec>{f32({3}), f32({5, 7})}, EmbeddingDesc()),
                InternalError);
-  EXPECT_THROW(
-      kEmbeddingBackward.outputs(std::vector<TensorSpec>{f32({3, 6}), i32({3}), f32({5, 7})}, {}),
-      InternalError);
+  EXPECT_THROW(kEmbeddingBackward.outputs(
+                   std::vector<TensorSpec>{f32({3, 6}), i32({3}), f32({5, 7})}, EmbeddingDesc()),
+               InternalError);
 }
 
 }  // namespace

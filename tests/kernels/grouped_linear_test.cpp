@@ -27,9 +27,20 @@ std::vector<Example> examples_of(const Case& c) {
   const Tensor dy = random_tensor(f32({c.rows, c.n}), "dy");
   const Tensor w = random_tensor(f32({c.experts(), c.n, c.k}), "w");
   const std::string label = fmt::format("{} experts {}x{}x{}", c.experts(), c.rows, c.n, c.k);
-  return {{.op = &kGroupedLinear, .inputs = {x, offsets, w}, .label = label},
-          {.op = &kGroupedLinearDx, .inputs = {dy, offsets, w}, .label = label},
-          {.op = &kGroupedLinearDw, .inputs = {dy, x, offsets}, .label = label}};
+  return {{.op = &kGroupedLinear,
+           .inputs = {x, offsets, w},
+           .label = label,
+           .stored = {GroupedLinear::x},
+           .read_as_stored = {GroupedLinear::w}},
+          {.op = &kGroupedLinearDx,
+           .inputs = {dy, offsets, w},
+           .label = label,
+           .stored = {GroupedLinearDx::dy},
+           .read_as_stored = {GroupedLinearDx::w}},
+          {.op = &kGroupedLinearDw,
+           .inputs = {dy, x, offsets},
+           .label = label,
+           .stored = {GroupedLinearDw::dy, GroupedLinearDw::x}}};
 }
 
 std::vector<Example> grouped_linear_examples() {
@@ -75,8 +86,9 @@ TEST(GroupedLinear, EachExpertEqualsALinearLayerOfItsOwn) {
     if (rows == 0) continue;
     const Tensor xe = cut(x, first, rows, c.k), dye = cut(dy, first, rows, c.n);
     const Tensor we = cut(w, e * c.n, c.n, c.k);
-    expect_same_bits(cut(y, first, rows, c.n), run(kLinear, {xe, we}, {}, cpu)[0], "y");
-    expect_same_bits(cut(dx, first, rows, c.k), run(kLinearDx, {dye, we}, {}, cpu)[0], "dx");
+    expect_same_bits(cut(y, first, rows, c.n), run(kLinear, {xe, we}, LinearDesc(), cpu)[0], "y");
+    expect_same_bits(cut(dx, first, rows, c.k), run(kLinearDx, {dye, we, {}}, LinearDesc(), cpu)[0],
+                     "dx");
     expect_same_bits(cut(dw, e * c.n, c.n, c.k), run(kLinearDw, {dye, xe}, {}, cpu)[0], "dw");
   }
 }

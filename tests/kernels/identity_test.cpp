@@ -13,7 +13,8 @@ std::vector<Example> identity_examples() {
     all.push_back({.op = &kIdentity,
                    .inputs = {random_tensor({shape, DType::f32}, "x")},
                    .label = to_string(shape),
-                   .differentiable = count(shape) < kIdentityElements});
+                   .differentiable = count(shape) < kIdentityElements,
+                   .stored = {Identity::x}});
   all.push_back({.op = &kIdentity,
                  .inputs = {Tensor({{2, 2}, DType::i32}, {1, -2, 3, 1 << 30})},
                  .label = "i32",

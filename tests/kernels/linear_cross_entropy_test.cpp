@@ -45,12 +45,21 @@ std::vector<Tensor> backward_inputs(const Size& s, const std::vector<Tensor>& in
 std::vector<Example> examples_of(const Size& s) {
   const auto in = forward_inputs(s);
   const std::string label = fmt::format("{}x{}x{}", s.tokens, s.vocabulary, s.width);
-  return {{.op = &kLinearCrossEntropy, .inputs = in, .label = label},
-          // At a vocabulary of 1 the gradient is the difference of 1 and 1.
+  return {{.op = &kLinearCrossEntropy,
+           .inputs = in,
+           .label = label,
+           .stored = {L::h},
+           .read_as_stored = {L::w}},
+          // At a vocabulary of 1 the gradient is the difference of 1 and 1. Each dl is rounded to
+          // bf16: a sum is off by at most 2^-8·Σ|terms|, and the terms sum to no more than four
+          // times the largest result here.
           {.op = &kLinearCrossEntropyBackward,
            .inputs = backward_inputs(s, in),
            .label = label,
-           .scale = 1}};
+           .scale = 1,
+           .stored = {B::h},
+           .read_as_stored = {B::w},
+           .stored_tolerance = 4}};
 }
 
 std::vector<Example> cross_entropy_examples() {

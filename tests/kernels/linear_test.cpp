@@ -26,22 +26,35 @@ struct Size {
   int64_t tokens, n, k;
 };
 
-Example linear_example(const Size& s) {
+bool unrounded(const LinearDesc& desc) { return desc.full_w; }
+
+Example linear_example(const Size& s, const LinearDesc& desc = {}) {
   return {.op = &kLinear,
           .inputs = {random_tensor(f32({s.tokens, s.k}), "x"), random_tensor(f32({s.n, s.k}), "w")},
-          .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k)};
+          .desc = desc,
+          .label = fmt::format("{}x{}x{} {}", s.tokens, s.n, s.k, Desc(desc).text()),
+          .stored = {Linear::x},
+          .read_as_stored = unrounded(desc) ? std::vector<int>() : std::vector<int>{Linear::w}};
 }
-Example dx_example(const Size& s) {
-  return {
+Example dx_example(const Size& s, const LinearDesc& desc = {}) {
+  Example e = {
       .op = &kLinearDx,
-      .inputs = {random_tensor(f32({s.tokens, s.n}), "dy"), random_tensor(f32({s.n, s.k}), "w")},
-      .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k)};
+      .inputs = {random_tensor(f32({s.tokens, s.n}), "dy"), random_tensor(f32({s.n, s.k}), "w"),
+                 desc.wide_y ? random_tensor(f32({s.tokens, s.k}), "x") : Tensor()},
+      .desc = desc,
+      .label = fmt::format("{}x{}x{} {}", s.tokens, s.n, s.k, Desc(desc).text()),
+      .stored = {desc.wide_y ? LinearDx::x : LinearDx::dy}};
+  if (!desc.full_w) e.read_as_stored = {LinearDx::w};
+  return e;
 }
-Example dw_example(const Size& s) {
-  return {.op = &kLinearDw,
-          .inputs = {random_tensor(f32({s.tokens, s.n}), "dy"),
-                     random_tensor(f32({s.tokens, s.k}), "x")},
-          .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k)};
+Example dw_example(const Size& s, bool wide_dy = false) {
+  Example e = {.op = &kLinearDw,
+               .inputs = {random_tensor(f32({s.tokens, s.n}), "dy"),
+                          random_tensor(f32({s.tokens, s.k}), "x")},
+               .label = fmt::format("{}x{}x{}", s.tokens, s.n, s.k),
+               .stored = {LinearDw::x}};
+  if (!wide_dy) e.stored.push_back(LinearDw::dy);
+  return e;
 }
 
 std::vector<Example> linear_examples() {
@@ -50,6 +63,11 @@ std::vector<Example> linear_examples() {
     all.push_back(linear_example(s));
     all.push_back(dx_example(s));
     all.push_back(dw_example(s));
+    all.push_back(dw_example(s, true));
+    for (const LinearDesc wide : {LinearDesc{.wide_y = true}, {.wide_y = true, .full_w = true}}) {
+      all.push_back(linear_example(s, wide));
+      all.push_back(dx_example(s, wide));
+    }
   }
   return all;
 }
@@ -90,8 +108,8 @@ TEST(Linear, EveryInstructionSetMatchesReference) {
 TEST(Linear, Cube512MatchesDouble) {
   constexpr int64_t kN = 512;
   const Tensor x = random_tensor(f32({kN, kN}), "x"), w = random_tensor(f32({kN, kN}), "w");
-  const auto y = run(kLinear, {x, w}, {}, {.device = Device::cpu, .threads = 2});
-  const auto dx = run(kLinearDx, {x, w}, {}, {.device = Device::cpu, .threads = 2});
+  const auto y = run(kLinear, {x, w}, LinearDesc(), {.device = Device::cpu, .threads = 2});
+  const auto dx = run(kLinearDx, {x, w, {}}, LinearDesc(), {.device = Device::cpu, .threads = 2});
   const auto dw = run(kLinearDw, {x, w}, {}, {.device = Device::cpu, .threads = 2});
   const auto xs = x.values(), ws = w.values();
   for (int64_t i = 0; i < kN; i += 7)
@@ -113,11 +131,12 @@ TEST(Linear, RowsDoNotDependOnHowManyThereAre) {
   const Tensor w = random_tensor(f32({101, 301}), "w");
   const Tensor x = random_tensor(f32({700, 301}), "x"), dy = random_tensor(f32({700, 101}), "dy");
   const RunOptions cpu{.device = Device::cpu, .threads = 2};
-  const auto y = run(kLinear, {x, w}, {}, cpu), dx = run(kLinearDx, {dy, w}, {}, cpu);
+  const auto y = run(kLinear, {x, w}, LinearDesc(), cpu),
+             dx = run(kLinearDx, {dy, w, {}}, LinearDesc(), cpu);
   for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 15, 31, 63, 64, 65, 100, 129, 256, 257, 513}) {
-    const auto some = run(kLinear, {first_rows(x, rows), w}, {}, cpu);
+    const auto some = run(kLinear, {first_rows(x, rows), w}, LinearDesc(), cpu);
     expect_same_bits(some[0], first_rows(y[0], rows), fmt::format("y of {} rows", rows));
-    const auto some_dx = run(kLinearDx, {first_rows(dy, rows), w}, {}, cpu);
+    const auto some_dx = run(kLinearDx, {first_rows(dy, rows), w, {}}, LinearDesc(), cpu);
     expect_same_bits(some_dx[0], first_rows(dx[0], rows), fmt::format("dx of {} rows", rows));
   }
 }
@@ -125,9 +144,9 @@ TEST(Linear, RowsDoNotDependOnHowManyThereAre) {
 TEST(Linear, NotFiniteRowsStayAlone) {
   Tensor x = random_tensor(f32({19, 35}), "x");
   const Tensor w = random_tensor(f32({21, 35}), "w");
-  const auto clean = run(kLinear, {x, w}, {}, {.device = Device::cpu});
+  const auto clean = run(kLinear, {x, w}, LinearDesc(), {.device = Device::cpu});
   for (int64_t k = 0; k < 35; ++k) x.set(11 * 35 + k, std::numeric_limits<double>::quiet_NaN());
-  const auto dirty = run(kLinear, {x, w}, {}, {.device = Device::cpu});
+  const auto dirty = run(kLinear, {x, w}, LinearDesc(), {.device = Device::cpu});
   for (int64_t i = 0; i < dirty[0].spec.count(); ++i)
     if (i / 21 == 11)
       ASSERT_TRUE(std::isnan(dirty[0].at(i)));
@@ -142,9 +161,9 @@ TEST(Linear, BaseInAllForms) {
     for (Example e :
          {linear_example({37, 53, k}), dx_example({37, k, 53}), dw_example({k, 37, 53})}) {
       RunOptions options{.device = Device::cpu, .bases = true};
-      const auto elsewhere = run(*e.op, e.inputs, {}, options);
+      const auto elsewhere = run(*e.op, e.inputs, e.desc, options);
       options.in_place = true;
-      const auto in_place = run(*e.op, e.inputs, {}, options);
+      const auto in_place = run(*e.op, e.inputs, e.desc, options);
       expect_same_bits(in_place[0], elsewhere[0], fmt::format("{} k {}", e.op->name, k));
     }
   }
@@ -155,10 +174,10 @@ TEST(Matmul, NoTermsGiveTheBase) {
   alignas(64) static float workspace[cpu::kMatmulWorkspace / sizeof(float)];
   const float base[6] = {1, 2, 3, 4, 5, 6};
   float c[6] = {9, 9, 9, 9, 9, 9};
-  cpu::Product p{.m = 2, .n = 3, .k = 0, .base = base, .c = c, .c_stride = 3};
+  cpu::Product p{.m = 2, .n = 3, .k = 0, .c = {c, base, 3}};
   cpu::matmul_tile(p, cpu::MatmulGrid(p).tile(p, 0), workspace);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(c[i], base[i]);
-  p.base = nullptr;
+  p.c.base = nullptr;
   cpu::matmul_tile(p, cpu::MatmulGrid(p).tile(p, 0), workspace);
   for (const float value : c) EXPECT_EQ(value, 0);
 }
@@ -183,9 +202,7 @@ TEST(Matmul, StridesLeaveTheRestAlone) {
                            kK,
                            {a.data(), kStride, transposed_a},
                            {b.data(), kStride, transposed_b},
-                           nullptr,
-                           c.data(),
-                           kStride};
+                           {c.data(), nullptr, kStride}};
       const cpu::MatmulGrid grid(p);
       for (int64_t task = 0; task < grid.tasks(); ++task)
         cpu::matmul_tile(p, grid.tile(p, task), workspace);
@@ -235,21 +252,21 @@ TEST(Matmul, StartsNoThreads) {
   const int64_t with_team = threads_of_process();
   EXPECT_EQ(with_team, before + 2);
   const Example e = linear_example({257, 300, 301});
-  run(*e.op, e.inputs, {}, {.device = Device::cpu, .threads = 3});
+  run(*e.op, e.inputs, e.desc, {.device = Device::cpu, .threads = 3});
   EXPECT_EQ(threads_of_process(), with_team);
 }
 
 TEST(Linear, RefusesShapesThatDoNotMatch) {
   const auto refuses = [](const Operator& op, Shape a, Shape b) {
-    const std::vector<TensorSpec> specs = {f32(std::move(a)), f32(std::move(b))};
-    EXPECT_THROW(op.outputs(specs, {}), InternalError) << op.name;
+    const std::vector<TensorSpec> specs = {f32(std::move(a)), f32(std::move(b)), {}};
+    EXPECT_THROW(op.outputs(specs, LinearDesc()), InternalError) << op.name;
   };
   refuses(kLinear, {2, 3}, {4, 5});
   refuses(kLinear, {2, 3, 1}, {4, 3});
   refuses(kLinearDx, {2, 3}, {4, 3});
   refuses(kLinearDw, {2, 3}, {3, 2});
   const std::vector<TensorSpec> mixed = {f32({2, 3}), {{4, 3}, DType::f64}};
-  EXPECT_THROW(kLinear.outputs(mixed, {}), InternalError);
+  EXPECT_THROW(kLinear.outputs(mixed, LinearDesc()), InternalError);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 #include "kernels/mhc.h"
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
+#include "tests/kernels/instruction_sets.h"
+#include "tests/kernels/residual_pair.h"
 #include "tests/support/operator_check.h"
 
 namespace birkhoff::testing {
@@ -44,18 +45,21 @@ void add_open(std::vector<Example>& all, const Size& s) {
                  // which the gates take over.
                  .tolerance = 32,
                  .scale = 1,
-                 .differentiable = s.tokens * s.width < 200});
+                 .differentiable = s.tokens * s.width < 200,
+                 .stored = {MhcOpen::x}});
   const auto out = run(kMhcOpen, in, s.desc());
   auto full = in;
   full.push_back(out[MhcOpen::u]), full.push_back(out[MhcOpen::rho]);
   for (const Tensor& d : open_gradients(s)) full.push_back(d);
+  using B = MhcOpenBackward;
   const auto backward = [&](std::vector<Tensor> inputs, std::string what) {
     all.push_back({.op = &kMhcOpenBackward,
                    .inputs = std::move(inputs),
                    .desc = s.desc(),
                    .label = label + what,
                    .tolerance = 64,  // sums over up to 600 tokens
-                   .scale = 1});
+                   .scale = 1,
+                   .stored = {B::x, B::dh, B::dlink}});
   };
   backward(full, "");
   if (s.tokens > 20) return;
@@ -87,12 +91,14 @@ std::vector<Example> mhc_examples() {
                    .desc = desc,
                    .tolerance = 16,  // n + 1 ≤ 9 products
                    // its gradient is unmixed by convention; ThePair… differences it
-                   .constant_inputs = {MhcClose::link}});
+                   .constant_inputs = {MhcClose::link},
+                   .stored = {MhcClose::link, MhcClose::f}});
     all.push_back({.op = &kMhcCloseBackward,
                    .inputs = {dy, link, f, post},
                    .desc = desc,
                    .tolerance = 16,
-                   .scale = 8});  // of the products' sum over 40 channels
+                   .scale = 8,  // of the products' sum over 40 channels
+                   .stored = {MhcCloseBackward::dy, MhcCloseBackward::link, MhcCloseBackward::f}});
   }
   return all;
 }
@@ -211,54 +217,10 @@ TEST(Mhc, AtInitialisationIsAPlainResidual) {
 
 // ---- Gradients beyond the harness ----
 
-// L = Σ w⊙x' with F(h) = h ⊙ h: open and close composed, since the link's gradient means something
-// only between them.
-struct Pair {
-  MhcDesc desc;
-  Tensor weights;
-
-  std::vector<Tensor> close_inputs(const std::vector<Tensor>& open) const {
-    Tensor f = open[MhcOpen::h];
-    for (int64_t e = 0; e < f.spec.count(); ++e) f.set(e, f.at(e) * f.at(e));
-    return {open[MhcOpen::link], f, open[MhcOpen::post], open[MhcOpen::res]};
-  }
-  double loss(const std::vector<Tensor>& in) const {
-    const auto y = run(kMhcClose, close_inputs(run(kMhcOpen, in, desc)), StreamsDesc{.n = desc.n});
-    double sum = 0;
-    for (int64_t e = 0; e < y[0].spec.count(); ++e) sum += weights.at(e) * y[0].at(e);
-    return sum;
-  }
-  std::vector<Tensor> gradient(const std::vector<Tensor>& in) const {
-    const auto open = run(kMhcOpen, in, desc);
-    const auto d = gradients(kMhcClose, close_inputs(open), StreamsDesc{.n = desc.n}, {weights});
-    Tensor dh = d[MhcClose::f];
-    for (int64_t e = 0; e < dh.spec.count(); ++e) dh.set(e, 2 * open[MhcOpen::h].at(e) * dh.at(e));
-    return gradients(kMhcOpen, in, desc,
-                     {dh, d[MhcClose::link], d[MhcClose::post], d[MhcClose::res], {}, {}});
-  }
-};
-
 TEST(Mhc, ThePairsGradientsMatchDifferences) {
   for (const Size s :
        {Size{2, 3, 1}, {2, 5, 2}, {2, 3, 3}, {3, 4, 4}, {2, 3, 4, SinkhornForm::v4}}) {
-    auto in = in_double(open_inputs(s));
-    const Pair pair{s.desc(), random_tensor({in[0].spec.shape, DType::f64}, "w")};
-    const auto rule = pair.gradient(in);
-    for (size_t i = 0; i < in.size(); ++i) {
-      Tensor want = rule[i];
-      double scale = 1e-3;
-      for (int64_t e = 0; e < want.spec.count(); ++e) {
-        const double x = in[i].at(e), h = 1e-5;
-        in[i].set(e, x + h);
-        const double above = pair.loss(in);
-        in[i].set(e, x - h);
-        want.set(e, (above - pair.loss(in)) / (2 * h));
-        in[i].set(e, x);
-        scale = std::max(scale, std::abs(want.at(e)));
-      }
-      // Differences: h² of truncation times third derivatives of order 10, 1e-16·L/h of rounding.
-      expect_close(rule[i], want, 1e-7 * scale, fmt::format("n {} input {}", s.n, i));
-    }
+    check_pair(kMhcOpen, in_double(open_inputs(s)), s.desc(), s.n, fmt::format("n {}", s.n));
   }
 }
 
@@ -321,18 +283,12 @@ TEST(Mhc, EveryInstructionSetMatchesTheReference) {
   for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4})
     for (const Size s : {Size{3, 5, 2}, {19, 67, 4}, {2, 40, 8}})
       add_open(all, {s.tokens, s.width, s.n, form});
-  for (const int64_t target : {int64_t(HWY_SCALAR), int64_t(HWY_AVX2)}) {
-    if (!(target & (hwy::SupportedTargets() | HWY_SCALAR))) continue;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  on_other_instruction_sets([&] {
     for (Example& e : all) {
       e.differentiable = false;
       if (e.label.find("without") == std::string::npos) check_operator(e);
     }
-    hwy::SetSupportedTargetsForTest(0);
-  }
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  });
 }
 
 TEST(Mhc, ANanOfAParameterShowsInEveryCoefficient) {
@@ -349,12 +305,7 @@ TEST(Mhc, ANanOfAParameterShowsInEveryCoefficient) {
 // ---- Costs and doors ----
 
 double unique_elements(const Operator& op, const std::vector<TensorSpec>& in, const Desc& desc) {
-  double bytes = 0;
-  if (op.bytes) return op.bytes(in, desc) / 4;
-  for (const TensorSpec& spec : in) bytes += double(spec.bytes());
-  for (const Output& out : op.outputs(in, desc))
-    if (out.view_of == kNone) bytes += double(out.spec.bytes());
-  return bytes / 4;
+  return unique_bytes(op, in, desc) / 4;
 }
 
 // Everything in f32, so that bytes / 4 counts elements: 14C forward and 23C backward a token, and

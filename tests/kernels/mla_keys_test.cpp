@@ -20,11 +20,17 @@ std::vector<Example> mla_keys_examples() {
     all.push_back({.op = &kMlaKeys,
                    .inputs = {random_tensor(f32({tokens, heads * (nope + value)}), "kv"),
                               random_tensor(f32({tokens, rope}), "k_rope")},
-                   .desc = desc});
+                   .desc = desc,
+                   .stored = {MlaKeys::kv, MlaKeys::k_rope}});
     const Tensor dk = random_tensor(f32({tokens, heads * (nope + rope)}), "dk");
     const Tensor dv = random_tensor(f32({tokens, heads * value}), "dv");
-    for (const auto& inputs : {std::vector<Tensor>{dk, dv}, {Tensor(), dv}, {dk, Tensor()}})
-      all.push_back({.op = &kMlaKeysBackward, .inputs = inputs, .desc = desc});
+    using B = MlaKeysBackward;
+    const auto add_back = [&](const Tensor& a, const Tensor& b, const std::vector<int>& given) {
+      all.push_back({.op = &kMlaKeysBackward, .inputs = {a, b}, .desc = desc, .stored = given});
+    };
+    add_back(dk, dv, {B::dk, B::dv});
+    add_back({}, dv, {B::dv});
+    add_back(dk, {}, {B::dk});
   }
   return all;
 }

@@ -32,7 +32,8 @@ std::vector<Example> readout_examples() {
                      .label = label,
                      .tolerance = 32,  // u sums at most 320 products
                      .scale = 1,
-                     .differentiable = s.tokens < 600});
+                     .differentiable = s.tokens < 600,
+                     .stored = {Readout::x}});
       const auto out = run(kReadout, in, desc);
       all.push_back({.op = &kReadoutBackward,
                      .inputs = {random_tensor(f32({s.tokens, s.width}), "dy"), in[0], in[1], in[2],
@@ -40,7 +41,8 @@ std::vector<Example> readout_examples() {
                      .desc = desc,
                      .label = label,
                      .tolerance = 64,  // the 600 tokens' sums; u and rho are rounded inputs here
-                     .scale = 1});
+                     .scale = 1,
+                     .stored = {ReadoutBackward::dy, ReadoutBackward::x}});
     }
   return all;
 }

@@ -17,13 +17,14 @@ std::vector<Example> rms_norm_examples() {
                  dy = random_tensor(f32({tokens, width}), "dy");
     for (const double eps : {1e-20, 1e-2}) {
       const RmsNorm::Desc desc{.eps = eps};
-      all.push_back({.op = &kRmsNorm, .inputs = {x, gain}, .desc = desc});
+      all.push_back({.op = &kRmsNorm, .inputs = {x, gain}, .desc = desc, .stored = {RmsNorm::x}});
       const auto out = run(kRmsNorm, {x, gain}, desc);
       all.push_back({.op = &kRmsNormBackward,
                      .inputs = {dy, x, gain, out[RmsNorm::rstd]},
                      .label = fmt::format("backward {}x{}", tokens, width),
                      .tolerance = 64,  // dgain sums 130 tokens
-                     .scale = 1});     // at width 1 dx is a difference of equal terms
+                     .scale = 1,       // at width 1 dx is a difference of equal terms
+                     .stored = {RmsNormBackward::dy, RmsNormBackward::x}});
     }
   }
   return all;

@@ -28,7 +28,8 @@ std::vector<Example> rope_examples() {
       all.push_back(
           {.op = &kRope,
            .inputs = {random_tensor(f32({tokens, heads * width}), "x"), positions(at)},
-           .desc = Rope::Desc{.heads = heads, .dims = dims, .theta = 1e4, .inverse = inverse}});
+           .desc = Rope::Desc{.heads = heads, .dims = dims, .theta = 1e4, .inverse = inverse},
+           .stored = {Rope::x}});
   }
   return all;
 }

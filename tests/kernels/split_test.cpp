@@ -20,9 +20,14 @@ std::vector<Example> split_examples() {
     const Tensor b = random_tensor(f32({tokens, second}), "b");
     all.push_back({.op = &kSplit,
                    .inputs = {random_tensor(f32({tokens, first + second}), "x")},
-                   .desc = desc});
-    for (const auto& inputs : {std::vector<Tensor>{a, b}, {Tensor(), b}, {a, Tensor()}})
-      all.push_back({.op = &kConcat, .inputs = inputs, .desc = desc});
+                   .desc = desc,
+                   .stored = {Split::x}});
+    const auto add_concat = [&](const Tensor& x, const Tensor& y, const std::vector<int>& given) {
+      all.push_back({.op = &kConcat, .inputs = {x, y}, .desc = desc, .stored = given});
+    };
+    add_concat(a, b, {Concat::a, Concat::b});
+    add_concat({}, b, {Concat::b});
+    add_concat(a, {}, {Concat::a});
   }
   return all;
 }

@@ -27,7 +27,8 @@ std::vector<Example> statistics_examples() {
                      // Three f32 sums of at most 40 products in a cosine of size ≤ 1.
                      .tolerance = 3 * 40,
                      .scale = double(s.tokens),
-                     .differentiable = false});
+                     .differentiable = false,
+                     .stored = {StreamStatistics::x}});
   return all;
 }
 

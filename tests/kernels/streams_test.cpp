@@ -17,19 +17,23 @@ std::vector<Example> streams_examples() {
     all.push_back({.op = &kCopyStreams,
                    .inputs = {random_tensor(f32({tokens, width}), "x")},
                    .desc = desc,
-                   .tolerance = 0.5});  // copies are exact; sums with a base round once
+                   .tolerance = 0.5,
+                   .stored = {CopyStreams::x}});  // copies are exact; sums with a base round once
     all.push_back({.op = &kSumStreams,
                    .inputs = {random_tensor(f32({tokens, n * width}), "x")},
                    .desc = desc,
-                   .tolerance = double(n) + 1});  // n − 1 additions, each right to half an ulp
+                   .tolerance = double(n) + 1,  // n − 1 additions, each right to half an ulp
+                   .stored = {SumStreams::x}});
     all.push_back({.op = &kSpreadStreams,
                    .inputs = {random_tensor(f32({tokens, width}), "x")},
                    .desc = desc,
-                   .tolerance = 2});  // 1 / n, a product, and a sum with a base
+                   .tolerance = 2,  // 1 / n, a product, and a sum with a base
+                   .stored = {CopyStreams::x}});
     all.push_back({.op = &kMeanStreams,
                    .inputs = {random_tensor(f32({tokens, n * width}), "x")},
                    .desc = desc,
-                   .tolerance = double(n) + 3});
+                   .tolerance = double(n) + 3,
+                   .stored = {SumStreams::x}});
   }
   return all;
 }

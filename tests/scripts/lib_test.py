@@ -78,5 +78,22 @@ class Phases(unittest.TestCase):
         self.assertRegex(done.stdout, r"^\[\w+\] lib test: [0-9.]+ s\n$")
 
 
+class Stages(unittest.TestCase):
+    def run_stage(self, setting, command):
+        return subprocess.run(
+            ["bash", "-c", f"source scripts/lib.sh; {setting} stage sleepy 1 {command}"],
+            cwd=support.ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    def test_the_status_is_the_commands(self):
+        done = self.run_stage("", "bash -c 'exit 7'")
+        self.assertEqual(done.returncode, 7)
+        self.assertIn("stage sleepy: 0.0 of 1 minutes, FAILED (exit code 7)", done.stdout)
+
+    def test_what_runs_into_the_wall_is_ended(self):
+        done = self.run_stage("wall=1; SECONDS=58;", "sleep 50")
+        self.assertEqual(done.returncode, 124)
+        self.assertIn("FAILED (exit code 124)", done.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -71,6 +71,21 @@ class Numbers(unittest.TestCase):
         self.assertEqual([report.worst(row) for row in rows], [math.inf, 0.5])
         self.assertEqual(report.streams(run, "gain_forward"), ([], []))
 
+    def test_gaps_are_of_steps_that_both_have(self):
+        def run(name, last, loss):
+            return report.Run(name, [{"step": s, "loss": loss} for s in range(1, last + 1)],
+                              [{"step": s, "eval_loss": loss + s} for s in range(2, last + 1, 2)])
+        plain, short = run("plain", 9, 3.0), run("hc", 5, 2.5)
+        self.assertEqual(report.loss_gap(short, plain), ([1, 2, 3, 4, 5], [-0.5] * 5))
+        self.assertEqual(report.held_out_gap(short, plain), ([2, 4], [-0.5] * 2))
+        self.assertEqual(report.held_out_gap(plain, plain)[1], [0.0] * 4)
+        # Texts of unequal difficulty, and a smoothing window that depends on the number of steps.
+        long = report.Run("", [{"step": s, "loss": 2 + (-1) ** s} for s in range(1, 200)], [])
+        cut = report.Run("", [{"step": s, "loss": 3 + (-1) ** s} for s in range(1, 100)], [])
+        self.assertEqual(report.loss_gap(cut, long)[1], [1.0] * 99)
+        self.assertEqual([report.ending(r, [plain, short]) for r in (plain, short)],
+                         ["", ", ended at step 5"])
+
     def test_series_has_finite_numbers_only(self):
         records = [{"step": 1, "lr": 1.0}, {"step": 2, "lr": math.nan}, {"step": 3, "lr": "x"},
                    {"step": 4}, {"step": 5, "lr": 2}]

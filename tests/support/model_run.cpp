@@ -38,9 +38,15 @@ void ModelRun::fill_parameters() {
       initialise(part, config.seed, own);
       if (options.generic) {
         const Random random(3, part.name);
-        const bool gain = part.name.find("norm") != std::string::npos;
+        // Gains stay near 1, and HC's biases near where they begin: nothing bounds what it makes of
+        // them, and differences say nothing of a loss behind the norm of streams that nearly
+        // vanish.
+        const bool near = part.name.find("norm") != std::string::npos ||
+                          (config.model.residual == ResidualKind::hc &&
+                           part.name.find("_hc.b_") != std::string::npos);
         for (size_t i = 0; i < own.size(); ++i)
-          own[i] = (gain ? 1.0f : 0.0f) + (gain ? 0.1f : 0.4f) * random.normal(i);
+          own[i] = (near ? own[i] : 0.0f) +
+                   float(near ? options.spread / 4 : options.spread) * random.normal(i);
       }
       values.insert(values.end(), own.begin(), own.end());
     }
@@ -91,8 +97,11 @@ std::vector<double> ModelRun::values(Value v) const {
   const TensorSpec& spec = v.spec();
   return dispatch(spec.dtype, [&](auto type) {
     std::vector<double> out;
-    if constexpr (!std::is_same_v<decltype(type), bf16>)
-      for (const auto x : executor->data<decltype(type)>(v)) out.push_back(double(x));
+    for (const auto x : executor->data<decltype(type)>(v))
+      if constexpr (std::is_same_v<decltype(type), bf16>)
+        out.push_back(double(to_float(x)));
+      else
+        out.push_back(double(x));
     return out;
   });
 }

@@ -13,12 +13,13 @@ namespace birkhoff::testing {
 Config small_config();
 
 struct ModelRunOptions {
-  DType dtype = DType::f32;  // f64: on the reference device
+  DType dtype = DType::f32;  // of activations; f64: on the reference device
   Device device = Device::cpu;
   int threads = 1;
   bool poison = true;
   std::byte canary{0xA5};
   bool generic = true;    // random parameters everywhere; else the config's own initialisation
+  double spread = 0.4;    // their standard deviation; of gains a quarter, round 1
   int micro_batches = 1;  // the same one several times
 };
 

@@ -114,6 +114,73 @@ void check_base_rule(const Example& e) {
   }
 }
 
+// Half an ulp of bf16, relative: 8 bits of significand.
+constexpr double kHalfUlp = 1.0 / 256;
+
+// The example with its activations in bf16, as the cpu gets it, or as f64 sees it: activations, and
+// what is read as bf16, rounded.
+std::vector<Tensor> stored_inputs(const Example& e, bool in_f64) {
+  std::vector<Tensor> inputs = e.inputs;
+  for (const int i : e.stored)
+    if (Tensor& t = inputs[size_t(i)]; t.spec.dtype != DType::none) t = t.as(DType::bf16);
+  if (!in_f64) return inputs;
+  for (const int i : e.read_as_stored) inputs[size_t(i)] = inputs[size_t(i)].as(DType::bf16);
+  return in_double(inputs);
+}
+
+// bf16 is rounded once: |got − want| ≤ 2^-8·|want|, beside what f32 may be off (and, for what is
+// rounded in between, stored_tolerance).
+void expect_stored(const Example& e, const Tensor& got, const Tensor& want, double off,
+                   const std::string& what) {
+  double scale = e.scale;
+  for (int64_t i = 0; i < want.spec.count(); ++i) scale = std::max(scale, std::abs(want.at(i)));
+  const bool floating = is_floating(got.spec.dtype);
+  const double allowed = off * scale + (floating ? e.stored_tolerance * kHalfUlp * scale : 0);
+  const double half = got.spec.dtype == DType::bf16 ? kHalfUlp : 0;
+  for (int64_t i = 0; i < want.spec.count(); ++i) {
+    const double error = std::abs(got.at(i) - want.at(i));
+    ASSERT_TRUE(error <= half * std::abs(want.at(i)) + allowed)
+        << what << " at " << i << ": got " << got.at(i) << ", want " << want.at(i) << ", error "
+        << error << ", bound " << half * std::abs(want.at(i)) + allowed;
+  }
+}
+
+void check_stored(const Example& e) {
+  const auto want = run(*e.op, stored_inputs(e, true), e.desc, {}, e.round);
+  const auto inputs = stored_inputs(e, false);
+  const auto specs = e.op->outputs(specs_of(inputs), e.desc);
+  std::vector<Tensor> first;
+  for (const Device device : {Device::reference, Device::cpu})
+    for (const int threads : {1, 2, 3}) {
+      if (device == Device::reference && threads > 1) continue;
+      const auto got = run(*e.op, inputs, e.desc, {.device = device, .threads = threads}, e.round);
+      for (size_t k = 0; k < got.size(); ++k) {
+        const auto what = fmt::format("{} bf16 output {} device {} threads {}", name_of(e), k,
+                                      int(device), threads);
+        expect_stored(e, got[k], want[k], e.tolerance * 1.2e-7, what);
+        if (threads > 1) expect_same_bits(got[k], first[k], what);
+      }
+      first = got;
+    }
+  for (const bool in_place : {false, true}) {
+    const auto got = run(*e.op, inputs, e.desc,
+                         {.device = Device::cpu, .bases = true, .in_place = in_place}, e.round);
+    for (size_t k = 0; k < got.size(); ++k) {
+      if (specs[k].view_of != kNone) continue;
+      Tensor sum = base_for(specs[k].spec, k).as(want[k].spec.dtype);
+      for (int64_t i = 0; i < sum.spec.count(); ++i) sum.set(i, sum.at(i) + want[k].at(i));
+      double largest = 0;  // of what cancels in the sum
+      for (int64_t i = 0; i < sum.spec.count(); ++i)
+        largest = std::max(largest, std::abs(want[k].at(i)));
+      Example of_sum = e;
+      of_sum.scale = std::max(e.scale, largest);
+      expect_stored(
+          of_sum, got[k], sum, e.tolerance * 1.2e-7,
+          fmt::format("{} bf16 output {} base{}", name_of(e), k, in_place ? "==out" : ""));
+    }
+  }
+}
+
 // Elements of an input that are differenced, evenly spread: each costs two runs of the reference.
 constexpr int64_t kDifferences = 200;
 
@@ -240,11 +307,24 @@ void check_operator(const Example& e) {
   SCOPED_TRACE(name_of(e));
   const auto want = run(*e.op, in_double(e.inputs), e.desc, {}, e.round,
                         e.op->updates ? in_double(e.update_bases) : std::vector<Tensor>());
-  check_against_reference(e, want);
-  if (!e.op->updates) check_base_rule(e);
+  const auto outputs = e.op->outputs(specs_of(e.inputs), e.desc);
+  const bool rounds = std::any_of(outputs.begin(), outputs.end(),
+                                  [](const Output& out) { return out.spec.dtype == DType::bf16; });
+  if (!rounds) check_against_reference(e, want);
+  if (!rounds && !e.op->updates) check_base_rule(e);
+  if (rounds || !e.stored.empty()) check_stored(e);
   if (e.op->gradient && e.differentiable) check_gradient(e, want);
   const auto specs = specs_of(e.inputs);
   EXPECT_GE(e.op->flops(specs, e.desc), 0);
+}
+
+double unique_bytes(const Operator& op, const std::vector<TensorSpec>& inputs, const Desc& desc) {
+  if (op.bytes) return op.bytes(inputs, desc);
+  double bytes = 0;
+  for (const TensorSpec& spec : inputs) bytes += double(spec.bytes());
+  for (const Output& out : op.outputs(inputs, desc))
+    if (out.view_of == kNone) bytes += double(out.spec.bytes());
+  return bytes;
 }
 
 void expect_close(const Tensor& got, const Tensor& want, double bound, const std::string& what) {

@@ -9,7 +9,8 @@
 //      scale = max(|reference|, example.scale); outputs start as NaN;
 //   2. the base rule: base elsewhere and base == out give base + f(in);
 //   3. 1, 2 and 3 threads give the same bits;
-//   4. where the operator has a gradient rule: reference gradients of Σ w⊙out by that rule against
+//   4. the same with its activations in bf16, where the example says which they are;
+//   5. where the operator has a gradient rule: reference gradients of Σ w⊙out by that rule against
 //      central differences, for every floating input (200 elements of a large one).
 #include <functional>
 #include <string>
@@ -30,6 +31,13 @@ struct Example {
   std::vector<int> constant_inputs = {};  // floating inputs that the rule gives no gradient for
   int round = 0;                          // Context::round
   std::vector<Tensor> update_bases = {};  // of an operator with updates = true
+  // Inputs of storage type (kernels/storage.h); none: the operator knows no bf16.
+  std::vector<int> stored = {};
+  // Wide inputs that the cpu reads as bf16, since they are factors of a matrix product.
+  std::vector<int> read_as_stored = {};
+  // What a bf16 result may be off beyond its one rounding: in units of 2^-8 of the largest
+  // reference value, where values in between are rounded too.
+  double stored_tolerance = 0;
 };
 
 // All examples, by the files that registered them; the registry test loops over it.
@@ -58,6 +66,9 @@ std::vector<Tensor> gradients(const Operator& op, const std::vector<Tensor>& inp
                               const Desc& desc, const std::vector<Tensor>& weights, int round = 0);
 
 void check_operator(const Example& example);  // GoogleTest expectations
+
+// Unique bytes of a call by the operator's own account: each input and output once, views apart.
+double unique_bytes(const Operator& op, const std::vector<TensorSpec>& inputs, const Desc& desc);
 
 // Fails with the worst coordinate, both values, how many are off and the bound.
 void expect_close(const Tensor& got, const Tensor& want, double bound, const std::string& what);

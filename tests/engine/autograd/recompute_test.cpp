@@ -9,19 +9,21 @@ namespace {
 
 // Of a segment, the backward reads at most the state it hands to the next one.
 TEST(Recompute, KeepsOneValueOfASegment) {
-  for (const int64_t block : {1, 2, 3}) {
-    Config c = small_config();
-    c.model.residual = ResidualKind::mhc, c.train.recompute = block;
-    Program p;
-    differentiate(p, trace_training(p, c).loss);
-    const Slots kept = saved(p);
-    std::map<int, int> by_segment;
-    for (const Call& call : p.forward)
-      for (const SlotId id : call.out)
-        if (call.segment != kNone) by_segment[call.segment] += int(kept.count(id));
-    EXPECT_EQ(int64_t(by_segment.size()), (2 * c.model.layers + block - 1) / block);
-    for (const auto& [segment, count] : by_segment) EXPECT_LE(count, 1) << segment << " " << block;
-  }
+  for (const ResidualKind residual : {ResidualKind::hc, ResidualKind::mhc})
+    for (const int64_t block : {1, 2, 3}) {
+      Config c = small_config();
+      c.model.residual = residual, c.train.recompute = block;
+      Program p;
+      differentiate(p, trace_training(p, c).loss);
+      const Slots kept = saved(p);
+      std::map<int, int> by_segment;
+      for (const Call& call : p.forward)
+        for (const SlotId id : call.out)
+          if (call.segment != kNone) by_segment[call.segment] += int(kept.count(id));
+      EXPECT_EQ(int64_t(by_segment.size()), (2 * c.model.layers + block - 1) / block);
+      for (const auto& [segment, count] : by_segment)
+        EXPECT_LE(count, 1) << segment << " " << block;
+    }
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ std::vector<Path> committed() {
 }
 
 TEST(Configs, EveryCommittedOneLoadsAndItsDumpLoadsBack) {
-  EXPECT_GE(committed().size(), 10u);
+  EXPECT_GE(committed().size(), 15u);
   for (const Path& path : committed()) {
     const Config config = load_config(path);
     // common/ holds parts, which need not fit the other defaults.
@@ -77,6 +77,7 @@ ModelConfig big_model() {
                      .kv_norm_eps = 1e-20,
                      .residual = ResidualKind::mhc,
                      .streams = 4,
+                     .hc = HcKind::dynamic,
                      .sinkhorn = SinkhornKind::paper,
                      .sinkhorn_iterations = 20,
                      .readout = ReadoutKind::sum,
@@ -129,10 +130,13 @@ TEST(Configs, TheBigOnesAreThePapers) {
     EXPECT_EQ(c.train.sequence, 4096);
     EXPECT_EQ(c.train.precision, Precision::bf16);
     EXPECT_EQ(c.optim, big_optim(row.lr));
-    Config baseline = c;
-    baseline.model.residual = ResidualKind::plain;
-    baseline.run.dir += "-plain";
-    EXPECT_EQ(load_config(kRoot / fmt::format("configs/{}-plain.yaml", row.name)), baseline);
+    for (const auto residual : {ResidualKind::plain, ResidualKind::hc}) {
+      const std::string what = residual == ResidualKind::hc ? "-hc" : "-plain";
+      Config baseline = c;
+      baseline.model.residual = residual;
+      baseline.run.dir += what;
+      EXPECT_EQ(load_config(kRoot / fmt::format("configs/{}{}.yaml", row.name, what)), baseline);
+    }
   }
 }
 
@@ -208,6 +212,7 @@ TEST(Fields, HaveUniqueKeysAndTheStableNames) {
                           "data.source",
                           "model.residual",
                           "model.streams",
+                          "model.hc",
                           "model.layers",
                           "model.sinkhorn",
                           "model.readout",

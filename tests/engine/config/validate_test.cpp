@@ -52,11 +52,9 @@ TEST(Validate, ModelShapes) {
   c.model.rope_dim = 17;
   c.model.layers = 2;
   c.model.dense_layers = 3;
-  c.model.residual = ResidualKind::hc;
   c.moe.active = 9;
   EXPECT_EQ(errors(c), (Lines{"model.rope_dim: 17 is odd; rotary positions turn pairs",
                               "model.dense_layers: 3 is more than model.layers (2)",
-                              "model.residual: hc is not available yet; choose plain or mhc",
                               "moe.active: 9 is more than moe.experts (8)"}));
   c = quiet();
   c.model.layers = c.model.dense_layers = 3;
@@ -120,6 +118,11 @@ TEST(Validate, OddChoicesAreLegal) {
   EXPECT_EQ(warnings(c), expected);
   EXPECT_EQ(validate(c), expected);
   EXPECT_EQ(last_step(c.train), 100);
+  c.model.residual = ResidualKind::hc;
+  EXPECT_EQ(warnings(c).front(),
+            "optim.weight_decay_static: decay of hc's static part makes its residual path fade");
+  c.model.residual = ResidualKind::plain;
+  EXPECT_EQ(warnings(c), Lines(expected.begin() + 1, expected.end()));
   c = quiet();
   c.train.steps = 100;
   c.optim.schedule = LrSchedule::wsd;
@@ -134,14 +137,12 @@ TEST(Validate, TrainingRefusesWhatIsNotBuiltAndPlanningDoesNot) {
   Config c = quiet();
   c.run.dir = "";
   c.device = DeviceChoice::cuda;
-  c.train.precision = Precision::bf16;
   c.parallel = {
       .pp = 2, .tp = 2, .ep = 4, .chunks = 2, .zero = 1, .schedule = PipelineSchedule::zb_h1};
   EXPECT_EQ(errors(c), Lines());
   EXPECT_EQ(errors(c, Use::training),
             (Lines{"run.dir: is empty; name the run's directory",
                    "data.path: names no dataset; set it, or data.source: random",
-                   "train.precision: training in bf16 is not available yet; set fp32",
                    "device: cuda is not available yet; choose auto or cpu",
                    "parallel.pp: 2 is not available yet: a run is one rank; set 1",
                    "parallel.tp: 2 is not available yet: a run is one rank; set 1",

@@ -1,5 +1,5 @@
-// The whole model's gradient, in f64 on the reference device, against central differences: plain
-// and mhc, dense and MoE, with and without recompute, in one round and in several.
+// The whole model's gradient, in f64 on the reference device, against central differences: plain,
+// hc and mhc, dense and MoE, with and without recompute, in one round and in several.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,6 +15,7 @@ struct Case {
   int64_t recompute;
   double buffer_factor;
   ReadoutKind readout = ReadoutKind::sum;
+  HcKind hc = HcKind::dynamic;
 };
 
 class ModelGradient : public ::testing::TestWithParam<Case> {
@@ -23,6 +24,7 @@ class ModelGradient : public ::testing::TestWithParam<Case> {
     Config c = small_config();
     c.model.residual = GetParam().residual;
     c.model.readout = GetParam().readout;
+    c.model.hc = GetParam().hc;
     c.train.recompute = GetParam().recompute;
     c.moe.buffer_factor = GetParam().buffer_factor;
     return c;
@@ -59,8 +61,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"mhc_rounds", ResidualKind::mhc, 0, 0.45},
                       Case{"plain_rounds_recompute", ResidualKind::plain, 3, 0.2},
                       Case{"mhc_learned", ResidualKind::mhc, 0, 1.5, ReadoutKind::learned},
+                      Case{"hc", ResidualKind::hc, 0, 1.5},
+                      Case{"hc_recompute", ResidualKind::hc, 3, 1.5},
+                      Case{"hc_learned", ResidualKind::hc, 0, 1.5, ReadoutKind::learned},
+                      Case{"hc_static", ResidualKind::hc, 0, 1.5, ReadoutKind::sum, HcKind::fixed}),
                       Case{"mhc_mean", ResidualKind::mhc, 0, 1.5, ReadoutKind::mean}),
-    [](const auto& test) { return test.param.name; });
+    [](const auto& test) {
+  return test.param.name; });
 
 }  // namespace
 }  // namespace birkhoff::testing

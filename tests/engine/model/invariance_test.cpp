@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "base/format.h"
+#include "engine/config/choices.h"
 #include "engine/train/import_model.h"
 #include "tests/support/model_run.h"
 
@@ -15,16 +17,36 @@ Config mhc_config() {
   return c;
 }
 
-TEST(Recompute, IsBitEqual) {
-  Config c = mhc_config();
-  ModelRun saved(c);
-  const double loss = saved.step();
-  EXPECT_TRUE(std::isfinite(loss));
-  for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
-    c.train.recompute = block;
-    ModelRun again(c);
-    EXPECT_EQ(again.step(), loss);
-    EXPECT_EQ(again.gradients(), saved.gradients()) << "block " << block;
+// Every residual that has streams.
+std::vector<Config> stream_configs() {
+  std::vector<Config> all = {mhc_config(), mhc_config(), mhc_config()};
+  all[1].model.residual = all[2].model.residual = ResidualKind::hc;
+  all[2].model.hc = HcKind::fixed;
+  return all;
+}
+std::string kind_of(const Config& c) {
+  return fmt::format("{} {}", name(c.model.residual), name(c.model.hc));
+}
+
+// What holds bit for bit holds in either precision of activations.
+class Bits : public ::testing::TestWithParam<DType> {
+ protected:
+  static ModelRunOptions options() { return {.dtype = GetParam()}; }
+};
+INSTANTIATE_TEST_SUITE_P(Precision, Bits, ::testing::Values(DType::f32, DType::bf16),
+                         [](const auto& test) { return std::string(name_of(test.param)); });
+
+TEST_P(Bits, OfRecomputedValuesAreEqual) {
+  for (Config c : stream_configs()) {
+    ModelRun saved(c, options());
+    const double loss = saved.step();
+    EXPECT_TRUE(std::isfinite(loss));
+    for (const int64_t block : {int64_t(1), int64_t(2), int64_t(4), kRecomputeAuto}) {
+      c.train.recompute = block;
+      ModelRun again(c, options());
+      EXPECT_EQ(again.step(), loss);
+      EXPECT_EQ(again.gradients(), saved.gradients()) << kind_of(c) << " block " << block;
+    }
   }
 }
 
@@ -38,20 +60,22 @@ TEST(Recompute, NeedsLessMemory) {
             saved.executor->plan().bytes(Arena::activations));
 }
 
-TEST(Threads, DoNotChangeABit) {
-  Config c = mhc_config();
-  c.train.sequence = 33;
-  ModelRun one(c);
-  const double loss = one.step();
-  for (const int threads : {2, 3}) {
-    ModelRun more(c, {.threads = threads});
-    EXPECT_EQ(more.step(), loss);
-    EXPECT_EQ(more.gradients(), one.gradients()) << threads << " threads";
+TEST_P(Bits, DoNotDependOnThreads) {
+  for (Config c : stream_configs()) {
+    c.train.sequence = 33;
+    ModelRun one(c, options());
+    const double loss = one.step();
+    for (const int threads : {2, 3}) {
+      ModelRun more(c, {.dtype = GetParam(), .threads = threads});
+      EXPECT_EQ(more.step(), loss);
+      EXPECT_EQ(more.gradients(), one.gradients()) << kind_of(c) << " " << threads << " threads";
+    }
   }
 }
 
-TEST(Poison, ChangesNothing) {
-  ModelRun poisoned(mhc_config()), plain(mhc_config(), {.poison = false});
+TEST_P(Bits, AreNotThoseOfDeadMemory) {
+  ModelRun poisoned(mhc_config(), options());
+  ModelRun plain(mhc_config(), {.dtype = GetParam(), .poison = false});
   EXPECT_EQ(poisoned.step(), plain.step());
   EXPECT_EQ(poisoned.gradients(), plain.gradients());
 }
@@ -81,8 +105,8 @@ TEST(MicroBatches, AddUp) {
   expect_near(three.gradients(), one.gradients(), 1e-5);
 }
 
-TEST(Steps, Repeat) {
-  ModelRun run(mhc_config());
+TEST_P(Bits, RepeatInTheNextStep) {
+  ModelRun run(mhc_config(), options());
   const double loss = run.step();
   const Tensors gradients = run.gradients();
   EXPECT_EQ(run.step(), loss);
@@ -90,24 +114,26 @@ TEST(Steps, Repeat) {
 }
 
 // 10 tokens × 2 active = 20 rows: capacities 30, 10 and 4 give 1, 2 and 5 rounds.
-TEST(Rounds, GiveTheSameOutputs) {
+TEST_P(Bits, OfOutputsDoNotDependOnRounds) {
   Config c = mhc_config();
-  ModelRun one(c);
+  ModelRun one(c, options());
   const double loss = one.step();
   for (const double factor : {0.5, 0.2}) {
     c.moe.buffer_factor = factor;
-    ModelRun more(c);
+    ModelRun more(c, options());
     EXPECT_EQ(more.step(), loss) << factor;
     expect_near(more.gradients(), one.gradients(), 1e-5);
   }
 }
 
 TEST(Devices, Agree) {
-  ModelRun cpu(mhc_config()),
-      oracle(mhc_config(), {.dtype = DType::f64, .device = Device::reference});
-  // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
-  EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
-  expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  for (const Config& c : stream_configs()) {
+    SCOPED_TRACE(kind_of(c));
+    ModelRun cpu(c), oracle(c, {.dtype = DType::f64, .device = Device::reference});
+    // 6 sublayers of sums over ≤ 24 terms in f32: some hundred epsilons.
+    EXPECT_NEAR(cpu.step(), oracle.step(), 3e-5);
+    expect_near(cpu.gradients(), oracle.gradients(), 1e-4);
+  }
 }
 
 // A plain model that gains streams as birkhoff import does it, with an eps that counts: the same

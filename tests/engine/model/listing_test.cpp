@@ -34,6 +34,7 @@ void expect_golden(const std::string& name, const std::string& text) {
 }
 
 TEST(Listing, Plain) { expect_golden("plain.listing", listing_of(ResidualKind::plain, 0)); }
+TEST(Listing, Hc) { expect_golden("hc.listing", listing_of(ResidualKind::hc, 0)); }
 TEST(Listing, Mhc) { expect_golden("mhc.listing", listing_of(ResidualKind::mhc, 0)); }
 TEST(Listing, MhcRecomputed) {
   expect_golden("mhc_recompute.listing", listing_of(ResidualKind::mhc, 2));

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "engine/config/load.h"
 #include "engine/model/model.h"
 
@@ -22,7 +24,30 @@ TEST(ParameterCounts, AreThePapers) {
     const ParameterCount got = count_parameters(c);
     EXPECT_EQ(got.total, want.total) << want.config;
     EXPECT_EQ(got.active, want.active) << want.config;
-    EXPECT_NEAR(double(got.mhc) / 1e6, want.mhc_millions, 0.005) << want.config;
+    EXPECT_NEAR(double(got.hyper_connections) / 1e6, want.mhc_millions, 0.005) << want.config;
+  }
+}
+
+ParameterCount count_of(const std::string& config, const std::vector<std::string>& overrides) {
+  const std::string path = BIRKHOFF_SOURCE_DIR "/configs/" + config + ".yaml";
+  return count_parameters(load_config(path, overrides));
+}
+
+// Per sublayer (n + 2)·C of theta, 3 of alpha, n² + 2n of b; the rest is the plain model's.
+TEST(ParameterCounts, OfHyperConnections) {
+  for (const auto& [name, sublayers, dim] :
+       {std::tuple{"3b", 24, 1280}, {"9b", 36, 1920}, {"27b", 60, 2560}, {"3b-1t", 24, 1280}}) {
+    const std::string config = name;
+    const ParameterCount plain = count_of(config + "-plain", {}),
+                         dynamic = count_of(config + "-hc", {}),
+                         fixed = count_of(config + "-hc", {"model.hc=static"});
+    EXPECT_EQ(plain.hyper_connections, 0);
+    EXPECT_EQ(dynamic.hyper_connections, sublayers * (6 * dim + 3 + 24)) << name;
+    EXPECT_EQ(fixed.hyper_connections, sublayers * 24) << name;
+    for (const ParameterCount& hc : {dynamic, fixed}) {
+      EXPECT_EQ(hc.total, plain.total + hc.hyper_connections) << name;
+      EXPECT_EQ(hc.active, plain.active + hc.hyper_connections) << name;
+    }
   }
 }
 

@@ -21,7 +21,7 @@ size_t high_water(const Config& c) {
 }
 
 TEST(Plan, EqualsTheHighWaterMark) {
-  for (const auto residual : {ResidualKind::plain, ResidualKind::mhc})
+  for (const auto residual : {ResidualKind::plain, ResidualKind::hc, ResidualKind::mhc})
     for (const int64_t recompute : {int64_t(0), int64_t(2)})
       for (const int64_t sequence : {int64_t(5), int64_t(64)}) {
         Config c = small_config();

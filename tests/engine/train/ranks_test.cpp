@@ -68,10 +68,13 @@ TEST(Ranks, EqualGroupsGiveTheSameBitsOnAnyNumber) {
 }
 
 TEST(Ranks, SixGroups) {
-  const Config c = parallel_config(6, 6);
-  const Trained want = trained(c, 1, 5)[0];
-  for (const int ranks : {2, 3, 6})
-    for (const Trained& got : trained(c, ranks, 5)) EXPECT_EQ(got, want) << ranks << " ranks";
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    Config c = parallel_config(6, 6);
+    c.train.precision = precision;
+    const Trained want = trained(c, 1, 5)[0];
+    for (const int ranks : {2, 3, 6})
+      for (const Trained& got : trained(c, ranks, 5)) EXPECT_EQ(got, want) << ranks << " ranks";
+  }
 }
 
 // One step's gradients, by tensor, from equal weights.

@@ -28,6 +28,30 @@ TEST(SameStart, PlainAndMhcHaveTheSameLossAndGradients) {
   }
 }
 
+// HC at its initialisation is the plain model exactly: what F reads is one stream, and where the
+// sum of n equal numbers is exact, the final norm of it is that of one stream, bit for bit; so is
+// the loss. (x + x + x rounds, but a fourth x brings 4x back: a tie goes to the even x. 5x, 6x and
+// 7x round too, so 8 streams need a tolerance.) A stream's gradient is 1/n of the plain model's,
+// and n of them are summed with roundings.
+TEST(SameStart, PlainAndHcHaveTheSameBitsOfLossAndTheSameGradients) {
+  ModelRun plain(session_config(ResidualKind::plain), {.generic = false});
+  const double want = plain.step();
+  for (const int64_t n : {1, 2, 3, 4, 8})
+    for (const HcKind kind : {HcKind::dynamic, HcKind::fixed}) {
+      Config c = session_config(ResidualKind::hc);
+      c.model.streams = n, c.model.hc = kind;
+      ModelRun hc(c, {.generic = false});
+      const double got = hc.step();
+      EXPECT_NEAR(got / want, 1, 1e-6) << n;
+      if (n == 1 || n == 2 || n == 4) {
+        EXPECT_EQ(got, want) << n;
+      }
+      const Tensors gradients = hc.gradients();
+      for (const auto& [name, gradient] : plain.gradients())
+        EXPECT_LT(relative_difference(gradients.at(name), gradient), 1e-5) << name << " n " << n;
+    }
+}
+
 // Values of H_res and of the residual behind the last block, for the parameters of a session.
 struct Inside {
   std::vector<double> res;
@@ -69,8 +93,8 @@ Inside look_inside(const Config& c, Session& session) {
   return inside;
 }
 
-TEST(Mhc, Learns) {
-  Config c = session_config(ResidualKind::mhc);
+void expect_learning(ResidualKind residual) {
+  Config c = session_config(residual);
   // Weights large enough for the sublayers to outweigh the embedding, which all streams share.
   c.model.layers = 8, c.model.dim = 32, c.model.init_std = 0.3;
   ThreadTeam team(2);
@@ -93,6 +117,9 @@ TEST(Mhc, Learns) {
   EXPECT_LT(after.cosine, 0.999);
   EXPECT_LT(last, 0.8 * first);
 }
+
+TEST(Mhc, Learns) { expect_learning(ResidualKind::mhc); }
+TEST(Hc, Learns) { expect_learning(ResidualKind::hc); }
 
 TEST(Session, ThreadsAndRepeatsGiveTheSameBytes) {
   std::vector<std::byte> want;

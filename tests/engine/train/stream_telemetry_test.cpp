@@ -68,6 +68,35 @@ TEST(StreamTelemetry, OfATrainedModel) {
   });
 }
 
+// H_res of HC begins as the identity, and nothing holds its rows.
+TEST(StreamTelemetry, OfHyperConnections) {
+  Config c = session_config(ResidualKind::hc);
+  c.train.telemetry_every = 20;
+  ThreadTeam team(1);
+  run_ranks(1, [&](Communicator& ranks) {
+    Session session(c, team, ranks);
+    session.initialise();
+    const Values ones(size_t(2 * c.model.layers), 1), zeros(ones.size(), 0);
+    for (int64_t step = 1; step <= 20; ++step) {
+      const Batch batch = text_batch(c, step);
+      const StreamTelemetry t = session.step(step, {&batch, 1}).streams;
+      if (step == 1) {
+        EXPECT_EQ(t.gain_forward, ones);
+        EXPECT_EQ(t.gain_backward, ones);
+        EXPECT_EQ(t.composite_forward, ones);
+        EXPECT_EQ(t.composite_backward, ones);
+        EXPECT_EQ(t.column_error, zeros);
+      }
+      if (step != 20) continue;
+      // 19 steps of AdamW move a bias by up to 19·lr = 0.06, a hundred thousand roundings.
+      double most = 0;
+      for (const double gain : t.gain_forward) most = std::max(most, std::abs(gain - 1));
+      EXPECT_GT(most, 1e-3);
+      EXPECT_LT(most, 1);
+    }
+  });
+}
+
 // The statistics only look on: with and without them the same bits come out.
 TEST(StreamTelemetry, ChangesNothing) {
   const auto trained = [](int64_t every) {

@@ -1,0 +1,52 @@
+#pragma once
+// Sizes and scratch of the cpu bodies of hc. Functions of the shape alone, so that results are too.
+#include "kernels/cpu/projection.h"
+
+namespace birkhoff::cpu {
+
+struct HcSizes {
+  int64_t tokens, n, width;  // T, n, C
+
+  int64_t rows() const { return n + 2; }                                         // of theta
+  int64_t columns() const { return rows() * n; }                                 // K
+  int64_t padded() const { return (columns() + kLanes - 1) / kLanes * kLanes; }  // K'
+};
+
+// Of one token; arrays [K'] are in the order of b.
+struct HcScratch {
+  float *alpha, *b;    // [K'] of every token: alpha of the column's group
+  float *u, *tanh_u;   // [K']
+  float* c;            // [K'] H~
+  float* d;            // [K'] gradient of H~, then rstd·du
+  float *rstd, *pull;  // [n]; pull: −rstd²/C·Σ du·u
+  float* products;     // [n+3] of a stream
+  HcScratch(Scratch s, const HcSizes& z)
+      : alpha(s.take(z.padded())),
+        b(s.take(z.padded())),
+        u(s.take(z.padded())),
+        tanh_u(s.take(z.padded())),
+        c(s.take(z.padded())),
+        d(s.take(z.padded())),
+        rstd(s.take(z.n)),
+        pull(s.take(z.n)),
+        products(s.take(z.rows() + 1)),
+        bytes(s.bytes()) {}
+  size_t bytes;
+};
+
+// Partial sums of one slab: dtheta, and by column Σ dH~·tanh(u) and Σ dH~. These two add up single
+// values of thousands of tokens, so they are double.
+struct HcSlab {
+  float* dtheta;            // [n+2, C]
+  double *products, *sums;  // [K]
+  HcSlab(Scratch s, const HcSizes& z)
+      : dtheta(s.take(z.rows() * z.width)),
+        products(reinterpret_cast<double*>(s.take(2 * z.columns()))),
+        sums(reinterpret_cast<double*>(s.take(2 * z.columns()))),
+        bytes(s.bytes()) {}
+  size_t bytes;
+};
+
+inline size_t hc_slab_bytes(const HcSizes& z) { return HcSlab(Scratch(nullptr), z).bytes; }
+
+}  // namespace birkhoff::cpu
