@@ -49,7 +49,7 @@ void check_function(const Config& source, const Config& target) {
           "model.streams is 1: the weight of one stream cannot reach 1; set 2 or more");
     like.model.residual = m.residual, like.model.streams = m.streams;
     like.model.sinkhorn = m.sinkhorn, like.model.sinkhorn_iterations = m.sinkhorn_iterations;
-    like.model.readout = m.readout;
+    like.model.readout = m.readout, like.model.hc = m.hc;
   } else if (m.residual != source.model.residual) {
     throw ConfigError(
         fmt::format("model.residual is {} in the source and {} here, which is not the same "

@@ -92,10 +92,12 @@ TEST_F(Exchange, SampleReadsAnImportedModel) {
 // token; that of a mean is no larger), and so is the gradient's norm but for the new parameters.
 TEST_F(Exchange, TrainingGoesOnFromTheSameLossAndFalls) {
   std::map<std::string, std::vector<double>> by_residual;
-  for (const char* residual : {"plain", "mhc"}) {
+  for (const char* residual : {"plain", "hc", "mhc"}) {
     const std::string run = out(std::string("warm-") + residual);
     expect_ok(birkhoff({"import", at("run"), "--out", run, "--residual", residual}));
-    // Settings and data are free: nothing has been trained yet.
+    // Settings and data are free: nothing has been trained yet. The model is not.
+    expect_refused(birkhoff({"train", run + "/config.yaml", "model.norm_eps=1e-3"}), 2,
+                   {"is of another model: model.norm_eps is 1e-20 there and 0.001 here"});
     const Finished ran = birkhoff({"train", run + "/config.yaml", "train.steps=20",
                                    "optim.warmup_steps=0", "optim.lr=1e-3", "seed=5"});
     ASSERT_EQ(ran.code, 0) << ran.err;
@@ -113,6 +115,8 @@ TEST_F(Exchange, TrainingGoesOnFromTheSameLossAndFalls) {
   }
   EXPECT_NEAR(by_residual["mhc"][0], by_residual["plain"][0],
               6 * 2 * (2 + 6) * 0x1p-23 * by_residual["plain"][0]);
+  EXPECT_NEAR(by_residual["hc"][0], by_residual["plain"][0], 6 * 0x1p-23 * by_residual["plain"][0]);
+  EXPECT_NE(by_residual["hc"][19], by_residual["mhc"][19]);
   EXPECT_NE(by_residual["mhc"][19], by_residual["plain"][19]);
 }
 

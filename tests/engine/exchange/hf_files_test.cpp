@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "engine/checkpoint/safetensors.h"
 #include "engine/exchange/hf_index.h"

@@ -64,10 +64,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"hc", ResidualKind::hc, 0, 1.5},
                       Case{"hc_recompute", ResidualKind::hc, 3, 1.5},
                       Case{"hc_learned", ResidualKind::hc, 0, 1.5, ReadoutKind::learned},
-                      Case{"hc_static", ResidualKind::hc, 0, 1.5, ReadoutKind::sum, HcKind::fixed}),
+                      Case{"hc_static", ResidualKind::hc, 0, 1.5, ReadoutKind::sum, HcKind::fixed},
                       Case{"mhc_mean", ResidualKind::mhc, 0, 1.5, ReadoutKind::mean}),
-    [](const auto& test) {
-  return test.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace birkhoff::testing

@@ -131,6 +131,14 @@ TEST(Import, APlainModelThatGainsStreamsIsTheSameFunctionForAnyEps) {
                 6 * 2 * (n + 6) * kEpsilon * e.largest)
           << eps << ", " << n << " streams";
     }
+    // hc reads one of its streams as it is, and writes to all: nothing rounds but the mean.
+    for (const char* form : {"dynamic", "static"}) {
+      ImportOptions o{.source = source, .residual = ResidualKind::hc};
+      o.overrides = {std::string("model.hc=") + form};
+      const Path hc = imported(scratch, fmt::format("hc-{}-{}", form, eps), o);
+      EXPECT_LT(worst(log_probabilities(hc, e.tokens), plain), 6 * kEpsilon * e.largest)
+          << eps << ", " << form;
+    }
   }
 }
 
@@ -204,7 +212,7 @@ TEST(Import, BatchesDoNotChangeABit) {
 // The tensors are those that a session has, and it goes on from them.
 TEST(Import, HoldsWhatASessionWants) {
   const Scratch scratch;
-  for (const ResidualKind residual : {ResidualKind::plain, ResidualKind::mhc}) {
+  for (const ResidualKind residual : {ResidualKind::plain, ResidualKind::hc, ResidualKind::mhc}) {
     const Path path = imported(scratch, std::string(name(residual)),
                                {.source = kGolden / "pairs", .residual = residual});
     const Checkpoint checkpoint = Checkpoint::open(path);
@@ -252,6 +260,8 @@ TEST(Import, RefusesAnotherFunction) {
   const Path mhc = imported(scratch, "mhc", {.source = kGolden / "pairs", .residual = kMhc});
   EXPECT_THAT(refused(scratch, ResidualKind::plain, {}, mhc),
               HasSubstr("model.residual is mhc in the source and plain here"));
+  EXPECT_THAT(refused(scratch, ResidualKind::hc, {}, mhc),
+              HasSubstr("model.residual is mhc in the source and hc here"));
   EXPECT_THAT(refused(scratch, {}, {"model.streams=2"}, mhc), HasSubstr("model.streams"));
 }
 
