@@ -106,7 +106,7 @@ class OperatorCase:
         return Oracle(lambda: self.compute(tensors))
 
 
-RAGGED = {"vocab": 31, "dim": 13, "heads": 3, "nope_dim": 5, "rope_dim": 2, "v_dim": 7,
+RAGGED = {"vocab": 31, "dim": 13, "heads": 3, "nope_dim": 5, "rope_dim": 6, "v_dim": 7,
           "kv_rank": 3, "dense_ffn_dim": 11, "experts": 5, "active": 3, "shared": 2,
           "expert_dim": 3, "scaling": 2.5}
 
@@ -137,6 +137,8 @@ def residual_cases(residual):
         v4 = base | {"sinkhorn": "v4", "norm_eps": 1e-6}
         cases += [ModelCase("mhc_v4", Shape(**v4)),
                   ModelCase("mhc_v4_learned", Shape(**v4, readout="learned"), (2, 6))]
+    else:
+        cases.append(ModelCase("hc_static", Shape(**base, hc="static")))
     return cases
 
 

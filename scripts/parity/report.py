@@ -10,9 +10,15 @@ BEGIN, END = "<!-- scripts/parity.sh --accept writes from here -->", "<!-- to he
 
 def write_json(path, entries, versions):
     path.parent.mkdir(parents=True, exist_ok=True)
-    records = [vars(e) | {"holds": e.holds()} for e in entries]
-    path.write_text(json.dumps({"versions": versions, "entries": records}, indent=1) + "\n",
-                    encoding="utf-8")
+    records = [{key: _finite(value) for key, value in vars(e).items()} | {"holds": e.holds()}
+               for e in entries]
+    path.write_text(json.dumps({"versions": versions, "entries": records}, indent=1,
+                               allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _finite(value):
+    """JSON has no NaN and no infinity: null."""
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def table(entries, versions):

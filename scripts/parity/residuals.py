@@ -60,14 +60,15 @@ def sinkhorn_v4(logits, iterations, eps=1e-6):
 
 def hc(p, name, x, s):
     """Hyper-connections (arXiv 2409.19606; as arXiv 2512.24880 eq. 5 writes them): each stream is
-    normed for itself, tanh, no manifold."""
-    normed = x * torch.rsqrt((x * x).mean(-1, keepdim=True) + s.norm_eps)
-    alpha = p[name + ".alpha"]
-    pre = alpha[0] * torch.tanh(normed @ p[name + ".theta_pre"]) + p[name + ".b_pre"]
-    post = alpha[1] * torch.tanh(normed @ p[name + ".theta_post"]) + p[name + ".b_post"]
-    # res[i, j] = <theta_res_i, stream j>: theta_res · normedᵀ
-    res = alpha[2] * torch.tanh(p[name + ".theta_res"] @ normed.transpose(-1, -2)) + \
-        p[name + ".b_res"]
+    normed for itself, tanh, no manifold; static: its constants alone."""
+    pre, post, res = p[name + ".b_pre"], p[name + ".b_post"], p[name + ".b_res"]
+    if s.hc == "dynamic":
+        normed = x * torch.rsqrt((x * x).mean(-1, keepdim=True) + s.norm_eps)
+        alpha = p[name + ".alpha"]
+        pre = pre + alpha[0] * torch.tanh(normed @ p[name + ".theta_pre"])
+        post = post + alpha[1] * torch.tanh(normed @ p[name + ".theta_post"])
+        # res[i, j] = <theta_res_i, stream j>
+        res = res + alpha[2] * torch.tanh(p[name + ".theta_res"] @ normed.transpose(-1, -2))
     h = (pre.unsqueeze(-1) * x).sum(-2)
     return h, lambda f: mix(x, post, res, f)
 

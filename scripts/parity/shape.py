@@ -27,6 +27,7 @@ class Shape:
     norm_eps: float = 1e-6
     kv_norm_eps: float = 1e-6
     residual: str = "plain"
+    hc: str = "dynamic"  # or static; of residual "hc"
     streams: int = 4
     sinkhorn: str = "paper"
     sinkhorn_iterations: int = 20
@@ -45,6 +46,8 @@ class Shape:
     def sections(self):
         values = dataclasses.asdict(self)
         moe = {key: values.pop(key) for key in self.MOE}
+        if self.residual != "hc":
+            del values["hc"]
         return {"model": values, "moe": moe}
 
     def sublayers(self):
@@ -99,12 +102,11 @@ def _residual(s):
     n, named = s.streams, {}
     for name in s.sublayers():
         if s.residual == "mhc":
-            named[name + ".phi"] = (n * s.dim, n * n + 2 * n)
-        else:
+            named |= {name + ".phi": (n * s.dim, n * n + 2 * n), name + ".alpha": (3,)}
+        elif s.hc == "dynamic":
             named |= {name + ".theta_pre": (s.dim,), name + ".theta_post": (s.dim,),
-                      name + ".theta_res": (n, s.dim)}
-        named |= {name + ".alpha": (3,), name + ".b_pre": (n,), name + ".b_post": (n,),
-                  name + ".b_res": (n, n)}
+                      name + ".theta_res": (n, s.dim), name + ".alpha": (3,)}
+        named |= {name + ".b_pre": (n,), name + ".b_post": (n,), name + ".b_res": (n, n)}
     if s.readout == "learned":
         named |= {"model.readout.w": (n * s.dim, n), "model.readout.scale": (1,),
                   "model.readout.base": (n,)}

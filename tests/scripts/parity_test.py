@@ -49,10 +49,11 @@ class Report(unittest.TestCase):
     def test_json_says_what_holds(self):
         with tempfile.TemporaryDirectory() as scratch:
             path = pathlib.Path(scratch) / "parity" / "report.json"
-            report.write_json(path, [one(2.0)], {"torch": "2"})
+            report.write_json(path, [one(2.0), one(math.nan)], {"torch": "2"})
             read = json.loads(path.read_text(encoding="utf-8"))
         self.assertEqual(read["versions"], {"torch": "2"})
-        self.assertEqual(read["entries"][0]["holds"], False)
+        self.assertEqual([e["holds"] for e in read["entries"]], [False, False])
+        self.assertEqual([e["error"] for e in read["entries"]], [2.0, None])
 
 
 if __name__ == "__main__":
