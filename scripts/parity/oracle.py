@@ -49,7 +49,7 @@ class Oracle:
         return COVER * self.deviation[name] * (F64 if dtype == "f64" else 1)
 
     def compare(self, case, side, got, dtype="f32"):
-        """Entries of every tensor of the oracle; a side that lacks one has the error NaN."""
+        """Entries of every tensor of either; one that only one of them has has the error NaN."""
         entries = []
         for name, want in self.values.items():
             error = math.nan
@@ -58,4 +58,5 @@ class Oracle:
                 error = float(torch.linalg.vector_norm(off))
             entries.append(Entry(case, side, name, error, self.bound(name, dtype),
                                  float(torch.linalg.vector_norm(want))))
-        return entries
+        return entries + [Entry(case, side, name, math.nan, 0.0, 0.0)
+                          for name in sorted(got.keys() - self.values.keys())]
