@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything that takes longer than a change should wait for: 300 kills, all tests in debug and
-# under both sanitizers, clang-tidy over every file, the planted faults, and the two commands in a
-# fresh clone, as this user and, where this is root, as one without rights. Goes on after a failure;
-# ends with a table.
+# under both sanitizers, clang-tidy over every file, the planted faults, the comparison with PyTorch
+# (which downloads 5 GB, once), and the two commands in a fresh clone, as this user and, where this
+# is root, as one without rights. Goes on after a failure; ends with a table.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -46,6 +46,7 @@ nightly "asan" 40 scripts/sanitize.sh asan --all
 nightly "tsan" 60 scripts/sanitize.sh tsan --all
 nightly "parsers" 45 scripts/fuzz.sh 600
 nightly "mutants" 60 scripts/mutants.sh
+nightly "parity" 30 scripts/parity.sh
 nightly "comparison" 10 env OUT="$(mktemp -d)" scripts/compare.sh configs/deep.yaml train.stop_at=60
 nightly "fresh clone" 30 scripts/nightly.sh --clone
 if [ "$(id -u)" = 0 ]; then

@@ -1,0 +1,150 @@
+"""The list of cases and what each compares. A case runs in f32, and where Birkhoff's reference
+bodies can, in f64: there only what is really different is left of an error."""
+import dataclasses
+
+import torch
+
+import model
+import residuals
+import shape as shapes
+from oracle import Oracle
+from shape import Shape
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCase:
+    name: str
+    shape: Shape
+    batch: tuple = (2, 5)
+    train: dict = dataclasses.field(default_factory=dict)
+    # Ends of names of tensors of a thousandth of the usual size: what norms them shows its eps.
+    small: tuple = ()
+    seed: int = 1
+    dtypes: tuple = ("f32", "f64")
+
+    def config(self):
+        sequences, sequence = self.batch
+        return shapes.yaml(self.shape.sections() | {"train": {
+            "global_batch": sequences, "micro_batch": sequences, "sequence": sequence,
+            "telemetry_every": 0} | self.train})
+
+    def tensors(self):
+        key = f"{self.name} {self.seed}"
+        token, target = shapes.random_batch(self.shape, key, self.batch)
+        p = shapes.random_parameters(self.shape, key)
+        p = {name: 1e-3 * t if name.endswith(self.small) else t for name, t in p.items()}
+        return p, token, target
+
+    def case(self):
+        """Metadata and tensors, as tests/support/parity.h wants them."""
+        p, token, target = self.tensors()
+        return ({"run": "model", "config": self.config()},
+                {"parameter." + name: t for name, t in p.items()} |
+                {"batch.token": token, "batch.target": target})
+
+    def compute(self, tensors):
+        s = self.shape
+        p, token, target = tensors
+        p = {name: t.double().requires_grad_(not name.endswith(shapes.BIAS))
+             for name, t in p.items()}
+        logits, routing = model.forward(p, token, s)
+        loss = model.mean_loss(logits, target)
+        loss.backward()
+        values = {"loss": loss.detach().reshape(1), "logits": logits.detach().flatten(0, -2)}
+        for name, t in p.items():
+            if t.requires_grad:  # an expert that no token chose takes no part
+                values["gradient." + name] = torch.zeros_like(t) if t.grad is None else t.grad
+        return values, routing
+
+    def oracle(self):
+        tensors = self.tensors()
+        return Oracle(lambda: self.compute(tensors), self.shape.active)
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatorCase:
+    """mHC alone, with a sublayer's output f as an input of its own."""
+    name: str
+    n: int
+    tokens: int
+    width: int
+    sinkhorn: str = "paper"
+    spread: float = 1.0  # of b, and of alpha: how far the logits lie apart
+    eps: float = 1e-6
+    size: float = 1.0  # of x: where it is 1e-3, eps shows
+    iterations: int = 20
+    dtypes: tuple = ("f32", "f64")
+
+    def tensors(self):
+        n, t, c = self.n, self.tokens, self.width
+        columns = n * n + 2 * n
+        sizes = {"x": (t, n * c), "f": (t, c), "phi": (n * c, columns), "b": (columns,),
+                 "dh": (t, c), "dy": (t, n * c)}
+        deviations = {"x": self.size, "phi": (n * c) ** -0.5, "b": self.spread}
+        tensors = {key: shapes.normal(f"{self.name} {key}", size, deviations.get(key, 1.0))
+                   for key, size in sizes.items()}
+        return tensors | {"alpha": shapes.normal(f"{self.name} alpha", (3,), 0.1, self.spread)}
+
+    def case(self):
+        return ({"run": "mhc", "n": self.n, "eps": self.eps, "iterations": self.iterations,
+                 "sinkhorn": self.sinkhorn}, self.tensors())
+
+    def compute(self, tensors):
+        t = {name: value.double() for name, value in tensors.items()}
+        inputs = {name: t[name].requires_grad_() for name in ("x", "f", "phi", "alpha", "b")}
+        x = t["x"].unflatten(-1, (self.n, self.width))
+        h, post, res = residuals.coefficients(x, t["phi"], t["alpha"], t["b"], self.eps,
+                                              self.sinkhorn, self.iterations)
+        y = residuals.mix(x, post, res, t["f"])
+        ((h * t["dh"]).sum() + (y.flatten(-2) * t["dy"]).sum()).backward()
+        values = {"h": h, "y": y, "post": post, "res": res}
+        values = {name: value.detach() for name, value in values.items()}
+        return values | {"d" + name: value.grad for name, value in inputs.items()}, []
+
+    def oracle(self):
+        tensors = self.tensors()
+        return Oracle(lambda: self.compute(tensors))
+
+
+RAGGED = {"vocab": 31, "dim": 13, "heads": 3, "nope_dim": 5, "rope_dim": 6, "v_dim": 7,
+          "kv_rank": 3, "dense_ffn_dim": 11, "experts": 5, "active": 3, "shared": 2,
+          "expert_dim": 3, "scaling": 2.5}
+
+# Against DeepseekV3ForCausalLM and the model of model.py.
+PLAIN = [
+    ModelCase("plain_dense", Shape(layers=2, dense_layers=2)),
+    ModelCase("plain_moe", Shape()),
+    ModelCase("plain_ragged", Shape(**RAGGED, norm_eps=3e-6), (3, 7),
+              small=("embed_tokens.weight", "kv_a_proj_with_mqa.weight")),
+    ModelCase("plain_eps", Shape(norm_eps=1e-20, normalise=False, dense_layers=0), (4, 1)),
+    ModelCase("plain_long", Shape(layers=2, rope_theta=100.0, active=1), (1, 37)),
+]
+
+
+def residual_cases(residual):
+    """Streams: against the model of model.py alone, since nobody else has these models."""
+    base = {"residual": residual, "norm_eps": 1e-20}
+    cases = [
+        ModelCase(residual, Shape(**base)),
+        ModelCase(f"{residual}_learned", Shape(**base, readout="learned", shared=0)),
+        ModelCase(f"{residual}_ragged", Shape(**base | {"streams": 2}, **RAGGED), (3, 7)),
+        ModelCase(f"{residual}_n1", Shape(**base | {"streams": 1}, layers=2)),
+        ModelCase(f"{residual}_n8", Shape(**base | {"streams": 8}, layers=2), (1, 4)),
+        ModelCase(f"{residual}_recompute", Shape(**base, buffer_factor=0.45), (2, 6),
+                  {"recompute": 2}),
+    ]
+    if residual == "mhc":
+        v4 = base | {"sinkhorn": "v4", "norm_eps": 1e-6}
+        cases += [ModelCase("mhc_v4", Shape(**v4)),
+                  ModelCase("mhc_v4_learned", Shape(**v4, readout="learned"), (2, 6))]
+    else:
+        cases.append(ModelCase("hc_static", Shape(**base, hc="static")))
+    return cases
+
+
+def operator_cases(form):
+    sizes = [(1, 5, 3), (2, 7, 13), (4, 9, 24), (4, 1, 1), (8, 3, 17)]
+    cases = [OperatorCase(f"{form}_n{n}_{t}x{c}", n, t, c, form) for n, t, c in sizes]
+    return cases + [OperatorCase(f"{form}_wide", 4, 11, 16, form, 4.0),
+                    OperatorCase(f"{form}_small", 4, 5, 6, form, size=1e-3),
+                    OperatorCase(f"{form}_3_iterations", 4, 6, 10, form, iterations=3)]

@@ -1,0 +1,63 @@
+"""The few results that ordinary tests compare with: tests/golden/parity, one file a case, holding
+the case, what others made of it (want.…) and how far f32 may be from that (bound.…)."""
+import json
+import pathlib
+
+import torch
+
+import adamw
+import engine
+from oracle import COVER
+
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/parity"
+CASES = ("plain_ragged", "mhc", "mhc_v4_learned", "v4_n4_9x24", "training_mhc", "adamw_from_zero")
+
+
+def tensors(case, oracle, sides):
+    metadata, inputs = case.case()
+    if isinstance(case, adamw.AdamWCase):
+        _, bounds = case.exact()
+        side, want = "torch f32", sides["torch f32"]
+        bounds = {name: 2 * b for name, b in bounds.items()}  # both sides round
+    else:
+        side = next(iter(sides), "PyTorch f64")
+        want = sides.get(side, oracle.values)
+        factor = 2 if sides else 1
+        bounds = {name: torch.tensor([factor * oracle.bound(name)], dtype=torch.float64)
+                  for name in oracle.values}
+    for name in bounds:
+        inputs["want." + name] = want[name]
+        inputs["bound." + name] = bounds[name].double()
+    return metadata | {"oracle": side}, inputs
+
+
+def sort_metadata(path):
+    """safetensors writes them in an order of chance; the same values are to be the same bytes."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    path.write_bytes(data[:8] + text.ljust(size) + data[8 + size:])
+    path.chmod(0o644)
+
+
+def write(cases, versions):
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, (metadata, tensors_) in cases.items():
+        path = FOLDER / f"{name}.safetensors"
+        engine.save(path, metadata, tensors_)
+        sort_metadata(path)
+    lines = ", ".join(f"{name} {version}" for name, version in versions.items())
+    (FOLDER / "README.md").write_text(f"""# Golden tensors
+
+Written by `scripts/parity.sh --accept` with {lines}.
+Random values are functions of the names and seeds of cases and the names of tensors
+(scripts/parity/shape.py), so the same command gives the same inputs. Read by
+[tests/engine/model/parity_test.cpp](../../engine/model/parity_test.cpp).
+
+A file is a case of [tests/support/parity.h](../../support/parity.h), with what its `oracle` made of
+it as `want.NAME`, and as `bound.NAME` how far f32 may be from that: the norm of the difference, or
+for AdamW each element's. [docs/numerics.md](../../../docs/numerics.md) derives the bounds ({COVER}
+deviations, twice where the oracle rounds too).
+""", encoding="utf-8")

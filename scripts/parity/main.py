@@ -1,0 +1,102 @@
+"""Runs every case and compares; scripts/parity.sh calls it.
+
+    main.py PROGRAM OUT [--only TEXT] [--accept]
+
+PROGRAM is tests/programs/parity.cpp, built. OUT/report.json and OUT/report.md get the results.
+--only: cases whose name has TEXT. --accept: docs/numerics.md's tables and tests/golden/parity are
+written anew. Exit code 1 if a bound is broken.
+"""
+import argparse
+import pathlib
+import sys
+import time
+
+import numpy
+import torch
+import transformers
+
+import adamw
+import cases
+import engine
+import golden
+import public
+import report
+import training
+
+VERSIONS = {"torch": torch.__version__, "transformers": transformers.__version__,
+            "numpy": numpy.__version__}
+
+
+def all_cases(residuals):
+    """A residual that the binary does not have is not compared."""
+    streams = [r for r in residuals if r != "plain"]
+    return (cases.PLAIN + [c for r in streams for c in cases.residual_cases(r)] +
+            [c for form in ("paper", "v4") for c in cases.operator_cases(form)] +
+            [c for r in residuals for c in training.training_cases(r)] + adamw.CASES)
+
+
+def others(case):
+    """What somebody else makes of it, in fp32: {side: tensors}."""
+    if case in cases.PLAIN:
+        return {"transformers f32": public.deepseek_v3(case.shape, *case.tensors())}
+    if isinstance(case, cases.OperatorCase) and case.sinkhorn == "v4":
+        return {"transformers f32": public.hyper_connection(case.tensors(), case.n,
+                                                            case.iterations, case.eps)}
+    return {}
+
+
+def compare(case, birkhoff):
+    """Entries of all sides, and what goldens are made of."""
+    if isinstance(case, adamw.AdamWCase):
+        sides = {"birkhoff f32": birkhoff.run(*case.case()), "torch f32": case.torch_fp32()}
+        return case.compare(sides), None, sides
+    oracle, sides, entries = case.oracle(), others(case), []
+    for side, got in sides.items():
+        entries += oracle.compare(case.name, side, got)
+    for dtype in case.dtypes:
+        got = birkhoff.run(*case.case(), dtype)
+        entries += oracle.compare(case.name, f"birkhoff {dtype}", got, dtype)
+    return entries, oracle, sides
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/parity.sh")
+    parser.add_argument("program")
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--only", default="", help="cases whose name has this text")
+    parser.add_argument("--accept", action="store_true",
+                        help="write docs/numerics.md's tables and the golden tensors")
+    args = parser.parse_args()
+    if args.accept and args.only:
+        parser.error("--accept takes all cases")
+    torch.set_num_threads(1)  # tensors this small are slower by two
+    birkhoff = engine.Engine(args.program)
+    entries, goldens = [], {}
+    for case in all_cases(birkhoff.residuals()):
+        if args.only not in case.name:
+            continue
+        start = time.monotonic()
+        own, oracle, sides = compare(case, birkhoff)
+        entries += own
+        worst = max(own, key=lambda e: e.ratio())
+        print(f"{case.name}: {len(own)} comparisons, error at most {worst.ratio():.2g} of its "
+              f"bound ({worst.side}, {worst.tensor}), {time.monotonic() - start:.1f} s", flush=True)
+        if case.name in golden.CASES:
+            goldens[case.name] = golden.tensors(case, oracle, sides)
+    report.write_json(args.out / "report.json", entries, VERSIONS)
+    table = report.table(entries, VERSIONS)
+    (args.out / "report.md").write_text(table, encoding="utf-8")
+    broken = [e for e in entries if not e.holds()]
+    for e in broken:
+        print(f"BROKEN: {e.case}, {e.side}, {e.tensor}: error {e.error:.3g}, bound {e.bound:.3g}, "
+              f"norm {e.norm:.3g}")
+    print(f"{len(entries)} comparisons, {len(broken)} broken bounds")
+    if broken or not entries:
+        sys.exit(1)
+    if args.accept:
+        report.write_docs(table)
+        golden.write(goldens, VERSIONS)
+
+
+if __name__ == "__main__":
+    main()

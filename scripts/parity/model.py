@@ -1,0 +1,113 @@
+"""The whole model in plain PyTorch, from the equations, in whatever dtype its parameters have.
+
+Nothing here is fast and nothing is shared with Birkhoff but the names of the tensors.
+"""
+import math
+
+import torch
+
+import residuals
+
+
+def forward(p, token, s):
+    """p by canonical name, token [B, S] → logits [B, S, V], and of every MoE layer the numbers that
+    experts are chosen by, [B, S, E]."""
+    x = p["model.embed_tokens.weight"][token.long()]
+    streams = s.residual != "plain"
+    if streams:
+        x = x.unsqueeze(-2).expand(*x.shape[:-1], s.streams, s.dim)
+    routing = []
+    for layer in range(s.layers):
+        block = f"model.layers.{layer}."
+
+        def ffn(h, layer=layer, block=block):
+            if layer < s.dense_layers:
+                return swiglu(p, block + "mlp", h)
+            return moe(p, block + "mlp", h, s, routing)
+
+        x = sublayer(p, block + "attn_hc", block + "input_layernorm.weight", x, s,
+                     lambda h, block=block: attention(p, block + "self_attn", h, s))
+        x = sublayer(p, block + "ffn_hc", block + "post_attention_layernorm.weight", x, s, ffn)
+    if streams:
+        x = residuals.learned_readout(p, x, s.norm_eps) if s.readout == "learned" else x.sum(-2)
+    y = norm(x, p["model.norm.weight"], s.norm_eps)
+    return y @ p["lm_head.weight"].T, routing
+
+
+def mean_loss(logits, target):
+    """Mean of −log p(target) over the targets that count."""
+    logits, target = logits.flatten(0, -2), target.flatten().long()
+    chosen = logits.gather(1, target.clamp(min=0).unsqueeze(1)).squeeze(1)
+    nll = logits.logsumexp(1) - chosen
+    counted = target >= 0
+    return (nll * counted).sum() * (1.0 / int(counted.sum()))
+
+
+def sublayer(p, name, gain, x, s, f):
+    h, close = residuals.OPEN[s.residual](p, name, x, s)
+    return close(f(norm(h, p[gain], s.norm_eps)))
+
+
+def norm(x, gain, eps):
+    """arXiv 1910.07467."""
+    return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps) * gain
+
+
+def swiglu(p, name, x):
+    gate = x @ p[name + ".gate_proj.weight"].T
+    up = x @ p[name + ".up_proj.weight"].T
+    return (gate * torch.sigmoid(gate) * up) @ p[name + ".down_proj.weight"].T
+
+
+def rotate(x, theta):
+    """x [B, S, H, D], neighbours as pairs, turned by position · theta^(−2i/D): arXiv 2104.09864."""
+    sequence, dims = x.shape[1], x.shape[-1]
+    exponent = torch.arange(0, dims, 2, dtype=x.dtype) / dims
+    frequency = torch.exp(-math.log(theta) * exponent)
+    angle = torch.arange(sequence, dtype=x.dtype).unsqueeze(1) * frequency  # [S, D/2]
+    cos, sin = angle.cos().unsqueeze(1), angle.sin().unsqueeze(1)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+def attention(p, name, x, s):
+    """Multi-head latent attention (arXiv 2405.04434 §2.1), causal, without q's low rank."""
+    batch, sequence, _ = x.shape
+    q = (x @ p[name + ".q_proj.weight"].T).unflatten(-1, (s.heads, -1))
+    q_nope, q_rope = q.split([s.nope_dim, s.rope_dim], -1)
+    latent, k_rope = (x @ p[name + ".kv_a_proj_with_mqa.weight"].T).split(
+        [s.kv_rank, s.rope_dim], -1)
+    latent = norm(latent, p[name + ".kv_a_layernorm.weight"], s.kv_norm_eps)
+    kv = (latent @ p[name + ".kv_b_proj.weight"].T).unflatten(-1, (s.heads, -1))
+    k_nope, v = kv.split([s.nope_dim, s.v_dim], -1)
+    k_rope = rotate(k_rope.unsqueeze(2), s.rope_theta).expand(-1, -1, s.heads, -1)
+    q = torch.cat([q_nope, rotate(q_rope, s.rope_theta)], -1).transpose(1, 2)
+    k = torch.cat([k_nope, k_rope], -1).transpose(1, 2)
+    scores = q @ k.transpose(-1, -2) * (1.0 / math.sqrt(s.nope_dim + s.rope_dim))
+    future = torch.ones(sequence, sequence, dtype=torch.bool).triu(1)
+    weights = softmax(scores.masked_fill(future, -math.inf))
+    o = (weights @ v.transpose(1, 2)).transpose(1, 2).flatten(-2)
+    return o @ p[name + ".o_proj.weight"].T
+
+
+def softmax(x):
+    e = (x - x.detach().amax(-1, keepdim=True)).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+def moe(p, name, x, s, routing):
+    """arXiv 2412.19437 eq. 12-16: the bias takes part in the choice alone."""
+    score = torch.sigmoid(x @ p[name + ".gate.weight"].T)
+    with torch.no_grad():
+        choice = score + p[name + ".gate.e_score_correction_bias"]
+        chosen = choice.sort(-1, descending=True)[1][..., :s.active]
+        routing.append(choice)
+    weight = score.gather(-1, chosen)
+    if s.normalise:
+        weight = weight / weight.sum(-1, keepdim=True)
+    weight = weight * s.scaling
+    y = 0
+    for e in range(s.experts):
+        share = (weight * (chosen == e)).sum(-1, keepdim=True)  # 0 where e was not chosen
+        y = y + share * swiglu(p, f"{name}.experts.{e}", x)
+    return y + swiglu(p, name + ".shared_experts", x) if s.shared else y

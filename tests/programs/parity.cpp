@@ -1,0 +1,29 @@
+// What scripts/parity.sh asks: runs one case (tests/support/parity.h) and writes what came out.
+//
+//   parity run CASE RESULT [f32 | f64]      safetensors files
+//   parity residuals                        the values of model.residual there are, a line each
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "tests/support/parity.h"
+
+int main(int argc, char** argv) {
+  using namespace birkhoff;
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  try {
+    if (args == std::vector<std::string>{"residuals"}) {
+      for (const std::string& name : testing::residuals_available()) std::puts(name.c_str());
+      return 0;
+    }
+    const std::string dtype = args.size() == 4 ? args[3] : "f32";
+    if (args.size() < 3 || args.size() > 4 || args[0] != "run" ||
+        (dtype != "f32" && dtype != "f64"))
+      throw ConfigError("usage: parity run CASE RESULT [f32 | f64], or: parity residuals");
+    testing::write_tensors(args[2], testing::run_parity(testing::read_tensors(args[1]),
+                                                        dtype == "f64" ? DType::f64 : DType::f32));
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "parity: %s\n", e.what());
+    return 1;
+  }
+}
