@@ -10,7 +10,8 @@ import engine
 from oracle import COVER
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/parity"
-CASES = ("plain_ragged", "mhc", "mhc_v4_learned", "v4_n4_9x24", "training_mhc", "adamw_from_zero")
+CASES = ("plain_ragged", "hc", "mhc", "mhc_v4_learned", "v4_n4_9x24", "training_mhc",
+         "adamw_from_zero")
 
 
 def tensors(case, oracle, sides):

@@ -60,6 +60,12 @@ void expect_parity(const std::string& name, DType dtype = DType::f32) {
 // transformers' DeepseekV3ForCausalLM in fp32: loss, logits, every gradient.
 TEST(Parity, PlainModelIsDeepseekV3) { expect_parity("plain_ragged"); }
 
+// The equations of arXiv 2409.19606 in PyTorch, fp64.
+TEST(Parity, HcModelIsThePapers) {
+  expect_parity("hc");
+  expect_parity("hc", DType::f64);
+}
+
 // The equations of arXiv 2512.24880 in PyTorch, fp64.
 TEST(Parity, MhcModelIsThePapers) {
   expect_parity("mhc");
