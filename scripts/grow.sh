@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A plain model gains streams and goes on training: trains a config plain, imports that run as each
+# residual, goes on, and draws them over each other. Each starts from the loss that the plain model
+# had reached.
+#
+#   ./scripts/grow.sh [CONFIG] [key=value …]             default: configs/tiny.yaml
+#
+# BEFORE, AFTER   environment: steps of the plain model, and of each that is imported (default 300).
+# RANKS           environment: how many processes share a training (default 2).
+# OUT             environment: where the runs go (default runs/grow-<CONFIG's name>); what is there
+#                 goes on where it was.
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+config=configs/tiny.yaml
+overrides=()
+for argument in "$@"; do
+  case $argument in
+    -h | --help) echo "usage: scripts/grow.sh [CONFIG] [key=value …]" && exit 0 ;;
+    -*) die "unknown option $argument" ;;
+    run.dir=* | model.residual=* | train.steps=*)
+      die "$argument is what this script sets; see OUT, BEFORE, AFTER" ;;
+    *=*) overrides+=("$argument") ;;
+    *) config=$argument ;;
+  esac
+done
+[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+out=${OUT:-runs/grow-$(basename "$config" .yaml)}
+birkhoff=build/release/birkhoff
+
+train() { # CONFIG RUN [key=value…]
+  local config=$1 run=$2
+  shift 2
+  say "training $run"
+  launch/mpirun.sh -np "${RANKS:-2}" $birkhoff train "$config" run.dir="$run" "$@" \
+    >"$run.log" 2>&1 || die "training $run failed with exit code $?; its output: $run.log"
+}
+
+scripts/train.sh --prepare "$config" "${overrides[@]}"
+mkdir -p "$out"
+# At its full rate to the end, so that there is something left to learn.
+train "$config" "$out/plain" "${overrides[@]}" model.residual=plain optim.schedule=constant \
+  train.steps="${BEFORE:-300}"
+runs=()
+for residual in plain hc mhc; do
+  run=$out/as-$residual
+  runs+=("$run")
+  [ -d "$run" ] || $birkhoff import "$out/plain" --out "$run" --residual $residual \
+    train.steps="${AFTER:-300}"
+  train "$run/config.yaml" "$run"
+done
+[ -f $venv/requirements.txt ] || die "no curves without matplotlib: pip cannot install it here"
+$venv/bin/python3 scripts/report.py "${runs[@]}" --baseline "$out/as-plain" --out "$out/report"
+first_loss() { sed -nE '1s/.*"loss":([0-9.e-]+).*/\1/p' "$1/metrics.jsonl"; }
+for run in "${runs[@]}"; do say "$(basename "$run"): first loss $(first_loss "$run")"; done
+say "the comparison is $out/report/comparison.png"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Does bf16 train as well as fp32? Trains a config with several seeds in both, compares the ends of
+# the loss curves seed by seed, and draws them:
+#
+#   ./scripts/precision.sh [CONFIG] [key=value …]        default: configs/tiny.yaml, 500 steps
+#
+# Exit code 1 unless the mean difference of the last 50 losses is at most 0.3 % or two standard
+# errors, whichever is more, and the standard error at most 0.3 %. A study that was stopped goes on
+# where it was.
+#
+# SEEDS   environment: which (default "1 2 3 4 5").   RANKS: processes that share a training (2).
+# OUT     environment: where the runs go (default runs/precision-<CONFIG's name>).
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+config=configs/tiny.yaml
+overrides=(train.steps=500)
+for argument in "$@"; do
+  case $argument in
+    -h | --help) echo "usage: scripts/precision.sh [CONFIG] [key=value …]" && exit 0 ;;
+    -*) die "unknown option $argument" ;;
+    run.dir=* | seed=* | train.precision=*)
+      die "$argument is what this script sets; see OUT, SEEDS" ;;
+    *=*) overrides+=("$argument") ;;
+    *) config=$argument ;;
+  esac
+done
+[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
+out=${OUT:-runs/precision-$(basename "$config" .yaml)}
+
+scripts/train.sh --prepare "$config" "${overrides[@]}"
+runs=()
+mkdir -p "$out"
+for seed in "${seeds[@]}"; do
+  for precision in fp32 bf16; do
+    run=$out/$precision-$seed
+    runs+=("$run")
+    say "training $run"
+    launch/mpirun.sh -np "${RANKS:-2}" build/release/birkhoff train "$config" "${overrides[@]}" \
+      run.dir="$run" seed="$seed" train.precision="$precision" >"$run.log" 2>&1 ||
+      die "training $run failed with exit code $?; its output: $run.log"
+  done
+done
+[ -f $venv/requirements.txt ] || die "no curves without matplotlib: pip cannot install it here"
+$venv/bin/python3 scripts/precision.py "$out"
