@@ -6,19 +6,10 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "engine/checkpoint/checkpoint_error.h"
 
 namespace birkhoff {
 namespace {
-
-// Runs `f`; what the file system refuses is an error of the checkpoint.
-template <class F>
-auto as_checkpoint_error(F&& f) {
-  try {
-    return f();
-  } catch (const ResourceError& e) {
-    throw CheckpointError(e.what());
-  }
-}
 
 Manifest read_manifest(const Directory& directory) {
   const InputFile file = directory.open(std::string(kManifestName));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "engine/checkpoint/checkpoint_error.h"
 #include "engine/checkpoint/safetensors.h"
 #include "engine/exchange/hf_index.h"
 
@@ -11,15 +12,6 @@ namespace birkhoff {
 namespace {
 
 constexpr size_t kStep = size_t(1) << 20;  // elements that are converted at a time
-
-template <class F>
-auto as_checkpoint_error(F&& f) {
-  try {
-    return f();
-  } catch (const ResourceError& e) {
-    throw CheckpointError(e.what());
-  }
-}
 
 SafetensorsHeader read_header(const InputFile& file) {
   const std::string place = file.path().string();
