@@ -32,6 +32,7 @@ def all_cases(residuals):
     streams = [r for r in residuals if r != "plain"]
     return (cases.PLAIN + [c for r in streams for c in cases.residual_cases(r)] +
             [c for form in ("paper", "v4") for c in cases.operator_cases(form)] +
+            [c for r in residuals for c in cases.bf16_cases(r)] +
             [c for r in residuals for c in training.training_cases(r)] + adamw.CASES)
 
 
