@@ -17,8 +17,8 @@ UNIT = 2.0 ** -24  # half the distance of neighbours in [1, 2)
 
 # Moves or chooses elements; arithmetic on integers; exact in binary.
 EXACT = set("""
-_local_scalar_dense _record_function_enter_new _record_function_exit _to_copy _unsafe_view alias amax
-arange bincount cat clamp clone detach eq expand gather ge gt index lift_fresh masked_fill neg
+_local_scalar_dense _record_function_enter_new _record_function_exit _to_copy _unsafe_view alias
+amax arange bincount cat clamp clone detach eq expand gather ge gt index lift_fresh masked_fill neg
 new_zeros ones ones_like permute select select_backward sign slice slice_backward sort
 split_with_sizes squeeze stack t transpose triu unsqueeze view zeros_like
 """.split())

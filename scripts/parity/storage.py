@@ -4,8 +4,9 @@
     read(x)           the gradient that comes back to x from here is written as bf16
     stored(x)         both
 
-They are the identity, in exact runs and where f32 is compared. Under Rounding(seed, BF16) each moves
-what it marks at random by as much as rounding to bf16 may. docs/numerics.md says where they stand.
+They are the identity, in exact runs and where f32 is compared. Under Rounding(seed, BF16) each
+moves what it marks at random by as much as rounding to bf16 may. docs/numerics.md says where they
+stand.
 """
 import torch
 
