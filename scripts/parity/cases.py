@@ -1,14 +1,18 @@
 """The list of cases and what each compares. A case runs in f32, and where Birkhoff's reference
-bodies can, in f64: there only what is really different is left of an error."""
+bodies can, in f64: there only what is really different is left of an error. Those of bf16 are cases
+of their own: which experts are chosen must be plain at 8 bits."""
 import dataclasses
+import math
 
 import torch
 
 import model
 import residuals
 import shape as shapes
-from oracle import Oracle
+from entry import Entry
+from oracle import COVER, Oracle
 from shape import Shape
+from storage import BF16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,26 @@ class ModelCase:
 
     def oracle(self):
         tensors = self.tensors()
-        return Oracle(lambda: self.compute(tensors), self.shape.active)
+        return Oracle(lambda: self.compute(tensors), self.shape.active,
+                      storage=BF16 if "bf16" in self.dtypes else 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Together:
+    """A model with several seeds: beside each tensor's bound, one for all errors together."""
+    name: str
+    model: ModelCase
+    seeds: int = 12
+
+    def compare(self, run, dtype):
+        """run(metadata, tensors, dtype) → tensors, as Engine's."""
+        side, entries = f"birkhoff {dtype}", []
+        for seed in range(1, self.seeds + 1):
+            case = dataclasses.replace(self.model, name=self.name, seed=seed)
+            entries += case.oracle().compare(self.name, side, run(*case.case(), dtype))
+        squares = [(COVER * e.ratio()) ** 2 for e in entries]
+        rms = math.sqrt(sum(squares) / len(squares))
+        return entries + [Entry(self.name, side, "rms of error / d", rms, 1.0, 0.0)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +144,9 @@ PLAIN = [
 ]
 
 
+BF16_SEEDS = {"plain": 199, "hc": 349, "mhc": 172}
+
+
 def residual_cases(residual):
     """Streams: against the model of model.py alone, since nobody else has these models."""
     base = {"residual": residual, "norm_eps": 1e-20}
@@ -140,6 +166,22 @@ def residual_cases(residual):
     else:
         cases.append(ModelCase("hc_static", Shape(**base, hc="static")))
     return cases
+
+
+def bf16_cases(residual):
+    """At 8 bits most routing is a near tie: where experts are chosen there are few tokens, and a
+    seed out of 400. Where several experts have a token, all have it."""
+    base, learned = {"layers": 2}, {}
+    if residual != "plain":
+        base |= {"residual": residual, "norm_eps": 1e-20}
+        learned = {"readout": "learned"}
+    chosen = Shape(**base, experts=3, active=1, normalise=False)
+    all_experts = Shape(**base, **learned, experts=3, active=3)
+    return [ModelCase(f"bf16_{residual}_dense", Shape(**base | {"dense_layers": 2}),
+                      dtypes=("bf16",)),
+            ModelCase(f"bf16_{residual}_moe", chosen, (1, 6), seed=BF16_SEEDS[residual],
+                      dtypes=("bf16",)),
+            Together(f"bf16_{residual}_together", ModelCase("", all_experts, dtypes=("bf16",)))]
 
 
 def operator_cases(form):

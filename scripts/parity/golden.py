@@ -1,5 +1,5 @@
 """The few results that ordinary tests compare with: tests/golden/parity, one file a case, holding
-the case, what others made of it (want.…) and how far f32 may be from that (bound.…)."""
+the case, what others made of it (want.…) and how far f32, or bf16, may be from that (bound.…)."""
 import json
 import pathlib
 
@@ -10,8 +10,8 @@ import engine
 from oracle import COVER
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/parity"
-CASES = ("plain_ragged", "hc", "mhc", "mhc_v4_learned", "v4_n4_9x24", "training_mhc",
-         "adamw_from_zero")
+CASES = ("plain_ragged", "hc", "mhc", "mhc_v4_learned", "v4_n4_9x24", "bf16_mhc_moe",
+         "training_mhc", "adamw_from_zero")
 
 
 def tensors(case, oracle, sides):
@@ -58,7 +58,7 @@ Random values are functions of the names and seeds of cases and the names of ten
 [tests/engine/model/parity_test.cpp](../../engine/model/parity_test.cpp).
 
 A file is a case of [tests/support/parity.h](../../support/parity.h), with what its `oracle` made of
-it as `want.NAME`, and as `bound.NAME` how far f32 may be from that: the norm of the difference, or
-for AdamW each element's. [docs/numerics.md](../../../docs/numerics.md) derives the bounds ({COVER}
-deviations, twice where the oracle rounds too).
+it as `want.NAME`, and as `bound.NAME` how far f32 (bf16 in `bf16_…`) may be from that: the norm of
+the difference, or for AdamW each element's. [docs/numerics.md](../../../docs/numerics.md) derives
+the bounds ({COVER} deviations, twice where the oracle rounds too).
 """, encoding="utf-8")

@@ -32,6 +32,7 @@ def all_cases(residuals):
     streams = [r for r in residuals if r != "plain"]
     return (cases.PLAIN + [c for r in streams for c in cases.residual_cases(r)] +
             [c for form in ("paper", "v4") for c in cases.operator_cases(form)] +
+            [c for r in residuals for c in cases.bf16_cases(r)] +
             [c for r in residuals for c in training.training_cases(r)] + adamw.CASES)
 
 
@@ -50,6 +51,8 @@ def compare(case, birkhoff):
     if isinstance(case, adamw.AdamWCase):
         sides = {"birkhoff f32": birkhoff.run(*case.case()), "torch f32": case.torch_fp32()}
         return case.compare(sides), None, sides
+    if isinstance(case, cases.Together):
+        return case.compare(birkhoff.run, "bf16"), None, {}
     oracle, sides, entries = case.oracle(), others(case), []
     for side, got in sides.items():
         entries += oracle.compare(case.name, side, got)

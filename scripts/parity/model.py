@@ -1,21 +1,23 @@
 """The whole model in plain PyTorch, from the equations, in whatever dtype its parameters have.
 
-Nothing here is fast and nothing is shared with Birkhoff but the names of the tensors.
+Nothing here is fast and nothing is shared with Birkhoff but the names of the tensors, and where it
+stores bf16 (storage.py).
 """
 import math
 
 import torch
 
 import residuals
+from storage import attended, read, rounded, stored
 
 
 def forward(p, token, s):
     """p by canonical name, token [B, S] → logits [B, S, V], and of every MoE layer the numbers that
     experts are chosen by, [B, S, E]."""
-    x = p["model.embed_tokens.weight"][token.long()]
+    x = rounded(p["model.embed_tokens.weight"][token.long()])
     streams = s.residual != "plain"
     if streams:
-        x = x.unsqueeze(-2).expand(*x.shape[:-1], s.streams, s.dim)
+        x = read(x).unsqueeze(-2).expand(*x.shape[:-1], s.streams, s.dim)
     routing = []
     for layer in range(s.layers):
         block = f"model.layers.{layer}."
@@ -29,9 +31,10 @@ def forward(p, token, s):
                      lambda h, block=block: attention(p, block + "self_attn", h, s))
         x = sublayer(p, block + "ffn_hc", block + "post_attention_layernorm.weight", x, s, ffn)
     if streams:
-        x = residuals.learned_readout(p, x, s.norm_eps) if s.readout == "learned" else x.sum(-2)
-    y = norm(x, p["model.norm.weight"], s.norm_eps)
-    return y @ p["lm_head.weight"].T, routing
+        x = rounded(residuals.learned_readout(p, x, s.norm_eps) if s.readout == "learned"
+                    else x.sum(-2))
+    y = stored(norm(read(x), p["model.norm.weight"], s.norm_eps))
+    return read(y @ rounded(p["lm_head.weight"]).T), routing
 
 
 def mean_loss(logits, target):
@@ -45,7 +48,7 @@ def mean_loss(logits, target):
 
 def sublayer(p, name, gain, x, s, f):
     h, close = residuals.OPEN[s.residual](p, name, x, s)
-    return close(f(norm(h, p[gain], s.norm_eps)))
+    return close(rounded(f(stored(norm(h, p[gain], s.norm_eps)))))
 
 
 def norm(x, gain, eps):
@@ -53,10 +56,14 @@ def norm(x, gain, eps):
     return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps) * gain
 
 
+def linear(p, name, x):
+    return x @ rounded(p[name + ".weight"]).T
+
+
 def swiglu(p, name, x):
-    gate = x @ p[name + ".gate_proj.weight"].T
-    up = x @ p[name + ".up_proj.weight"].T
-    return (gate * torch.sigmoid(gate) * up) @ p[name + ".down_proj.weight"].T
+    gate = stored(linear(p, name + ".gate_proj", x))
+    up = stored(linear(p, name + ".up_proj", x))
+    return linear(p, name + ".down_proj", stored(gate * torch.sigmoid(gate) * up))
 
 
 def rotate(x, theta):
@@ -73,21 +80,22 @@ def rotate(x, theta):
 def attention(p, name, x, s):
     """Multi-head latent attention (arXiv 2405.04434 §2.1), causal, without q's low rank."""
     batch, sequence, _ = x.shape
-    q = (x @ p[name + ".q_proj.weight"].T).unflatten(-1, (s.heads, -1))
+    q = stored(linear(p, name + ".q_proj", x)).unflatten(-1, (s.heads, -1))
     q_nope, q_rope = q.split([s.nope_dim, s.rope_dim], -1)
-    latent, k_rope = (x @ p[name + ".kv_a_proj_with_mqa.weight"].T).split(
+    latent, k_rope = stored(linear(p, name + ".kv_a_proj_with_mqa", read(x))).split(
         [s.kv_rank, s.rope_dim], -1)
-    latent = norm(latent, p[name + ".kv_a_layernorm.weight"], s.kv_norm_eps)
-    kv = (latent @ p[name + ".kv_b_proj.weight"].T).unflatten(-1, (s.heads, -1))
+    latent = stored(norm(latent, p[name + ".kv_a_layernorm.weight"], s.kv_norm_eps))
+    kv = stored(linear(p, name + ".kv_b_proj", latent)).unflatten(-1, (s.heads, -1))
     k_nope, v = kv.split([s.nope_dim, s.v_dim], -1)
-    k_rope = rotate(k_rope.unsqueeze(2), s.rope_theta).expand(-1, -1, s.heads, -1)
-    q = torch.cat([q_nope, rotate(q_rope, s.rope_theta)], -1).transpose(1, 2)
+    k_rope = stored(rotate(k_rope.unsqueeze(2), s.rope_theta))
+    k_rope = read(k_rope.expand(-1, -1, s.heads, -1))
+    q = torch.cat([q_nope, stored(rotate(q_rope, s.rope_theta))], -1).transpose(1, 2)
     k = torch.cat([k_nope, k_rope], -1).transpose(1, 2)
     scores = q @ k.transpose(-1, -2) * (1.0 / math.sqrt(s.nope_dim + s.rope_dim))
     future = torch.ones(sequence, sequence, dtype=torch.bool).triu(1)
-    weights = softmax(scores.masked_fill(future, -math.inf))
-    o = (weights @ v.transpose(1, 2)).transpose(1, 2).flatten(-2)
-    return o @ p[name + ".o_proj.weight"].T
+    scores = scores.masked_fill(future, -math.inf)
+    o = attended(softmax(scores) @ v.transpose(1, 2), scores.logsumexp(-1, keepdim=True))
+    return linear(p, name + ".o_proj", read(o.transpose(1, 2).flatten(-2)))
 
 
 def softmax(x):
@@ -96,7 +104,10 @@ def softmax(x):
 
 
 def moe(p, name, x, s, routing):
-    """arXiv 2412.19437 eq. 12-16: the bias takes part in the choice alone."""
+    """arXiv 2412.19437 eq. 12-16: the bias takes part in the choice alone.
+
+    x has three readers, so that its gradient is written as the shared expert's share, as that and
+    the experts', and as the sum."""
     score = torch.sigmoid(x @ p[name + ".gate.weight"].T)
     with torch.no_grad():
         choice = score + p[name + ".gate.e_score_correction_bias"]
@@ -106,8 +117,9 @@ def moe(p, name, x, s, routing):
     if s.normalise:
         weight = weight / weight.sum(-1, keepdim=True)
     weight = weight * s.scaling
+    x = read(x)
     y = 0
     for e in range(s.experts):
         share = (weight * (chosen == e)).sum(-1, keepdim=True)  # 0 where e was not chosen
-        y = y + share * swiglu(p, f"{name}.experts.{e}", x)
-    return y + swiglu(p, name + ".shared_experts", x) if s.shared else y
+        y = y + share * stored(swiglu(p, f"{name}.experts.{e}", read(x)))
+    return rounded(y) + swiglu(p, name + ".shared_experts", read(x)) if s.shared else y

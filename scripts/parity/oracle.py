@@ -1,4 +1,5 @@
-"""An fp64 result and, by tensor, how far rounding to f32 may take another's from it.
+"""An fp64 result and, by tensor, how far rounding to f32, or to bf16 where that is stored, may take
+another's from it.
 
 docs/numerics.md derives the bounds; here is their arithmetic.
 """
@@ -17,14 +18,15 @@ F64 = math.sqrt(2) * 2.0 ** -53 / UNIT  # both sides round, to 53 bits
 
 
 class Oracle:
-    """compute() → ({name: tensor}, [choices of routing]); active: experts of a token."""
+    """compute() → ({name: tensor}, [choices of routing]); active: experts of a token; storage: unit
+    of what is stored, where that is not f32."""
 
-    def __init__(self, compute, active=0, samples=SAMPLES):
+    def __init__(self, compute, active=0, samples=SAMPLES, storage=0.0):
         self.values, routing = compute()
         self.deviation = dict.fromkeys(self.values, 0.0)
         moved = [0.0] * len(routing)
         for seed in range(samples):
-            with Rounding(seed):
+            with Rounding(seed, storage):
                 values, choices = compute()
             for name, value in values.items():
                 self.deviation[name] += float((value - self.values[name]).square().sum()) / samples

@@ -1,20 +1,27 @@
 """The residuals from their papers' equations, one token state x [..., n, C] (plain: [..., C]).
 
 Each gives (h, close): h is what the sublayer reads, close(f) the next state.
+
+Marked where Birkhoff stores bf16 (storage.py): f comes rounded, x with the gradient of all its
+readers to be written here.
 """
 import torch
 
+from storage import read, rounded, stored
+
 
 def plain(p, name, x, s):
-    return x, lambda f: x + f
+    x = read(x)
+    return x, lambda f: rounded(x + f)
 
 
 def mhc(p, name, x, s):
     """arXiv 2512.24880, eq. 7-9; s.sinkhorn == "v4": arXiv 2606.19348."""
+    x = read(x)
     bias = torch.cat([p[name + ".b_pre"], p[name + ".b_post"], p[name + ".b_res"].flatten()])
     h, post, res = coefficients(x, p[name + ".phi"], p[name + ".alpha"], bias, s.norm_eps,
                                 s.sinkhorn, s.sinkhorn_iterations)
-    return h, lambda f: mix(x, post, res, f)
+    return stored(h), lambda f: rounded(mix(x, post, res, read(f)))
 
 
 def mix(x, post, res, f):
@@ -61,6 +68,7 @@ def sinkhorn_v4(logits, iterations, eps=1e-6):
 def hc(p, name, x, s):
     """Hyper-connections (arXiv 2409.19606; as arXiv 2512.24880 eq. 5 writes them): each stream is
     normed for itself, tanh, no manifold; static: its constants alone."""
+    x = read(x)
     pre, post, res = p[name + ".b_pre"], p[name + ".b_post"], p[name + ".b_res"]
     if s.hc == "dynamic":
         normed = x * torch.rsqrt((x * x).mean(-1, keepdim=True) + s.norm_eps)
@@ -70,11 +78,12 @@ def hc(p, name, x, s):
         # res[i, j] = <theta_res_i, stream j>
         res = res + alpha[2] * torch.tanh(p[name + ".theta_res"] @ normed.transpose(-1, -2))
     h = (pre.unsqueeze(-1) * x).sum(-2)
-    return h, lambda f: mix(x, post, res, f)
+    return stored(h), lambda f: rounded(mix(x, post, res, read(f)))
 
 
 def learned_readout(p, x, eps):
     """DeepSeek-V4's head (arXiv 2606.19348)."""
+    x = read(x)
     v = x.flatten(-2)
     u = torch.rsqrt((v * v).mean(-1, keepdim=True) + eps) * (v @ p["model.readout.w"])
     weight = torch.sigmoid(p["model.readout.scale"] * u + p["model.readout.base"]) + 1e-6

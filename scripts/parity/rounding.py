@@ -5,7 +5,8 @@
 
 Every operation that PyTorch runs meanwhile, those of the backward pass too, has its result moved at
 random by as much as an f32 machine may have moved it. An operation that this file does not know is
-refused, so that none is exact by accident.
+refused, so that none is exact by accident. Rounding(seed, BF16): beside that, what storage.py marks
+is moved by as much as its storage as bf16 may move it.
 """
 import math
 
@@ -16,8 +17,8 @@ UNIT = 2.0 ** -24  # half the distance of neighbours in [1, 2)
 
 # Moves or chooses elements; arithmetic on integers; exact in binary.
 EXACT = set("""
-_local_scalar_dense _record_function_enter_new _record_function_exit _to_copy _unsafe_view amax
-arange bincount cat clamp clone detach eq expand gather ge gt index lift_fresh masked_fill neg
+_local_scalar_dense _record_function_enter_new _record_function_exit _to_copy _unsafe_view alias
+amax arange bincount cat clamp clone detach eq expand gather ge gt index lift_fresh masked_fill neg
 new_zeros ones ones_like permute select select_backward sign slice slice_backward sort
 split_with_sizes squeeze stack t transpose triu unsqueeze view zeros_like
 """.split())
@@ -28,15 +29,17 @@ FUNCTIONS = set("exp sin cos tanh sigmoid rsqrt pow".split())
 
 
 class Rounding(TorchDispatchMode):
-    def __init__(self, seed):
+    def __init__(self, seed, storage=0.0):
         super().__init__()
+        self.storage = storage
         self.random = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        scale = None if name in EXACT else self._scale(name, args, kwargs or {})
+        exact = name in EXACT or (name == "store" and not self.storage)
+        scale = None if exact else self._scale(name, args, kwargs or {})
         out = func(*args, **(kwargs or {}))
-        if name in EXACT or not isinstance(out, torch.Tensor) or not out.is_floating_point():
+        if exact or not isinstance(out, torch.Tensor) or not out.is_floating_point():
             return out
         if scale is None:  # of the result itself
             scale = out.abs() * (UNIT if name in ONCE else 4 * UNIT)
@@ -47,6 +50,8 @@ class Rounding(TorchDispatchMode):
     def _scale(self, name, args, kwargs):
         if name in ONCE or name in FUNCTIONS:
             return None
+        if name == "store":
+            return self.storage * args[0].abs()
         if name not in SUMS:
             raise NotImplementedError(f"the rounding of {name} is not known")
         return UNIT * SUMS[name](*args, **kwargs)

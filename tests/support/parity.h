@@ -13,9 +13,9 @@
 //             p [N], g [steps, N]
 //
 // Logits are made by the decoder's lists (attention over a cache), loss and gradients by
-// training's. Targets of −1 are not counted. f32 runs on the cpu's bodies, f64 (model and mhc
-// alone) on the reference. Throws CheckpointError when a case lacks a tensor or a key, or has other
-// parameters than its model.
+// training's. Targets of −1 are not counted. f32 and bf16 (activations of model alone; parameters
+// stay f32) run on the cpu's bodies, f64 (model and mhc alone) on the reference. Throws
+// CheckpointError when a case lacks a tensor or a key, or has other parameters than its model.
 #include "tests/support/tensor_file.h"
 
 namespace birkhoff::testing {

@@ -77,6 +77,9 @@ TEST(Parity, MhcModelInV4sFormIsTheReports) {
   expect_parity("mhc_v4_learned", DType::f64);
 }
 
+// The paper's again, as far from it as what is stored in bf16 may take it.
+TEST(Parity, MhcModelInBf16) { expect_parity("bf16_mhc_moe", DType::bf16); }
+
 // transformers' DeepseekV4HyperConnection in fp32: results, and the gradients of all inputs.
 TEST(Parity, MhcOperatorIsDeepseekV4s) { expect_parity("v4_n4_9x24"); }
 
@@ -93,6 +96,7 @@ TEST(Parity, RefusesACaseThatDoesNotFit) {
   parity_case = golden("mhc").parity_case;
   parity_case.tensors["parameter.model.other.weight"] = Tensor({{1}, DType::f32}, {1});
   EXPECT_THROW(run_parity(parity_case, DType::f32), CheckpointError);
+  EXPECT_THROW(run_parity(golden("v4_n4_9x24").parity_case, DType::bf16), CheckpointError);
 }
 
 }  // namespace
