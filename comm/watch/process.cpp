@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -97,9 +99,15 @@ void kill_process(const ProcessId& process) {
 std::string how_it_ended(const ProcessId& process) {
   constexpr const char* kUnknown = "its process is gone (killed, or ended without a goodbye)";
   if (process.machine != this_process().machine) return kUnknown;
-  const std::vector<std::string> fields = fields_of(process);
+  std::vector<std::string> fields = fields_of(process);
+  // The status is set before the process closes its sockets, but 0 also stands there while it runs:
+  // one that is on its way out is given a moment to be gone.
+  for (int looks = 0; looks < 40 && fields.size() > kExitCode; ++looks) {
+    if (number<int>(fields, kExitCode) != 0 || state_of(process) == ProcessState::gone) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (const auto later = fields_of(process); !later.empty()) fields = later;
+  }
   if (fields.size() <= kExitCode) return kUnknown;
-  // Set before the process closes its sockets. 0 also stands there while it runs.
   const int status = number<int>(fields, kExitCode);
   if (WIFSIGNALED(status))
     return fmt::format("killed by signal {} ({})", WTERMSIG(status),

@@ -25,7 +25,8 @@ ProcessState state_of(const ProcessId& process);
 void kill_process(const ProcessId& process);
 
 // "killed by signal 9 (SIGKILL)" or "exited with code 0 without a goodbye", if it is of this
-// machine and the kernel still knows; else what can be said of any.
+// machine and the kernel still knows; else what can be said of any. Waits up to 0.2 s for one that
+// has no status yet.
 std::string how_it_ended(const ProcessId& process);
 
 const char* name_of_signal(int signal);  // async-signal-safe; "SIGSEGV", "signal" if rare
