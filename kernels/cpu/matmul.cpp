@@ -100,10 +100,11 @@ HWY_NOINLINE void panel_rows(Strip a, const float* panel, int64_t depth, Target 
 }
 
 // How the elements of a factor are read: see Element.
-struct ReadFloat {
-  const float* data;
-  ReadFloat at(int64_t i) const { return {data + i}; }
-  float one(int64_t i) const { return data[i]; }
+template <class T>
+struct ReadWidened {
+  const T* data;
+  ReadWidened at(int64_t i) const { return {data + i}; }
+  float one(int64_t i) const { return to_float(data[i]); }
   template <class D>
   HWY_INLINE hn::Vec<D> vector(D d, int64_t i) const {
     return load(d, data + i);
@@ -118,24 +119,15 @@ struct ReadRounded {
     return as_stored<bf16>(d, load(d, data + i));
   }
 };
-struct ReadBf16 {
-  const bf16* data;
-  ReadBf16 at(int64_t i) const { return {data + i}; }
-  float one(int64_t i) const { return to_float(data[i]); }
-  template <class D>
-  HWY_INLINE hn::Vec<D> vector(D d, int64_t i) const {
-    return load(d, data + i);
-  }
-};
 
 template <class F>
 HWY_INLINE void with_reader(const Matrix& m, F&& f) {
   if (m.element == Element::bf16)
-    f(ReadBf16{static_cast<const bf16*>(m.data)});
+    f(ReadWidened<bf16>{static_cast<const bf16*>(m.data)});
   else if (m.element == Element::f32_as_bf16)
     f(ReadRounded{static_cast<const float*>(m.data)});
   else
-    f(ReadFloat{static_cast<const float*>(m.data)});
+    f(ReadWidened<float>{static_cast<const float*>(m.data)});
 }
 
 // to[k·width + j] = from[j·stride + k] for j < rows, by 4 × 4 blocks; zero for rows ≤ j < width.

@@ -272,14 +272,6 @@ TEST(Hc, ATokensBitsDoNotDependOnItsCompany) {
   const RunOptions cpu{.device = Device::cpu};
   const auto all = run(kHcOpen, in, many.desc(), cpu);
   const auto all_back = run(kHcOpenBackward, backward_inputs(in, all, d), many.desc(), cpu);
-  const auto row = [](const Tensor& t, int64_t i) {
-    Shape shape = t.spec.shape;
-    const int64_t width = t.spec.count() / shape[0];
-    shape[0] = 1;
-    Tensor one(f32(shape));
-    for (int64_t e = 0; e < width; ++e) one.set(e, t.at(i * width + e));
-    return one;
-  };
   for (const int64_t t : {0, 3, 16, 35, 36}) {
     const std::vector<Tensor> alone = {row(in[0], t), in[1], in[2], in[3]};
     const auto one = run(kHcOpen, alone, many.desc(), cpu);

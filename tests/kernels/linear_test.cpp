@@ -26,15 +26,13 @@ struct Size {
   int64_t tokens, n, k;
 };
 
-bool unrounded(const LinearDesc& desc) { return desc.full_w; }
-
 Example linear_example(const Size& s, const LinearDesc& desc = {}) {
   return {.op = &kLinear,
           .inputs = {random_tensor(f32({s.tokens, s.k}), "x"), random_tensor(f32({s.n, s.k}), "w")},
           .desc = desc,
           .label = fmt::format("{}x{}x{} {}", s.tokens, s.n, s.k, Desc(desc).text()),
           .stored = {Linear::x},
-          .read_as_stored = unrounded(desc) ? std::vector<int>() : std::vector<int>{Linear::w}};
+          .read_as_stored = desc.full_w ? std::vector<int>() : std::vector<int>{Linear::w}};
 }
 Example dx_example(const Size& s, const LinearDesc& desc = {}) {
   Example e = {

@@ -256,14 +256,6 @@ TEST(Mhc, ATokensBitsDoNotDependOnItsCompany) {
       run(kMhcOpenBackward,
           {in[0], in[1], in[2], in[3], all[MhcOpen::u], all[MhcOpen::rho], d[0], d[1], d[2], d[3]},
           many.desc(), cpu);
-  const auto row = [](const Tensor& t, int64_t i) {
-    Shape shape = t.spec.shape;
-    const int64_t width = t.spec.count() / shape[0];
-    shape[0] = 1;
-    Tensor one(f32(shape));
-    for (int64_t e = 0; e < width; ++e) one.set(e, t.at(i * width + e));
-    return one;
-  };
   for (const int64_t t : {0, 3, 16, 35, 36}) {
     const auto one = run(kMhcOpen, {row(in[0], t), in[1], in[2], in[3]}, many.desc(), cpu);
     for (size_t k = 0; k < one.size(); ++k)

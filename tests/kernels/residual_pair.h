@@ -1,10 +1,20 @@
 #pragma once
-// An operator that opens a sublayer (mhc_open, hc_open) and mhc_close, composed: what the gradient
-// of the link means is between the two of them.
+// What the tests of mhc and hc share: an operator that opens a sublayer (mhc_open, hc_open) and
+// mhc_close, composed, since what the gradient of the link means is between the two of them.
 #include "kernels/mhc.h"
 #include "tests/support/operator_check.h"
 
 namespace birkhoff::testing {
+
+// Row i of t [T, …] as a tensor of one row.
+inline Tensor row(const Tensor& t, int64_t i) {
+  TensorSpec spec = t.spec;
+  const int64_t width = spec.count() / spec.shape[0];
+  spec.shape[0] = 1;
+  Tensor one(spec);
+  for (int64_t e = 0; e < width; ++e) one.set(e, t.at(i * width + e));
+  return one;
+}
 
 // L = Σ w⊙x' with F(h) = h ⊙ h. The outputs of `open` begin like mhc_open's: h, link, post, res.
 struct ResidualPair {
