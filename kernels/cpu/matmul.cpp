@@ -116,7 +116,7 @@ struct ReadRounded {
   float one(int64_t i) const { return to_float(to_bf16(data[i])); }
   template <class D>
   HWY_INLINE hn::Vec<D> vector(D d, int64_t i) const {
-    return as_stored<bf16>(d, load(d, data + i));
+    return as_bf16(d, load(d, data + i));
   }
 };
 

@@ -74,13 +74,10 @@ HWY_INLINE void store(D d, hn::Vec<D> value, bf16* to) {
   hn::StoreU(hn::DemoteTo(half, hn::BitCast(whole, rounded_bits(d, value))), half, &to->bits);
 }
 
-// The value that storage of that type would keep.
-template <class T, class D>
-HWY_INLINE hn::Vec<D> as_stored([[maybe_unused]] D d, hn::Vec<D> value) {
-  if constexpr (std::is_same_v<T, float>)
-    return value;
-  else
-    return hn::BitCast(d, hn::ShiftLeft<16>(rounded_bits(d, value)));
+// The value that a bf16 would keep.
+template <class D>
+HWY_INLINE hn::Vec<D> as_bf16(D d, hn::Vec<D> value) {
+  return hn::BitCast(d, hn::ShiftLeft<16>(rounded_bits(d, value)));
 }
 
 // out[i] = base[i] + value, base may be null or out.
