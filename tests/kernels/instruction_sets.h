@@ -1,16 +1,19 @@
 #pragma once
-// The harness runs the best instruction set of this machine; here are the others, down to one lane
-// and no FMA, whose vectors and register tiles differ.
+// The harness runs the best bodies of this machine; here are the others: AVX-512 without bf16
+// instructions, AVX2, and down to one lane and no FMA. Their vectors and register tiles differ.
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 
 #include <cstdint>
 
+#include "kernels/cpu/pairs.h"
+
 namespace birkhoff::testing {
 
 template <class F>
 void on_other_instruction_sets(F&& f) {
-  for (const int64_t target : {int64_t(HWY_SCALAR), int64_t(HWY_AVX2)}) {
+  cpu::allow_pairs(false);
+  for (const int64_t target : {int64_t(HWY_SCALAR), int64_t(HWY_AVX2), int64_t(HWY_AVX3)}) {
     if (!(target & (hwy::SupportedTargets() | HWY_SCALAR))) continue;
     SCOPED_TRACE(hwy::TargetName(target));
     hwy::SetSupportedTargetsForTest(target);
@@ -19,6 +22,7 @@ void on_other_instruction_sets(F&& f) {
     hwy::SetSupportedTargetsForTest(0);
   }
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  cpu::allow_pairs(true);
 }
 
 }  // namespace birkhoff::testing

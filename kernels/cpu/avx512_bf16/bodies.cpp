@@ -1,0 +1,23 @@
+#include "kernels/cpu/avx512_bf16/bodies.h"
+
+#include <atomic>
+
+namespace birkhoff::cpu {
+namespace {
+
+constexpr PairBodies kBodies{};
+
+std::atomic<bool> allowed{true};
+
+}  // namespace
+
+const PairBodies* pair_bodies() {
+  static const bool supported =
+      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return supported && allowed.load(std::memory_order_relaxed) ? &kBodies : nullptr;
+}
+
+void allow_pairs(bool on) { allowed.store(on, std::memory_order_relaxed); }
+
+}  // namespace birkhoff::cpu

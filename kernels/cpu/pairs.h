@@ -1,0 +1,22 @@
+#pragma once
+// Bodies for processors that multiply pairs of bf16 and add them to an f32 in one instruction
+// (vdpbf16ps of AVX512-BF16), at twice the rate of f32. They stand beside the bodies for every
+// instruction set (kernels/cpu/targets.h), for what is a matrix product of bf16; on any other
+// processor, or built for another architecture, those do the same work.
+//
+// The instruction reads and writes subnormals as 0 (below 1.2e-38) and rounds each of its two
+// additions to nearest: a sum of K terms is off by at most K·2^-24 of Σ|a·b|, like a chain of f32
+// multiply-adds. Products of two bf16 are exact. Thread-safe.
+#include "kernels/operator.h"
+
+namespace birkhoff::cpu {
+
+struct PairBodies {};
+
+// Null where there are none. Asked once a call: a body does not change its mind.
+const PairBodies* pair_bodies();
+
+// For tests: false hides them, true (the default) shows them again where the processor has them.
+void allow_pairs(bool allowed);
+
+}  // namespace birkhoff::cpu
