@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/pairs.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
 #include "kernels/cpu/targets.h"
@@ -320,11 +322,21 @@ int64_t even(int64_t count, int64_t part, int64_t unit) {
 
 }  // namespace
 
-MatmulGrid::MatmulGrid(const Product& p) : rows(kRows), columns(kColumns) {
-  // A narrow tile costs nothing where A is read in place; a low one packs B once more, and where A
-  // is packed too, fewer and square tiles are best.
-  const int64_t most = p.a.transposed ? kTiles / 2 : kTiles;
-  const int64_t wanted = std::clamp<int64_t>(p.m * p.n * p.k / kTileTerms, 1, most);
+bool PairTiles::takes(const Product& p) {
+  return p.a.element != Element::f32 && p.b.element != Element::f32 && pair_bodies() != nullptr;
+}
+
+MatmulGrid::MatmulGrid(const Product& p, int64_t products) : rows(kRows), columns(kColumns) {
+  const int64_t least = parts(kTiles, std::max<int64_t>(products, 1));
+  const int64_t wanted = std::clamp<int64_t>(p.m * p.n * p.k / kTileTerms, 1, least);
+  PairTiles::takes(p) ? cut_pairs(p, wanted) : cut(p, wanted);
+  row_tiles = parts(p.m, rows), column_tiles = parts(p.n, columns);
+}
+
+// A narrow tile costs nothing where A is read in place; a low one packs B once more, and where A is
+// packed too, fewer and square tiles are best.
+void MatmulGrid::cut(const Product& p, int64_t wanted) {
+  if (p.a.transposed) wanted = parts(wanted, 2);
   while (parts(p.m, rows) * parts(p.n, columns) < wanted) {
     if (columns > kPanel && (!p.a.transposed || columns >= rows))
       columns /= 2;
@@ -334,7 +346,24 @@ MatmulGrid::MatmulGrid(const Product& p) : rows(kRows), columns(kColumns) {
       break;
   }
   rows = even(p.m, rows, 8), columns = even(p.n, columns, kPanel);
-  row_tiles = parts(p.m, rows), column_tiles = parts(p.n, columns);
+}
+
+// The same, but that a panel is packed for one tile alone, however many there are, and rows of A
+// that are read in place cost no workspace.
+void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
+  const bool in_place = !p.a.transposed && p.a.element == Element::bf16;
+  rows = in_place ? PairTiles::kRows : PairTiles::kPackedRows;
+  columns = in_place ? PairTiles::kPanel : kColumns;
+  if (!in_place) wanted = parts(wanted, 2);
+  while (parts(p.m, rows) * parts(p.n, columns) < wanted) {
+    if (columns > PairTiles::kPanel && columns >= rows)
+      columns /= 2;
+    else if (rows > kLowest)
+      rows /= 2;
+    else
+      break;
+  }
+  rows = even(p.m, rows, 8), columns = even(p.n, columns, PairTiles::kPanel);
 }
 
 MatmulTile MatmulGrid::tile(const Product& p, int64_t task) const {
@@ -347,6 +376,8 @@ MatmulTile MatmulGrid::tile(const Product& p, int64_t task) const {
 HWY_EXPORT(RunTile);
 
 void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace) {
+  if (PairTiles::takes(p))
+    return pair_bodies()->matmul_tile(p, tile, reinterpret_cast<std::byte*>(workspace));
   HWY_DYNAMIC_DISPATCH(RunTile)(p, tile, workspace);
 }
 

@@ -7,6 +7,8 @@
 // Products and sums are f32: each element of C is a chain of fused multiply-adds over k in order,
 // restarted every kMatmulChunk terms and then added up: chunk by chunk, c = c + Σ_{k in chunk} a·b,
 // the first time base + Σ. A bf16 C is summed in f32 so, and base is added last, with one rounding.
+// Two bf16 factors go to the pairs of processors that have them (kernels/cpu/pairs.h), in chunks of
+// PairTiles::kChunk.
 // Its bits are therefore a function of its row of op(A), its column of op(B), its base and the
 // instruction set, and of nothing else: not of m, n, tiles, strides, neighbours or threads. A NaN
 // in one row stays in that row.
@@ -74,19 +76,33 @@ struct Product {
 // waits in L2 for the next rows, and the rows of A stay in L1.
 inline constexpr int64_t kMatmulChunk = 256;
 
+// A product of two bf16 factors, on a processor with pairs: a panel of kPanel columns of B is 96
+// KiB and waits in L2, beside up to kPackedRows rows of an A that is not read in place.
+struct PairTiles {
+  static constexpr int64_t kChunk = 1024, kPanel = 48, kPackedRows = 400, kRows = 2048;
+  static constexpr size_t kPanelBytes = size_t(kChunk * kPanel) * 2;
+  static constexpr size_t kBytes = kPanelBytes + size_t(kChunk * kPackedRows) * 2;
+  static bool takes(const Product& p);
+};
+
 struct MatmulTile {
   int64_t row = 0, column = 0, rows = 0, columns = 0;
 };
 
-// The tiles of a product, chosen by its shape: as even as possible, at most kRows × kColumns.
+// The tiles of a product, chosen by its shape: as even as possible, at most kRows × kColumns
+// elements. `products`: how many there are at once, so that each needs fewer tasks of its own.
 struct MatmulGrid {
   static constexpr int64_t kRows = 512, kColumns = 384;
-  explicit MatmulGrid(const Product& p);
+  explicit MatmulGrid(const Product& p, int64_t products = 1);
   int64_t tasks() const { return row_tiles * column_tiles; }
   MatmulTile tile(const Product& p, int64_t task) const;
 
   int64_t rows, columns;  // of a tile
   int64_t row_tiles, column_tiles;
+
+ private:
+  void cut(const Product& p, int64_t wanted);
+  void cut_pairs(const Product& p, int64_t wanted);
 };
 
 // Bytes of workspace of a thread: the packed chunk of B, that of an A that is not read in place,
@@ -95,12 +111,13 @@ inline constexpr size_t kMatmulWorkspace =
     size_t(kMatmulChunk * (MatmulGrid::kColumns + MatmulGrid::kRows)) * sizeof(float);
 inline constexpr size_t kMatmulTileBytes =
     size_t(MatmulGrid::kRows * MatmulGrid::kColumns) * sizeof(float);
+static_assert(PairTiles::kBytes <= kMatmulWorkspace);
 constexpr size_t matmul_workspace(DType c) {
   return kMatmulWorkspace + (c == DType::bf16 ? kMatmulTileBytes : 0);
 }
 
-// One tile of the product, on the calling thread: at most kRows × kColumns. `workspace` is 64-byte
-// aligned and has the bytes above.
+// One tile of the product, on the calling thread: at most kRows × kColumns elements, and rows as
+// MatmulGrid cuts them. `workspace` is 64-byte aligned and has the bytes above.
 void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace);
 
 // Products 0 … count − 1, as one set of tasks of the team. They write to different places;
@@ -110,12 +127,13 @@ template <class F>  // Product(int64_t i)
 void matmuls(const Args& a, int64_t count, int64_t* first_task, F&& product) {
   first_task[0] = 0;
   for (int64_t i = 0; i < count; ++i)
-    first_task[i + 1] = first_task[i] + MatmulGrid(product(i)).tasks();
+    first_task[i + 1] = first_task[i] + MatmulGrid(product(i), count).tasks();
   a.team().run(first_task[count], [&](int64_t task, int worker) {
     // Products without tasks share their first task with the next one: take the last of them.
     const int64_t i = std::upper_bound(first_task, first_task + count, task) - first_task - 1;
     const Product p = product(i);
-    matmul_tile(p, MatmulGrid(p).tile(p, task - first_task[i]), a.thread_workspace<float>(worker));
+    matmul_tile(p, MatmulGrid(p, count).tile(p, task - first_task[i]),
+                a.thread_workspace<float>(worker));
   });
 }
 

@@ -11,7 +11,13 @@
 
 namespace birkhoff::cpu {
 
-struct PairBodies {};
+struct Product;
+struct MatmulTile;
+
+struct PairBodies {
+  // As matmul_tile(), for products of bf16 factors (kernels/cpu/matmul.h).
+  void (*matmul_tile)(const Product& p, const MatmulTile& tile, std::byte* workspace);
+};
 
 // Null where there are none. Asked once a call: a body does not change its mind.
 const PairBodies* pair_bodies();

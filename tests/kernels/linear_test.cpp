@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <limits>
 
-#include "hwy/targets.h"
-#include "kernels/cpu/matmul.h"
+#include "tests/kernels/instruction_sets.h"
 #include "tests/support/operator_check.h"
 
 namespace birkhoff::testing {
@@ -75,29 +73,23 @@ BIRKHOFF_OPERATOR_EXAMPLES(Linear, linear_examples)
 // Beyond one chunk of k, one tile and one strip, with every tail there is. No gradient check: the
 // small sizes have had theirs.
 TEST(Linear, LargerSizesMatchReference) {
-  for (const Size& s : {Size{300, 257, 129}, {17, 97, 259}, {1, 100, 600}, {65, 63, 515}})
+  for (const Size& s : {Size{300, 257, 129}, {17, 97, 259}, {1, 100, 600}, {65, 63, 515},
+                        {9, 53, 1027}, {1027, 9, 53}, {53, 2049, 9}})
     for (Example e : {linear_example(s), dx_example(s), dw_example(s)}) {
       e.differentiable = false;
       check_operator(e);
     }
 }
 
-// Each instruction set that this machine has, not only the best: register tiles differ.
+// Not only the best instruction set: register tiles differ.
 TEST(Linear, EveryInstructionSetMatchesReference) {
-  int sets = 0;
-  for (int64_t left = hwy::SupportedTargets(); left; left &= left - 1, ++sets) {
-    hwy::SetSupportedTargetsForTest(left & -left);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    SCOPED_TRACE(hwy::TargetName(left & -left));
+  on_other_instruction_sets([] {
     for (Example e : {linear_example({15, 29, 261}), dx_example({15, 261, 29}),
                       dw_example({261, 15, 29}), dw_example({5, 70, 49})}) {
       e.differentiable = false;
       check_operator(e);
     }
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  EXPECT_GE(sets, 1);
+  });
 }
 
 // 512³ against sums in double of the same floats, without the reference body. Error of a chain of
@@ -165,93 +157,6 @@ TEST(Linear, BaseInAllForms) {
       expect_same_bits(in_place[0], elsewhere[0], fmt::format("{} k {}", e.op->name, k));
     }
   }
-}
-
-// A sum over no terms is the base: nothing is read, and C is still set.
-TEST(Matmul, NoTermsGiveTheBase) {
-  alignas(64) static float workspace[cpu::kMatmulWorkspace / sizeof(float)];
-  const float base[6] = {1, 2, 3, 4, 5, 6};
-  float c[6] = {9, 9, 9, 9, 9, 9};
-  cpu::Product p{.m = 2, .n = 3, .k = 0, .c = {c, base, 3}};
-  cpu::matmul_tile(p, cpu::MatmulGrid(p).tile(p, 0), workspace);
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(c[i], base[i]);
-  p.c.base = nullptr;
-  cpu::matmul_tile(p, cpu::MatmulGrid(p).tile(p, 0), workspace);
-  for (const float value : c) EXPECT_EQ(value, 0);
-}
-
-// Strides beyond the widths: a tile reads and writes inside its matrices only.
-TEST(Matmul, StridesLeaveTheRestAlone) {
-  alignas(64) static float workspace[cpu::kMatmulWorkspace / sizeof(float)];
-  constexpr int64_t kM = 11, kN = 50, kK = 261, kStride = 300;
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const bool transposed_a : {false, true})
-    for (const bool transposed_b : {false, true}) {
-      std::vector<float> a(kStride * kStride, nan), b(a), c(kStride * kM, 7);
-      const auto at = [&](bool transposed, int64_t i, int64_t j) {
-        return size_t(transposed ? j * kStride + i : i * kStride + j);
-      };
-      for (int64_t k = 0; k < kK; ++k) {
-        for (int64_t i = 0; i < kM; ++i) a[at(transposed_a, i, k)] = float((i + k) % 5 - 2);
-        for (int64_t j = 0; j < kN; ++j) b[at(transposed_b, k, j)] = float((3 * j + k) % 7 - 3);
-      }
-      const cpu::Product p{kM,
-                           kN,
-                           kK,
-                           {a.data(), kStride, transposed_a},
-                           {b.data(), kStride, transposed_b},
-                           {c.data(), nullptr, kStride}};
-      const cpu::MatmulGrid grid(p);
-      for (int64_t task = 0; task < grid.tasks(); ++task)
-        cpu::matmul_tile(p, grid.tile(p, task), workspace);
-      for (int64_t i = 0; i < kM; ++i)
-        for (int64_t j = 0; j < kStride; ++j) {
-          float want = j < kN ? 0 : 7;  // small integers: exact
-          for (int64_t k = 0; j < kN && k < kK; ++k)
-            want += float((i + k) % 5 - 2) * float((3 * j + k) % 7 - 3);
-          ASSERT_EQ(c[size_t(i * kStride + j)], want) << i << "," << j;
-        }
-    }
-}
-
-// The tiles cover the product once and stay within what the workspace is made for.
-TEST(Matmul, GridCoversTheProductOnce) {
-  for (const int64_t m : {0, 1, 7, 64, 300, 513, 2048})
-    for (const int64_t n : {1, 47, 48, 49, 384, 385, 1000})
-      for (const int64_t k : {1, 300, 5000})
-        for (const bool transposed : {false, true}) {
-          cpu::Product p{.m = m, .n = n, .k = k};
-          p.a.transposed = transposed;
-          const cpu::MatmulGrid grid(p);
-          std::vector<int> covered(size_t(m * n));
-          for (int64_t task = 0; task < grid.tasks(); ++task) {
-            const cpu::MatmulTile t = grid.tile(p, task);
-            ASSERT_LE(t.rows, cpu::MatmulGrid::kRows);
-            ASSERT_LE(t.columns, cpu::MatmulGrid::kColumns);
-            for (int64_t i = t.row; i < t.row + t.rows; ++i)
-              for (int64_t j = t.column; j < t.column + t.columns; ++j)
-                ++covered[size_t(i * n + j)];
-          }
-          for (const int times : covered) ASSERT_EQ(times, 1) << m << " x " << n << " x " << k;
-        }
-}
-
-int64_t threads_of_process() {
-  int64_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
-    ++count;
-  return count;
-}
-
-// All parallelism is the team's: no library behind a body starts threads of its own.
-TEST(Matmul, StartsNoThreads) {
-  const int64_t before = threads_of_process();
-  ThreadTeam team(3);
-  const int64_t with_team = threads_of_process();
-  EXPECT_EQ(with_team, before + 2);
-  const Example e = linear_example({257, 300, 301});
-  run(*e.op, e.inputs, e.desc, {.device = Device::cpu, .threads = 3});
-  EXPECT_EQ(threads_of_process(), with_team);
 }
 
 TEST(Linear, RefusesShapesThatDoNotMatch) {

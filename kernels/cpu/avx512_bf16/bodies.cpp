@@ -5,7 +5,9 @@
 namespace birkhoff::cpu {
 namespace {
 
-constexpr PairBodies kBodies{};
+constexpr PairBodies kBodies{
+    .matmul_tile = avx512_bf16::matmul_tile,
+};
 
 std::atomic<bool> allowed{true};
 

@@ -2,4 +2,8 @@
 // The entries of PairBodies: see kernels/cpu/pairs.h.
 #include "kernels/cpu/pairs.h"
 
-namespace birkhoff::cpu::avx512_bf16 {}  // namespace birkhoff::cpu::avx512_bf16
+namespace birkhoff::cpu::avx512_bf16 {
+
+void matmul_tile(const Product& p, const MatmulTile& tile, std::byte* workspace);
+
+}  // namespace birkhoff::cpu::avx512_bf16

@@ -1,0 +1,165 @@
+// Factors of a product, packed in pairs along its inner dimension; included like simd-inl.h. An
+// element is bf16, or an f32 that is rounded here. What is outside a factor is packed as 0.
+#pragma once
+#include "kernels/cpu/avx512_bf16/simd-inl.h"
+
+namespace birkhoff::cpu::avx512_bf16 {
+namespace {
+
+// 32 elements in order: the first 16 of `lower`, then those of `upper`.
+BIRKHOFF_INLINE __m512i row_of(const bf16* from, __mmask16 lower, __mmask16 upper) {
+  return _mm512_maskz_loadu_epi16(__mmask32(lower) | __mmask32(upper) << 16, from);
+}
+BIRKHOFF_INLINE __m512i row_of(const float* from, __mmask16 lower, __mmask16 upper) {
+  return __m512i(_mm512_cvtne2ps_pbh(load(from + kLanes, upper), load(from, lower)));
+}
+BIRKHOFF_INLINE __m512i row_of(const bf16* from) { return _mm512_loadu_si512(from); }
+BIRKHOFF_INLINE __m512i row_of(const float* from) {
+  return __m512i(_mm512_cvtne2ps_pbh(load(from + kLanes), load(from)));
+}
+
+// x[i][j] ↔ x[j][i] of 16 × 16 units of 32 bits.
+BIRKHOFF_INLINE void transpose(__m512i (&x)[16]) {
+  __m512i y[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+  // x[4·i + c]: column c of each group of four, rows 4·i … 4·i + 3.
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    y[c] = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88);
+    y[4 + c] = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xDD);
+    y[8 + c] = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
+    y[12 + c] = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xDD);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    x[c] = _mm512_shuffle_i32x4(y[c], y[8 + c], 0x88);
+    x[8 + c] = _mm512_shuffle_i32x4(y[c], y[8 + c], 0xDD);
+    x[4 + c] = _mm512_shuffle_i32x4(y[4 + c], y[12 + c], 0x88);
+    x[12 + c] = _mm512_shuffle_i32x4(y[4 + c], y[12 + c], 0xDD);
+  }
+}
+
+// Pair t of column j, elements 2t and 2t + 1 of row j of `from` [columns, depth], goes to
+// to[t·width + j]. width: a multiple of 16.
+template <class T>
+void pack_rows_as_columns(const T* from, int64_t stride, int64_t columns, int64_t depth,
+                          int64_t width, uint32_t* to) {
+  for (int64_t j = 0; j < width; j += kLanes)
+    for (int64_t k = 0; k < depth; k += 2 * kLanes) {
+      const T* at = from + j * stride + k;
+      __m512i x[16];
+      const int64_t rows = columns - j, left = depth - k;
+      if (rows >= kLanes && left >= 2 * kLanes) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) x[i] = row_of(at + i * stride);
+      } else {
+        const __mmask16 lower = first(left), upper = first(left > kLanes ? left - kLanes : 0);
+        for (int i = 0; i < 16; ++i)
+          x[i] = i < rows ? row_of(at + i * stride, lower, upper) : _mm512_setzero_si512();
+      }
+      transpose(x);
+      uint32_t* out = to + k / 2 * width + j;
+      const int64_t pairs = (left + 1) / 2;
+      if (pairs >= kLanes) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) _mm512_storeu_si512(out + i * width, x[i]);
+      } else {
+        for (int64_t i = 0; i < pairs; ++i) _mm512_storeu_si512(out + i * width, x[i]);
+      }
+    }
+}
+
+// Rows 2t and 2t + 1 of up to 32 columns, as pairs of columns 0 … 15 and 16 … 31.
+template <class T>
+struct RowPairs {
+  const T* from;
+  int64_t stride;
+  int64_t rows;            // that exist, from `from` on
+  __mmask16 lower, upper;  // columns that exist
+
+  BIRKHOFF_INLINE void at(int64_t t, __m512i& first16, __m512i& last16) const {
+    const T* row = from + 2 * t * stride;
+    const __m512i x = row_of(row, lower, upper);
+    const __m512i y =
+        2 * t + 1 < rows ? row_of(row + stride, lower, upper) : _mm512_setzero_si512();
+    interleave(x, y, first16, last16);
+  }
+};
+template <class T>
+BIRKHOFF_INLINE RowPairs<T> row_pairs(const T* from, int64_t stride, int64_t rows,
+                                      int64_t columns) {
+  return {from, stride, rows, first(columns), first(columns > kLanes ? columns - kLanes : 0)};
+}
+
+constexpr int64_t kAhead = 8;  // pairs of rows: what the loads of a strip wait for otherwise
+template <class T>
+BIRKHOFF_INLINE void prefetch_rows(const T* from, int64_t stride, int64_t t) {
+  const T* row = from + 2 * (t + kAhead) * stride;
+  _mm_prefetch(reinterpret_cast<const char*>(row), _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(row + stride), _MM_HINT_T0);
+}
+
+// Pair t of column j, elements [2t, j] and [2t + 1, j] of `from` [depth, columns], goes to
+// to[t·width + j].
+template <class T>
+void pack_columns(const T* from, int64_t stride, int64_t columns, int64_t depth, int64_t width,
+                  uint32_t* to) {
+  for (int64_t j = 0; j < width; j += 2 * kLanes) {
+    const auto x = row_pairs(from + j, stride, depth, columns - j);
+    const bool both = j + kLanes < width;
+    for (int64_t t = 0; t < (depth + 1) / 2; ++t) {
+      __m512i lower, upper;
+      prefetch_rows(from + j, stride, t);
+      x.at(t, lower, upper);
+      _mm512_storeu_si512(to + t * width + j, lower);
+      if (both) _mm512_storeu_si512(to + t * width + j + kLanes, upper);
+    }
+  }
+}
+
+// Strips of 8 columns of `from` [depth, rows], one behind the other, each [pairs, 8]: pair t of
+// column i goes to to[(i / 8·pairs + t)·8 + i % 8]. The last strip is padded.
+template <class T>
+void pack_strips(const T* from, int64_t stride, int64_t rows, int64_t depth, uint32_t* to) {
+  const int64_t pairs = (depth + 1) / 2;
+  for (int64_t i = 0; i < rows; i += 2 * kLanes) {
+    const auto x = row_pairs(from + i, stride, depth, rows - i);
+    const int64_t strips = (rows - i + 7) / 8;
+    uint32_t* out = to + i * pairs;
+    for (int64_t t = 0; t < pairs; ++t, out += 8) {
+      __m512i lower, upper;
+      prefetch_rows(from + i, stride, t);
+      x.at(t, lower, upper);
+      const __m256i part[4] = {_mm512_castsi512_si256(lower), _mm512_extracti64x4_epi64(lower, 1),
+                               _mm512_castsi512_si256(upper), _mm512_extracti64x4_epi64(upper, 1)};
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q)
+        if (q < strips)
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + q * 8 * pairs), part[q]);
+    }
+  }
+}
+
+// Rows of f32 as bf16, `depth` apart.
+BIRKHOFF_INLINE void round_rows(const float* from, int64_t stride, int64_t rows, int64_t depth,
+                                bf16* to) {
+  for (int64_t i = 0; i < rows; ++i, from += stride, to += depth) {
+    int64_t k = 0;
+    for (; k + kLanes <= depth; k += kLanes) store(load(from + k), to + k);
+    if (k < depth) store(load(from + k, first(depth - k)), to + k, first(depth - k));
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::cpu::avx512_bf16
