@@ -60,8 +60,9 @@ Workspace backward_workspace(Specs in, const Desc&) {
   const int64_t rows = std::min(Cut::kBackwardRows, in[B::h].shape[0]);
   const int64_t columns = std::min(Cut::kBackwardColumns, in[B::w].shape[0]);
   const int64_t sums = in[B::h].dtype == DType::bf16 ? rows * in[B::h].shape[1] : 0;  // of dh
-  return {.shared = size_t(rows * columns + sums) * sizeof(float),
-          .per_thread = cpu::kMatmulWorkspace};
+  return {.shared = size_t(rows * (columns + Cut::kPad)) * size_of(in[B::h].dtype) +
+                    size_t(sums) * sizeof(float),
+          .per_thread = cpu::kMatmulWorkspace + cpu::kMatmulTileBytes};
 }
 
 void gradient(Gradient& g) {

@@ -37,10 +37,11 @@ extern const Operator kLinearCrossEntropyBackward;
 
 // How the cpu cuts it. Forward: a task is up to kRows rows and a segment of the vocabulary, whose
 // maximum and sum are kept, then joined over segments in order. Backward: dl of one chunk of rows
-// and vocabulary (4 MiB) is shared by the team.
+// and vocabulary (4 MiB of bf16) is shared by the team; its rows are kPad elements further apart
+// than they are wide, or eight of them would fall into one set of a cache.
 struct CrossEntropyCut {
   static constexpr int64_t kRows = 256, kColumns = 384, kSegment = 8 * kColumns;
-  static constexpr int64_t kBackwardRows = 512, kBackwardColumns = 2048;
+  static constexpr int64_t kBackwardRows = 1024, kBackwardColumns = 2048, kPad = 32;
 };
 
 }  // namespace birkhoff

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/cpu/matmul.h"
+#include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/linear_cross_entropy.cpp"
@@ -46,12 +47,19 @@ void AddLogits(const float* logits, int64_t count, float& maximum, float& sum) {
   maximum = most;
 }
 
-// logits[i] = scale·exp(logits[i] − lse)
-void ScaledSoftmax(float* logits, int64_t count, float lse, float scale) {
+// dl[i] = scale·exp(logits[i] − lse), rounded to T
+template <class T>
+void scaled_softmax(const float* logits, int64_t count, float lse, float scale, T* dl) {
   each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
     const auto e = exp_or_nan(d, hn::Sub(hn::LoadU(d, logits + i), hn::Set(d, lse)));
-    hn::StoreU(hn::Mul(hn::Set(d, scale), e), d, logits + i);
+    store(d, hn::Mul(hn::Set(d, scale), e), dl + i);
   });
+}
+void ScaledSoftmax(const float* logits, int64_t count, float lse, float scale, float* dl) {
+  scaled_softmax(logits, count, lse, scale, dl);
+}
+void ScaledSoftmaxRounded(const float* logits, int64_t count, float lse, float scale, bf16* dl) {
+  scaled_softmax(logits, count, lse, scale, dl);
 }
 
 // out[i] = base[i] + sums[i], rounded; base may be null or out.
@@ -71,6 +79,7 @@ using Cut = CrossEntropyCut;
 
 HWY_EXPORT(AddLogits);
 HWY_EXPORT(ScaledSoftmax);
+HWY_EXPORT(ScaledSoftmaxRounded);
 HWY_EXPORT(RoundSums);
 
 void require_targets(const int32_t* target, int64_t tokens, int64_t vocabulary) {
@@ -137,20 +146,53 @@ void set(float* out, const float* base, int64_t i, float value) {
   if (out) out[i] = base ? base[i] + value : value;
 }
 
-// dl of a chunk: one tile of logits, turned into its gradient where it lies.
-void gradient_tile(const Head& head, const Args& a, Range rows, Range columns, const Product& p,
-                   const MatmulTile& tile) {
+void scaled_softmax(const float* logits, int64_t count, float lse, float scale, float* dl) {
+  HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(logits, count, lse, scale, dl);
+}
+void scaled_softmax(const float* logits, int64_t count, float lse, float scale, bf16* dl) {
+  HWY_DYNAMIC_DISPATCH(ScaledSoftmaxRounded)(logits, count, lse, scale, dl);
+}
+
+// dl of a chunk of rows and vocabulary.
+template <class T>
+struct Chunk {
+  Range rows, columns;
+  T* dl;  // [rows, stride]
+  int64_t stride;
+
+  Matrix factor(bool transposed) const {
+    Matrix m;
+    m.data = dl, m.stride = stride, m.transposed = transposed;
+    m.element = std::is_same_v<T, bf16> ? Element::bf16 : Element::f32;
+    return m;
+  }
+};
+
+// A tile of dl: its logits, made in the thread's workspace, turned into their gradient.
+template <class T>
+void gradient_tile(const Head& head, const Args& a, const Chunk<T>& chunk, const MatmulTile& tile,
+                   float* workspace) {
   using B = LinearCrossEntropyBackward;
   const float *dnll = a.in<float>(B::dnll), *lse = a.in<float>(B::lse);
-  for (int64_t i = tile.row; i < tile.row + tile.rows; ++i) {
-    const int64_t t = rows.begin + i, target = head.target[t] - columns.begin - tile.column;
-    float* row = static_cast<float*>(p.c.c) + i * p.c.stride + tile.column;
+  const Range rows{chunk.rows.begin + tile.row, chunk.rows.begin + tile.row + tile.rows};
+  const int64_t first = chunk.columns.begin + tile.column;
+  float* logits = workspace + kMatmulWorkspace / sizeof(float);
+  matmul_tile(head.logits(rows, {first, first + tile.columns}, logits),
+              {0, 0, tile.rows, tile.columns}, workspace);
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const int64_t target = head.target[t] - first;
+    T* dl = chunk.dl + (t - chunk.rows.begin) * chunk.stride + tile.column;
+    float* row = logits + (t - rows.begin) * tile.columns;
     if (head.target[t] < 0 || dnll[t] == 0) {
-      std::fill_n(row, tile.columns, 0.0f);
+      std::fill_n(dl, tile.columns, T{});
       continue;
     }
-    HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(row, tile.columns, lse[t], dnll[t]);
-    if (target >= 0 && target < tile.columns) row[target] -= dnll[t];
+    scaled_softmax(row, tile.columns, lse[t], dnll[t], dl);
+    if (target < 0 || target >= tile.columns) continue;
+    // Once more by itself: what has been rounded is not subtracted from.
+    float own = 0;
+    scaled_softmax(row + target, 1, lse[t], dnll[t], &own);
+    dl[target] = narrow<T>(own - dnll[t]);
   }
 }
 
@@ -165,9 +207,10 @@ Sum dh_of(const Head& head, const Args& a, Range rows, bool first, float* sums) 
 
 // Adds a chunk's share to dh of its rows and dw of its columns. Both are summed chunk by chunk; the
 // first chunk that an element meets brings the base.
-void add_gradients(const Head& head, const Args& a, Range rows, Range columns, const float* dl,
-                   float* dh_sums) {
+template <class T>
+void add_gradients(const Head& head, const Args& a, const Chunk<T>& chunk, float* dh_sums) {
   using B = LinearCrossEntropyBackward;
+  const Range &rows = chunk.rows, &columns = chunk.columns;
   const int64_t at_rows = rows.begin * head.width, at_columns = columns.begin * head.width;
   Product products[2];
   int64_t count = 0, first_task[3];
@@ -175,7 +218,7 @@ void add_gradients(const Head& head, const Args& a, Range rows, Range columns, c
     products[count++] = {.m = rows.size(),
                          .n = head.width,
                          .k = columns.size(),
-                         .a = {dl, columns.size(), false, head.stored()},
+                         .a = chunk.factor(false),
                          .b = {head.w, at_columns, head.width, false, head.stored()},
                          .c = dh_of(head, a, rows, columns.begin == 0, dh_sums)};
   if (a.wanted(B::dw)) {
@@ -184,7 +227,7 @@ void add_gradients(const Head& head, const Args& a, Range rows, Range columns, c
     products[count++] = {.m = columns.size(),
                          .n = head.width,
                          .k = rows.size(),
-                         .a = {dl, columns.size(), true, head.stored()},
+                         .a = chunk.factor(true),
                          .b = {head.h, at_rows, head.width},
                          .c = dw};
   }
@@ -239,29 +282,39 @@ void linear_cross_entropy(const Args& a) {
   }
 }
 
+namespace {
+
+template <class T>
+void backward(const Args& a, const Head& head) {
+  using B = LinearCrossEntropyBackward;
+  const int64_t stride = std::min(Cut::kBackwardColumns, head.vocabulary) + Cut::kPad;
+  T* dl = a.shared_workspace<T>();
+  float* dh_sums =
+      reinterpret_cast<float*>(dl + std::min(Cut::kBackwardRows, head.tokens) * stride);
+  for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows) {
+    const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
+    for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
+      const Range columns = {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)};
+      const Chunk<T> chunk{rows, columns, dl, stride};
+      const Product p = head.logits(rows, columns, nullptr);
+      const MatmulGrid grid(p);
+      a.team().run(grid.tasks(), [&](int64_t task, int worker) {
+        gradient_tile(head, a, chunk, grid.tile(p, task), a.thread_workspace<float>(worker));
+      });
+      add_gradients(head, a, chunk, dh_sums);
+    }
+    if (head.stored() && a.wanted(B::dh)) round_dh(head, a, rows, dh_sums);
+  }
+}
+
+}  // namespace
+
 void linear_cross_entropy_backward(const Args& a) {
   using B = LinearCrossEntropyBackward;
   const Head head{a.inputs[B::h], a.inputs[B::w], a.in<int32_t>(B::target),
                   a.dim(B::h, 0), a.dim(B::h, 1), a.dim(B::w, 0)};
   require_targets(head.target, head.tokens, head.vocabulary);
-  float* dl = a.shared_workspace<float>();
-  float* dh_sums = dl + std::min(Cut::kBackwardRows, head.tokens) *
-                            std::min(Cut::kBackwardColumns, head.vocabulary);
-  for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows) {
-    const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
-    for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
-      const Range columns = {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)};
-      const Product p = head.logits(rows, columns, dl);
-      const MatmulGrid grid(p);
-      a.team().run(grid.tasks(), [&](int64_t task, int worker) {
-        const MatmulTile tile = grid.tile(p, task);
-        matmul_tile(p, tile, a.thread_workspace<float>(worker));
-        gradient_tile(head, a, rows, columns, p, tile);
-      });
-      add_gradients(head, a, rows, columns, dl, dh_sums);
-    }
-    if (head.stored() && a.wanted(B::dh)) round_dh(head, a, rows, dh_sums);
-  }
+  with_storage(a.inputs[B::h].spec->dtype, [&](auto t) { backward<decltype(t)>(a, head); });
 }
 
 }  // namespace birkhoff::cpu

@@ -73,8 +73,13 @@ BIRKHOFF_OPERATOR_EXAMPLES(Linear, linear_examples)
 // Beyond one chunk of k, one tile and one strip, with every tail there is. No gradient check: the
 // small sizes have had theirs.
 TEST(Linear, LargerSizesMatchReference) {
-  for (const Size& s : {Size{300, 257, 129}, {17, 97, 259}, {1, 100, 600}, {65, 63, 515},
-                        {9, 53, 1027}, {1027, 9, 53}, {53, 2049, 9}})
+  for (const Size& s : {Size{300, 257, 129},
+                        {17, 97, 259},
+                        {1, 100, 600},
+                        {65, 63, 515},
+                        {9, 53, 1027},
+                        {1027, 9, 53},
+                        {53, 2049, 9}})
     for (Example e : {linear_example(s), dx_example(s), dw_example(s)}) {
       e.differentiable = false;
       check_operator(e);

@@ -127,9 +127,12 @@ Rows rows_of(const Matrix& a, const MatmulTile& tile, int64_t k, int64_t depth, 
   return {{packed, depth, 2}, kStripRows * depth};
 }
 
-// op(B)[k … k + depth, column … column + columns], `width` wide.
+int64_t panel_width(int64_t columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
+
+// op(B)[k … k + depth, column … column + columns].
 void pack_panel(const Matrix& b, int64_t k, int64_t depth, int64_t column, int64_t columns,
-                int64_t width, uint32_t* packed) {
+                uint32_t* packed) {
+  const int64_t width = panel_width(columns);
   with_elements(b, [&](const auto* data) {
     if (b.transposed)
       pack_rows_as_columns(data + column * b.stride + k, b.stride, columns, depth, width, packed);
@@ -147,8 +150,8 @@ void add_chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t dept
   const Rows a = rows_of(p.a, tile, k, depth, packed_rows);
   for (int64_t j = 0; j < tile.columns; j += PairTiles::kPanel) {
     const int64_t columns = std::min(PairTiles::kPanel, tile.columns - j);
-    const int64_t width = (columns + kLanes - 1) / kLanes * kLanes;
-    pack_panel(p.b, k, depth, tile.column + j, columns, width, panel);
+    const int64_t width = panel_width(columns);
+    pack_panel(p.b, k, depth, tile.column + j, columns, panel);
     const auto run = width == kLanes       ? panel_rows<1, T>
                      : width == 2 * kLanes ? panel_rows<2, T>
                                            : panel_rows<3, T>;
