@@ -25,7 +25,7 @@ struct SquaredSum {
   enum Out { acc };
 };
 extern const Operator kSquaredSum;
-// A task: 2^16 squares of 24-bit integers are < 2^64, the width of a bin (kernels/cpu/norm.cpp).
+// Elements of a task.
 inline constexpr int64_t kSquaredSumTask = 65536;
 
 struct ClipScale {

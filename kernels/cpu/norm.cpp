@@ -7,36 +7,113 @@
 
 #include "kernels/cpu/result_of.h"
 
-namespace birkhoff::cpu {
-namespace {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/norm.cpp"
+#include "kernels/cpu/targets.h"
+// after it:
+#include "kernels/cpu/simd-inl.h"
 
-// A float is m·2^(e − 150) with m < 2^24, so its square is m² at an exponent that only e decides:
-// one integer addition to the bin of e, no shift. 2^16 of them fit; then the bins go to the sum.
-// Two sets of bins, because neighbours tend to share a bin and would wait for each other's store.
-FloatSum sum_of_squares(const float* g, int64_t count) {
-  static_assert(kSquaredSumTask <= 65536);
-  uint64_t bins[2][256] = {};
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(g[i]), e = bits >> 23 & 0xFF;
-    const uint64_t m = (bits & 0x7FFFFF) | (e != 0 ? 0x800000u : 0u);
-    bins[i & 1][e] += e != 0xFF ? m * m : 1;  // the last bin counts what is not finite
-  }
-  FloatSum sum;
-  for (int e = 0; e < 255; ++e)
-    for (const auto& set : bins)
-      if (set[e] != 0) sum.add_integer(set[e], 2 * (std::max(e, 1) - 150));
-  sum.add_nonfinite(int64_t(bins[0][255] + bins[1][255]));
-  return sum;
+HWY_BEFORE_NAMESPACE();
+namespace birkhoff::cpu::HWY_NAMESPACE {
+
+// A float is m·2^(e − 150) with m < 2^24 and e ≥ 1: its square is m² at an exponent that only e
+// decides. Of a block whose largest exponent is `top`, squares of the kSpan exponents below go to
+// sums in units of 2^(2·(top − kSpan − 150)), as two integers, m² mod 2^24 and m² / 2^24: a term is
+// below 2^(24 + 2·kSpan), and one of four or more lanes takes kBlock / 4 of each at most: no bit is
+// lost. The few elements that are smaller are added one by one.
+constexpr int64_t kBlock = 8192;
+constexpr uint32_t kSpan = 14;
+static_assert(24 + 2 * kSpan + 11 < 64 && kBlock / 4 == 1 << 11);
+
+#if HWY_TARGET == HWY_SCALAR
+void AddSquares(const float* g, int64_t count, FloatSum& sum) {
+  for (int64_t i = 0; i < count; ++i) sum.add_square(g[i]);
+}
+#else
+using Bits = hn::RebindToUnsigned<Tag>;
+using Wide = hn::RepartitionToWide<Bits>;
+
+HWY_INLINE hn::Vec<Bits> magnitudes(const float* g) {
+  const Tag d;
+  return hn::BitCast(Bits(), hn::Abs(hn::LoadU(d, g)));
 }
 
-}  // namespace
+struct SquareSums {
+  hn::Vec<Wide> low, high;
+  HWY_INLINE void add(hn::Vec<Bits> m, hn::Vec<Wide> shift) {
+    const Wide d;
+    const auto square = hn::MulEven(m, m);
+    low = hn::Add(low, hn::Shl(hn::And(square, hn::Set(d, 0xFFFFFFull)), shift));
+    high = hn::Add(high, hn::Shl(hn::ShiftRight<24>(square), shift));
+  }
+};
+
+// Whole vectors of one block, all finite.
+HWY_INLINE void add_block(const float* g, int64_t count, uint32_t top, FloatSum& sum) {
+  const Bits d;
+  const Wide w;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  SquareSums even{hn::Zero(w), hn::Zero(w)};
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto bits = magnitudes(g + i), one = hn::Set(d, 1u);
+    const auto stored = hn::ShiftRight<23>(bits), e = hn::Max(stored, one);
+    const auto implicit = hn::ShiftLeft<23>(hn::Min(stored, one));
+    auto m = hn::Or(hn::And(bits, hn::Set(d, 0x7FFFFFu)), implicit);
+    const auto below = hn::Sub(hn::Set(d, top), e);
+    const auto far = hn::Gt(below, hn::Set(d, kSpan));
+    if (HWY_UNLIKELY(!hn::AllFalse(d, hn::And(far, hn::Ne(m, hn::Zero(d)))))) {
+      for (int64_t k = i; k < i + lanes; ++k) {
+        const uint32_t exponent = std::bit_cast<uint32_t>(g[k]) >> 23 & 0xFF;
+        if (top - std::max(exponent, 1u) > kSpan) sum.add_square(g[k]);
+      }
+    }
+    m = hn::IfThenZeroElse(far, m);
+    const auto room = hn::Sub(hn::Set(d, kSpan), hn::Min(below, hn::Set(d, kSpan)));
+    const auto shift = hn::BitCast(w, hn::Add(room, room));
+    even.add(m, hn::And(shift, hn::Set(w, 0xFFFFFFFFull)));
+    even.add(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(w, m))), hn::ShiftRight<32>(shift));
+  }
+  HWY_ALIGN uint64_t lane[2][hn::MaxLanes(w)];
+  hn::Store(even.low, w, lane[0]), hn::Store(even.high, w, lane[1]);
+  const int exponent = 2 * (int(top) - int(kSpan) - 150);
+  for (int64_t k = 0; k < int64_t(hn::Lanes(w)); ++k) {
+    if (lane[0][k] != 0) sum.add_integer(lane[0][k], exponent);
+    if (lane[1][k] != 0) sum.add_integer(lane[1][k], exponent + 24);
+  }
+}
+
+void AddSquares(const float* g, int64_t count, FloatSum& sum) {
+  const Bits d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t size = std::min(kBlock, count - begin), whole = size / lanes * lanes;
+    auto largest = hn::Zero(d);
+    for (int64_t i = 0; i < whole; i += lanes)
+      largest = hn::Max(largest, magnitudes(g + begin + i));
+    const uint32_t most = hn::GetLane(hn::MaxOfLanes(d, largest)) >> 23;
+    int64_t done = 0;
+    // Units below the last limb are not needed: no square has such bits.
+    if (most != 0xFF) add_block(g + begin, whole, std::max(most, kSpan + 1), sum), done = whole;
+    for (int64_t i = done; i < size; ++i) sum.add_square(g[begin + i]);
+  }
+}
+#endif
+
+}  // namespace birkhoff::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace birkhoff::cpu {
+
+HWY_EXPORT(AddSquares);
 
 void squared_sum(const Args& a) {
   const int64_t count = a.count(SquaredSum::g);
   const float* g = a.in<float>(SquaredSum::g);
   FloatSum* parts = a.shared_workspace<FloatSum>();
   a.team().ranges(count, kSquaredSumTask, [&](int64_t begin, int64_t end, int) {
-    new (parts + begin / kSquaredSumTask) FloatSum(sum_of_squares(g + begin, end - begin));
+    HWY_DYNAMIC_DISPATCH(AddSquares)
+    (g + begin, end - begin, *new (parts + begin / kSquaredSumTask) FloatSum);
   });
   FloatSum sum;
   for (int64_t i = 0; i * kSquaredSumTask < count; ++i) sum.merge(parts[i]);
@@ -60,3 +137,4 @@ void clip_scale(const Args& a) {
 }
 
 }  // namespace birkhoff::cpu
+#endif

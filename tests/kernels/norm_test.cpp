@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/weighted_sum.h"
+#include "tests/kernels/instruction_sets.h"
 #include "tests/support/operator_check.h"
 
 namespace birkhoff::testing {
@@ -25,12 +26,20 @@ Tensor wide_tensor(Shape shape) {
   return t;
 }
 
+// Some blocks whose exponents cover 20 values, the largest mantissas among them.
+Tensor stepped_tensor() {
+  Tensor t(f32({20011}));
+  for (int64_t i = 0; i < t.spec.count(); ++i)
+    t.set(i, std::ldexp(double(std::nextafter(2.0f, float(i % 3))), -int(i * 7 % 20)));
+  return t;
+}
+
 std::vector<Example> norm_examples() {
   std::vector<Example> all;
   for (const Tensor& g :
        {random_tensor(f32({1}), "g"), random_tensor(f32({3, 5, 7}), "g", 1e-4),
-        random_tensor(f32({kSquaredSumTask + 17}), "g"), wide_tensor({997}), Tensor(f32({0})),
-        Tensor(f32({5}), {1, kInfinity, -kInfinity, std::nan(""), -2})}) {
+        random_tensor(f32({kSquaredSumTask + 17}), "g"), wide_tensor({997}), stepped_tensor(),
+        Tensor(f32({0})), Tensor(f32({5}), {1, kInfinity, -kInfinity, std::nan(""), -2})}) {
     all.push_back({.op = &kSquaredSum, .inputs = {g}, .label = to_string(g.spec)});
     const auto acc = run(kSquaredSum, {g}, {});
     if (acc[0].at(kFloatLimbs) != 0) continue;  // NaN: see below
@@ -101,12 +110,24 @@ TEST(Norm, KnowsEveryBit) {
                    "in two tensors");
 }
 
-// The bins of the cpu body hold one task of the largest mantissas and no more.
-TEST(Norm, BinsHoldATaskOfTheLargestMantissas) {
-  const float x = std::nextafter(2.0f, 0.0f);
-  const auto r = clip(std::vector<double>(2 * kSquaredSumTask, double(x)), 0);
-  const double square = double(x) * double(x);
-  EXPECT_EQ(r.norm, std::sqrt(square * 2 * kSquaredSumTask));
+// The sums of the cpu body hold a task of the largest mantissas, at the exponent where they are
+// widest.
+TEST(Norm, SumsHoldATaskOfTheLargestMantissas) {
+  const double x = double(std::nextafter(2.0f, 0.0f));
+  std::vector<double> g(size_t(2 * kSquaredSumTask), x);
+  const auto check = [&] { EXPECT_EQ(clip(g, 0).norm, std::sqrt(x * x * double(g.size()))); };
+  check();
+  on_other_instruction_sets(check);
+}
+
+TEST(Norm, EveryInstructionSetGivesTheSameBits) {
+  const Tensor inputs[] = {stepped_tensor(), wide_tensor({9973}), random_tensor(f32({301}), "g")};
+  for (const Tensor& g : inputs) {
+    const auto want = run(kSquaredSum, {g}, {}, {.device = Device::cpu});
+    on_other_instruction_sets([&] {
+      expect_same_bits(run(kSquaredSum, {g}, {}, {.device = Device::cpu})[0], want[0], "limbs");
+    });
+  }
 }
 
 std::vector<Example> weighted_sum_examples() {
