@@ -6,6 +6,8 @@
 #define BIRKHOFF_COPY_INL
 #endif
 
+#include <algorithm>
+
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -23,6 +25,10 @@ struct To {
   // out[at + i] = base[at + i] + from[i], rounded once; a null `from` counts as zeros.
   HWY_INLINE void copy(const T* from, int64_t at, int64_t count) const {
     if (!out) return;
+    if (!base) {
+      from ? std::copy_n(from, count, out + at) : std::fill_n(out + at, count, T{});
+      return;
+    }
     each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
       set(d, from ? load(d, from + i) : hn::Zero(d), base, out, at + i);
     });

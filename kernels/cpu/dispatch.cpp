@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/dispatch.cpp"
 #include "kernels/cpu/targets.h"
 // after it:
-#include "kernels/cpu/simd-inl.h"
+#include "kernels/cpu/copy-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
@@ -21,16 +21,10 @@ void dispatch_rows(const Args& a) {
   const int64_t width = a.dim(D::x, 1), k = a.dim(D::row, 1);
   const int64_t used = a.in<int32_t>(D::offsets)[a.dim(D::offsets, 0) - 1];
   const int32_t* source = a.in<int32_t>(D::source);
-  const T *x = a.in<T>(D::x), *base = a.base<T>(D::buffer);
-  T* buffer = a.out<T>(D::buffer);
-  if (!buffer) return;
+  const T* x = a.in<T>(D::x);
+  const To<T> buffer(a, D::buffer);
   a.team().ranges(used, kDispatchRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* from = x + source[i] / k * width;
-      each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
-        set(d, load(d, from + c), base ? base + i * width : nullptr, buffer + i * width, c);
-      });
-    }
+    for (int64_t i = begin; i < end; ++i) buffer.copy(x + source[i] / k * width, i * width, width);
   });
 }
 

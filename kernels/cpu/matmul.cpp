@@ -348,22 +348,25 @@ void MatmulGrid::cut(const Product& p, int64_t wanted) {
   rows = even(p.m, rows, 8), columns = even(p.n, columns, kPanel);
 }
 
-// The same, but that a panel is packed for one tile alone, however many there are, and rows of A
-// that are read in place cost no workspace.
+// Rows of A that are read in place cost nothing, so tiles are one panel wide: each is packed once,
+// or once for each part of the rows. Otherwise the cut is chosen that packs least.
 void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
   const bool in_place = !p.a.transposed && p.a.element == Element::bf16;
-  rows = in_place ? PairTiles::kRows : PairTiles::kPackedRows;
-  columns = in_place ? PairTiles::kPanel : kColumns;
-  if (!in_place) wanted = parts(wanted, 2);
-  while (parts(p.m, rows) * parts(p.n, columns) < wanted) {
-    if (columns > PairTiles::kPanel && columns >= rows)
-      columns /= 2;
-    else if (rows > kLowest)
-      rows /= 2;
-    else
-      break;
+  const int64_t panels = std::max<int64_t>(parts(p.n, PairTiles::kPanel), 1);
+  const int64_t low = parts(p.m, in_place ? PairTiles::kRows : PairTiles::kPackedRows);
+  const int64_t fewest = parts(PairTiles::kPanel * panels, kColumns), kFew = 8;
+  const auto cut_into = [&](int64_t across) {
+    rows = even(p.m, parts(std::max<int64_t>(p.m, 1), std::max(low, parts(wanted, across))), 8);
+    columns = even(p.n, parts(std::max<int64_t>(p.n, 1), across), PairTiles::kPanel);
+  };
+  if (in_place) return cut_into(panels);
+  wanted = parts(wanted, 2);
+  int64_t best = fewest, least = INT64_MAX;
+  for (int64_t across = fewest; across <= std::min(panels, fewest + kFew); ++across) {
+    const int64_t packed = std::max(low, parts(wanted, across)) * p.n + across * p.m;
+    if (packed < least) least = packed, best = across;
   }
-  rows = even(p.m, rows, 8), columns = even(p.n, columns, PairTiles::kPanel);
+  cut_into(best);
 }
 
 MatmulTile MatmulGrid::tile(const Product& p, int64_t task) const {

@@ -15,6 +15,23 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
+// Σ w[i]·a[i]·b[i], two independent sums; the order depends on count alone.
+template <class T>
+HWY_INLINE float weighted_dot(const float* w, const T* a, const T* b, int64_t count) {
+  const Tag d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  auto s0 = hn::Zero(d), s1 = s0;
+  const auto term = [&](int64_t i, auto sum) HWY_ATTR {
+    return hn::MulAdd(hn::Mul(hn::LoadU(d, w + i), load(d, a + i)), load(d, b + i), sum);
+  };
+  int64_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) s0 = term(i, s0), s1 = term(i + lanes, s1);
+  for (; i + lanes <= count; i += lanes) s0 = term(i, s0);
+  float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
+  for (; i < count; ++i) sum += w[i] * to_float(a[i]) * to_float(b[i]);
+  return sum;
+}
+
 template <class T>
 void rows_forward(const Args& a) {
   const int64_t rows = a.dim(RmsNorm::x, 0), width = a.dim(RmsNorm::x, 1);
@@ -51,10 +68,8 @@ void rows_backward(const Args& a) {
     std::fill_n(partial, width, 0.0f);
     for (int64_t t = begin; t < end; ++t) {
       const int64_t row = t * width;
-      float pull = 0;
-      for (int64_t c = 0; c < width; ++c)
-        pull += gain[c] * to_float(dy[row + c]) * to_float(x[row + c]);
-      pull *= rstd[t] * rstd[t] / float(width);
+      const float pull =
+          weighted_dot(gain, dy + row, x + row, width) * rstd[t] * rstd[t] / float(width);
       each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
         const auto vx = load(d, x + row + c), vdy = load(d, dy + row + c);
         const auto r = hn::Set(d, rstd[t]);
