@@ -97,6 +97,25 @@ TEST(Executor, RoundsAddToRoundZero) {
   }
 }
 
+// What a round reads lives until the last one, though the body is done with it early.
+TEST(Executor, RoundsKeepWhatTheyRead) {
+  Program p;
+  const Value x = p.add(Kind::input, "x", kFour);
+  const Value count = p.add(Kind::input, "count", {{1}, DType::i32});
+  const Value y = copy(x);
+  const Value sum = p.rounds([&]() -> Program::Round {
+    const Value rounds = copy(count);
+    const Value once = copy(y), twice = copy(once, copy(once));  // may take the place of y
+    return {copy(twice, copy(twice)), rounds};
+  });
+  const Value z = output(copy(sum));
+  Forward run(p);
+  run.set(x, {1, 2, 3, 4});
+  run.executor.data<int32_t>(count)[0] = 3;
+  run.executor.run(0);
+  EXPECT_EQ(run.get(z), (Four{12, 24, 36, 48}));
+}
+
 // Where round 0's sum is read elsewhere too, the other rounds add to a copy of it.
 TEST(Executor, RoundsKeepABaseThatIsReadLater) {
   Program p;
