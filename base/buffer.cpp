@@ -8,6 +8,11 @@
 #include "base/error.h"
 
 namespace birkhoff {
+namespace {
+
+constexpr size_t kLarge = size_t{4} << 20;  // two huge pages of x86-64
+
+}  // namespace
 
 Buffer::Buffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
@@ -16,6 +21,9 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
     throw ResourceError(fmt::format("cannot get {:.1f} MiB of memory: {}", double(bytes) / 1048576,
                                     std::strerror(errno)));
   data_ = static_cast<std::byte*>(p);
+  // Matrices are read down their columns, a page or more apart: with pages of 4 KiB the address
+  // translations of one panel do not fit the TLB. Only asked for; where it is refused, no matter.
+  if (bytes >= kLarge) madvise(p, bytes, MADV_HUGEPAGE);
 }
 
 Buffer::~Buffer() {

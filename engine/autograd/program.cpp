@@ -89,6 +89,7 @@ Value Program::rounds(const std::function<Round()>& body) {
   open = outer;
   Call& last = node.body.back();
   check(last.out.size() == 1 && last.out[0] == y.id, "[rounds] the last call must make the result");
+  check(last.base[0] == kNone, "[rounds] the result has a base of its own: it would be lost");
   last.base[0] = y.id;  // accumulates over the rounds
   node.in = {zero.count.id};
   for (const SlotId id : surface(node.body).reads) node.in.push_back(id);

@@ -103,7 +103,7 @@ class Program {
 
   // y = Σ over r < count of body(): round 0 is traced inline, a rounds node does 1 … count − 1, if
   // any. `count` is an i32 [1] that body makes; every buffer of a round is reused by the next, and
-  // nothing but y leaves. The call that makes y must be the last of the body.
+  // nothing but y leaves. The call that makes y must be the last of the body, without a base.
   struct Round {
     Value y, count;
   };

@@ -106,14 +106,25 @@ TEST(Executor, RoundsKeepWhatTheyRead) {
   const Value sum = p.rounds([&]() -> Program::Round {
     const Value rounds = copy(count);
     const Value once = copy(y), twice = copy(once, copy(once));  // may take the place of y
-    return {copy(twice, copy(twice)), rounds};
+    return {copy(twice), rounds};
   });
   const Value z = output(copy(sum));
   Forward run(p);
   run.set(x, {1, 2, 3, 4});
   run.executor.data<int32_t>(count)[0] = 3;
   run.executor.run(0);
-  EXPECT_EQ(run.get(z), (Four{12, 24, 36, 48}));
+  EXPECT_EQ(run.get(z), (Four{6, 12, 18, 24}));
+}
+
+TEST(Executor, RoundsRefuseAResultWithABase) {
+  Program p;
+  const Value x = p.add(Kind::input, "x", kFour);
+  const Value count = p.add(Kind::input, "count", {{1}, DType::i32});
+  const auto body = [&]() -> Program::Round {
+    const Value rounds = copy(count);
+    return {copy(x, copy(x)), rounds};
+  };
+  EXPECT_THROW(p.rounds(body), InternalError);
 }
 
 // Where round 0's sum is read elsewhere too, the other rounds add to a copy of it.
