@@ -13,7 +13,12 @@ namespace birkhoff::testing {
 template <class F>
 void on_other_instruction_sets(F&& f) {
   cpu::allow_pairs(false);
-  for (const int64_t target : {int64_t(HWY_SCALAR), int64_t(HWY_AVX2), int64_t(HWY_AVX3)}) {
+#ifdef BIRKHOFF_FEW_TARGETS  // see kernels/cpu/targets.h
+  const int64_t targets[] = {HWY_SCALAR, HWY_AVX2};
+#else
+  const int64_t targets[] = {HWY_SCALAR, HWY_AVX2, HWY_AVX3};
+#endif
+  for (const int64_t target : targets) {
     if (!(target & (hwy::SupportedTargets() | HWY_SCALAR))) continue;
     SCOPED_TRACE(hwy::TargetName(target));
     hwy::SetSupportedTargetsForTest(target);
