@@ -42,9 +42,14 @@ double flops(Specs in, const Desc&) {
   return 2.0 * double(in[L::h].count()) * double(in[L::w].shape[0]);
 }
 
-double backward_flops(Specs in, const Desc&) {  // the logits once more, dh and dw
-  using B = LinearCrossEntropyBackward;
-  return 6.0 * double(in[B::h].count()) * double(in[B::w].shape[0]);
+double gradient_flops(const TensorSpec& h, const TensorSpec& w) {  // the logits, dh and dw
+  return 6.0 * double(h.count()) * double(w.shape[0]);
+}
+double backward_flops(Specs in, const Desc&) {
+  return gradient_flops(in[LinearCrossEntropyBackward::h], in[LinearCrossEntropyBackward::w]);
+}
+double loss_flops(Specs in, const Desc&) {
+  return gradient_flops(in[LinearCrossEntropyLoss::h], in[LinearCrossEntropyLoss::w]);
 }
 
 Workspace workspace(Specs in, const Desc&) {
@@ -63,6 +68,34 @@ Workspace backward_workspace(Specs in, const Desc&) {
   return {.shared = size_t(rows * (columns + Cut::kPad)) * size_of(in[B::h].dtype) +
                     size_t(sums) * sizeof(float),
           .per_thread = cpu::kMatmulWorkspace + cpu::kMatmulTileBytes};
+}
+
+Outputs loss_outputs(Specs in, const Desc&) {
+  using L = LinearCrossEntropyLoss;
+  const TensorSpec& h = in[L::h];
+  require_head("linear_cross_entropy_loss", h, in[L::w], in[L::target]);
+  require(in[L::scale] == TensorSpec{{1}, wide(h.dtype)}, "linear_cross_entropy_loss", "scale {}",
+          in[L::scale]);
+  return {{.spec = {{h.shape[0]}, wide(h.dtype)}},
+          {.spec = h, .saved = true},
+          {.spec = in[L::w], .saved = true}};
+}
+
+Workspace loss_workspace(Specs in, const Desc&) {
+  using L = LinearCrossEntropyLoss;
+  const int64_t vocabulary = in[L::w].shape[0],
+                columns = std::min(Cut::kBackwardColumns, vocabulary);
+  const int64_t rows = Cut::loss_rows(in[L::h].shape[0], vocabulary);
+  const int64_t sums = in[L::h].dtype == DType::bf16 ? rows * in[L::h].shape[1] : 0;  // of dh
+  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;  // logits, lse, dh
+  return {.shared = size_t(floats) * sizeof(float) +
+                    size_t(rows * (columns + Cut::kPad)) * size_of(in[L::h].dtype),
+          .per_thread = cpu::kMatmulWorkspace};
+}
+
+void loss_gradient(Gradient& g) {
+  using L = LinearCrossEntropyLoss;
+  g.pass(g.out(L::dh), g.in(L::h));
 }
 
 void gradient(Gradient& g) {
@@ -89,6 +122,15 @@ const Operator kLinearCrossEntropyBackward{
     .flops = backward_flops,
     .body = {cpu::linear_cross_entropy_backward, reference::linear_cross_entropy_backward},
     .workspace = backward_workspace,
+};
+
+const Operator kLinearCrossEntropyLoss{
+    .name = "linear_cross_entropy_loss",
+    .outputs = loss_outputs,
+    .flops = loss_flops,
+    .body = {cpu::linear_cross_entropy_loss, reference::linear_cross_entropy_loss},
+    .gradient = loss_gradient,
+    .workspace = loss_workspace,
 };
 
 }  // namespace birkhoff

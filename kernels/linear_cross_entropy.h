@@ -14,6 +14,8 @@
 // kept between chunks of the vocabulary is the running maximum and sum (Milakov and Gimelshein,
 // arXiv 1805.02867). A row's results are a function of the row, w and its target, bit for bit.
 // Throws DataError with position and id for a target that is neither −1 nor below V.
+#include <algorithm>
+
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -35,6 +37,20 @@ struct LinearCrossEntropyBackward {
 };
 extern const Operator kLinearCrossEntropyBackward;
 
+// The same for a loss that is known to be Σ_t scale·nll[t]: nll and both gradients at once, of one
+// product of logits instead of two.
+//
+//   h, w, target as above, scale [1] → nll [T], dh [T, C], dw [V, C]     dnll[t] = scale
+//
+// Its gradient rule hands dh on and looks at no dnll: REQUIRES that nll is read by a weighted_sum
+// with this scale alone, and that its sum is what is differentiated. dw goes to the parameter's
+// gradient in the forward list.
+struct LinearCrossEntropyLoss {
+  enum In { h, w, target, scale };
+  enum Out { nll, dh, dw };
+};
+extern const Operator kLinearCrossEntropyLoss;
+
 // How the cpu cuts it. Forward: a task is up to kRows rows and a segment of the vocabulary, whose
 // maximum and sum are kept, then joined over segments in order. Backward: dl of one chunk of rows
 // and vocabulary (4 MiB of bf16) is shared by the team; its rows are kPad elements further apart
@@ -42,6 +58,14 @@ extern const Operator kLinearCrossEntropyBackward;
 struct CrossEntropyCut {
   static constexpr int64_t kRows = 256, kColumns = 384, kSegment = 8 * kColumns;
   static constexpr int64_t kBackwardRows = 1024, kBackwardColumns = 2048, kPad = 32;
+
+  // Rows whose logits exist at once where loss and gradients are made together: 64 MiB, as far as
+  // that is 128 rows, or what is added to dw would be read and written too often.
+  static constexpr int64_t loss_rows(int64_t tokens, int64_t vocabulary) {
+    constexpr int64_t kLogits = int64_t{16} << 20, kFewest = 128;
+    const int64_t fit = std::clamp(kLogits / (vocabulary + kPad), kFewest, kBackwardRows);
+    return std::min(tokens, fit / kFewest * kFewest);
+  }
 };
 
 }  // namespace birkhoff

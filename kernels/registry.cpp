@@ -51,6 +51,7 @@ std::span<const Operator* const> registry() {
       &kLinearDw,
       &kLinearCrossEntropy,
       &kLinearCrossEntropyBackward,
+      &kLinearCrossEntropyLoss,
       &kMhcOpen,
       &kMhcOpenBackward,
       &kMhcClose,

@@ -91,10 +91,13 @@ class Tracer {
   std::unique_ptr<Residual> residual_;
 };
 
-// Everything up to the nll of each token.
-ModelIo trace_forward(Program& p, const Config& c, int64_t sequences, int64_t sequence,
-                      bool training) {
-  ModelIo io;
+struct Head {  // y·wᵀ are the logits
+  Value y, w;
+};
+
+// Everything up to the head.
+Head trace_forward(Program& p, const Config& c, int64_t sequences, int64_t sequence, bool training,
+                   ModelIo& io) {
   const TensorSpec per_token{{sequences * sequence}, DType::i32};
   io.token = p.add(Kind::input, "token", per_token);
   io.target = p.add(Kind::input, "target", per_token);
@@ -112,27 +115,29 @@ ModelIo trace_forward(Program& p, const Config& c, int64_t sequences, int64_t se
                     .telemetry = io.telemetry};
   Tracer tracer(t);
   const Value y = tracer.hidden(io.token);
-  const auto phase = p.phase({Phase::Part::head, -1});
-  io.nll = nn::cross_entropy(y, tracer.vocabulary("lm_head.weight"), io.target);
   io.sublayers = tracer.sublayers;
   io.statistics = tracer.statistics;
   io.last = tracer.last;
-  return io;
+  return {y, tracer.vocabulary("lm_head.weight")};
 }
 
 }  // namespace
 
 ModelIo trace_training(Program& p, const Config& c) {
-  ModelIo io = trace_forward(p, c, c.train.micro_batch, c.train.sequence, true);
+  ModelIo io;
+  const Head head = trace_forward(p, c, c.train.micro_batch, c.train.sequence, true, io);
   const auto phase = p.phase({Phase::Part::head, -1});
   io.scale = p.add(Kind::constant, "scale", {{1}, wide(p.dtype)});
   io.loss = p.add(Kind::accumulator, "loss", {{1}, DType::f64});
-  nn::weighted_sum(io.nll, io.scale, io.loss);
+  io.nll = nn::cross_entropy_loss(head.y, head.w, io.target, io.scale, io.loss);
   return io;
 }
 
 ModelIo trace_scoring(Program& p, const Config& c, int64_t sequences, int64_t sequence) {
-  ModelIo io = trace_forward(p, c, sequences, sequence, false);
+  ModelIo io;
+  const Head head = trace_forward(p, c, sequences, sequence, false, io);
+  const auto phase = p.phase({Phase::Part::head, -1});
+  io.nll = nn::cross_entropy(head.y, head.w, io.target);
   p.slots[size_t(io.nll.id)].kind = Kind::output;
   return io;
 }

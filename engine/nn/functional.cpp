@@ -121,6 +121,19 @@ Value weighted_sum(Value value, Value scale, Value loss) {
   return value.program->emit(kWeightedSum, {value, scale}, {}, {.accumulate = {loss}})[0];
 }
 
+Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value loss) {
+  Program& p = *h.program;
+  const Slot slot = p.slots[size_t(head.id)];  // by value: add() moves the slots
+  check(slot.kind == Kind::parameter && !p.gradient_of.count(head.id),
+        "the head of a loss is a parameter whose gradient begins here, not {}", slot.name);
+  const Value dw = p.add(Kind::accumulator, slot.name, slot.spec);
+  p.gradient_of[head.id] = dw.id;
+  const Value nll = p.emit(kLinearCrossEntropyLoss, {h, head, target, scale}, {},
+                           {.accumulate = {{}, {}, dw}})[LinearCrossEntropyLoss::nll];
+  weighted_sum(nll, scale, loss);
+  return nll;
+}
+
 Value stream_statistics(Value x, Value res, Value when, const std::string& name) {
   const int64_t count = res.shape()[1] + 2;
   const Value sum = x.program->add(Kind::accumulator, name, {{count}, DType::f64});

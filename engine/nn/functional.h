@@ -52,9 +52,13 @@ Value dispatch(Value x, const Layout& l);
 Value grouped_linear(Value x, const Layout& l, Value w);
 Value combine(Value buffer, Value weight, const Layout& l);
 
-// Σ over tokens of scale·nll, added to the accumulator `loss`; also the nll of each token.
+// The nll of each token.
 Value cross_entropy(Value h, Value head, Value target);
+// Σ over tokens of scale·value, added to the accumulator `loss`.
 Value weighted_sum(Value value, Value scale, Value loss);
+// Σ over tokens of scale·nll, added to the accumulator `loss`, which must be what the program is
+// differentiated by; the gradients of h and head are made on the way. → the nll of each token
+Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value loss);
 
 // What the streams of a sublayer do, where `when` is not 0: → a further accumulator, `name`.
 Value stream_statistics(Value x, Value res, Value when, const std::string& name);

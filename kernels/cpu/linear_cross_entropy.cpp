@@ -153,6 +153,18 @@ void scaled_softmax(const float* logits, int64_t count, float lse, float scale, 
   HWY_DYNAMIC_DISPATCH(ScaledSoftmaxRounded)(logits, count, lse, scale, dl);
 }
 
+// dl of some of a row's logits; `target` counts from the first of them, and may lie outside.
+template <class T>
+void logit_gradients(const float* logits, int64_t count, int64_t target, float lse, float dnll,
+                     T* dl) {
+  scaled_softmax(logits, count, lse, dnll, dl);
+  if (target < 0 || target >= count) return;
+  // Once more by itself: what has been rounded is not subtracted from.
+  float own = 0;
+  scaled_softmax(logits + target, 1, lse, dnll, &own);
+  dl[target] = narrow<T>(own - dnll);
+}
+
 // dl of a chunk of rows and vocabulary.
 template <class T>
 struct Chunk {
@@ -187,20 +199,19 @@ void gradient_tile(const Head& head, const Args& a, const Chunk<T>& chunk, const
       std::fill_n(dl, tile.columns, T{});
       continue;
     }
-    scaled_softmax(row, tile.columns, lse[t], dnll[t], dl);
-    if (target < 0 || target >= tile.columns) continue;
-    // Once more by itself: what has been rounded is not subtracted from.
-    float own = 0;
-    scaled_softmax(row + target, 1, lse[t], dnll[t], &own);
-    dl[target] = narrow<T>(own - dnll[t]);
+    logit_gradients(row, tile.columns, target, lse[t], dnll[t], dl);
   }
 }
 
+struct Gradients {
+  const Result &dh, &dw;
+  float* dh_sums;  // of a chunk of rows, where dh is bf16
+};
+
 // Where a chunk's share of dh goes: to dh itself or, of bf16, to sums that are rounded in the end.
-Sum dh_of(const Head& head, const Args& a, Range rows, bool first, float* sums) {
-  using B = LinearCrossEntropyBackward;
-  if (head.stored()) return {sums, first ? nullptr : sums, head.width};
-  Sum dh(a.outputs[B::dh], rows.begin * head.width, head.width);
+Sum dh_of(const Head& head, const Gradients& to, Range rows, bool first) {
+  if (head.stored()) return {to.dh_sums, first ? nullptr : to.dh_sums, head.width};
+  Sum dh(to.dh, rows.begin * head.width, head.width);
   if (!first) dh.base = dh.c;
   return dh;
 }
@@ -208,21 +219,20 @@ Sum dh_of(const Head& head, const Args& a, Range rows, bool first, float* sums) 
 // Adds a chunk's share to dh of its rows and dw of its columns. Both are summed chunk by chunk; the
 // first chunk that an element meets brings the base.
 template <class T>
-void add_gradients(const Head& head, const Args& a, const Chunk<T>& chunk, float* dh_sums) {
-  using B = LinearCrossEntropyBackward;
+void add_gradients(const Head& head, const Args& a, const Chunk<T>& chunk, const Gradients& to) {
   const Range &rows = chunk.rows, &columns = chunk.columns;
   const int64_t at_rows = rows.begin * head.width, at_columns = columns.begin * head.width;
   Product products[2];
   int64_t count = 0, first_task[3];
-  if (a.wanted(B::dh))
+  if (to.dh.data)
     products[count++] = {.m = rows.size(),
                          .n = head.width,
                          .k = columns.size(),
                          .a = chunk.factor(false),
                          .b = {head.w, at_columns, head.width, false, head.stored()},
-                         .c = dh_of(head, a, rows, columns.begin == 0, dh_sums)};
-  if (a.wanted(B::dw)) {
-    Sum dw(a.outputs[B::dw], at_columns, head.width);
+                         .c = dh_of(head, to, rows, columns.begin == 0)};
+  if (to.dw.data) {
+    Sum dw(to.dw, at_columns, head.width);
     if (rows.begin > 0) dw.base = dw.c;
     products[count++] = {.m = columns.size(),
                          .n = head.width,
@@ -235,15 +245,16 @@ void add_gradients(const Head& head, const Args& a, const Chunk<T>& chunk, float
 }
 
 // dh of a chunk of rows, behind all of the vocabulary.
-void round_dh(const Head& head, const Args& a, Range rows, const float* sums) {
-  using B = LinearCrossEntropyBackward;
-  const bf16* base = a.base<bf16>(B::dh);
+void round_dh(const Head& head, const Args& a, Range rows, const Gradients& to) {
+  if (!head.stored() || !to.dh.data) return;
+  const auto* base = static_cast<const bf16*>(to.dh.base);
+  auto* dh = static_cast<bf16*>(to.dh.data);
   constexpr int64_t kRounded = 64;  // rows of a task
   a.team().ranges(rows.size(), kRounded, [&](int64_t begin, int64_t end, int) {
     const int64_t at = (rows.begin + begin) * head.width;
     HWY_DYNAMIC_DISPATCH(RoundSums)
-    (sums + begin * head.width, (end - begin) * head.width, base ? base + at : nullptr,
-     a.out<bf16>(B::dh) + at);
+    (to.dh_sums + begin * head.width, (end - begin) * head.width, base ? base + at : nullptr,
+     dh + at);
   });
 }
 
@@ -289,8 +300,9 @@ void backward(const Args& a, const Head& head) {
   using B = LinearCrossEntropyBackward;
   const int64_t stride = std::min(Cut::kBackwardColumns, head.vocabulary) + Cut::kPad;
   T* dl = a.shared_workspace<T>();
-  float* dh_sums =
-      reinterpret_cast<float*>(dl + std::min(Cut::kBackwardRows, head.tokens) * stride);
+  const Gradients to{
+      a.outputs[B::dh], a.outputs[B::dw],
+      reinterpret_cast<float*>(dl + std::min(Cut::kBackwardRows, head.tokens) * stride)};
   for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows) {
     const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
     for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
@@ -301,9 +313,9 @@ void backward(const Args& a, const Head& head) {
       a.team().run(grid.tasks(), [&](int64_t task, int worker) {
         gradient_tile(head, a, chunk, grid.tile(p, task), a.thread_workspace<float>(worker));
       });
-      add_gradients(head, a, chunk, dh_sums);
+      add_gradients(head, a, chunk, to);
     }
-    if (head.stored() && a.wanted(B::dh)) round_dh(head, a, rows, dh_sums);
+    round_dh(head, a, rows, to);
   }
 }
 
@@ -315,6 +327,83 @@ void linear_cross_entropy_backward(const Args& a) {
                   a.dim(B::h, 0), a.dim(B::h, 1), a.dim(B::w, 0)};
   require_targets(head.target, head.tokens, head.vocabulary);
   with_storage(a.inputs[B::h].spec->dtype, [&](auto t) { backward<decltype(t)>(a, head); });
+}
+
+namespace {
+
+// All logits of some rows, and what is made of them.
+struct LossRows {
+  Range rows;
+  float* logits;  // [rows, stride]
+  int64_t stride;
+  float* lse;
+};
+
+void make_logits(const Head& head, const Args& a, const LossRows& l) {
+  Product p = head.logits(l.rows, {0, head.vocabulary}, l.logits);
+  p.c.stride = l.stride;
+  matmul(a, p);
+}
+
+void make_losses(const Head& head, const Args& a, const LossRows& l) {
+  using L = LinearCrossEntropyLoss;
+  float* nll = a.out<float>(L::nll);
+  a.team().ranges(l.rows.size(), 1, [&](int64_t row, int64_t, int) {
+    const int64_t t = l.rows.begin + row, target = head.target[t];
+    const float* logits = l.logits + row * l.stride;
+    float maximum = std::numeric_limits<float>::lowest(), sum = 0;
+    for (int64_t v = 0; v < head.vocabulary; v += Cut::kColumns) HWY_DYNAMIC_DISPATCH(AddLogits)
+    (logits + v, std::min(Cut::kColumns, head.vocabulary - v), maximum, sum);
+    l.lse[row] = maximum + std::log(sum);
+    set(nll, a.base<float>(L::nll), t, target < 0 ? 0 : (maximum - logits[target]) + std::log(sum));
+  });
+}
+
+template <class T>
+void make_gradients(const Head& head, const Args& a, const LossRows& l, const Chunk<T>& chunk) {
+  const float scale = *a.in<float>(LinearCrossEntropyLoss::scale);
+  a.team().ranges(l.rows.size(), 1, [&](int64_t row, int64_t, int) {
+    const int64_t target = head.target[l.rows.begin + row];
+    T* dl = chunk.dl + row * chunk.stride;
+    if (target < 0 || scale == 0)
+      std::fill_n(dl, chunk.columns.size(), T{});
+    else
+      logit_gradients(l.logits + row * l.stride + chunk.columns.begin, chunk.columns.size(),
+                      target - chunk.columns.begin, l.lse[row], scale, dl);
+  });
+}
+
+template <class T>
+void loss(const Args& a, const Head& head) {
+  using L = LinearCrossEntropyLoss;
+  const int64_t most = Cut::loss_rows(head.tokens, head.vocabulary);
+  const int64_t stride = std::min(Cut::kBackwardColumns, head.vocabulary) + Cut::kPad;
+  LossRows l{{}, a.shared_workspace<float>(), head.vocabulary + Cut::kPad, nullptr};
+  l.lse = l.logits + most * l.stride;
+  const Gradients to{a.outputs[L::dh], a.outputs[L::dw], l.lse + most};
+  T* dl = reinterpret_cast<T*>(to.dh_sums + (head.stored() ? most * head.width : 0));
+  for (int64_t t = 0; t < head.tokens; t += most) {
+    l.rows = {t, std::min(head.tokens, t + most)};
+    make_logits(head, a, l);
+    make_losses(head, a, l);
+    for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
+      const Chunk<T> chunk{
+          l.rows, {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)}, dl, stride};
+      make_gradients(head, a, l, chunk);
+      add_gradients(head, a, chunk, to);
+    }
+    round_dh(head, a, l.rows, to);
+  }
+}
+
+}  // namespace
+
+void linear_cross_entropy_loss(const Args& a) {
+  using L = LinearCrossEntropyLoss;
+  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),
+                  a.dim(L::h, 0), a.dim(L::h, 1), a.dim(L::w, 0)};
+  require_targets(head.target, head.tokens, head.vocabulary);
+  with_storage(a.inputs[L::h].spec->dtype, [&](auto t) { loss<decltype(t)>(a, head); });
 }
 
 }  // namespace birkhoff::cpu

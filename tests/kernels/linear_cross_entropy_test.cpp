@@ -59,6 +59,15 @@ std::vector<Example> examples_of(const Size& s) {
            .scale = 1,
            .stored = {B::h},
            .read_as_stored = {B::w},
+           .stored_tolerance = 4},
+          // Its rule passes dh on, whatever comes from above: see linear_cross_entropy.h.
+          {.op = &kLinearCrossEntropyLoss,
+           .inputs = {in[L::h], in[L::w], in[L::target], Tensor(f32({1}), {0.37})},
+           .label = label,
+           .scale = 1,
+           .differentiable = false,
+           .stored = {LinearCrossEntropyLoss::h},
+           .read_as_stored = {LinearCrossEntropyLoss::w},
            .stored_tolerance = 4}};
 }
 
@@ -73,11 +82,39 @@ BIRKHOFF_OPERATOR_EXAMPLES(LinearCrossEntropy, cross_entropy_examples)
 
 // More than one tile, segment and chunk in each direction.
 TEST(LinearCrossEntropy, LargerSizesMatchReference) {
-  for (const Size& s : {Size{517, 257, 9}, {13, 6500, 5}, {67, 401, 33}})
+  for (const Size& s : {Size{517, 257, 9}, {13, 6500, 5}, {67, 401, 33}, {1100, 17, 3}})
     for (Example& e : examples_of(s)) {
       e.differentiable = false;
       e.tolerance = 64;  // dw sums 500 tokens, 100 of them of one class
       check_operator(e);
+    }
+}
+
+// dh and dw are the central differences of Σ scale·nll, in double on the reference device: its
+// error is of the order step² = 1e-8, and 1e-16 / step of rounding.
+TEST(LinearCrossEntropy, LossComesWithItsGradients) {
+  using O = LinearCrossEntropyLoss;
+  const auto in = forward_inputs({7, 19, 3});
+  const double scale = 0.37, step = 1e-4;
+  std::vector<Tensor> inputs = in_double({in[L::h], in[L::w], in[L::target]});
+  inputs.push_back(Tensor({{1}, DType::f64}, {scale}));
+  const auto loss = [&] {
+    double sum = 0;
+    for (const double nll : run(kLinearCrossEntropyLoss, inputs, {})[O::nll].values())
+      sum += scale * nll;
+    return sum;
+  };
+  const auto got = run(kLinearCrossEntropyLoss, inputs, {});
+  for (const auto& [input, output] : {std::pair<int, int>{O::h, O::dh}, {O::w, O::dw}})
+    for (int64_t i = 0; i < inputs[size_t(input)].spec.count(); ++i) {
+      Tensor& x = inputs[size_t(input)];
+      const double at = x.at(i);
+      x.set(i, at + step);
+      const double above = loss();
+      x.set(i, at - step);
+      const double below = loss();
+      x.set(i, at);
+      EXPECT_NEAR(got[size_t(output)].at(i), (above - below) / (2 * step), 1e-7) << output << i;
     }
 }
 
