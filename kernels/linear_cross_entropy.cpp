@@ -24,50 +24,7 @@ Outputs outputs(Specs in, const Desc&) {
   using L = LinearCrossEntropy;
   const TensorSpec& h = in[L::h];
   require_head("linear_cross_entropy", h, in[L::w], in[L::target]);
-  const TensorSpec row = {{h.shape[0]}, wide(h.dtype)};
-  return {{.spec = row}, {.spec = row, .saved = true}};
-}
-
-Outputs backward_outputs(Specs in, const Desc&) {
-  using B = LinearCrossEntropyBackward;
-  require_head("linear_cross_entropy_backward", in[B::h], in[B::w], in[B::target]);
-  const TensorSpec row = {in[B::target].shape, wide(in[B::h].dtype)};
-  require(in[B::dnll] == row && in[B::lse] == row, "linear_cross_entropy_backward",
-          "dnll {}, lse {}, not {}", in[B::dnll], in[B::lse], row);
-  return {{.spec = in[B::h]}, {.spec = in[B::w]}};
-}
-
-double flops(Specs in, const Desc&) {
-  using L = LinearCrossEntropy;
-  return 2.0 * double(in[L::h].count()) * double(in[L::w].shape[0]);
-}
-
-double gradient_flops(const TensorSpec& h, const TensorSpec& w) {  // the logits, dh and dw
-  return 6.0 * double(h.count()) * double(w.shape[0]);
-}
-double backward_flops(Specs in, const Desc&) {
-  return gradient_flops(in[LinearCrossEntropyBackward::h], in[LinearCrossEntropyBackward::w]);
-}
-double loss_flops(Specs in, const Desc&) {
-  return gradient_flops(in[LinearCrossEntropyLoss::h], in[LinearCrossEntropyLoss::w]);
-}
-
-Workspace workspace(Specs in, const Desc&) {
-  using L = LinearCrossEntropy;
-  const int64_t tokens = in[L::h].shape[0], vocabulary = in[L::w].shape[0];
-  const int64_t segments = (vocabulary + Cut::kSegment - 1) / Cut::kSegment;
-  return {.shared = size_t(tokens * (2 * segments + 1)) * sizeof(float),
-          .per_thread = cpu::kMatmulWorkspace + size_t(Cut::kRows * Cut::kColumns) * sizeof(float)};
-}
-
-Workspace backward_workspace(Specs in, const Desc&) {
-  using B = LinearCrossEntropyBackward;
-  const int64_t rows = std::min(Cut::kBackwardRows, in[B::h].shape[0]);
-  const int64_t columns = std::min(Cut::kBackwardColumns, in[B::w].shape[0]);
-  const int64_t sums = in[B::h].dtype == DType::bf16 ? rows * in[B::h].shape[1] : 0;  // of dh
-  return {.shared = size_t(rows * (columns + Cut::kPad)) * size_of(in[B::h].dtype) +
-                    size_t(sums) * sizeof(float),
-          .per_thread = cpu::kMatmulWorkspace + cpu::kMatmulTileBytes};
+  return {{.spec = {{h.shape[0]}, wide(h.dtype)}}};
 }
 
 Outputs loss_outputs(Specs in, const Desc&) {
@@ -81,15 +38,28 @@ Outputs loss_outputs(Specs in, const Desc&) {
           {.spec = in[L::w], .saved = true}};
 }
 
+double logits_flops(Specs in) {
+  using L = LinearCrossEntropy;
+  return 2.0 * double(in[L::h].count()) * double(in[L::w].shape[0]);
+}
+
+Workspace workspace(Specs in, const Desc&) {
+  using L = LinearCrossEntropy;
+  const int64_t tokens = in[L::h].shape[0], vocabulary = in[L::w].shape[0];
+  const int64_t segments = (vocabulary + Cut::kSegment - 1) / Cut::kSegment;
+  return {.shared = size_t(tokens * (2 * segments + 1)) * sizeof(float),
+          .per_thread = cpu::kMatmulWorkspace + size_t(Cut::kRows * Cut::kColumns) * sizeof(float)};
+}
+
 Workspace loss_workspace(Specs in, const Desc&) {
   using L = LinearCrossEntropyLoss;
-  const int64_t vocabulary = in[L::w].shape[0],
-                columns = std::min(Cut::kBackwardColumns, vocabulary);
-  const int64_t rows = Cut::loss_rows(in[L::h].shape[0], vocabulary);
-  const int64_t sums = in[L::h].dtype == DType::bf16 ? rows * in[L::h].shape[1] : 0;  // of dh
-  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;  // logits, lse, dh
+  const TensorSpec& h = in[L::h];
+  const int64_t vocabulary = in[L::w].shape[0], columns = std::min(Cut::kChunk, vocabulary);
+  const int64_t rows = Cut::loss_rows(h.shape[0], vocabulary);
+  const int64_t sums = h.dtype == DType::bf16 ? rows * h.shape[1] : 0;  // of dh
+  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;    // logits, their log-sums
   return {.shared = size_t(floats) * sizeof(float) +
-                    size_t(rows * (columns + Cut::kPad)) * size_of(in[L::h].dtype),
+                    size_t(rows * (columns + Cut::kPad)) * size_of(h.dtype),
           .per_thread = cpu::kMatmulWorkspace};
 }
 
@@ -98,36 +68,20 @@ void loss_gradient(Gradient& g) {
   g.pass(g.out(L::dh), g.in(L::h));
 }
 
-void gradient(Gradient& g) {
-  using L = LinearCrossEntropy;
-  g.emit(kLinearCrossEntropyBackward,
-         {g.dy(L::nll), g.in(L::h), g.in(L::w), g.in(L::target), g.out(L::lse)},
-         {g.in(L::h), g.in(L::w)});
-}
-
 }  // namespace
 
 const Operator kLinearCrossEntropy{
     .name = "linear_cross_entropy",
     .outputs = outputs,
-    .flops = flops,
+    .flops = [](Specs in, const Desc&) { return logits_flops(in); },
     .body = {cpu::linear_cross_entropy, reference::linear_cross_entropy},
-    .gradient = gradient,
     .workspace = workspace,
-};
-
-const Operator kLinearCrossEntropyBackward{
-    .name = "linear_cross_entropy_backward",
-    .outputs = backward_outputs,
-    .flops = backward_flops,
-    .body = {cpu::linear_cross_entropy_backward, reference::linear_cross_entropy_backward},
-    .workspace = backward_workspace,
 };
 
 const Operator kLinearCrossEntropyLoss{
     .name = "linear_cross_entropy_loss",
     .outputs = loss_outputs,
-    .flops = loss_flops,
+    .flops = [](Specs in, const Desc&) { return 3 * logits_flops(in); },  // and dh, dw
     .body = {cpu::linear_cross_entropy_loss, reference::linear_cross_entropy_loss},
     .gradient = loss_gradient,
     .workspace = loss_workspace,

@@ -50,7 +50,6 @@ std::span<const Operator* const> registry() {
       &kLinearDx,
       &kLinearDw,
       &kLinearCrossEntropy,
-      &kLinearCrossEntropyBackward,
       &kLinearCrossEntropyLoss,
       &kMhcOpen,
       &kMhcOpenBackward,

@@ -47,7 +47,7 @@ void AddLogits(const float* logits, int64_t count, float& maximum, float& sum) {
   maximum = most;
 }
 
-// dl[i] = scale·exp(logits[i] − lse), rounded to T
+// dl[i] = scale·exp(logits[i] − lse), rounded to T; lse: log Σ exp of the row
 template <class T>
 void scaled_softmax(const float* logits, int64_t count, float lse, float scale, T* dl) {
   each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
@@ -155,14 +155,14 @@ void scaled_softmax(const float* logits, int64_t count, float lse, float scale, 
 
 // dl of some of a row's logits; `target` counts from the first of them, and may lie outside.
 template <class T>
-void logit_gradients(const float* logits, int64_t count, int64_t target, float lse, float dnll,
+void logit_gradients(const float* logits, int64_t count, int64_t target, float lse, float scale,
                      T* dl) {
-  scaled_softmax(logits, count, lse, dnll, dl);
+  scaled_softmax(logits, count, lse, scale, dl);
   if (target < 0 || target >= count) return;
   // Once more by itself: what has been rounded is not subtracted from.
   float own = 0;
-  scaled_softmax(logits + target, 1, lse, dnll, &own);
-  dl[target] = narrow<T>(own - dnll);
+  scaled_softmax(logits + target, 1, lse, scale, &own);
+  dl[target] = narrow<T>(own - scale);
 }
 
 // dl of a chunk of rows and vocabulary.
@@ -179,29 +179,6 @@ struct Chunk {
     return m;
   }
 };
-
-// A tile of dl: its logits, made in the thread's workspace, turned into their gradient.
-template <class T>
-void gradient_tile(const Head& head, const Args& a, const Chunk<T>& chunk, const MatmulTile& tile,
-                   float* workspace) {
-  using B = LinearCrossEntropyBackward;
-  const float *dnll = a.in<float>(B::dnll), *lse = a.in<float>(B::lse);
-  const Range rows{chunk.rows.begin + tile.row, chunk.rows.begin + tile.row + tile.rows};
-  const int64_t first = chunk.columns.begin + tile.column;
-  float* logits = workspace + kMatmulWorkspace / sizeof(float);
-  matmul_tile(head.logits(rows, {first, first + tile.columns}, logits),
-              {0, 0, tile.rows, tile.columns}, workspace);
-  for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const int64_t target = head.target[t] - first;
-    T* dl = chunk.dl + (t - chunk.rows.begin) * chunk.stride + tile.column;
-    float* row = logits + (t - rows.begin) * tile.columns;
-    if (head.target[t] < 0 || dnll[t] == 0) {
-      std::fill_n(dl, tile.columns, T{});
-      continue;
-    }
-    logit_gradients(row, tile.columns, target, lse[t], dnll[t], dl);
-  }
-}
 
 struct Gradients {
   const Result &dh, &dw;
@@ -289,44 +266,7 @@ void linear_cross_entropy(const Args& a) {
     // The maximum less the logit first: exact where they are close, which is what training wants.
     const float nll = head.target[t] < 0 ? 0 : (maximum - target_logit[t]) + log_sum;
     set(a.out<float>(L::nll), a.base<float>(L::nll), t, nll);
-    set(a.out<float>(L::lse), a.base<float>(L::lse), t, maximum + log_sum);
   }
-}
-
-namespace {
-
-template <class T>
-void backward(const Args& a, const Head& head) {
-  using B = LinearCrossEntropyBackward;
-  const int64_t stride = std::min(Cut::kBackwardColumns, head.vocabulary) + Cut::kPad;
-  T* dl = a.shared_workspace<T>();
-  const Gradients to{
-      a.outputs[B::dh], a.outputs[B::dw],
-      reinterpret_cast<float*>(dl + std::min(Cut::kBackwardRows, head.tokens) * stride)};
-  for (int64_t t = 0; t < head.tokens; t += Cut::kBackwardRows) {
-    const Range rows = {t, std::min(head.tokens, t + Cut::kBackwardRows)};
-    for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
-      const Range columns = {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)};
-      const Chunk<T> chunk{rows, columns, dl, stride};
-      const Product p = head.logits(rows, columns, nullptr);
-      const MatmulGrid grid(p);
-      a.team().run(grid.tasks(), [&](int64_t task, int worker) {
-        gradient_tile(head, a, chunk, grid.tile(p, task), a.thread_workspace<float>(worker));
-      });
-      add_gradients(head, a, chunk, to);
-    }
-    round_dh(head, a, rows, to);
-  }
-}
-
-}  // namespace
-
-void linear_cross_entropy_backward(const Args& a) {
-  using B = LinearCrossEntropyBackward;
-  const Head head{a.inputs[B::h], a.inputs[B::w], a.in<int32_t>(B::target),
-                  a.dim(B::h, 0), a.dim(B::h, 1), a.dim(B::w, 0)};
-  require_targets(head.target, head.tokens, head.vocabulary);
-  with_storage(a.inputs[B::h].spec->dtype, [&](auto t) { backward<decltype(t)>(a, head); });
 }
 
 namespace {
@@ -377,7 +317,7 @@ template <class T>
 void loss(const Args& a, const Head& head) {
   using L = LinearCrossEntropyLoss;
   const int64_t most = Cut::loss_rows(head.tokens, head.vocabulary);
-  const int64_t stride = std::min(Cut::kBackwardColumns, head.vocabulary) + Cut::kPad;
+  const int64_t stride = std::min(Cut::kChunk, head.vocabulary) + Cut::kPad;
   LossRows l{{}, a.shared_workspace<float>(), head.vocabulary + Cut::kPad, nullptr};
   l.lse = l.logits + most * l.stride;
   const Gradients to{a.outputs[L::dh], a.outputs[L::dw], l.lse + most};
@@ -386,9 +326,8 @@ void loss(const Args& a, const Head& head) {
     l.rows = {t, std::min(head.tokens, t + most)};
     make_logits(head, a, l);
     make_losses(head, a, l);
-    for (int64_t v = 0; v < head.vocabulary; v += Cut::kBackwardColumns) {
-      const Chunk<T> chunk{
-          l.rows, {v, std::min(head.vocabulary, v + Cut::kBackwardColumns)}, dl, stride};
+    for (int64_t v = 0; v < head.vocabulary; v += Cut::kChunk) {
+      const Chunk<T> chunk{l.rows, {v, std::min(head.vocabulary, v + Cut::kChunk)}, dl, stride};
       make_gradients(head, a, l, chunk);
       add_gradients(head, a, chunk, to);
     }

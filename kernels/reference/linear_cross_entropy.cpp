@@ -21,41 +21,15 @@ std::vector<double> logits_of(const Input& h, const Input& w, int64_t row, int64
 void linear_cross_entropy(const Args& a) {
   using L = LinearCrossEntropy;
   const Input h(a, L::h), w(a, L::w, L::h), target(a, L::target);
-  const Output nll(a, L::nll), lse(a, L::lse);
+  const Output nll(a, L::nll);
   const int64_t tokens = a.dim(L::h, 0), width = a.dim(L::h, 1), vocabulary = a.dim(L::w, 0);
   for (int64_t t = 0; t < tokens; ++t) {
     const auto l = logits_of(h, w, t, vocabulary, width);
     const double most = *std::max_element(l.begin(), l.end());
     double sum = 0;
     for (const double x : l) sum += std::exp(x - most);
-    const double total = most + std::log(sum);
-    lse.set(t, total);
-    nll.set(t, target[t] < 0 ? 0 : total - l[size_t(target[t])]);
+    nll.set(t, target[t] < 0 ? 0 : most + std::log(sum) - l[size_t(target[t])]);
   }
-}
-
-void linear_cross_entropy_backward(const Args& a) {
-  using B = LinearCrossEntropyBackward;
-  const Input dnll(a, B::dnll), h(a, B::h), w(a, B::w, B::h), target(a, B::target);
-  const Input lse(a, B::lse);
-  const Output dh(a, B::dh), dw(a, B::dw);
-  const int64_t tokens = a.dim(B::h, 0), width = a.dim(B::h, 1), vocabulary = a.dim(B::w, 0);
-  std::vector<double> sum(size_t(vocabulary * width));
-  for (int64_t t = 0; t < tokens; ++t) {
-    std::vector<double> dl(static_cast<size_t>(vocabulary)), row(static_cast<size_t>(width));
-    if (target[t] >= 0 && dnll[t] != 0) {
-      dl = logits_of(h, w, t, vocabulary, width);
-      for (double& x : dl) x = dnll[t] * std::exp(x - lse[t]);
-      dl[size_t(target[t])] -= dnll[t];
-      for (int64_t v = 0; v < vocabulary; ++v)
-        for (int64_t c = 0; c < width; ++c) {
-          row[size_t(c)] += dl[size_t(v)] * w[v * width + c];
-          sum[size_t(v * width + c)] += dl[size_t(v)] * h[t * width + c];
-        }
-    }
-    for (int64_t c = 0; c < width; ++c) dh.set(t * width + c, row[size_t(c)]);
-  }
-  for (int64_t i = 0; i < vocabulary * width; ++i) dw.set(i, sum[size_t(i)]);
 }
 
 void linear_cross_entropy_loss(const Args& a) {

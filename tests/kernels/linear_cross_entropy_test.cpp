@@ -11,7 +11,7 @@ namespace birkhoff::testing {
 namespace {
 
 using L = LinearCrossEntropy;
-using B = LinearCrossEntropyBackward;
+using O = LinearCrossEntropyLoss;
 
 TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 TensorSpec i32(Shape shape) { return {std::move(shape), DType::i32}; }
@@ -31,19 +31,17 @@ Tensor targets_for(const Size& s) {
 }
 
 // h and w such that logits are about N(0, spread²).
-std::vector<Tensor> forward_inputs(const Size& s, double spread = 1) {
+std::vector<Tensor> scoring_inputs(const Size& s, double spread = 1) {
   return {random_tensor(f32({s.tokens, s.width}), "h", spread / std::sqrt(double(s.width))),
           random_tensor(f32({s.vocabulary, s.width}), "w"), targets_for(s)};
 }
-
-std::vector<Tensor> backward_inputs(const Size& s, const std::vector<Tensor>& in) {
-  Tensor dnll = random_tensor(f32({s.tokens}), "dnll");
-  if (s.tokens > 1) dnll.set(1, 0);
-  return {dnll, in[L::h], in[L::w], in[L::target], run(kLinearCrossEntropy, in, {}, kCpu)[L::lse]};
+std::vector<Tensor> with_scale(std::vector<Tensor> in, double scale = 0.37) {
+  in.push_back(Tensor(f32({1}), {scale}));
+  return in;
 }
 
 std::vector<Example> examples_of(const Size& s) {
-  const auto in = forward_inputs(s);
+  const auto in = scoring_inputs(s);
   const std::string label = fmt::format("{}x{}x{}", s.tokens, s.vocabulary, s.width);
   return {{.op = &kLinearCrossEntropy,
            .inputs = in,
@@ -52,22 +50,14 @@ std::vector<Example> examples_of(const Size& s) {
            .read_as_stored = {L::w}},
           // At a vocabulary of 1 the gradient is the difference of 1 and 1. Each dl is rounded to
           // bf16: a sum is off by at most 2^-8·Σ|terms|, and the terms sum to no more than four
-          // times the largest result here.
-          {.op = &kLinearCrossEntropyBackward,
-           .inputs = backward_inputs(s, in),
-           .label = label,
-           .scale = 1,
-           .stored = {B::h},
-           .read_as_stored = {B::w},
-           .stored_tolerance = 4},
-          // Its rule passes dh on, whatever comes from above: see linear_cross_entropy.h.
+          // times the largest result here. No differences: its rule hands on what comes out.
           {.op = &kLinearCrossEntropyLoss,
-           .inputs = {in[L::h], in[L::w], in[L::target], Tensor(f32({1}), {0.37})},
+           .inputs = with_scale(in),
            .label = label,
            .scale = 1,
            .differentiable = false,
-           .stored = {LinearCrossEntropyLoss::h},
-           .read_as_stored = {LinearCrossEntropyLoss::w},
+           .stored = {O::h},
+           .read_as_stored = {O::w},
            .stored_tolerance = 4}};
 }
 
@@ -93,8 +83,7 @@ TEST(LinearCrossEntropy, LargerSizesMatchReference) {
 // dh and dw are the central differences of Σ scale·nll, in double on the reference device: its
 // error is of the order step² = 1e-8, and 1e-16 / step of rounding.
 TEST(LinearCrossEntropy, LossComesWithItsGradients) {
-  using O = LinearCrossEntropyLoss;
-  const auto in = forward_inputs({7, 19, 3});
+  const auto in = scoring_inputs({7, 19, 3});
   const double scale = 0.37, step = 1e-4;
   std::vector<Tensor> inputs = in_double({in[L::h], in[L::w], in[L::target]});
   inputs.push_back(Tensor({{1}, DType::f64}, {scale}));
@@ -121,10 +110,10 @@ TEST(LinearCrossEntropy, LossComesWithItsGradients) {
 // A vocabulary of 129280 (DeepSeek-V3), against sums in double made here, not in the reference.
 TEST(LinearCrossEntropy, LargeVocabularyMatchesBruteForce) {
   const Size s{6, 129280, 4};
-  const auto in = forward_inputs(s, 3);
-  const auto out = run(kLinearCrossEntropy, in, {}, kCpu);
-  const auto back_in = backward_inputs(s, in);
-  const auto d = run(kLinearCrossEntropyBackward, back_in, {}, kCpu);
+  const double scale = 0.37;
+  const auto in = scoring_inputs(s, 3);
+  const auto scored = run(kLinearCrossEntropy, in, {}, kCpu);
+  const auto d = run(kLinearCrossEntropyLoss, with_scale(in, scale), {}, kCpu);
   const auto h = in[L::h].values(), w = in[L::w].values();
   std::vector<double> dw(w.size());
   for (int64_t t = 0; t < s.tokens; ++t) {
@@ -139,75 +128,70 @@ TEST(LinearCrossEntropy, LargeVocabularyMatchesBruteForce) {
       sum += e[size_t(v)] = std::exp(l);  // logits of ±20: no overflow in double
     }
     // f32 logits of size 20 and a sum of 129280 terms in blocks of 24: a few units of 2^-20.
-    EXPECT_NEAR(out[L::lse].at(t), std::log(sum), 1e-5);
-    EXPECT_NEAR(out[L::nll].at(t), target < 0 ? 0 : std::log(sum) - at_target, 1e-5);
-    const double g = target < 0 ? 0 : back_in[B::dnll].at(t);
+    const double nll = target < 0 ? 0 : std::log(sum) - at_target;
+    EXPECT_NEAR(scored[L::nll].at(t), nll, 1e-5);
+    EXPECT_NEAR(d[O::nll].at(t), nll, 1e-5);
     for (int64_t v = 0; v < s.vocabulary; ++v) {
-      const double dl = g * (e[size_t(v)] / sum - (v == target));
+      const double dl = target < 0 ? 0 : scale * (e[size_t(v)] / sum - (v == target));
       for (int64_t c = 0; c < s.width; ++c) {
         dh[size_t(c)] += dl * w[size_t(v * s.width + c)];
         dw[size_t(v * s.width + c)] += dl * h[size_t(t * s.width + c)];
       }
     }
     for (int64_t c = 0; c < s.width; ++c)
-      EXPECT_NEAR(d[B::dh].at(t * s.width + c), dh[size_t(c)], 3e-5) << t << "," << c;
+      EXPECT_NEAR(d[O::dh].at(t * s.width + c), dh[size_t(c)], 3e-5) << t << "," << c;
   }
-  for (size_t i = 0; i < dw.size(); ++i) ASSERT_NEAR(d[B::dw].at(int64_t(i)), dw[i], 3e-6) << i;
+  for (size_t i = 0; i < dw.size(); ++i) ASSERT_NEAR(d[O::dw].at(int64_t(i)), dw[i], 3e-6) << i;
+}
+
+// nll by both operators.
+std::vector<Tensor> both(const std::vector<Tensor>& in, double scale = 1) {
+  return {run(kLinearCrossEntropy, in, {}, kCpu)[L::nll],
+          run(kLinearCrossEntropyLoss, with_scale(in, scale), {}, kCpu)[O::nll]};
 }
 
 // Known answers: equal logits give log V; a certain row gives 0.
 TEST(LinearCrossEntropy, KnownAnswers) {
   const Tensor h(f32({2, 1}), {0, 50}), w(f32({4, 1}), {1, 0, -1, -2});
-  const auto out = run(kLinearCrossEntropy, {h, w, Tensor(i32({2}), {2, 0})}, {}, kCpu);
-  EXPECT_NEAR(out[L::nll].at(0), std::log(4.0), 1e-6);
-  EXPECT_EQ(out[L::nll].at(1), 0);
-  EXPECT_EQ(out[L::lse].at(1), 50);
+  for (const Tensor& nll : both({h, w, Tensor(i32({2}), {2, 0})})) {
+    EXPECT_NEAR(nll.at(0), std::log(4.0), 1e-6);
+    EXPECT_EQ(nll.at(1), 0);
+  }
 }
 
 // Logits of ±1e4: exact probabilities 0 and 1, nothing overflows.
 TEST(LinearCrossEntropy, HugeLogitsStayFinite) {
   const Tensor h(f32({4, 1}), {1e4, -1e4, 1e4, -1e4}), w(f32({3, 1}), {1, 0, -1});
   const Tensor target(i32({4}), {0, 0, 2, 1});
-  const auto out = run(kLinearCrossEntropy, {h, w, target}, {}, kCpu);
-  const double nll[4] = {0, 2e4, 2e4, 1e4};
-  for (int64_t t = 0; t < 4; ++t) {
-    EXPECT_EQ(out[L::nll].at(t), nll[t]);
-    EXPECT_EQ(out[L::lse].at(t), 1e4);
-  }
-  const Tensor dnll(f32({4}), {1, 1, 1, 1});
-  const auto d = run(kLinearCrossEntropyBackward, {dnll, h, w, target, out[L::lse]}, {}, kCpu);
+  for (const Tensor& nll : both({h, w, target}))
+    EXPECT_THAT(nll.values(), ::testing::ElementsAre(0, 2e4, 2e4, 1e4));
+  const auto d = run(kLinearCrossEntropyLoss, with_scale({h, w, target}, 1), {}, kCpu);
   // Rows: (1,0,0) − target one-hot and so on; dh = dl·w, dw = dlᵀ·h.
-  EXPECT_THAT(d[B::dh].values(), ::testing::ElementsAre(0, -2, 2, -1));
-  EXPECT_THAT(d[B::dw].values(), ::testing::ElementsAre(2e4, 1e4, -3e4));
+  EXPECT_THAT(d[O::dh].values(), ::testing::ElementsAre(0, -2, 2, -1));
+  EXPECT_THAT(d[O::dw].values(), ::testing::ElementsAre(2e4, 1e4, -3e4));
 }
 
-// Uncounted rows, and rows whose gradient is 0, add nothing, whatever they hold.
+// Uncounted rows add nothing, whatever they hold, and none does where the scale is 0.
 TEST(LinearCrossEntropy, UncountedRowsAddExactlyNothing) {
   const Size s{37, 61, 11};
-  auto in = forward_inputs(s);
-  auto back = backward_inputs(s, in);
-  const auto clean = run(kLinearCrossEntropyBackward, back, {}, kCpu);
-  const auto out = run(kLinearCrossEntropy, in, {}, kCpu);
+  auto in = scoring_inputs(s);
+  const auto clean = run(kLinearCrossEntropyLoss, with_scale(in), {}, kCpu);
   for (int64_t t = 0; t < s.tokens; ++t)
-    if (t == 1 || in[L::target].at(t) < 0) {  // dnll[1] is 0
-      for (int64_t c = 0; c < s.width; ++c) back[B::h].set(t * s.width + c, 1e38);
-      back[B::lse].set(t, std::numeric_limits<double>::quiet_NaN());
-      if (t == 1) continue;
-      EXPECT_EQ(out[L::nll].at(t), 0);
-      back[B::dnll].set(t, 5);
-    }
-  const auto dirty = run(kLinearCrossEntropyBackward, back, {}, kCpu);
-  expect_same_bits(dirty[B::dw], clean[B::dw], "dw");
-  expect_same_bits(dirty[B::dh], clean[B::dh], "dh");
-  for (int64_t c = 0; c < s.width; ++c) EXPECT_EQ(clean[B::dh].at(3 * s.width + c), 0);
+    for (int64_t c = 0; in[L::target].at(t) < 0 && c < s.width; ++c)
+      in[L::h].set(t * s.width + c, c % 2 ? 1e38 : -1e38);
+  const auto dirty = run(kLinearCrossEntropyLoss, with_scale(in), {}, kCpu);
+  for (const int k : {O::nll, O::dh, O::dw}) expect_same_bits(dirty[k], clean[k], "dirty");
+  for (int64_t c = 0; c < s.width; ++c) EXPECT_EQ(clean[O::dh].at(3 * s.width + c), 0);
+  const auto none = run(kLinearCrossEntropyLoss, with_scale(in, 0), {}, kCpu);
+  for (const int k : {O::dh, O::dw})
+    for (const double x : none[size_t(k)].values()) EXPECT_EQ(x, 0);
 }
 
 TEST(LinearCrossEntropy, RowsDoNotDependOnHowManyThereAre) {
   const Size s{600, 803, 33};
-  const auto in = forward_inputs(s);
+  const auto in = scoring_inputs(s);
   const auto all = run(kLinearCrossEntropy, in, {}, kCpu);
-  const auto back = backward_inputs(s, in);
-  const auto dh = run(kLinearCrossEntropyBackward, back, {}, kCpu)[B::dh];
+  const auto loss = run(kLinearCrossEntropyLoss, with_scale(in), {}, kCpu);
   const auto cut = [](const Tensor& t, int64_t rows) {
     Shape shape = t.spec.shape;
     shape[0] = rows;
@@ -219,82 +203,71 @@ TEST(LinearCrossEntropy, RowsDoNotDependOnHowManyThereAre) {
     const std::vector<Tensor> some_in = {cut(in[L::h], n), in[L::w], cut(in[L::target], n)};
     const auto some = run(kLinearCrossEntropy, some_in, {}, kCpu);
     expect_same_bits(some[L::nll], cut(all[L::nll], n), fmt::format("nll of {}", n));
-    expect_same_bits(some[L::lse], cut(all[L::lse], n), fmt::format("lse of {}", n));
-    const auto some_dh =
-        run(kLinearCrossEntropyBackward,
-            {cut(back[B::dnll], n), some_in[0], in[L::w], some_in[2], some[L::lse]}, {}, kCpu);
-    expect_same_bits(some_dh[B::dh], cut(dh, n), fmt::format("dh of {}", n));
+    const auto some_loss = run(kLinearCrossEntropyLoss, with_scale(some_in), {}, kCpu);
+    for (const int k : {O::nll, O::dh})
+      expect_same_bits(some_loss[size_t(k)], cut(loss[size_t(k)], n),
+                       fmt::format("{} of {}", k, n));
   }
 }
 
 // A NaN must not pass for a probability of 0, wherever it is; other rows stay as they were.
 TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
   const Size s{5, 301, 7};
-  auto in = forward_inputs(s);
-  const auto clean = run(kLinearCrossEntropy, in, {}, kCpu);
+  auto in = scoring_inputs(s);
+  const auto clean = both(in);
   in[L::h].set(2 * 7 + 3, std::numeric_limits<double>::quiet_NaN());
-  const auto rows = run(kLinearCrossEntropy, in, {}, kCpu);
-  for (int64_t t = 0; t < s.tokens; ++t)
-    if (t == 2)
-      EXPECT_TRUE(std::isnan(rows[L::nll].at(t)));
-    else
-      EXPECT_EQ(rows[L::nll].at(t), clean[L::nll].at(t));
+  const auto rows = both(in);
+  for (const size_t k : {0, 1})
+    for (int64_t t = 0; t < s.tokens; ++t)
+      if (t == 2)
+        EXPECT_TRUE(std::isnan(rows[k].at(t)));
+      else
+        EXPECT_EQ(rows[k].at(t), clean[k].at(t));
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), 3e38})
     for (const int64_t of_class : {7, 300}) {  // in whole vectors and in what is left
-      in = forward_inputs(s);
+      in = scoring_inputs(s);
       for (int64_t c = 0; c < s.width; ++c) in[L::h].set(c, 100);
       for (int64_t c = 0; c < s.width; ++c) in[L::w].set(of_class * s.width + c, bad);
       in[L::target].set(0, 5);  // so that nll does not show it by itself
-      const auto out = run(kLinearCrossEntropy, in, {}, kCpu);
-      EXPECT_TRUE(std::isnan(out[L::nll].at(0))) << bad << " in class " << of_class;
-      EXPECT_TRUE(std::isnan(out[L::lse].at(0))) << bad << " in class " << of_class;
+      for (const Tensor& nll : both(in))
+        EXPECT_TRUE(std::isnan(nll.at(0))) << bad << " in class " << of_class;
     }
 }
 
-// Where only one of the gradients is wanted the other is not made, and this one is the same.
+// Where only one of the outputs is wanted the others are not made, and this one is the same.
 TEST(LinearCrossEntropy, UnwantedOutputsAreSkipped) {
-  const Size s{9, 33, 5};
-  const auto in = forward_inputs(s);
-  const auto back = backward_inputs(s, in);
-  const auto both = run(kLinearCrossEntropyBackward, back, {}, kCpu);
+  const auto in = with_scale(scoring_inputs({9, 33, 5}));
+  const auto all = run(kLinearCrossEntropyLoss, in, {}, kCpu);
   ThreadTeam team(2);
-  const auto call = [&](const Operator& op, const std::vector<Tensor>& inputs, size_t wanted) {
-    std::vector<TensorSpec> specs;
-    std::vector<Operand> operands;
-    for (const Tensor& t : inputs) specs.push_back(t.spec);
-    for (size_t i = 0; i < inputs.size(); ++i)
-      operands.push_back({&specs[i], inputs[i].bytes.data()});
-    const auto outputs = op.outputs(specs, {});
+  std::vector<TensorSpec> specs;
+  std::vector<Operand> operands;
+  for (const Tensor& t : in) specs.push_back(t.spec);
+  for (size_t i = 0; i < in.size(); ++i) operands.push_back({&specs[i], in[i].bytes.data()});
+  const auto outputs = kLinearCrossEntropyLoss.outputs(specs, {});
+  const Workspace w = kLinearCrossEntropyLoss.workspace(specs, {});
+  const size_t stride = (w.per_thread + 63) / 64 * 64;
+  std::vector<float> shared(w.shared / sizeof(float) + 1);
+  std::vector<std::byte> threads(2 * stride + 64);
+  auto* aligned = threads.data() + (64 - reinterpret_cast<uintptr_t>(threads.data()) % 64) % 64;
+  Context context{.team = &team,
+                  .shared_workspace = reinterpret_cast<std::byte*>(shared.data()),
+                  .thread_workspaces = aligned,
+                  .thread_stride = stride};
+  const Desc none;
+  for (const size_t wanted : {O::nll, O::dh, O::dw}) {
     Tensor made(outputs[wanted].spec);
     std::vector<Result> results;
     for (const Output& o : outputs) results.push_back({&o.spec});
     results[wanted].data = made.bytes.data();
-    const Workspace w = op.workspace(specs, {});
-    const size_t stride = (w.per_thread + 63) / 64 * 64;
-    std::vector<float> shared(w.shared / sizeof(float) + 1);
-    std::vector<std::byte> threads(2 * stride + 64);
-    auto* aligned = threads.data() + (64 - reinterpret_cast<uintptr_t>(threads.data()) % 64) % 64;
-    Context context{.team = &team,
-                    .shared_workspace = reinterpret_cast<std::byte*>(shared.data()),
-                    .thread_workspaces = aligned,
-                    .thread_stride = stride};
-    const Desc none;
-    op.body[int(Device::cpu)](Args{operands, results, &none, &context});
-    return made;
-  };
-  for (const size_t k : {0, 1}) {
-    expect_same_bits(call(kLinearCrossEntropyBackward, back, k), both[k], "backward");
-    expect_same_bits(call(kLinearCrossEntropy, in, k), run(kLinearCrossEntropy, in, {}, kCpu)[k],
-                     "forward");
+    kLinearCrossEntropyLoss.body[int(Device::cpu)](Args{operands, results, &none, &context});
+    expect_same_bits(made, all[wanted], fmt::format("output {}", wanted));
   }
 }
 
 TEST(LinearCrossEntropy, TargetsOutsideTheVocabularyAreNamed) {
   for (const double bad : {-2, 19}) {
-    auto in = forward_inputs({7, 19, 3});
-    const auto lse = run(kLinearCrossEntropy, in, {}, kCpu)[L::lse];
+    auto in = scoring_inputs({7, 19, 3});
     in[L::target].set(4, bad);
-    const Tensor dnll = random_tensor(f32({7}), "dnll");
     const auto names = [&](const Operator& op, const std::vector<Tensor>& inputs) {
       try {
         run(op, inputs, {}, kCpu);
@@ -306,17 +279,18 @@ TEST(LinearCrossEntropy, TargetsOutsideTheVocabularyAreNamed) {
       }
     };
     names(kLinearCrossEntropy, in);
-    names(kLinearCrossEntropyBackward, {dnll, in[0], in[1], in[2], lse});
+    names(kLinearCrossEntropyLoss, with_scale(in));
   }
 }
 
 TEST(LinearCrossEntropy, RefusesShapesThatDoNotMatch) {
-  EXPECT_THROW(
-      kLinearCrossEntropy.outputs(std::vector<TensorSpec>{f32({3, 5}), f32({7, 4}), i32({3})}, {}),
-      InternalError);
-  EXPECT_THROW(
-      kLinearCrossEntropy.outputs(std::vector<TensorSpec>{f32({3, 5}), f32({7, 5}), i32({2})}, {}),
-      InternalError);
+  const auto refuses = [](const Operator& op, std::vector<TensorSpec> specs) {
+    EXPECT_THROW(op.outputs(specs, {}), InternalError);
+  };
+  refuses(kLinearCrossEntropy, {f32({3, 5}), f32({7, 4}), i32({3})});
+  refuses(kLinearCrossEntropy, {f32({3, 5}), f32({7, 5}), i32({2})});
+  refuses(kLinearCrossEntropyLoss, {f32({3, 5}), f32({7, 5}), i32({2}), f32({1})});
+  refuses(kLinearCrossEntropyLoss, {f32({3, 5}), f32({7, 5}), i32({3}), f32({3})});
 }
 
 }  // namespace

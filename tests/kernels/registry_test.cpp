@@ -21,6 +21,7 @@ constexpr const char* kOfGradients = "is computed of gradients, behind them";
 constexpr const char* kIntegers = "has no floating input or output";
 constexpr const char* kOnlyLooks = "looks on: nothing that is trained reads it";
 constexpr const char* kDecoding = "runs in generation alone";
+constexpr const char* kScoring = "scores what is not trained on";
 
 // Operators without a gradient rule, and why.
 const std::map<std::string_view, const char*> kWithoutGradient = {
@@ -37,7 +38,7 @@ const std::map<std::string_view, const char*> kWithoutGradient = {
     {"grouped_linear_dw", kGradient},
     {"grouped_linear_dx", kGradient},
     {"hc_open_backward", kGradient},
-    {"linear_cross_entropy_backward", kGradient},
+    {"linear_cross_entropy", kScoring},
     {"linear_dw", kGradient},
     {"linear_dx", kGradient},
     {"mhc_close_backward", kGradient},
