@@ -11,7 +11,9 @@
 
 namespace birkhoff::cpu {
 
-struct PairBodies {};
+struct PairBodies {
+  Body attention, attention_backward;
+};
 
 // Null where there are none. Asked once a call: a body does not change its mind.
 const PairBodies* pair_bodies();

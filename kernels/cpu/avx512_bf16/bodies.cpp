@@ -5,7 +5,10 @@
 namespace birkhoff::cpu {
 namespace {
 
-constexpr PairBodies kBodies{};
+constexpr PairBodies kBodies{
+    .attention = avx512_bf16::attention,
+    .attention_backward = avx512_bf16::attention_backward,
+};
 
 std::atomic<bool> allowed{true};
 

@@ -2,4 +2,9 @@
 // The entries of PairBodies: see kernels/cpu/pairs.h.
 #include "kernels/cpu/pairs.h"
 
-namespace birkhoff::cpu::avx512_bf16 {}  // namespace birkhoff::cpu::avx512_bf16
+namespace birkhoff::cpu::avx512_bf16 {
+
+void attention(const Args& args);
+void attention_backward(const Args& args);
+
+}  // namespace birkhoff::cpu::avx512_bf16
