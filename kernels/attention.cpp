@@ -1,5 +1,7 @@
 #include "kernels/attention.h"
 
+#include <algorithm>
+
 #include "kernels/bodies.h"
 #include "kernels/cpu/attention_workspace.h"
 #include "kernels/format.h"
@@ -56,19 +58,26 @@ double backward_flops(Specs in, const Desc& desc) {
   return 2 * pairs(q, d) * double(3 * q.shape[1] + 2 * v.shape[1]) / double(d.heads);
 }
 
+cpu::HeadShape head_shape(const TensorSpec& q, const TensorSpec& v, const Attention::Desc& d) {
+  return {q.dtype == DType::bf16, q.shape[1] / d.heads, v.shape[1] / d.heads};
+}
+
+// Whichever body the processor has.
 Workspace workspace(Specs in, const Desc& desc) {
-  const int64_t heads = desc.as<Attention::Desc>().heads;
+  const auto& d = desc.as<Attention::Desc>();
   const TensorSpec &q = in[Attention::q], &v = in[Attention::v];
-  return {.per_thread = cpu::AttentionWorkspace::bytes(
-              {q.dtype == DType::bf16, q.shape[1] / heads, v.shape[1] / heads})};
+  const cpu::HeadShape h = head_shape(q, v, d);
+  const size_t pairs = h.stored ? cpu::PairAttentionWorkspace::bytes(h, d.sequence) : 0;
+  return {.per_thread = std::max(cpu::AttentionWorkspace::bytes(h), pairs)};
 }
 
 Workspace backward_workspace(Specs in, const Desc& desc) {
   const auto& d = desc.as<Attention::Desc>();
   using B = AttentionBackward;
   const TensorSpec &q = in[B::q], &v = in[B::v];
-  return {.per_thread = cpu::AttentionBackwardWorkspace::bytes(
-              {q.dtype == DType::bf16, q.shape[1] / d.heads, v.shape[1] / d.heads}, d.sequence)};
+  const cpu::HeadShape h = head_shape(q, v, d);
+  const size_t pairs = h.stored ? cpu::PairAttentionBackwardWorkspace::bytes(h, d.sequence) : 0;
+  return {.per_thread = std::max(cpu::AttentionBackwardWorkspace::bytes(h, d.sequence), pairs)};
 }
 
 void gradient(Gradient& g) {

@@ -7,8 +7,10 @@
 //   → o [T, heads·Dv], lse [T, heads] (saved)
 //
 // q, k, v, o and their gradients are of storage type, lse is wide (kernels/storage.h). Sums over
-// tokens are wide; results are rounded once. With bf16 a device may round p and ds where they are
-// factors of a product; the cpu does not.
+// tokens are wide; results are rounded once. With bf16 a body may round p and ds where they are
+// factors of a product, as o's weights (divided by their own sum then), in dq, dk and dv: where
+// products are of pairs of bf16 (kernels/cpu/pairs.h) the cpu does. Each is off by 2^-8 of itself
+// at most, so o by 2^-8·Σ p·|v − o|, dq by 2^-8·Σ |ds|·|k|, and so the others; lse is not.
 //
 // Tokens come in sequences of `sequence`; key indices are rows of k. REQUIRES that first_key[t] is
 // at most t, in the sequence of t, and does not decrease within a sequence: its first token for

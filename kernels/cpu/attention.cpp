@@ -1,5 +1,6 @@
 #include "kernels/attention.h"
 
+#include "kernels/cpu/pairs.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -46,7 +47,7 @@ void attend_blocks(const Args& a) {
     const auto rows = [&](int i) { return head_of<T>(a, i, heads, start, h); };
     const Head<T> head{rows(A::q), rows(A::k), rows(A::v), float(desc.scale)};
     const RowsOf<T>& v = head.v;
-    Carver carver(a.thread_workspace<float>(worker));
+    Carver carver(a.thread_workspace<std::byte>(worker));
     const AttentionWorkspace w(carver, head.shape());
     const QueryBlock b = queries_of(a.in<int32_t>(A::first_key), start, from, sequence);
     attend(head, from, b, w);
@@ -150,7 +151,7 @@ void backward_heads(const Args& a) {
                                a.wanted(B::dq),
                                a.wanted(B::dk),
                                a.wanted(B::dv)};
-    Carver carver(a.thread_workspace<float>(worker));
+    Carver carver(a.thread_workspace<std::byte>(worker));
     const AttentionBackwardWorkspace w(carver, head.shape(), sequence);
     const auto write = [&](int output, const float* x, float factor, int64_t from, int64_t count,
                            const RowsOf<T>& like) HWY_ATTR {
@@ -201,6 +202,10 @@ void check_first_keys(const int32_t* first_key, int64_t tokens, int64_t sequence
   }
 }
 
+const PairBodies* pairs_of(const Args& a, int q) {
+  return a.inputs[q].spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
+}
+
 }  // namespace
 
 HWY_EXPORT(AttentionBlocks);
@@ -209,12 +214,15 @@ HWY_EXPORT(AttentionBackwardHeads);
 void attention(const Args& a) {
   check_first_keys(a.in<int32_t>(Attention::first_key), a.dim(Attention::q, 0),
                    a.desc<Attention::Desc>().sequence);
+  if (const PairBodies* pairs = pairs_of(a, Attention::q)) return pairs->attention(a);
   HWY_DYNAMIC_DISPATCH(AttentionBlocks)(a);
 }
 
 void attention_backward(const Args& a) {
   check_first_keys(a.in<int32_t>(AttentionBackward::first_key), a.dim(AttentionBackward::q, 0),
                    a.desc<Attention::Desc>().sequence);
+  if (const PairBodies* pairs = pairs_of(a, AttentionBackward::q))
+    return pairs->attention_backward(a);
   HWY_DYNAMIC_DISPATCH(AttentionBackwardHeads)(a);
 }
 

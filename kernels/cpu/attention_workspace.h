@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/dtype.h"
+
 namespace birkhoff::cpu {
 
 // Queries and keys of a block: 16 KB of scores, so that two such blocks stay in a 48 KB L1.
@@ -11,27 +13,28 @@ inline constexpr int64_t kAttentionBlock = 64;
 
 class Carver {
  public:
-  explicit Carver(float* memory) : memory_(memory) {}
-  float* take(int64_t floats) {
-    float* part = memory_ ? memory_ + used_ : nullptr;
-    used_ += (floats + 15) / 16 * 16;  // 64-byte lines
+  explicit Carver(std::byte* memory) : memory_(memory) {}
+  template <class T = float>
+  T* take(int64_t count) {
+    T* part = memory_ ? reinterpret_cast<T*>(memory_ + used_) : nullptr;
+    used_ += (size_t(count) * sizeof(T) + 63) / 64 * 64;  // lines of a cache
     return part;
   }
-  size_t bytes() const { return size_t(used_) * sizeof(float); }
+  size_t bytes() const { return used_; }
 
  private:
-  float* memory_;
-  int64_t used_ = 0;
+  std::byte* memory_;
+  size_t used_ = 0;
 };
 
 // A head of keys and values. Products take floats: rows of bf16 are widened first, a block at a
 // time.
 struct HeadShape {
-  bool bf16;
+  bool stored;  // as bf16
   int64_t width, value_width;
 
   // Floats of a widened block of rows; none where rows are floats already.
-  int64_t widened(int64_t columns) const { return bf16 ? kAttentionBlock * columns : 0; }
+  int64_t widened(int64_t columns) const { return stored ? kAttentionBlock * columns : 0; }
 };
 
 struct AttentionWorkspace {
@@ -81,6 +84,102 @@ struct AttentionBackwardWorkspace {
   static size_t bytes(const HeadShape& h, int64_t sequence) {
     Carver c(nullptr);
     AttentionBackwardWorkspace(c, h, sequence);
+    return c.bytes();
+  }
+};
+
+constexpr int64_t padded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
+
+// Of the bodies that multiply pairs of bf16 (kernels/cpu/avx512_bf16/attention.cpp): keys and
+// queries of a block, and the keys of a stripe, three vectors of pairs.
+struct PairBlocks {
+  static constexpr int64_t kStripe = 48;
+  int64_t keys, queries;
+
+  PairBlocks of(int64_t sequence) const {
+    const int64_t most = padded(sequence, 16);
+    return {std::min(keys, most), std::min(queries, most)};
+  }
+};
+inline constexpr PairBlocks kPairForward{512, 512}, kPairBackward{256, 128};
+
+// The widths of a head as they are padded.
+struct PairWidth {
+  int64_t pairs;  // along the width
+  int64_t lanes;  // columns of whole vectors
+  int64_t row;    // of a copy: whole vectors of bf16
+  explicit PairWidth(int64_t width)
+      : pairs((width + 1) / 2), lanes(padded(width, 16)), row(padded(width, 32)) {}
+};
+
+struct PairAttentionWorkspace {
+  PairBlocks blocks;
+  PairWidth width, value;
+  uint32_t* keys;    // stripes [block / 48][width / 2, 48]
+  uint32_t* values;  // [block / 2, value lanes]
+  bf16* queries;     // [8, row]
+  int64_t row;       // of scores and p
+  float* scores;     // [8, row]
+  bf16* p;           // [8, row]
+  // Of all queries of a task. p_sum is of p as they were rounded.
+  float *out, *top, *sum, *p_sum;
+
+  PairAttentionWorkspace(Carver& c, const HeadShape& h, int64_t sequence)
+      : blocks(kPairForward.of(sequence)),
+        width(h.width),
+        value(h.value_width),
+        keys(c.take<uint32_t>(padded(blocks.keys, PairBlocks::kStripe) * width.pairs)),
+        values(c.take<uint32_t>(blocks.keys / 2 * value.lanes)),
+        queries(c.take<bf16>(8 * width.row)),
+        row(blocks.keys + 16),
+        scores(c.take(8 * row)),
+        p(c.take<bf16>(8 * row)),
+        out(c.take(blocks.queries * value.lanes)),
+        top(c.take(blocks.queries)),
+        sum(c.take(blocks.queries)),
+        p_sum(c.take(blocks.queries)) {}
+  static size_t bytes(const HeadShape& h, int64_t sequence) {
+    Carver c(nullptr);
+    PairAttentionWorkspace(c, h, sequence);
+    return c.bytes();
+  }
+};
+
+struct PairAttentionBackwardWorkspace {
+  PairBlocks blocks;
+  PairWidth width, value;
+  uint32_t *keys, *values;          // stripes [block / 48][width / 2, 48]
+  uint32_t* key_pairs;              // [block / 2, lanes]
+  bf16 *queries, *d_outs;           // [block, row]
+  uint32_t *query_pairs, *d_pairs;  // [block / 2, lanes]
+  uint32_t *p, *ds;                 // pairs of queries: [key block / 16][query block / 2, 16]
+  bf16* d_scores;                   // ds once more, [query block, key block]
+  float *dk, *dv;                   // [block, lanes]
+  float* dq;                        // [sequence, lanes]
+  float *lse, *delta;               // [sequence]; lse times log2 e
+
+  PairAttentionBackwardWorkspace(Carver& c, const HeadShape& h, int64_t sequence)
+      : blocks(kPairBackward.of(sequence)),
+        width(h.width),
+        value(h.value_width),
+        keys(c.take<uint32_t>(padded(blocks.keys, PairBlocks::kStripe) * width.pairs)),
+        values(c.take<uint32_t>(padded(blocks.keys, PairBlocks::kStripe) * value.pairs)),
+        key_pairs(c.take<uint32_t>(blocks.keys / 2 * width.lanes)),
+        queries(c.take<bf16>(blocks.queries * width.row)),
+        d_outs(c.take<bf16>(blocks.queries * value.row)),
+        query_pairs(c.take<uint32_t>(blocks.queries / 2 * width.lanes)),
+        d_pairs(c.take<uint32_t>(blocks.queries / 2 * value.lanes)),
+        p(c.take<uint32_t>(blocks.keys * blocks.queries / 2)),
+        ds(c.take<uint32_t>(blocks.keys * blocks.queries / 2)),
+        d_scores(c.take<bf16>(blocks.keys * blocks.queries)),
+        dk(c.take(blocks.keys * width.lanes)),
+        dv(c.take(blocks.keys * value.lanes)),
+        dq(c.take(padded(sequence, 8) * width.lanes)),
+        lse(c.take(padded(sequence, 8))),
+        delta(c.take(padded(sequence, 8))) {}
+  static size_t bytes(const HeadShape& h, int64_t sequence) {
+    Carver c(nullptr);
+    PairAttentionBackwardWorkspace(c, h, sequence);
     return c.bytes();
   }
 };

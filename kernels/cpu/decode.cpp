@@ -31,7 +31,7 @@ void decode_blocks(const Args& a) {
     };
     const Head<T> head{rows(A::q), rows(A::k_cache), rows(A::v_cache), float(desc.scale)};
     const RowsOf<T>& v = head.v;
-    Carver carver(a.thread_workspace<float>(worker));
+    Carver carver(a.thread_workspace<std::byte>(worker));
     const AttentionWorkspace w(carver, head.shape());
     QueryBlock b;
     for (int64_t t = from; t < std::min(from + kAttentionBlock, tokens); ++t) b.add(0, length + t);

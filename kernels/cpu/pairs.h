@@ -17,6 +17,7 @@ struct MatmulTile;
 struct PairBodies {
   // As matmul_tile(), for products of bf16 factors (kernels/cpu/matmul.h).
   void (*matmul_tile)(const Product& p, const MatmulTile& tile, std::byte* workspace);
+  Body attention, attention_backward;
 };
 
 // Null where there are none. Asked once a call: a body does not change its mind.

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "hwy/targets.h"
+#include "tests/kernels/instruction_sets.h"
 #include "tests/support/operator_check.h"
 
 namespace birkhoff::testing {
@@ -17,9 +17,13 @@ struct Case {
   int64_t sequences, sequence, heads, width, value;
   int64_t document = 0;  // > 0: one begins at every such token of the whole
   double size = 1;       // of q and k
+  int64_t window = 0;    // > 0: a token sees so many keys at most
+  double scale = 0;      // 0: 1 / √width
   int64_t tokens() const { return sequences * sequence; }
   Attention::Desc desc() const {
-    return {.heads = heads, .sequence = sequence, .scale = 1 / std::sqrt(double(width))};
+    return {.heads = heads,
+            .sequence = sequence,
+            .scale = scale > 0 ? scale : 1 / std::sqrt(double(width))};
   }
 };
 
@@ -28,7 +32,8 @@ Tensor first_keys(const Case& c) {
   for (int64_t t = 0; t < c.tokens(); ++t) {
     const int64_t sequence = t / c.sequence * c.sequence;
     const int64_t document = c.document ? t / c.document * c.document : 0;
-    first.set(t, double(std::max(sequence, document)));
+    const int64_t window = c.window ? t - c.window + 1 : 0;
+    first.set(t, double(std::max({sequence, document, window})));
   }
   return first;
 }
@@ -49,12 +54,79 @@ std::vector<Tensor> backward_inputs(const std::vector<Tensor>& in, const std::ve
           in[Attention::first_key]};
 }
 
+double inner(const Tensor& a, int64_t at_a, const Tensor& b, int64_t at_b, int64_t width) {
+  double sum = 0;
+  for (int64_t i = 0; i < width; ++i) sum += a.at(at_a + i) * b.at(at_b + i);
+  return sum;
+}
+
+// Where products are of pairs of bf16, p and ds are rounded as their factors: each is off by
+// δ ≤ 2^-8 of itself, beside what the harness allows. Bounds of what that costs, element by
+// element, from the formulas in fp64; what is of second order in 2^-8 is below a 64th of them.
+constexpr double kFactorRounding = (1 + 1.0 / 64) / 256;
+
+// The weights p(1 + δ) of o are divided by their own sum: |o' − o| = |Σ δ·p·(v − o)| / Σ p(1 + δ),
+// at most 2^-8·Σ p·|v − o|. No rounding of p reaches lse.
+std::vector<Tensor> rounding_bounds(const Case& c, const std::vector<Tensor>& in) {
+  using A = Attention;
+  const auto exact = run(kAttention, in_double(in), c.desc());
+  Tensor o(exact[A::o].spec, std::vector<double>(size_t(exact[A::o].spec.count()), 0));
+  for (int64_t t = 0; t < c.tokens(); ++t)
+    for (int64_t h = 0; h < c.heads; ++h)
+      for (auto j = int64_t(in[A::first_key].at(t)); j <= t; ++j) {
+        const int64_t query = t * c.heads + h, key = j * c.heads + h;
+        const double s = inner(in[A::q], query * c.width, in[A::k], key * c.width, c.width);
+        const double p = std::exp(c.desc().scale * s - exact[A::lse].at(query));
+        for (int64_t i = query * c.value; i < (query + 1) * c.value; ++i) {
+          const double v = in[A::v].at(key * c.value + i - query * c.value);
+          o.set(i, o.at(i) + kFactorRounding * p * std::abs(v - exact[A::o].at(i)));
+        }
+      }
+  return {o, Tensor()};
+}
+
+// |dq' − dq| ≤ 2^-8·Σ |ds|·|k|, and so dk with |ds|·|q| and dv with p·|do|.
+std::vector<Tensor> backward_rounding_bounds(const Case& c, const std::vector<Tensor>& in) {
+  using B = AttentionBackward;
+  std::vector<Tensor> bounds;
+  for (const int i : {B::q, B::k, B::v})
+    bounds.push_back(
+        Tensor({in[i].spec.shape, DType::f64}, std::vector<double>(size_t(in[i].spec.count()), 0)));
+  const auto add = [&](int output, int64_t at, double weight, int input, int64_t from,
+                       int64_t width) {
+    for (int64_t i = 0; i < width; ++i)
+      bounds[output].set(at + i, bounds[output].at(at + i) + kFactorRounding * std::abs(weight) *
+                                                                 std::abs(in[input].at(from + i)));
+  };
+  const double scale = c.desc().scale;
+  for (int64_t t = 0; t < c.tokens(); ++t)
+    for (int64_t h = 0; h < c.heads; ++h) {
+      const int64_t q = (t * c.heads + h) * c.width, o = (t * c.heads + h) * c.value;
+      const double delta = inner(in[B::d_o], o, in[B::o], o, c.value);
+      for (auto j = int64_t(in[B::first_key].at(t)); j <= t; ++j) {
+        const int64_t k = (j * c.heads + h) * c.width, v = (j * c.heads + h) * c.value;
+        const double p = std::exp(scale * inner(in[B::q], q, in[B::k], k, c.width) -
+                                  in[B::lse].at(t * c.heads + h));
+        const double ds = scale * p * (inner(in[B::d_o], o, in[B::v], v, c.value) - delta);
+        add(B::dq, q, ds, B::k, k, c.width);
+        add(B::dk, k, ds, B::q, q, c.width);
+        add(B::dv, v, p, B::d_o, o, c.value);
+      }
+    }
+  return bounds;
+}
+
+std::vector<Tensor> rounded(std::vector<Tensor> inputs, const std::vector<int>& stored) {
+  for (const int i : stored) inputs[size_t(i)] = inputs[size_t(i)].as(DType::bf16);
+  return inputs;
+}
+
 // One token, primes, blocks of 64 filled exactly, one more and many; sequences cut by documents
 // whose borders fall in, on and between blocks.
-const Case kCases[] = {{1, 1, 1, 1, 1},         {5, 1, 2, 6, 3},      {2, 7, 2, 5, 3},
-                       {1, 64, 1, 16, 8},       {2, 65, 1, 24, 17},   {1, 37, 3, 12, 20, 5},
-                       {2, 11, 2, 4, 3, 4},     {1, 66, 1, 192, 128}, {2, 100, 1, 7, 33, 43},
-                       {1, 300, 1, 48, 34, 128}};
+const Case kCases[] = {{1, 1, 1, 1, 1},          {5, 1, 2, 6, 3},           {2, 7, 2, 5, 3},
+                       {1, 64, 1, 16, 8},        {2, 65, 1, 24, 17},        {1, 37, 3, 12, 20, 5},
+                       {2, 11, 2, 4, 3, 4},      {1, 66, 1, 192, 128},      {2, 100, 1, 7, 33, 43},
+                       {1, 300, 1, 48, 34, 128}, {1, 90, 1, 6, 5, 0, 1, 21}};
 
 std::vector<Example> attention_examples() {
   std::vector<Example> all;
@@ -63,20 +135,25 @@ std::vector<Example> attention_examples() {
     const auto out = run(kAttention, in, c.desc());
     const std::string label = fmt::format("{} of {}, {} heads {}/{}, documents {}", c.sequences,
                                           c.sequence, c.heads, c.width, c.value, c.document);
+    const std::vector<int> stored = {Attention::q, Attention::k, Attention::v};
     all.push_back({.op = &kAttention,
                    .inputs = in,
                    .desc = c.desc(),
                    .label = label,
                    .differentiable = c.tokens() * c.heads * c.width < 1000,
-                   .stored = {Attention::q, Attention::k, Attention::v}});
+                   .stored = stored,
+                   .stored_bounds = rounding_bounds(c, rounded(in, stored))});
+    using B = AttentionBackward;
+    const std::vector<int> stored_back = {B::d_o, B::q, B::k, B::v, B::o};
+    const auto back = backward_inputs(in, out);
     all.push_back({.op = &kAttentionBackward,
-                   .inputs = backward_inputs(in, out),
+                   .inputs = back,
                    .desc = c.desc(),
                    .label = label,
                    .tolerance = 64,  // dk and dv sum up to 300 queries
                    .scale = 1,       // of one token's dq and dk, which are 0
-                   .stored = {AttentionBackward::d_o, AttentionBackward::q, AttentionBackward::k,
-                              AttentionBackward::v, AttentionBackward::o}});
+                   .stored = stored_back,
+                   .stored_bounds = backward_rounding_bounds(c, rounded(back, stored_back))});
   }
   return all;
 }
@@ -93,7 +170,8 @@ std::vector<double> brute_force(const Case& c, const std::vector<Tensor>& in) {
       for (int64_t j = 0; j < c.tokens(); ++j) {
         const bool same_sequence = t / c.sequence == j / c.sequence;
         const bool same_document = !c.document || t / c.document == j / c.document;
-        if (j > t || !same_sequence || !same_document) continue;
+        const bool within = !c.window || t - j < c.window;
+        if (j > t || !same_sequence || !same_document || !within) continue;
         double score = 0;
         for (int64_t i = 0; i < c.width; ++i)
           score +=
@@ -122,49 +200,92 @@ TEST(Attention, AgreesWithBruteForce) {
   }
 }
 
-// Bound of a result that is rounded once: half an ulp of bf16 is 2^-8 of it at most.
-double rounded_within(const Tensor& got, const Tensor& want, double bound) {
-  double largest = 0;
-  for (int64_t i = 0; i < want.spec.count(); ++i) largest = std::max(largest, std::abs(want.at(i)));
-  return bound + (got.spec.dtype == DType::bf16 ? largest / 256 : 0);
+// |got − want| ≤ bound, 2^-8·|want| for a bf16, and what `rounded` says of factors: element by
+// element, as in the harness.
+void expect_rounded(const Tensor& got, const Tensor& want, double bound, const Tensor& between,
+                    const std::string& what) {
+  const double half = got.spec.dtype == DType::bf16 ? 1.0 / 256 : 0;
+  for (int64_t i = 0; i < want.spec.count(); ++i) {
+    const double most =
+        bound + half * std::abs(want.at(i)) + (between.bytes.empty() ? 0 : between.at(i));
+    ASSERT_LE(std::abs(got.at(i) - want.at(i)), most)
+        << what << " at " << i << ": got " << got.at(i) << ", want " << want.at(i);
+  }
+}
+
+// Forward and backward of the bodies in use against fp64.
+void expect_agreement(const Case& c, DType storage) {
+  const std::string what =
+      fmt::format("{} of {}, {} heads {}/{}, documents {}, window {}", c.sequences, c.sequence,
+                  c.heads, c.width, c.value, c.document, c.window);
+  const auto in = inputs_of(c, storage);
+  const auto back = backward_inputs(in, run(kAttention, in, c.desc()));
+  const bool pairs = storage == DType::bf16 && cpu::pair_bodies();
+  const auto bounds = pairs ? rounding_bounds(c, in) : std::vector<Tensor>(2);
+  const auto back_bounds = pairs ? backward_rounding_bounds(c, back) : std::vector<Tensor>(3);
+  const auto want = run(kAttention, in_double(in), c.desc());
+  const auto got = run(kAttention, in, c.desc(), {.device = Device::cpu});
+  for (int k = 0; k < 2; ++k)
+    expect_rounded(got[k], want[k], 1e-5, bounds[k], fmt::format("{}: output {}", what, k));
+  const auto want_back = run(kAttentionBackward, in_double(back), c.desc());
+  const auto got_back = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
+  for (int k = 0; k < 3; ++k)
+    expect_rounded(got_back[k], want_back[k], 1e-4, back_bounds[k],
+                   fmt::format("{}: gradient {}", what, k));
 }
 
 // Every instruction set that this machine has, not only its best.
 TEST(Attention, EveryInstructionSetAgrees) {
-  const Case c{2, 70, 2, 13, 11, 29};
-  for (const DType storage : {DType::f32, DType::bf16}) {
-    const auto in = inputs_of(c, storage);
-    const auto want = run(kAttention, in_double(in), c.desc());
-    const auto back = backward_inputs(in, run(kAttention, in, c.desc()));
-    const auto want_back = run(kAttentionBackward, in_double(back), c.desc());
-    for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-      hwy::SetSupportedTargetsForTest(target);
-      hwy::GetChosenTarget().Update(target);
-      const auto got = run(kAttention, in, c.desc(), {.device = Device::cpu});
-      const auto got_back = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
-      for (int k = 0; k < 2; ++k)
-        expect_close(got[k], want[k], rounded_within(got[k], want[k], 1e-5),
-                     hwy::TargetName(target));
-      for (int k = 0; k < 3; ++k)
-        expect_close(got_back[k], want_back[k], rounded_within(got_back[k], want_back[k], 1e-4),
-                     hwy::TargetName(target));
-    }
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  const auto check = [] {
+    for (const DType storage : {DType::f32, DType::bf16})
+      for (const Case& c : {Case{2, 70, 2, 13, 11, 29}, {1, 140, 1, 8, 6, 0, 1, 37}})
+        expect_agreement(c, storage);
+  };
+  check();
+  on_other_instruction_sets(check);
+}
+
+// Pairs of bf16 are multiplied in tiles of 8 rows and vectors of 16, in stripes of 48 keys, and in
+// blocks: of 512 queries and keys forward, of 128 queries and 256 keys backward. Sequences,
+// documents and windows of odd lengths end one before, at and behind their borders.
+TEST(Attention, AgreesAtTheBordersOfBlocks) {
+  for (const Case& c : {Case{3, 15, 1, 33, 31},
+                        {2, 48, 1, 64, 48},
+                        {2, 49, 1, 31, 49},
+                        {1, 127, 1, 17, 80},
+                        {1, 129, 2, 95, 63, 43},
+                        {1, 144, 1, 96, 64, 0, 1, 50},
+                        {1, 255, 1, 5, 3},
+                        {1, 257, 1, 4, 2, 131},
+                        {1, 385, 1, 6, 7, 0, 1, 129},
+                        {2, 511, 1, 3, 2},
+                        {1, 513, 1, 3, 4, 0},
+                        {1, 513, 1, 5, 3, 0, 1, 256},
+                        {1, 1030, 1, 3, 2, 0},
+                        {2, 700, 1, 2, 3, 515},
+                        {1, 1100, 1, 2, 2, 0, 1, 511},
+                        {1, 1100, 1, 2, 2, 0, 1, 1},
+                        {1, 1030, 1, 4, 3, 0, 2}})
+    expect_agreement(c, DType::bf16);
 }
 
 // Scores of exactly −1e4, −5e3, … 1e4, the largest in late blocks: the softmax is a choice, and its
 // gradients are finite.
-TEST(Attention, ScoresFarApartStayFinite) {
-  const Case c{1, 130, 1, 2, 3};
-  auto in = inputs_of(c);
-  for (int64_t t = 0; t < c.tokens(); ++t)
+const Case kFarApart{1, 130, 1, 2, 3, 0, 1, 0, 1};
+
+std::vector<Tensor> scores_far_apart(DType storage) {
+  auto in = inputs_of(kFarApart, storage);
+  for (int64_t t = 0; t < kFarApart.tokens(); ++t)
     for (int64_t i = 0; i < 2; ++i) {
       in[0].set(2 * t + i, i ? 0 : 100);
       in[1].set(2 * t + i, i ? 0 : 100 * (double(std::min(t * 7 % 5, 2 + t / 40)) - 2) / 2);
     }
-  const Attention::Desc desc{.heads = 1, .sequence = c.sequence, .scale = 1};
+  return in;
+}
+
+TEST(Attention, ScoresFarApartStayFinite) {
+  const auto in = scores_far_apart(DType::f32);
+  const Attention::Desc desc = kFarApart.desc();
   const auto want = run(kAttention, in_double(in), desc);
   const auto got = run(kAttention, in, desc, {.device = Device::cpu});
   expect_close(got[0], want[0], 64 * 1.2e-7, "o");
@@ -179,9 +300,33 @@ TEST(Attention, ScoresFarApartStayFinite) {
     expect_close(back[k], want_back[k], 1e-3 * largest[k], fmt::format("output {}", k));
 }
 
+TEST(Attention, ScoresFarApartStayFiniteInBf16) {
+  const auto check = [] {
+    const auto in = scores_far_apart(DType::bf16);
+    const Attention::Desc desc = kFarApart.desc();
+    const auto want = run(kAttention, in_double(in), desc);
+    const auto got = run(kAttention, in, desc, {.device = Device::cpu});
+    // The p that are not 0 are 1 or the same: what they are rounded to cancels in o.
+    expect_rounded(got[0], want[0], 64 * 1.2e-7, Tensor(), "o");
+    expect_rounded(got[1], want[1], 1e4 * 2.4e-7, Tensor(), "lse");
+    // Of an lse as given, p = 2^(s·a − lse·b) is off by the roundings of a, b and lse·b, 2^-24 of
+    // 1e4 each, and of the difference: 2e-3 of itself, half of 2^-8. So is ds.
+    const auto back = backward_inputs(in, got);
+    auto bounds = backward_rounding_bounds(kFarApart, back);
+    for (Tensor& bound : bounds)
+      for (int64_t i = 0; i < bound.spec.count(); ++i) bound.set(i, 1.5 * bound.at(i));
+    const auto want_back = run(kAttentionBackward, in_double(back), desc);
+    const auto got_back = run(kAttentionBackward, back, desc, {.device = Device::cpu});
+    for (int k = 0; k < 3; ++k)
+      expect_rounded(got_back[k], want_back[k], 1e-4, bounds[k], fmt::format("gradient {}", k));
+  };
+  check();
+  on_other_instruction_sets(check);
+}
+
 // Poisons a token's key, value or both and asks who notices.
-void expect_no_token_sees_beyond(DType storage) {
-  const Case c{2, 150, 1, 9, 5, 70};
+void expect_no_token_sees_beyond(const Case& c, const std::vector<int64_t>& poisoned,
+                                 DType storage) {
   const auto in = inputs_of(c, storage);
   const auto clean = run(kAttention, in, c.desc(), {.device = Device::cpu});
   const auto check_poisoned = [&](double poison, bool key, bool value, int64_t at) {
@@ -202,21 +347,28 @@ void expect_no_token_sees_beyond(DType storage) {
   };
   for (const double poison :
        {std::numeric_limits<double>::quiet_NaN(), 1e30, std::numeric_limits<double>::infinity()})
-    for (const int64_t at : {0, 3, 63, 64, 69, 70, 149, 150, 213, 280, 299})
+    for (const int64_t at : poisoned)
       for (const int what : {1, 2, 3}) check_poisoned(poison, what & 1, what & 2, at);
 }
 
 TEST(Attention, NoTokenSeesALaterKeyOrAnotherDocument) {
-  for (const DType storage : {DType::f32, DType::bf16}) expect_no_token_sees_beyond(storage);
+  const auto check = [] {
+    for (const DType storage : {DType::f32, DType::bf16})
+      expect_no_token_sees_beyond({2, 150, 1, 9, 5, 70},
+                                  {0, 3, 63, 64, 69, 70, 149, 150, 213, 280, 299}, storage);
+  };
+  check();
+  on_other_instruction_sets(check);
+  for (const Case& c : {Case{1, 600, 1, 9, 17, 515}, {1, 530, 1, 3, 20, 0, 1, 77}})
+    expect_no_token_sees_beyond(c, {0, 47, 48, 433, 434, 511, 512, 514, 515, 516, 529},
+                                DType::bf16);
 }
 
 // A NaN anywhere in a document reaches no gradient of another; in its own it is not hidden.
-void expect_gradients_stay(DType storage) {
-  const Case c{2, 150, 1, 9, 5, 70};
+void expect_gradients_stay(const Case& c, int64_t from, int64_t to, DType storage) {
   const auto in = inputs_of(c, storage);
   const auto back = backward_inputs(in, run(kAttention, in, c.desc(), {.device = Device::cpu}));
   const auto clean = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
-  const int64_t from = 140, to = 150;  // a document: tokens of the first sequence from 140 on
   for (int poisoned = 0; poisoned < 6; ++poisoned) {
     auto bad = back;
     const int64_t width = bad[poisoned].spec.shape[1];
@@ -241,7 +393,14 @@ void expect_gradients_stay(DType storage) {
 }
 
 TEST(Attention, GradientsStayInTheirDocument) {
-  for (const DType storage : {DType::f32, DType::bf16}) expect_gradients_stay(storage);
+  const auto check = [] {  // the tokens of the first sequence from 140 on
+    for (const DType storage : {DType::f32, DType::bf16})
+      expect_gradients_stay({2, 150, 1, 9, 5, 70}, 140, 150, storage);
+  };
+  check();
+  on_other_instruction_sets(check);
+  for (const int64_t document : {127, 257})
+    expect_gradients_stay({1, 600, 1, 9, 17, document}, document, 2 * document, DType::bf16);
 }
 
 TEST(Attention, UnwantedOutputsAreSkipped) {

@@ -38,6 +38,8 @@ struct Example {
   // What a bf16 result may be off beyond its one rounding: in units of 2^-8 of the largest
   // reference value, where values in between are rounded too.
   double stored_tolerance = 0;
+  // The same by output and element, in f64, where the data says it; an empty tensor says nothing.
+  std::vector<Tensor> stored_bounds = {};
 };
 
 // All examples, by the files that registered them; the registry test loops over it.

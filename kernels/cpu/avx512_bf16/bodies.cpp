@@ -7,6 +7,8 @@ namespace {
 
 constexpr PairBodies kBodies{
     .matmul_tile = avx512_bf16::matmul_tile,
+    .attention = avx512_bf16::attention,
+    .attention_backward = avx512_bf16::attention_backward,
 };
 
 std::atomic<bool> allowed{true};

@@ -5,5 +5,7 @@
 namespace birkhoff::cpu::avx512_bf16 {
 
 void matmul_tile(const Product& p, const MatmulTile& tile, std::byte* workspace);
+void attention(const Args& args);
+void attention_backward(const Args& args);
 
 }  // namespace birkhoff::cpu::avx512_bf16

@@ -3,7 +3,13 @@
 //
 // A vector is 16 floats, or 16 pairs of bf16: a pair is 32 bits, its first element the lower half.
 #pragma once
+// g++ 12 takes the operand that an unmasked intrinsic leaves undefined for a mistake (GCC bug
+// 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 
 #include <cstddef>
 #include <cstdint>

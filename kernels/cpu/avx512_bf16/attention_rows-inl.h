@@ -1,0 +1,115 @@
+// Rows of a head, copied and packed as pairs for the products of attention. Include it as
+// simd-inl.h.
+#pragma once
+#include <algorithm>
+
+#include "kernels/cpu/attention_workspace.h"
+#include "kernels/operator.h"
+// after them:
+#include "kernels/cpu/avx512_bf16/simd-inl.h"
+
+namespace birkhoff::cpu::avx512_bf16 {
+namespace {
+
+constexpr int64_t kStripe = PairBlocks::kStripe;
+constexpr int kRows = 8;  // of a register tile of up to kStripe columns
+
+// One head of some tokens: `width` features each, rows `row` elements apart.
+struct Rows {
+  const bf16* data;
+  int64_t row, width;
+  const bf16* at(int64_t t) const { return data + t * row; }
+};
+
+// Rows of head h, from token `start` on.
+inline Rows head_of(const Args& a, int i, int64_t heads, int64_t start, int64_t h) {
+  const int64_t row = a.dim(i, 1), width = row / heads;
+  return {a.in<bf16>(i) + start * row + h * width, row, width};
+}
+
+// Keys [begin, begin + count).
+struct Keys {
+  int64_t begin, count;
+};
+
+// Elements [c, c + 32) of a row; 0 behind its width.
+BIRKHOFF_INLINE __m512i load_32(const bf16* row, int64_t c, int64_t width) {
+  const int64_t left = width - c;
+  const auto lanes = left >= 32 ? ~__mmask32(0) : (__mmask32(1) << left) - 1;
+  return _mm512_maskz_loadu_epi16(lanes, row + c);
+}
+
+// Rows [from, from + count), one behind the other and padded with zeros, up to whole tiles.
+inline void copy_rows(const Rows& x, int64_t from, int64_t count, bf16* to) {
+  const int64_t row = PairWidth(x.width).row;
+  for (int64_t t = 0; t < count; ++t, to += row)
+    for (int64_t c = 0; c < row; c += 32)
+      _mm512_storeu_si512(to + c, load_32(x.at(from + t), c, x.width));
+  std::fill_n(to, (padded(count, kRows) - count) * row, bf16{});
+}
+
+// x[i] becomes column i.
+BIRKHOFF_INLINE void transpose(__m512i (&x)[16]) {
+  __m512i y[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // 128 bits l of x[4·j + i]: rows 4·j … of column 4·l + i
+    const __m512i even0 = _mm512_shuffle_i32x4(x[i], x[4 + i], 0x88);
+    const __m512i odd0 = _mm512_shuffle_i32x4(x[i], x[4 + i], 0xDD);
+    const __m512i even1 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0x88);
+    const __m512i odd1 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0xDD);
+    y[i] = _mm512_shuffle_i32x4(even0, even1, 0x88);
+    y[4 + i] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
+    y[8 + i] = _mm512_shuffle_i32x4(even0, even1, 0xDD);
+    y[12 + i] = _mm512_shuffle_i32x4(odd0, odd1, 0xDD);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) x[i] = y[i];
+}
+
+// Pairs along the width, a stripe of rows beside each other: [count / 48][width / 2, 48].
+inline void pack_stripes(const Rows& x, int64_t from, int64_t count, uint32_t* to) {
+  const int64_t pairs = PairWidth(x.width).pairs;
+  for (int64_t j = 0; j < count; j += kLanes) {
+    uint32_t* stripe = to + j / kStripe * kStripe * pairs + j % kStripe;
+    for (int64_t k = 0; k < pairs; k += kLanes) {
+      __m512i tile[16];
+#pragma GCC unroll 16
+      for (int t = 0; t < 16; ++t)
+        tile[t] =
+            j + t < count ? load_32(x.at(from + j + t), 2 * k, x.width) : _mm512_setzero_si512();
+      transpose(tile);
+      for (int64_t t = 0; t < std::min(kLanes, pairs - k); ++t)
+        _mm512_storeu_si512(stripe + (k + t) * kStripe, tile[t]);
+    }
+  }
+}
+
+// Pairs of neighbouring rows: [count / 2, lanes].
+inline void pack_pairs(const Rows& x, int64_t from, int64_t count, uint32_t* to) {
+  const int64_t lanes = PairWidth(x.width).lanes;
+  for (int64_t t = 0; t < count; t += 2, to += lanes)
+    for (int64_t c = 0; c < x.width; c += 32) {
+      const __m512i row = load_32(x.at(from + t), c, x.width);
+      const __m512i next =
+          t + 1 < count ? load_32(x.at(from + t + 1), c, x.width) : _mm512_setzero_si512();
+      __m512i lower, upper;
+      interleave(row, next, lower, upper);
+      _mm512_storeu_si512(to + c, lower);
+      if (c + kLanes < lanes) _mm512_storeu_si512(to + c + kLanes, upper);
+    }
+}
+
+}  // namespace
+}  // namespace birkhoff::cpu::avx512_bf16
