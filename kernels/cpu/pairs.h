@@ -11,7 +11,12 @@
 
 namespace birkhoff::cpu {
 
-struct PairBodies {};
+struct PairBodies {
+  void (*mhc_open)(const Args&);
+  void (*mhc_open_backward)(const Args&);
+  void (*mhc_close)(const Args&);
+  void (*mhc_close_backward)(const Args&);
+};
 
 // Null where there are none. Asked once a call: a body does not change its mind.
 const PairBodies* pair_bodies();

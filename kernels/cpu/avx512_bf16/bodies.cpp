@@ -5,7 +5,12 @@
 namespace birkhoff::cpu {
 namespace {
 
-constexpr PairBodies kBodies{};
+constexpr PairBodies kBodies{
+    .mhc_open = avx512_bf16::mhc_open,
+    .mhc_open_backward = avx512_bf16::mhc_open_backward,
+    .mhc_close = avx512_bf16::mhc_close,
+    .mhc_close_backward = avx512_bf16::mhc_close_backward,
+};
 
 std::atomic<bool> allowed{true};
 

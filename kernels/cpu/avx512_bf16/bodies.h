@@ -2,4 +2,11 @@
 // The entries of PairBodies: see kernels/cpu/pairs.h.
 #include "kernels/cpu/pairs.h"
 
-namespace birkhoff::cpu::avx512_bf16 {}  // namespace birkhoff::cpu::avx512_bf16
+namespace birkhoff::cpu::avx512_bf16 {
+
+void mhc_open(const Args& args);
+void mhc_open_backward(const Args& args);
+void mhc_close(const Args& args);
+void mhc_close_backward(const Args& args);
+
+}  // namespace birkhoff::cpu::avx512_bf16

@@ -3,7 +3,12 @@
 //
 // A vector is 16 floats, or 16 pairs of bf16: a pair is 32 bits, its first element the lower half.
 #pragma once
+// g++ 12 takes the intrinsics' own undefined vectors for mistakes of their callers.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 
 #include <cstddef>
 #include <cstdint>
