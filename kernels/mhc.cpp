@@ -1,7 +1,7 @@
 #include "kernels/mhc.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/projection.h"
+#include "kernels/cpu/mhc_shared.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -69,11 +69,12 @@ cpu::Projection projection(Specs in, const Desc& d) {
   return {x[0], desc.n, x[1] / desc.n, desc.columns()};
 }
 
+// Of the bodies for pairs of bf16 and of those for every instruction set: the larger.
 Workspace open_workspace(Specs in, const Desc& d) {
   const MhcDesc& desc = d.as<MhcDesc>();
   const cpu::Projection p = projection(in, d);
   const int64_t trace = cpu::sinkhorn_trace(desc.n, desc.iterations, false);
-  return {.shared = cpu::packed_bytes(p),
+  return {.shared = std::max(cpu::packed_bytes(p), cpu::pair_packed_bytes(p)),
           .per_thread = cpu::ForwardScratch(cpu::Scratch(nullptr), p, trace).bytes};
 }
 
@@ -82,7 +83,8 @@ Workspace open_backward_workspace(Specs in, const Desc& d) {
   const cpu::Projection p = projection(in, d);
   const int64_t trace = cpu::sinkhorn_trace(desc.n, desc.iterations, true);
   return {.shared = cpu::packed_bytes(p) + size_t(p.slabs()) * cpu::slab_bytes(p),
-          .per_thread = cpu::BackwardScratch(cpu::Scratch(nullptr), p, trace).bytes};
+          .per_thread = cpu::BackwardScratch(cpu::Scratch(nullptr), p, trace).bytes +
+                        cpu::PairScratch(cpu::Scratch(nullptr), p).bytes};
 }
 
 // Each input and output once, and the partial sums of dphi written and read: those are not noise,

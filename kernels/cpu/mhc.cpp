@@ -1,4 +1,6 @@
 #include "kernels/mhc.h"
+
+#include "kernels/cpu/mhc_shared.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -12,12 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-template <class T>
-T* row(T* p, int64_t at) {
-  return p ? p + at : nullptr;
-}
-
-// H_pre (with its eps), H_post and H_res of kTokens tokens, in place of c; returns H_res.
+// H_pre (with its eps), H_post and H_res of kTokens tokens from u, in place of c; returns H_res.
 template <int kN>
 const float* coefficients(const MhcDesc& desc, const float* alpha, const float* b,
                           const ForwardScratch& s) {
@@ -36,6 +33,24 @@ const float* coefficients(const MhcDesc& desc, const float* alpha, const float* 
   return res;
 }
 
+// Leaves H_pre in s.c; the rest is stored, of m ≤ kTokens tokens from `first` on, and u and rho.
+template <int kN>
+void store_coefficients(const Args& a, const ForwardScratch& s, int64_t first, int64_t m) {
+  using O = MhcOpen;
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  const int64_t n = desc.n;
+  const float* res = coefficients<kN>(desc, a.in<float>(O::alpha), a.in<float>(O::b), s);
+  const auto store = [&](O::Out k, const float* values, int64_t count) {
+    if (a.wanted(k))
+      store_columns(values, count, m, row(a.base<float>(k), first * count),
+                    a.out<float>(k) + first * count);
+  };
+  store(O::u, s.u, desc.columns());
+  store(O::rho, s.rho, 1);
+  store(O::post, s.c + n * kTokens, n);
+  store(O::res, res, n * n);
+}
+
 template <int kN, class T>
 void open_rows(const Args& a, const MhcDesc& desc) {
   using O = MhcOpen;
@@ -50,16 +65,7 @@ void open_rows(const Args& a, const MhcDesc& desc) {
     const int64_t m = end - begin;
     project(p, packed, x, m, s.sums, s.u);
     normalise(p, x, m, float(desc.eps), s.u, s.rho);
-    const float* res = coefficients<kN>(desc, a.in<float>(O::alpha), a.in<float>(O::b), s);
-    const auto store = [&](O::Out k, const float* values, int64_t count) {
-      if (a.wanted(k))
-        store_columns(values, count, m, row(a.base<float>(k), begin * count),
-                      a.out<float>(k) + begin * count);
-    };
-    store(O::u, s.u, columns);
-    store(O::rho, s.rho, 1);
-    store(O::post, s.c + n * kTokens, n);
-    store(O::res, res, n * n);
+    store_coefficients<kN>(a, s, begin, m);
     if (a.wanted(O::h))
       mix<kN>(p, x, s.c, m, row(a.base<T>(O::h), begin * width), a.out<T>(O::h) + begin * width);
   });
@@ -133,6 +139,9 @@ void OpenRows(const Args& a) {
     with_streams(desc.n, [&](auto n) { open_rows<n(), decltype(t)>(a, desc); });
   });
 }
+void StoreCoefficients(const Args& a, const ForwardScratch& s, int64_t first, int64_t m) {
+  with_streams(a.desc<MhcDesc>().n, [&](auto n) { store_coefficients<n()>(a, s, first, m); });
+}
 void CloseRows(const Args& a) {
   with_storage(a.inputs[MhcClose::f].spec->dtype, [&](auto t) { close_rows<decltype(t)>(a); });
 }
@@ -144,10 +153,25 @@ HWY_AFTER_NAMESPACE();
 namespace birkhoff::cpu {
 
 HWY_EXPORT(OpenRows);
+HWY_EXPORT(StoreCoefficients);
 HWY_EXPORT(CloseRows);
 
-void mhc_open(const Args& args) { HWY_DYNAMIC_DISPATCH(OpenRows)(args); }
-void mhc_close(const Args& args) { HWY_DYNAMIC_DISPATCH(CloseRows)(args); }
+const PairBodies* mhc_pair_bodies(const Args& args, int streams) {
+  const TensorSpec& x = *args.inputs[size_t(streams)].spec;
+  return x.dtype == DType::bf16 && x.shape[1] % 2 == 0 ? pair_bodies() : nullptr;
+}
+
+void mhc_open(const Args& args) {
+  const PairBodies* pairs = mhc_pair_bodies(args, MhcOpen::x);
+  pairs ? pairs->mhc_open(args) : HWY_DYNAMIC_DISPATCH(OpenRows)(args);
+}
+void mhc_store_coefficients(const Args& args, const ForwardScratch& s, int64_t first, int64_t m) {
+  HWY_DYNAMIC_DISPATCH(StoreCoefficients)(args, s, first, m);
+}
+void mhc_close(const Args& args) {
+  const PairBodies* pairs = mhc_pair_bodies(args, MhcClose::link);
+  pairs ? pairs->mhc_close(args) : HWY_DYNAMIC_DISPATCH(CloseRows)(args);
+}
 
 }  // namespace birkhoff::cpu
 #endif

@@ -1,4 +1,6 @@
 #include "kernels/mhc.h"
+
+#include "kernels/cpu/mhc_shared.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -38,7 +40,8 @@ V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
       p, [&](int64_t k) { return alpha[desc.group(k)]; }, s, sums, lane);
 }
 
-template <int kN, class T>
+// dz, pull, pre and res of the block; s.d starts with its dpre.
+template <int kN>
 void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
                      const TokenBlock& block) {
   const auto& [s, sums, token, m, row] = block;
@@ -48,8 +51,6 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   };
   load_columns(at(B::u, p.columns), p.columns, m, s.u);
   load_columns(at(B::rho, 1), 1, m, s.rho);
-  load_dots(a.has(B::dh) ? a.in<T>(B::dh) + first * p.width : nullptr,
-            a.in<T>(B::x) + first * n * p.width, p, m, s.d);
   load_columns(at(B::dpost, n), n, m, s.d + n * kTokens);
   load_columns(at(B::dres, n * n), n * n, m, s.d + 2 * n * kTokens);
   const Tag d;
@@ -62,6 +63,18 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
     for (int64_t e = 0; e < n * n; ++e)
       s.res[(row + t) * n * n + e] = s.c[(2 * n + e) * kTokens + t];
   }
+}
+
+// dalpha and db from the slabs' memory.
+void store_sums(const Args& a, const MhcDesc& desc, const Projection& p, float* slabs) {
+  double dalpha[3] = {};
+  for (int64_t k = 0; k < p.columns; ++k) {
+    dalpha[desc.group(k)] += column_sum(p, slabs, &SlabSums::products, k);
+    store_sum(column_sum(p, slabs, &SlabSums::sums, k), a.base<float>(B::db), a.out<float>(B::db),
+              k);
+  }
+  for (int64_t g = 0; g < 3; ++g)
+    store_sum(dalpha[g], a.base<float>(B::dalpha), a.out<float>(B::dalpha), g);
 }
 
 template <int kN, class T>
@@ -77,17 +90,13 @@ void open_backward(const Args& a, const MhcDesc& desc) {
                              .dx_base = a.base<T>(B::dx),
                              .dphi = a.out<float>(B::dphi),
                              .dphi_base = a.base<float>(B::dphi)};
-  float* slabs = backward_slabs<kN>(a, r, sinkhorn_trace(n, desc.iterations, true),
-                                    [&](const TokenBlock& block)
-                                        HWY_ATTR { tokens_backward<kN, T>(a, desc, p, block); });
-  double dalpha[3] = {};
-  for (int64_t k = 0; k < p.columns; ++k) {
-    dalpha[desc.group(k)] += column_sum(p, slabs, &SlabSums::products, k);
-    store_sum(column_sum(p, slabs, &SlabSums::sums, k), a.base<float>(B::db), a.out<float>(B::db),
-              k);
-  }
-  for (int64_t g = 0; g < 3; ++g)
-    store_sum(dalpha[g], a.base<float>(B::dalpha), a.out<float>(B::dalpha), g);
+  const auto coefficients = [&](const TokenBlock& b) HWY_ATTR {
+    load_dots(r.dh ? r.dh + b.token * p.width : nullptr, r.x + b.token * n * p.width, p, b.m,
+              b.s.d);
+    tokens_backward<kN>(a, desc, p, b);
+  };
+  store_sums(a, desc, p,
+             backward_slabs<kN>(a, r, sinkhorn_trace(n, desc.iterations, true), coefficients));
 }
 
 // Every <dy_i, x_j> and <dy_i, f> of one token of n = 4: each row is read once.
@@ -168,6 +177,15 @@ void OpenBackwardRows(const Args& a) {
     with_streams(desc.n, [&](auto n) { open_backward<n(), decltype(t)>(a, desc); });
   });
 }
+void TokensBackward(const Args& a, const Projection& p, const TokenBlock& block) {
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  with_streams(desc.n, [&](auto n) { tokens_backward<n()>(a, desc, p, block); });
+}
+void StoreBackwardSums(const Args& a, const Projection& p, float* slabs) {
+  if (a.wanted(B::dphi))
+    store_dphi(p, slabs, a.base<float>(B::dphi), a.out<float>(B::dphi), a.team());
+  store_sums(a, a.desc<MhcDesc>(), p, slabs);
+}
 void CloseBackwardRows(const Args& a) {
   with_storage(a.inputs[MhcCloseBackward::f].spec->dtype,
                [&](auto t) { close_backward_rows<decltype(t)>(a); });
@@ -180,10 +198,24 @@ HWY_AFTER_NAMESPACE();
 namespace birkhoff::cpu {
 
 HWY_EXPORT(OpenBackwardRows);
+HWY_EXPORT(TokensBackward);
+HWY_EXPORT(StoreBackwardSums);
 HWY_EXPORT(CloseBackwardRows);
 
-void mhc_open_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(OpenBackwardRows)(args); }
-void mhc_close_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(CloseBackwardRows)(args); }
+void mhc_open_backward(const Args& args) {
+  const PairBodies* pairs = mhc_pair_bodies(args, MhcOpenBackward::x);
+  pairs ? pairs->mhc_open_backward(args) : HWY_DYNAMIC_DISPATCH(OpenBackwardRows)(args);
+}
+void mhc_tokens_backward(const Args& args, const Projection& p, const TokenBlock& block) {
+  HWY_DYNAMIC_DISPATCH(TokensBackward)(args, p, block);
+}
+void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs) {
+  HWY_DYNAMIC_DISPATCH(StoreBackwardSums)(args, p, slabs);
+}
+void mhc_close_backward(const Args& args) {
+  const PairBodies* pairs = mhc_pair_bodies(args, MhcCloseBackward::link);
+  pairs ? pairs->mhc_close_backward(args) : HWY_DYNAMIC_DISPATCH(CloseBackwardRows)(args);
+}
 
 }  // namespace birkhoff::cpu
 #endif

@@ -18,6 +18,7 @@ struct PairBodies {
   // As matmul_tile(), for products of bf16 factors (kernels/cpu/matmul.h).
   void (*matmul_tile)(const Product& p, const MatmulTile& tile, std::byte* workspace);
   Body attention, attention_backward;
+  Body mhc_open, mhc_open_backward, mhc_close, mhc_close_backward;
 };
 
 // Null where there are none. Asked once a call: a body does not change its mind.

@@ -117,16 +117,6 @@ void normalise(const Projection& p, const T* x, int64_t m, float eps, float* z, 
                  z + k * kTokens + t);
 }
 
-// out[t, k] = base + values[k, t] for `columns` columns of m tokens.
-inline void store_columns(const float* values, int64_t columns, int64_t m, const float* base,
-                          float* out) {
-  for (int64_t t = 0; t < m; ++t)
-    for (int64_t k = 0; k < columns; ++k) {
-      const float value = values[k * kTokens + t];
-      out[t * columns + k] = base ? base[t * columns + k] + value : value;
-    }
-}
-
 // out[t] = base + Σ_i weights[i, t]·x_i of m tokens.
 template <int kN, class T>
 void mix(const Projection& p, const T* x, const float* weights, int64_t m, const T* base, T* out) {

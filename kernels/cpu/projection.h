@@ -110,8 +110,33 @@ struct SlabSums {
   size_t bytes;
 };
 
+// m ≤ kTokens tokens from `token` on; theirs are the scratch's rows from `row` on.
+struct TokenBlock {
+  const BackwardScratch& s;
+  const SlabSums& sums;
+  int64_t token, m, row;
+};
+
 inline size_t packed_bytes(const Projection& p) { return size_t(p.packed_size()) * sizeof(float); }
 inline size_t slab_bytes(const Projection& p) { return SlabSums(Scratch(nullptr), p).bytes; }
+
+// out[t, k] = base + values[k, t] for `columns` columns of m tokens.
+inline void store_columns(const float* values, int64_t columns, int64_t m, const float* base,
+                          float* out) {
+  for (int64_t t = 0; t < m; ++t)
+    for (int64_t k = 0; k < columns; ++k) {
+      const float value = values[k * kTokens + t];
+      out[t * columns + k] = base ? base[t * columns + k] + value : value;
+    }
+}
+
+// values[k, t] = rows[t, k] of m tokens; zero for the lanes behind m, and all of it if rows is
+// null.
+inline void load_columns(const float* rows, int64_t columns, int64_t m, float* values) {
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t k = 0; k < columns; ++k)
+      values[k * kTokens + t] = rows && t < m ? rows[t * columns + k] : 0;
+}
 
 // Floats that Sinkhorn keeps of kTokens tokens; `keep`: for its backward.
 inline int64_t sinkhorn_trace(int64_t n, int64_t iterations, bool keep) {

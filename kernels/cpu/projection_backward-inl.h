@@ -46,9 +46,8 @@ void backward_rows(const StreamsBackward<T>& r, const BackwardScratch& s, const 
 }
 
 // dphi = base + Σ of the slabs in order, back in the order of phi.
-template <class T>
-void store_dphi(const StreamsBackward<T>& r, float* slabs, ThreadTeam& team) {
-  const Projection& p = r.p;
+inline void store_dphi(const Projection& p, float* slabs, const float* base, float* dphi,
+                       ThreadTeam& team) {
   const int64_t slab = int64_t(slab_bytes(p) / sizeof(float));
   team.run(p.n * p.panels(), [&](int64_t panel, int) HWY_ATTR {
     float* sum = slabs + panel * p.panel_size();  // SlabSums starts with dphi
@@ -62,7 +61,7 @@ void store_dphi(const StreamsBackward<T>& r, float* slabs, ThreadTeam& team) {
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t k = 0; k < p.columns; ++k) {
         const int64_t e = at + c * p.columns + k;
-        r.dphi[e] = r.dphi_base ? r.dphi_base[e] + sum[k * kPanel + c] : sum[k * kPanel + c];
+        dphi[e] = base ? base[e] + sum[k * kPanel + c] : sum[k * kPanel + c];
       }
   });
 }
@@ -77,13 +76,6 @@ HWY_INLINE void prefetch(const StreamsBackward<T>& r, int64_t token, int64_t m) 
     if (rows)
       for (int64_t i = 0; i < m * wide; i += kLine) hwy::Prefetch(rows + first + i);
 }
-
-// m ≤ kTokens tokens from `token` on; theirs are the scratch's rows from `row` on.
-struct TokenBlock {
-  const BackwardScratch& s;
-  const SlabSums& sums;
-  int64_t token, m, row;
-};
 
 // coefficients(block) fills the block's rows of pre, res, dz and pull, and adds to sums.products
 // and sums.sums. Returns the slabs' memory, in which column_sum() then finds those sums.
@@ -108,7 +100,7 @@ float* backward_slabs(const Args& a, const StreamsBackward<T>& r, int64_t trace,
       backward_rows<kN>(r, s, packed, sums, token, m);
     }
   });
-  if (r.dphi) store_dphi(r, slabs, a.team());
+  if (r.dphi) store_dphi(p, slabs, r.dphi_base, r.dphi, a.team());
   return slabs;
 }
 
@@ -124,14 +116,6 @@ inline double column_sum(const Projection& p, float* slabs, float* SlabSums::*of
 
 inline void store_sum(double sum, const float* base, float* out, int64_t i) {
   if (out) out[i] = float(base ? double(base[i]) + sum : sum);
-}
-
-// values[k, t] = rows[t, k] of m tokens; zero for the lanes behind m, and all of it if rows is
-// null.
-inline void load_columns(const float* rows, int64_t columns, int64_t m, float* values) {
-  for (int64_t t = 0; t < kTokens; ++t)
-    for (int64_t k = 0; k < columns; ++k)
-      values[k * kTokens + t] = rows && t < m ? rows[t * columns + k] : 0;
 }
 
 // values[i, t] = <dh_t, x_ti>, likewise.

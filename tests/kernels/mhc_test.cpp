@@ -46,7 +46,12 @@ void add_open(std::vector<Example>& all, const Size& s) {
                  .tolerance = 32,
                  .scale = 1,
                  .differentiable = s.tokens * s.width < 200,
-                 .stored = {MhcOpen::x}});
+                 .stored = {MhcOpen::x},
+                 // phi may be read to 2^-17: an entry of u is a sum of products off by that times
+                 // 0.33 at random, so by 2^-17·0.33·0.3·sqrt(n·C ≤ 320) = 1.4e-5, and the gates,
+                 // of slope ≤ 1/2, by half. 2^-15 is over 4 of those.
+                 .stored_tolerance = 1.0 / 128,
+                 .stored_tolerance_of = {MhcOpen::h, MhcOpen::post, MhcOpen::res, MhcOpen::u}});
   const auto out = run(kMhcOpen, in, s.desc());
   auto full = in;
   full.push_back(out[MhcOpen::u]), full.push_back(out[MhcOpen::rho]);
@@ -59,7 +64,12 @@ void add_open(std::vector<Example>& all, const Size& s) {
                    .label = label + what,
                    .tolerance = 64,  // sums over up to 600 tokens
                    .scale = 1,
-                   .stored = {B::x, B::dh, B::dlink}});
+                   .stored = {B::x, B::dh, B::dlink},
+                   // dz and phi may be bf16 in dz·phiᵀ: K products, off by 2^-8·0.33·√2 of
+                   // themselves at random, are off by half of 2^-8 of their sum's rms. Six of those
+                   // are 2^-8 of the largest dx, which is at least three of its rms.
+                   .stored_tolerance = 1,
+                   .stored_tolerance_of = {B::dx}});
   };
   backward(full, "");
   if (s.tokens > 20) return;
@@ -71,15 +81,16 @@ void add_open(std::vector<Example>& all, const Size& s) {
   }
 }
 
-std::vector<Example> mhc_examples() {
-  std::vector<Example> all;
-  for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4}) {
-    for (const Size s : {Size{1, 1, 1}, {3, 5, 2}, {2, 7, 3}, {5, 9, 4}, {2, 40, 8}})
-      add_open(all, {s.tokens, s.width, s.n, form, form == SinkhornForm::v4 ? 1e-6 : 1e-20});
-    add_open(all, {600, 5, 4, form});  // all slabs
-    add_open(all, {19, 67, 4, form, 1e-2});
-  }
-  for (const Size s : {Size{1, 1, 1}, {3, 5, 2}, {2, 7, 3}, {17, 33, 4}, {2, 40, 8}}) {
+void add_close(std::vector<Example>& all) {
+  for (const Size s : {Size{1, 1, 1},
+                       {3, 5, 2},
+                       {2, 7, 3},
+                       {17, 33, 4},
+                       {2, 40, 8},
+                       {16, 32, 4},
+                       {3, 96, 4},
+                       {5, 46, 4},
+                       {7, 34, 3}}) {
     const StreamsDesc desc{.n = s.n};
     const Tensor link = random_tensor(f32({s.tokens, s.n * s.width}), "link"),
                  f = random_tensor(f32({s.tokens, s.width}), "f"),
@@ -100,6 +111,21 @@ std::vector<Example> mhc_examples() {
                    .scale = 8,  // of the products' sum over 40 channels
                    .stored = {MhcCloseBackward::dy, MhcCloseBackward::link, MhcCloseBackward::f}});
   }
+}
+
+std::vector<Example> mhc_examples() {
+  std::vector<Example> all;
+  for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4}) {
+    for (const Size s : {Size{1, 1, 1}, {3, 5, 2}, {2, 7, 3}, {5, 9, 4}, {2, 40, 8}})
+      add_open(all, {s.tokens, s.width, s.n, form, form == SinkhornForm::v4 ? 1e-6 : 1e-20});
+    add_open(all, {600, 5, 4, form});  // all slabs
+    add_open(all, {19, 67, 4, form, 1e-2});
+  }
+  // Whole panels of 32 channels and parts of one; blocks of 16 and 32 tokens and what is left.
+  for (const Size s :
+       {Size{16, 32, 4}, {17, 96, 4}, {33, 34, 4}, {513, 6, 4}, {7, 64, 3}, {9, 34, 5}})
+    add_open(all, s);
+  add_close(all);
   return all;
 }
 
@@ -275,6 +301,7 @@ TEST(Mhc, EveryInstructionSetMatchesTheReference) {
   for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4})
     for (const Size s : {Size{3, 5, 2}, {19, 67, 4}, {2, 40, 8}})
       add_open(all, {s.tokens, s.width, s.n, form});
+  add_close(all);
   on_other_instruction_sets([&] {
     for (Example& e : all) {
       e.differentiable = false;

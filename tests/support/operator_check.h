@@ -38,6 +38,7 @@ struct Example {
   // What a bf16 result may be off beyond its one rounding: in units of 2^-8 of the largest
   // reference value, where values in between are rounded too.
   double stored_tolerance = 0;
+  std::vector<int> stored_tolerance_of = {};  // the outputs that it is for; none: all
   // The same by output and element, in f64, where the data says it; an empty tensor says nothing.
   std::vector<Tensor> stored_bounds = {};
 };

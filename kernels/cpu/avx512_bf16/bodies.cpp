@@ -9,6 +9,10 @@ constexpr PairBodies kBodies{
     .matmul_tile = avx512_bf16::matmul_tile,
     .attention = avx512_bf16::attention,
     .attention_backward = avx512_bf16::attention_backward,
+    .mhc_open = avx512_bf16::mhc_open,
+    .mhc_open_backward = avx512_bf16::mhc_open_backward,
+    .mhc_close = avx512_bf16::mhc_close,
+    .mhc_close_backward = avx512_bf16::mhc_close_backward,
 };
 
 std::atomic<bool> allowed{true};

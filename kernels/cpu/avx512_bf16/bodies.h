@@ -7,5 +7,9 @@ namespace birkhoff::cpu::avx512_bf16 {
 void matmul_tile(const Product& p, const MatmulTile& tile, std::byte* workspace);
 void attention(const Args& args);
 void attention_backward(const Args& args);
+void mhc_open(const Args& args);
+void mhc_open_backward(const Args& args);
+void mhc_close(const Args& args);
+void mhc_close_backward(const Args& args);
 
 }  // namespace birkhoff::cpu::avx512_bf16

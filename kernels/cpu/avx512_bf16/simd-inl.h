@@ -17,9 +17,6 @@
 
 #include "base/dtype.h"
 
-// g++ 12 takes the undefined vectors of its own immintrin.h for mistakes (GCC bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi,bmi2,f16c")
 
 #define BIRKHOFF_INLINE inline __attribute__((always_inline))

@@ -1,0 +1,323 @@
+#include "kernels/mhc.h"
+
+#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/cpu/mhc_shared.h"
+// after it:
+#include "kernels/cpu/avx512_bf16/streams-inl.h"
+
+namespace birkhoff::cpu::avx512_bf16 {
+namespace {
+
+using B = MhcOpenBackward;
+static_assert(kPanel == kChannels);
+
+// phi [n·C, K] → panels [K'/2, kPanel] of one stream's channels: pairs of columns, the even
+// channels first, zeros behind.
+void pack(const Projection& p, const float* phi, uint32_t* packed, ThreadTeam& team) {
+  team.run(p.n * p.panels(), [&](int64_t panel, int) {
+    const int64_t stream = panel / p.panels(), begin = panel % p.panels() * kPanel;
+    const int64_t channels = std::min(kPanel, p.width - begin);
+    const float* from = phi + (stream * p.width + begin) * p.columns;
+    uint32_t* to = packed + panel * p.panel_size() / 2;
+    std::fill_n(to, p.panel_size() / 2, 0);
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t k = 0; k < p.columns; k += kLanes) {
+        uint32_t pairs[kLanes / 2];
+        const V some = load(from + c * p.columns + k, first(p.columns - k));
+        store(some, reinterpret_cast<bf16*>(pairs));
+        for (int64_t i = 0; i < std::min(kLanes, p.padded() - k) / 2; ++i)
+          to[(k / 2 + i) * kPanel + c % 2 * kLanes + c / 2] = pairs[i];
+      }
+  });
+}
+
+// What one slab's task works with.
+struct Slab {
+  const Projection& p;
+  const bf16 *x, *dh, *dlink;  // dh, dlink: null where absent
+  const uint32_t* phi;         // packed
+  bf16* dx;                    // null: unwanted; so is dphi
+  const bf16* dx_base;
+  bool dphi, streamed;
+  const BackwardScratch& s;
+  const PairScratch& pairs;
+  const SlabSums& sums;
+};
+
+// values[i, t] = <dh_t, x_ti> of m tokens; zero behind them, and all of it if dh is null.
+void load_dots(const Slab& a, int64_t token, int64_t m, float* values) {
+  const int64_t n = a.p.n, width = a.p.width;
+  std::fill_n(values, n * kTokens, 0.0f);
+  if (!a.dh) return;
+  for (int64_t t = 0; t < m; ++t)
+    for (int64_t i = 0; i < n; ++i) {
+      V sum = zero();
+      each_panel<Whole>(
+          width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+            sum = dot(sum, how.load(a.dh + (token + t) * width + c),
+                      how.load(a.x + ((token + t) * n + i) * width + c));
+          });
+      values[i * kTokens + t] = _mm512_reduce_add_ps(sum);
+    }
+}
+
+// dx of kT tokens, the scratch's rows from `at` on, in the panel from channel c on.
+template <int kN, int kT, class How>
+BIRKHOFF_INLINE void dx_panel(const Slab& a, How how, int64_t token, int64_t at, int64_t c) {
+  const Projection& p = a.p;
+  const int64_t n = kN ? kN : p.n, width = p.width, lines = n + 1;
+  float* strip = a.pairs.strip;
+  const auto line = [&](int64_t t, int64_t i) { return strip + (t * lines + i) * kPanel; };
+  const auto keep = [&](const bf16* from, float* to) {
+    const Halves v = load(how, from);
+    store(v.even, to), store(v.odd, to + kLanes);
+  };
+  for (int64_t t = 0; t < kT; ++t) {
+    if (a.dlink)
+      for (int64_t i = 0; i < n; ++i) keep(a.dlink + ((token + t) * n + i) * width + c, line(t, i));
+    if (a.dh) keep(a.dh + (token + t) * width + c, line(t, n));
+  }
+  for (int64_t j = 0; j < n; ++j) {
+    Halves sum[kT];
+#pragma GCC unroll 4
+    for (int64_t t = 0; t < kT; ++t) {
+      const auto kept = [&](int64_t i) {
+        return Halves{load(line(t, i)), load(line(t, i) + kLanes)};
+      };
+      const float* res = a.s.res + (at + t) * n * n;
+      sum[t] = scaled(set(a.s.pull[at + t]), load(how, a.x + ((token + t) * n + j) * width + c));
+      if (a.dh) sum[t] = add_scaled(set(a.s.pre[(at + t) * n + j]), kept(n), sum[t]);
+      if (a.dlink)
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < n; ++i) sum[t] = add_scaled(set(res[i * n + j]), kept(i), sum[t]);
+    }
+    const uint32_t* phi = a.phi + (j * p.panels() + c / kPanel) * p.panel_size() / 2;
+    const int64_t pairs = kN == 4 ? 12 : p.padded() / 2;
+    for (int64_t k = 0; k < pairs; ++k) {
+      const __m512i even = _mm512_loadu_si512(phi + k * kPanel);
+      const __m512i odd = _mm512_loadu_si512(phi + k * kPanel + kLanes);
+#pragma GCC unroll 4
+      for (int64_t t = 0; t < kT; ++t) {
+        const __m512i dz = _mm512_set1_epi32(int(a.pairs.dz[(at + t) * pairs + k]));
+        sum[t].even = dot(sum[t].even, dz, even), sum[t].odd = dot(sum[t].odd, dz, odd);
+      }
+    }
+#pragma GCC unroll 4
+    for (int64_t t = 0; t < kT; ++t) {
+      const int64_t e = ((token + t) * n + j) * width + c;
+      set(how, sum[t], row(a.dx_base, e), a.dx + e);
+    }
+  }
+}
+
+template <int kN, class How>
+void dx_rows(const Slab& a, int64_t token, int64_t m) {
+  int64_t t = 0;
+  for (; t + kStrip <= m; t += kStrip)
+    each_panel<How>(a.p.width, [&](auto how, int64_t c) {
+      dx_panel<kN, int(kStrip)>(a, how, token + t, t, c);
+    });
+  for (; t < m; ++t)
+    each_panel<How>(a.p.width,
+                    [&](auto how, int64_t c) { dx_panel<kN, 1>(a, how, token + t, t, c); });
+}
+
+// Of kC columns and half a panel: sum[k] += Σ_t dz[t, k]·x[t], in the order of the tokens. Asks for
+// a line of every token of the next block meanwhile: all at once they would keep other loads
+// waiting.
+template <int kC>
+BIRKHOFF_INLINE void add_outer(const Slab& a, const float* dz, const float* x, int64_t tokens,
+                               const bf16* ask, float* sum) {
+  const int64_t padded = a.p.padded(), wide = a.p.n * a.p.width;
+  V s[kC];
+#pragma GCC unroll 24
+  for (int k = 0; k < kC; ++k) s[k] = load(sum + k * kPanel);
+  for (int64_t t = 0; t < tokens; ++t) {
+    const V row = load(x + t * kPanel);
+    if (ask) prefetch(ask + t * wide);
+#pragma GCC unroll 24
+    for (int k = 0; k < kC; ++k) s[k] = _mm512_fmadd_ps(set(dz[t * padded + k]), row, s[k]);
+  }
+#pragma GCC unroll 24
+  for (int k = 0; k < kC; ++k) store(s[k], sum + k * kPanel);
+}
+
+// The slab's dphi += vᵀ·dz of m tokens.
+template <int kN>
+void add_dphi(const Slab& a, int64_t token, int64_t m) {
+  constexpr int kC = kN == 4 ? 24 : int(kColumns);
+  const Projection& p = a.p;
+  const int64_t wide = p.n * p.width;
+  for (int64_t j = 0; j < p.n; ++j)
+    for (int64_t c = 0; c < p.width; c += kPanel) {
+      const int64_t at = token * wide + j * p.width + c;
+      const __mmask16 low = first(p.width - c);
+      const __mmask16 high = first(std::max<int64_t>(p.width - c - kLanes, 0));
+      for (int64_t t = 0; t < m; ++t) {
+        store(load(a.x + at + t * wide, low), a.pairs.x + t * kPanel);
+        store(load(a.x + at + t * wide + kLanes, high), a.pairs.x + t * kPanel + kLanes);
+        if (a.dh && j == 0) prefetch(a.dh + (token + t + kRows) * p.width + c);
+      }
+      float* sum = a.sums.dphi + (j * p.panels() + c / kPanel) * p.panel_size();
+      for (int64_t k = 0; k < p.padded(); k += kC) {
+        add_outer<kC>(a, a.s.dz + k, a.pairs.x, m, a.x + at + kRows * wide, sum + k * kPanel);
+        add_outer<kC>(a, a.s.dz + k, a.pairs.x + kLanes, m, row(a.dlink, at + kRows * wide),
+                      sum + k * kPanel + kLanes);
+      }
+    }
+}
+
+template <int kN>
+void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) {
+  std::fill_n(a.sums.dphi, a.sums.bytes / sizeof(float), 0.0f);  // all three
+  std::fill_n(a.s.dz, kRows * a.p.padded(), 0.0f);
+  for (int64_t token = begin; token < end; token += kRows) {
+    const int64_t m = std::min(kRows, end - token);
+    for (int64_t at = 0; at < m; at += kTokens) {
+      const int64_t some = std::min(kTokens, m - at);
+      load_dots(a, token + at, some, a.s.d);
+      mhc_tokens_backward(args, a.p, {a.s, a.sums, token + at, some, at});
+    }
+    for (int64_t e = 0; e < m * a.p.padded(); e += kLanes) {
+      const __mmask16 some = first(m * a.p.padded() - e);
+      store(load(a.s.dz + e, some), reinterpret_cast<bf16*>(a.pairs.dz) + e, some);
+    }
+    if (a.dx) a.streamed ? dx_rows<kN, Streamed>(a, token, m) : dx_rows<kN, Whole>(a, token, m);
+    if (a.dphi) add_dphi<kN>(a, token, m);
+  }
+  _mm_sfence();  // streamed stores are seen before the task is done
+}
+
+template <int kN>
+void open_backward(const Args& a, const MhcDesc& desc) {
+  const Projection p{a.dim(B::x, 0), desc.n, a.dim(B::x, 1) / desc.n, desc.columns()};
+  uint32_t* packed = a.shared_workspace<uint32_t>();
+  float* slabs = a.shared_workspace<float>() + p.packed_size() / 2;
+  const int64_t trace = sinkhorn_trace(desc.n, desc.iterations, true);
+  pack(p, a.in<float>(B::phi), packed, a.team());
+  a.team().run(p.slabs(), [&](int64_t slab, int worker) {
+    float* thread = a.thread_workspace<float>(worker);
+    const BackwardScratch s(Scratch(thread), p, trace);
+    const PairScratch pairs(Scratch(thread + s.bytes / sizeof(float)), p);
+    const SlabSums sums(Scratch(slabs + slab * int64_t(slab_bytes(p) / sizeof(float))), p);
+    const int64_t begin = slab * p.slab_tokens();
+    slab_backward<kN>(a,
+                      {.p = p,
+                       .x = a.in<bf16>(B::x),
+                       .dh = a.in<bf16>(B::dh),
+                       .dlink = a.in<bf16>(B::dlink),
+                       .phi = packed,
+                       .dx = a.out<bf16>(B::dx),
+                       .dx_base = a.base<bf16>(B::dx),
+                       .dphi = a.wanted(B::dphi),
+                       .streamed = streams_by(a.out<bf16>(B::dx), p.width, a.count(B::x)),
+                       .s = s,
+                       .pairs = pairs,
+                       .sums = sums},
+                      begin, std::min(begin + p.slab_tokens(), p.tokens));
+  });
+  mhc_store_backward_sums(a, p, slabs);
+}
+
+// Of one token.
+struct ClosingBackward {
+  int64_t n, width;
+  const bf16 *dy, *x, *f;
+  const float* post;
+  const bf16* df_base;
+  bf16* df;             // null: unwanted
+  float *dpost, *dres;  // [n], [n²]
+};
+
+// Products of pairs are exact and need no floats: x and f are never unpacked.
+void products_four(const ClosingBackward& t) {
+  const int64_t width = t.width, ahead = kAhead * 4 * width;
+  V with_x[16], with_f[16];
+  for (V& v : with_x) v = zero();
+  for (V& v : with_f) v = zero();
+  each_panel<Whole>(
+      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+        const __m512i f = how.load(t.f + c);
+        __m512i x[4];
+        prefetch(t.f + kAhead * width + c);
+        Halves df{zero(), zero()};
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+          x[j] = how.load(t.x + j * width + c);
+          prefetch(t.x + ahead + j * width + c), prefetch(t.dy + ahead + j * width + c);
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+          const __m512i dy = how.load(t.dy + i * width + c);
+#pragma GCC unroll 4
+          for (int j = 0; j < 4; ++j) with_x[4 * i + j] = dot(with_x[4 * i + j], dy, x[j]);
+          with_f[i] = dot(with_f[i], dy, f);
+          df = add_scaled(set(t.post[i]), halves(dy), df);
+        }
+        if (t.df) set(how, df, row(t.df_base, c), t.df + c);
+      });
+  store(sums_of(with_x), t.dres);
+  store(sums_of(with_f), t.dpost, first(4));
+}
+
+void products_any(const ClosingBackward& t) {
+  const int64_t n = t.n, width = t.width;
+  const auto product = [&](const bf16* a, const bf16* b) {
+    V sum = zero();
+    each_panel<Whole>(
+        width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+          sum = dot(sum, how.load(a + c), how.load(b + c));
+        });
+    return _mm512_reduce_add_ps(sum);
+  };
+  for (int64_t i = 0; i < n; ++i) {
+    t.dpost[i] = product(t.dy + i * width, t.f);
+    for (int64_t j = 0; j < n; ++j) t.dres[i * n + j] = product(t.dy + i * width, t.x + j * width);
+  }
+  if (!t.df) return;
+  each_panel<Whole>(
+      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+        Halves sum{zero(), zero()};
+        for (int64_t i = 0; i < n; ++i)
+          sum = add_scaled(set(t.post[i]), load(how, t.dy + i * width + c), sum);
+        set(how, sum, row(t.df_base, c), t.df + c);
+      });
+}
+
+}  // namespace
+
+void mhc_open_backward(const Args& a) {
+  const MhcDesc& desc = a.desc<MhcDesc>();
+  desc.n == 4 ? open_backward<4>(a, desc) : open_backward<0>(a, desc);
+}
+
+void mhc_close_backward(const Args& a) {
+  using C = MhcCloseBackward;
+  const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(C::f, 1);
+  a.team().ranges(a.dim(C::f, 0), kGrain, [&](int64_t begin, int64_t end, int worker) {
+    float* dres = a.thread_workspace<float>(worker);  // [n² + n] of a token
+    for (int64_t t = begin; t < end; ++t) {
+      const ClosingBackward token{.n = n,
+                                  .width = width,
+                                  .dy = a.in<bf16>(C::dy) + t * n * width,
+                                  .x = a.in<bf16>(C::link) + t * n * width,
+                                  .f = a.in<bf16>(C::f) + t * width,
+                                  .post = a.in<float>(C::post) + t * n,
+                                  .df_base = row(a.base<bf16>(C::df), t * width),
+                                  .df = row(a.out<bf16>(C::df), t * width),
+                                  .dpost = dres + n * n,
+                                  .dres = dres};
+      n == 4 ? products_four(token) : products_any(token);
+      const auto give = [&](C::Out k, const float* values, int64_t count) {
+        if (!a.wanted(k)) return;
+        float* out = a.out<float>(k) + t * count;
+        const float* base = row(a.base<float>(k), t * count);
+        for (int64_t e = 0; e < count; ++e) out[e] = base ? base[e] + values[e] : values[e];
+      };
+      give(C::dpost, token.dpost, n);
+      give(C::dres, token.dres, n * n);
+    }
+  });
+}
+
+}  // namespace birkhoff::cpu::avx512_bf16

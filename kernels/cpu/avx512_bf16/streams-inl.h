@@ -1,0 +1,98 @@
+// Rows of bf16 as panels of 32 channels, the even and the odd ones apart: that is one instruction
+// each from 32 to 2 × 16 floats, and two back. Included behind simd-inl.h.
+#pragma once
+#include "kernels/cpu/avx512_bf16/simd-inl.h"
+
+namespace birkhoff::cpu::avx512_bf16 {
+namespace {
+
+constexpr int64_t kChannels = 2 * kLanes;
+
+struct Halves {
+  V even, odd;
+};
+BIRKHOFF_INLINE Halves halves(__m512i pairs) { return {even_of(pairs), odd_of(pairs)}; }
+BIRKHOFF_INLINE Halves scaled(V factor, Halves x) {
+  return {_mm512_mul_ps(factor, x.even), _mm512_mul_ps(factor, x.odd)};
+}
+BIRKHOFF_INLINE Halves add_scaled(V factor, Halves x, Halves sum) {
+  return {_mm512_fmadd_ps(factor, x.even, sum.even), _mm512_fmadd_ps(factor, x.odd, sum.odd)};
+}
+BIRKHOFF_INLINE Halves add(Halves a, Halves b) {
+  return {_mm512_add_ps(a.even, b.even), _mm512_add_ps(a.odd, b.odd)};
+}
+// Rounded to 32 bf16 in the order of channels.
+BIRKHOFF_INLINE __m512i merged(Halves x) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, __m512i(_mm512_cvtne2ps_pbh(x.odd, x.even)));
+}
+
+// How a panel is read and written: all of it, or its first channels (zeros behind them).
+struct Whole {
+  __m512i load(const bf16* from) const { return _mm512_loadu_si512(from); }
+  void store(__m512i value, bf16* to) const { _mm512_storeu_si512(to, value); }
+};
+// Past the caches: of whole lines, which then are not read before.
+struct Streamed : Whole {
+  void store(__m512i value, bf16* to) const {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), value);
+  }
+};
+struct Part {
+  __mmask32 channels;
+  explicit Part(int64_t count) : channels((1u << count) - 1) {}
+  __m512i load(const bf16* from) const { return _mm512_maskz_loadu_epi16(channels, from); }
+  void store(__m512i value, bf16* to) const { _mm512_mask_storeu_epi16(to, channels, value); }
+};
+
+// body(how, c) for the panels from channel c on. A channel's bits do not depend on which it is in.
+template <class How, class F>
+BIRKHOFF_INLINE void each_panel(int64_t width, F&& body) {
+  int64_t c = 0;
+  for (; c + kChannels <= width; c += kChannels) body(How(), c);
+  if (c < width) body(Part(width - c), c);
+}
+
+BIRKHOFF_INLINE Halves load(auto how, const bf16* from) { return halves(how.load(from)); }
+// to[…] = base + value, base may be null or to.
+BIRKHOFF_INLINE void set(auto how, Halves value, const bf16* base, bf16* to) {
+  how.store(merged(base ? add(load(how, base), value) : value), to);
+}
+
+// Whether rows written once are worth passing by the caches: they are whole lines, and too large to
+// be found there by whoever reads them next.
+inline bool streams_by(const void* rows, int64_t width, int64_t count) {
+  return reinterpret_cast<uintptr_t>(rows) % 64 == 0 && width % kChannels == 0 &&
+         count * int64_t(sizeof(bf16)) >= (int64_t(4) << 20);
+}
+
+// Asks for what a loop over tokens will read kAhead tokens later. Into the second cache: eight rows
+// of 4 KiB do not fit the first.
+constexpr int64_t kAhead = 8;
+constexpr int64_t kGrain = 64;  // tokens of a task: few rows are asked for that another task reads
+BIRKHOFF_INLINE void prefetch(const bf16* from) { _mm_prefetch(from, _MM_HINT_T1); }
+
+// Lane i: the sum of a[i]'s lanes.
+BIRKHOFF_INLINE V sums_of(const V (&a)[kLanes]) {
+  V b[8], c[4];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i)
+    b[i] = _mm512_add_ps(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]),
+                         _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512d low = _mm512_castps_pd(b[2 * i]), high = _mm512_castps_pd(b[2 * i + 1]);
+    c[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)),
+                         _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+  }
+  // Now each quarter of c[i] holds its share of the sums 4i … 4i + 3.
+  const V d0 =
+      _mm512_add_ps(_mm512_shuffle_f32x4(c[0], c[1], 0x88), _mm512_shuffle_f32x4(c[0], c[1], 0xDD));
+  const V d1 =
+      _mm512_add_ps(_mm512_shuffle_f32x4(c[2], c[3], 0x88), _mm512_shuffle_f32x4(c[2], c[3], 0xDD));
+  return _mm512_add_ps(_mm512_shuffle_f32x4(d0, d1, 0x88), _mm512_shuffle_f32x4(d0, d1, 0xDD));
+}
+
+}  // namespace
+}  // namespace birkhoff::cpu::avx512_bf16
