@@ -269,6 +269,23 @@ TEST(Attention, AgreesAtTheBordersOfBlocks) {
     expect_agreement(c, DType::bf16);
 }
 
+// The mean of equal values is that value: o is divided by the sum of what p are rounded to. They
+// are 1 of the first key and 0.5019 of all others, which bf16 rounds to 0.5: divided by the sum of
+// p themselves, o would be 2^-8 of itself too small, an ulp of these values.
+TEST(Attention, WeightsSumToOne) {
+  const auto check = [] {
+    const double others = 0.5019, value = 2 - 1.0 / 128;
+    const Case c{1, 600, 1, 1, 5, 0, 1, 0, -std::log(others)};
+    auto in = inputs_of(c, DType::bf16);
+    for (int64_t t = 0; t < c.tokens(); ++t) in[0].set(t, 1), in[1].set(t, t ? -1 : 0);
+    for (int64_t i = 0; i < in[2].spec.count(); ++i) in[2].set(i, value);
+    const auto o = run(kAttention, in, c.desc(), {.device = Device::cpu})[0];
+    for (int64_t i = 0; i < o.spec.count(); ++i) ASSERT_EQ(o.at(i), value) << i;
+  };
+  check();
+  on_other_instruction_sets(check);
+}
+
 // Scores of exactly −1e4, −5e3, … 1e4, the largest in late blocks: the softmax is a choice, and its
 // gradients are finite.
 const Case kFarApart{1, 130, 1, 2, 3, 0, 1, 0, 1};

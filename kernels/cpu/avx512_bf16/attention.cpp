@@ -112,8 +112,10 @@ void attend(const Head& h, int64_t from, int64_t count, const Workspace& w) {
     const Keys keys{k, std::min(w.blocks.keys, end - k)};
     pack_stripes(h.k, keys.begin, keys.count, w.keys);
     pack_pairs(h.v, keys.begin, keys.count, w.values);
-    for (int64_t i = 0; i < count; i += kRows)
+    for (int64_t i = 0; i < count; i += kRows) {
+      for (int64_t r = i; r < i + kRows; ++r) fetch_ahead(h.q, from + r, end);
       attend_rows(h, from, i, std::min<int64_t>(kRows, count - i), keys, w);
+    }
   }
 }
 

@@ -139,6 +139,8 @@ void add_block(const Head& h, const Block& b, const Workspace& w) {
 void prepare(const Head& h, const Workspace& w) {
   for (int64_t t = 0; t < padded(h.sequence, kRows); ++t) {
     V sum = zero();
+    fetch_ahead(h.d_o, t, h.sequence);
+    fetch_ahead(h.o, t, h.sequence);
     for (int64_t c = 0; c < h.o.width && t < h.sequence; c += 32)
       sum = dot(sum, load_32(h.d_o.at(t), c, h.o.width), load_32(h.o.at(t), c, h.o.width));
     w.delta[t] = _mm512_reduce_add_ps(sum);

@@ -39,6 +39,13 @@ BIRKHOFF_INLINE __m512i load_32(const bf16* row, int64_t c, int64_t width) {
   return _mm512_maskz_loadu_epi16(lanes, row + c);
 }
 
+// Rows of a head lie far apart; what is that much further on is fetched, up to row `end`.
+constexpr int64_t kAhead = 32;
+BIRKHOFF_INLINE void fetch_ahead(const Rows& x, int64_t t, int64_t end) {
+  if (t + kAhead >= end) return;
+  for (int64_t c = 0; c < x.width; c += 32) _mm_prefetch(x.at(t + kAhead) + c, _MM_HINT_T0);
+}
+
 // Rows [from, from + count), one behind the other and padded with zeros, up to whole tiles.
 inline void copy_rows(const Rows& x, int64_t from, int64_t count, bf16* to) {
   const int64_t row = PairWidth(x.width).row;
@@ -83,6 +90,7 @@ inline void pack_stripes(const Rows& x, int64_t from, int64_t count, uint32_t* t
   const int64_t pairs = PairWidth(x.width).pairs;
   for (int64_t j = 0; j < count; j += kLanes) {
     uint32_t* stripe = to + j / kStripe * kStripe * pairs + j % kStripe;
+    for (int64_t t = j; t < j + kLanes; ++t) fetch_ahead(x, from + t, from + count);
     for (int64_t k = 0; k < pairs; k += kLanes) {
       __m512i tile[16];
 #pragma GCC unroll 16
@@ -99,7 +107,9 @@ inline void pack_stripes(const Rows& x, int64_t from, int64_t count, uint32_t* t
 // Pairs of neighbouring rows: [count / 2, lanes].
 inline void pack_pairs(const Rows& x, int64_t from, int64_t count, uint32_t* to) {
   const int64_t lanes = PairWidth(x.width).lanes;
-  for (int64_t t = 0; t < count; t += 2, to += lanes)
+  for (int64_t t = 0; t < count; t += 2, to += lanes) {
+    fetch_ahead(x, from + t, from + count);
+    fetch_ahead(x, from + t + 1, from + count);
     for (int64_t c = 0; c < x.width; c += 32) {
       const __m512i row = load_32(x.at(from + t), c, x.width);
       const __m512i next =
@@ -109,6 +119,7 @@ inline void pack_pairs(const Rows& x, int64_t from, int64_t count, uint32_t* to)
       _mm512_storeu_si512(to + c, lower);
       if (c + kLanes < lanes) _mm512_storeu_si512(to + c + kLanes, upper);
     }
+  }
 }
 
 }  // namespace
