@@ -10,6 +10,7 @@
 #include "comm/exchange.h"
 #include "engine/config/load.h"
 #include "engine/data/loader.h"
+#include "engine/execute/call_times.h"
 #include "engine/metrics/metrics.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/loop_state.h"
@@ -109,7 +110,8 @@ class Run {
     say("{} parameters, {}{} threads, run directory {}", count_parameters(config_).total,
         ranks_.size() > 1 ? fmt::format("{} ranks of ", ranks_.size()) : "", team_.size(),
         printable(directory_.path().string()));
-    session_.executor().profile(options.profile);
+    std::optional<CallTimes> profile;
+    if (options.profile) session_.executor().observe(profile.emplace(session_.executor().sites()));
     const int64_t last = last_step(config_.train);
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
@@ -139,7 +141,7 @@ class Run {
       if (saves) save(step_ == last);
     }
     if (progress) progress->finish();
-    if (options.profile) print_profile();
+    if (profile) print(*profile);
     return TrainOutcome::finished;
   }
 
@@ -151,11 +153,12 @@ class Run {
   bool first() const { return ranks_.rank() == 0; }
   int64_t step_tokens() const { return config_.train.global_batch * config_.train.sequence; }
 
-  void print_profile() const {
+  void print(const CallTimes& profile) const {
     if (!first()) return;
     double sum = 0;
-    for (const Executor::Timing& t : session_.executor().timings()) sum += t.seconds;
-    for (const Executor::Timing& t : session_.executor().timings())
+    const auto timings = profile.by_operator();
+    for (const CallTimes::Timing& t : timings) sum += t.seconds;
+    for (const CallTimes::Timing& t : timings)
       log_info("{:<30}{:>10} calls {:>10.3f} s {:>6.1f} %", t.name, t.calls, t.seconds,
                100 * t.seconds / sum);
   }
@@ -183,7 +186,7 @@ class Run {
   }
 
   void train_step(double start) {
-    const StepResult result = session_.step(step_ + 1, batches_);
+    const StepResult& result = session_.step(step_ + 1, batches_);
     ++step_;
     loss_ = result.loss;
     state_.take_step(result.expert_load, config_.train.global_batch, step_tokens());
