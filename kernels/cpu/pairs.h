@@ -11,7 +11,12 @@
 
 namespace birkhoff::cpu {
 
-struct PairBodies {};
+struct PairBodies {
+  // Sums of products that stay in registers, `rounds` of each, and the flops of one round of all:
+  // the rate itself, as multiply_adds (kernels/cpu/limits.h).
+  float (*products)(int64_t rounds);
+  int64_t products_flops;
+};
 
 // Null where there are none. Asked once a call: a body does not change its mind.
 const PairBodies* pair_bodies();

@@ -5,7 +5,10 @@
 namespace birkhoff::cpu {
 namespace {
 
-constexpr PairBodies kBodies{};
+constexpr PairBodies kBodies{
+    .products = avx512_bf16::products,
+    .products_flops = int64_t(4) * 16 * avx512_bf16::kProductChains,
+};
 
 std::atomic<bool> allowed{true};
 
