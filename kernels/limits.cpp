@@ -11,30 +11,36 @@
 namespace birkhoff {
 namespace {
 
-constexpr int kPasses = 7;            // of which the fastest counts; one before them does not
+// Of a pass's times the least counts, over at least so many of them and so long: others may have a
+// core for a while. One pass before them does not count.
+constexpr int kPasses = 5;
+constexpr double kSeconds = 0.25;
 constexpr int64_t kTasks = 16;        // a thread: one that starts late takes less of them
-constexpr int64_t kRounds = 1 << 17;  // of a task without memory: about a millisecond
+constexpr int64_t kRounds = 1 << 15;  // of a task without memory: a quarter of a millisecond
 
 template <class Pass>
 double fastest(Pass pass) {
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = -1; i < kPasses; ++i) {
+  pass();
+  double best = std::numeric_limits<double>::infinity(), sum = 0;
+  for (int i = 0; i < kPasses || sum < kSeconds; ++i) {
     const auto start = std::chrono::steady_clock::now();
     pass();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    if (i >= 0) best = std::min(best, took.count());
+    best = std::min(best, took.count()), sum += took.count();
   }
   return best;
 }
 
-// `move` of every part of the arrays.
+// move(begin, count) of every part of the arrays.
+template <class Move>
+void pass_over(ThreadTeam& team, int64_t count, Move move) {
+  const int64_t part = (count / (kTasks * team.size()) / 16 + 1) * 16;  // of whole cache lines
+  team.ranges(count, part, [&](int64_t begin, int64_t end, int) { move(begin, end - begin); });
+}
+
 template <class Move>
 double bandwidth(ThreadTeam& team, int64_t count, double bytes_each, Move move) {
-  const int64_t part = (count / (kTasks * team.size()) / 16 + 1) * 16;  // of whole cache lines
-  const double seconds = fastest([&] {
-    team.ranges(count, part, [&](int64_t begin, int64_t end, int) { move(begin, end - begin); });
-  });
-  return bytes_each * double(count) / seconds;
+  return bytes_each * double(count) / fastest([&] { pass_over(team, count, move); });
 }
 
 double arithmetic(ThreadTeam& team, double flops_a_round, float (*rounds)(int64_t)) {
@@ -51,7 +57,7 @@ Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b) 
   check(a.size() == b.size() && !a.empty(), "limits of arrays of {} and {}", a.size(), b.size());
   const auto count = int64_t(a.size());
   // Written once, so that the system has given them their pages.
-  bandwidth(team, count, 0, [&](int64_t begin, int64_t n) {
+  pass_over(team, count, [&](int64_t begin, int64_t n) {
     std::fill_n(a.data() + begin, n, 1.0f), std::fill_n(b.data() + begin, n, 1.0f);
   });
   Limits l;
