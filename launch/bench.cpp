@@ -1,6 +1,6 @@
 // birkhoff bench: the speed of a config's training step, operator by operator, against what the
 // machine can do.
-#include <fcntl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/system_error.h"
 #include "engine/config/load.h"
 #include "engine/config/reference.h"
 #include "engine/train/bench_report.h"
@@ -26,11 +27,14 @@ struct Options {
 void run(const Options& o) {
   const Config config = load_config(o.config, o.overrides, Use::training);
   for (const std::string& warning : validate(config, Use::training)) log_warning("{}", warning);
-  // A file that cannot be written is told before the minutes that fill it.
-  if (!o.json.empty()) File(o.json, O_WRONLY | O_CREAT);
+  const Path file = o.json;
+  const Path directory = file.has_parent_path() ? file.parent_path() : Path(".");
+  // Told before the minutes that it takes to fill the file.
+  if (!file.empty() && ::access(directory.c_str(), W_OK) != 0)
+    throw_system_error("write to", directory);
   const BenchResult result = bench(config, o.bench);
   write_out(to_table(result));
-  if (!o.json.empty()) write_file(o.json, to_json(result, o.config));
+  if (!file.empty()) write_file(file, to_json(result, o.config));
 }
 
 }  // namespace

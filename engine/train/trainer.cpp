@@ -20,6 +20,7 @@
 #include "engine/train/run_directory.h"
 #include "engine/train/saver.h"
 #include "engine/train/session.h"
+#include "engine/train/trace.h"
 #include "engine/train/training_data.h"
 
 namespace birkhoff {
@@ -74,6 +75,9 @@ class Run {
         directory_(std::move(directory)),
         team_(thread_count(config, environment.ranks_here)),
         session_(config, team_, ranks_, with_beacon(environment.beacon)) {}
+  ~Run() { environment_.beacon.tell(nullptr); }  // the trace ends with the run
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   // To the state behind the newest checkpoint, or to the start.
   void begin() {
@@ -113,6 +117,7 @@ class Run {
     std::optional<CallTimes> profile;
     if (options.profile) session_.executor().observe(profile.emplace(session_.executor().sites()));
     const int64_t last = last_step(config_.train);
+    begin_trace(step_ + options.trace_steps);
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
     const BatchOrder order{.global_batch = config_.train.global_batch,
@@ -139,7 +144,9 @@ class Run {
       if (progress && (evaluates || saves)) progress->clear();
       if (evaluates) evaluate_now();
       if (saves) save(step_ == last);
+      if (step_ == traced_) write_trace();
     }
+    write_trace();
     if (progress) progress->finish();
     if (profile) print(*profile);
     return TrainOutcome::finished;
@@ -163,6 +170,28 @@ class Run {
                100 * t.seconds / sum);
   }
 
+  void begin_trace(int64_t last) {
+    traced_ = last;
+    if (last == step_) return;
+    int64_t zero = Trace::wall_clock();
+    ranks_.broadcast(elements(std::span(&zero, 1)), 0);
+    trace_.emplace(session_.executor().sites(), ranks_.rank(), zero);
+    session_.executor().observe(*trace_);
+    environment_.beacon.tell(&*trace_);
+  }
+
+  // Once, when the steps that were asked for are done, or the run is.
+  void write_trace() {
+    if (!trace_) return;
+    environment_.beacon.tell(nullptr);
+    session_.executor().unobserve(*trace_);
+    const Path path = directory_.trace(ranks_.rank());
+    together(ranks_, [&] { trace_->write(path); });
+    say("a timeline of each rank is in {}: open it in ui.perfetto.dev",
+        printable(path.parent_path().string()));
+    trace_.reset();
+  }
+
   // Gets the next step's batches. False, on all ranks, if one of them wants the run to stop.
   bool load_step(const Range& own, Loader& loader) {
     environment_.beacon.enter(step_ + 1, Activity::data);
@@ -181,6 +210,7 @@ class Run {
   TrainOutcome preempt(std::optional<ProgressDisplay>& progress) {
     if (progress) progress->clear();
     say("asked to stop behind step {}", step_);
+    write_trace();
     if (step_ > 0 && saved_ != step_) save(true);
     return TrainOutcome::preempted;
   }
@@ -263,6 +293,8 @@ class Run {
   Session session_;
   std::optional<Saver> saver_;
   std::optional<MetricsWriter> metrics_;  // of rank 0
+  std::optional<Trace> trace_;
+  int64_t traced_ = 0;  // the last step of the trace
   std::vector<Batch> batches_;
   LoopState state_;
   uint64_t window_hash_ = 0;
