@@ -13,8 +13,8 @@ namespace {
 
 // Of a pass's times the least counts, over at least so many of them and so long: others may have a
 // core for a while. One pass before them does not count.
-constexpr int kPasses = 5;
-constexpr double kSeconds = 0.25;
+constexpr int kPasses = 7;
+constexpr double kSeconds = 0.1;
 constexpr int64_t kTasks = 16;        // a thread: one that starts late takes less of them
 constexpr int64_t kRounds = 1 << 15;  // of a task without memory: a quarter of a millisecond
 

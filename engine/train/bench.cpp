@@ -83,17 +83,18 @@ Config plain_of(Config config) {
   return config;
 }
 
-void run_steps(BenchResult& r, ThreadTeam& team) {
+// Why the plain residual cannot be run in turn; "" if it can.
+std::string no_plain(const BenchResult& r) {
   const size_t memory = available_memory();
   const MemoryReport own = plan_run(r.config, r.threads, 1);
   require_memory(own, memory);
-  const bool other = r.config.model.residual != ResidualKind::plain;
-  const size_t both =
-      other ? own.total + plan_run(plain_of(r.config), r.threads, 1).total : own.total;
-  r.no_plain = !other             ? "the config's residual is plain"
-               : !r.options.plain ? "not asked for"
-               : both > memory    ? "both do not fit the memory together"
-                                  : "";
+  if (r.config.model.residual == ResidualKind::plain) return "the config's residual is plain";
+  if (!r.options.plain) return "not asked for";
+  const size_t both = own.total + plan_run(plain_of(r.config), r.threads, 1).total;
+  return both > memory ? "does not fit the memory beside the other" : "";
+}
+
+void run_steps(BenchResult& r, ThreadTeam& team) {
   Steps steps(r.config, team);
   std::optional<Steps> plain;
   if (r.no_plain.empty()) plain.emplace(plain_of(r.config), team);
@@ -124,6 +125,7 @@ BenchResult bench(const Config& config, const BenchOptions& options) {
   r.config.data.source = DataSourceKind::random;
   r.threads = thread_count(config, 1);
   r.parameters = count_parameters(r.config);
+  r.no_plain = no_plain(r);
   r.array_bytes = array_bytes(options, r.machine);
   ThreadTeam team(r.threads);
   r.before = measure(team, r.array_bytes);

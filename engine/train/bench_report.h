@@ -25,7 +25,9 @@ struct GroupSummary {
   double share_of_peak = 0;       // Σ flops / peak of their factors, over the seconds
 };
 
-// What the streams cost: their operators' seconds over those of what a step has without them.
+// What the streams cost: their operators' seconds over those of a step without them, which is the
+// rest of the same step (it lacks the additions of a plain residual, under a hundredth of it), or
+// the plain step taken in turn.
 struct StreamsSummary {
   double seconds = 0;                                 // of a step, median
   double fraction = 0, least = 0, most = 0;           // of the same step's rest, median and range

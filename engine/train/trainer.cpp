@@ -186,9 +186,13 @@ class Run {
     environment_.beacon.tell(nullptr);
     session_.executor().unobserve(*trace_);
     const Path path = directory_.trace(ranks_.rank());
-    together(ranks_, [&] { trace_->write(path); });
-    say("a timeline of each rank is in {}: open it in ui.perfetto.dev",
-        printable(path.parent_path().string()));
+    try {
+      together(ranks_, [&] { trace_->write(path); });
+      say("a timeline of each rank is in {}: open it in ui.perfetto.dev",
+          printable(path.parent_path().string()));
+    } catch (const ResourceError& e) {
+      if (first()) log_warning("no timeline, training goes on: {}", e.what());
+    }
     trace_.reset();
   }
 
