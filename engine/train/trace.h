@@ -11,7 +11,7 @@
 // clock that all ranks are given, so that their files may be laid over each other.
 //
 // All memory is taken by the constructor; what does not fit is counted and left out: 2^18 calls
-// and 2^16 of the others, some 10 MiB, 100 MB of JSON. Told by the rank's thread alone.
+// and 2^16 of the others, some 13 MiB, 100 MB of JSON. Told by the rank's thread alone.
 #include <cstdint>
 #include <string>
 #include <vector>
