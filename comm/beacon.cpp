@@ -43,6 +43,7 @@ void Beacon::enter(int64_t step, Activity activity) {
   Snapshot s = snapshot();
   s.step = step, s.activity = activity;
   write(s);
+  if (listener_) listener_->entered(step, activity);
   if (drill_) drill_->at(rank_, step, name_of(activity));
 }
 
@@ -52,12 +53,14 @@ void Beacon::begin(const CollectiveCall& call) {
   if (drill_) drill_->at(rank_, s.step, call.operation);
   s.last = call, s.waiting = true;
   write(s);
+  if (listener_) listener_->began(call);
 }
 
 void Beacon::end() {
   Snapshot s = snapshot();
   s.waiting = false;
   write(s);
+  if (listener_) listener_->ended();
 }
 
 Beacon::Snapshot Beacon::snapshot() const {

@@ -27,6 +27,17 @@ struct CollectiveCall {
   int64_t bytes = 0;
 };
 
+// Told of the same as it happens, by the rank's thread: for a timeline.
+class BeaconListener {
+ public:
+  virtual void entered(int64_t step, Activity activity) = 0;
+  virtual void began(const CollectiveCall& call) = 0;
+  virtual void ended() = 0;
+
+ protected:
+  ~BeaconListener() = default;
+};
+
 class Beacon {
  public:
   // By the rank's thread.
@@ -35,6 +46,7 @@ class Beacon {
   void end();
   // Failures to rehearse, before the run; the drill outlives the beacon's use.
   void rehearse(Drill& drill, int rank) { drill_ = &drill, rank_ = rank; }
+  void tell(BeaconListener* listener) { listener_ = listener; }  // who outlives that; null: nobody
 
   // By any thread of the rank's.
   void tick() { ticks_.fetch_add(1, std::memory_order_relaxed); }
@@ -65,6 +77,7 @@ class Beacon {
   std::atomic<uint64_t> ticks_{0};
   Drill* drill_ = nullptr;
   int rank_ = 0;
+  BeaconListener* listener_ = nullptr;
 };
 
 }  // namespace birkhoff

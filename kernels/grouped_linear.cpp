@@ -53,6 +53,11 @@ double dw_flops(Specs in, const Desc&) {
   return 2.0 * double(dy.count()) * double(x.shape[1]);
 }
 
+template <int kOffsets>
+int64_t rows(const Args& a) {
+  return a.in<int32_t>(kOffsets)[a.count(kOffsets) - 1];
+}
+
 Workspace workspace_for(const TensorSpec& offsets, DType out) {
   return {.shared = size_t(offsets.count()) * sizeof(int64_t),  // first task of each expert
           .per_thread = cpu::matmul_workspace(out)};
@@ -72,6 +77,7 @@ const Operator kGroupedLinear{
     .flops = flops,
     .body = {cpu::grouped_linear, reference::grouped_linear},
     .gradient = gradient,
+    .rows = rows<GroupedLinear::offsets>,
     .workspace =
         [](Specs in, const Desc&) {
           return workspace_for(in[GroupedLinear::offsets], in[GroupedLinear::x].dtype);
@@ -83,6 +89,7 @@ const Operator kGroupedLinearDx{
     .outputs = dx_outputs,
     .flops = flops,
     .body = {cpu::grouped_linear_dx, reference::grouped_linear_dx},
+    .rows = rows<GroupedLinearDx::offsets>,
     .workspace =
         [](Specs in, const Desc&) {
           return workspace_for(in[GroupedLinearDx::offsets], in[GroupedLinearDx::dy].dtype);
@@ -94,6 +101,7 @@ const Operator kGroupedLinearDw{
     .outputs = dw_outputs,
     .flops = dw_flops,
     .body = {cpu::grouped_linear_dw, reference::grouped_linear_dw},
+    .rows = rows<GroupedLinearDw::offsets>,
     .workspace =
         [](Specs in, const Desc&) {
           return workspace_for(in[GroupedLinearDw::offsets], DType::f32);

@@ -137,6 +137,9 @@ struct Operator {
   void (*gradient)(Gradient&) = nullptr;
   // Unique bytes read and written, where that is not each input and output once.
   double (*bytes)(Specs in, const Desc&) = nullptr;
+  // Of its matrices [R, …], how many rows a call reads and writes: for operators on a buffer with
+  // room to spare, whose flops and bytes count all R, since that is what is planned for.
+  int64_t (*rows)(const Args&) = nullptr;
   // Of the cpu body. REQUIRES outputs() has accepted the specs.
   Workspace (*workspace)(Specs in, const Desc&) = nullptr;
   // An in-place update (optimizer): every output must have itself as base, and f reads the base.

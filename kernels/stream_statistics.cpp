@@ -31,6 +31,7 @@ const Operator kStreamStatistics{
           return double(n + 1) * double(in[S::x].count()) + double(in[S::res].count());
         },
     .body = {cpu::stream_statistics, reference::stream_statistics},
+    .rows = [](const Args& a) { return a.in<int32_t>(S::when)[0] ? a.dim(S::x, 0) : 0; },
     .workspace =
         [](Specs in, const Desc&) {
           const int64_t blocks =

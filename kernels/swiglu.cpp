@@ -27,6 +27,11 @@ Outputs backward_outputs(Specs in, const Desc&) {
   return {{.spec = x}};
 }
 
+template <int kX, int kOffsets>
+int64_t rows(const Args& a) {
+  return a.has(kOffsets) ? a.in<int32_t>(kOffsets)[a.count(kOffsets) - 1] : a.dim(kX, 0);
+}
+
 void gradient(Gradient& g) {
   g.emit(kSwigluBackward, {g.dy(), g.in(Swiglu::x), g.in(Swiglu::offsets)}, {g.in(Swiglu::x)});
 }
@@ -40,6 +45,7 @@ const Operator kSwiglu{
     .flops = [](Specs in, const Desc&) { return 3.0 * double(in[Swiglu::x].count()); },
     .body = {cpu::swiglu, reference::swiglu},
     .gradient = gradient,
+    .rows = rows<Swiglu::x, Swiglu::offsets>,
 };
 
 const Operator kSwigluBackward{
@@ -47,6 +53,7 @@ const Operator kSwigluBackward{
     .outputs = backward_outputs,
     .flops = [](Specs in, const Desc&) { return 6.0 * double(in[SwigluBackward::x].count()); },
     .body = {cpu::swiglu_backward, reference::swiglu_backward},
+    .rows = rows<SwigluBackward::x, SwigluBackward::offsets>,
 };
 
 }  // namespace birkhoff

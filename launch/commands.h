@@ -14,6 +14,7 @@ namespace birkhoff {
 // train CONFIG [key=value …]; `result`: what the process is to leave with
 void add_train(CLI::App& app, ExitCode& result);
 void add_plan(CLI::App& app);    // plan CONFIG [key=value …] [--json] [--listing]
+void add_bench(CLI::App& app);   // bench CONFIG [key=value …] [--json FILE] [--steps N] …
 void add_sample(CLI::App& app);  // sample CKPT --prompt TEXT
 void add_score(CLI::App& app);   // score CKPT --tokens FILE --json
 void add_verify(CLI::App& app);  // verify CKPT

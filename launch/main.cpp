@@ -41,6 +41,7 @@ int run(int argc, char** argv) {
   ExitCode result = ExitCode::ok;
   birkhoff::add_train(app, result);
   birkhoff::add_plan(app);
+  birkhoff::add_bench(app);
   birkhoff::add_sample(app);
   birkhoff::add_score(app);
   birkhoff::add_verify(app);

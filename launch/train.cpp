@@ -88,6 +88,11 @@ void add_train(CLI::App& app, ExitCode& result) {
   command->add_option("config", options->config, "config file (YAML)")->required();
   command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
   command->add_flag("--profile", options->train.profile, "log the seconds of each operator");
+  command
+      ->add_flag("--trace{3}", options->train.trace_steps,
+                 "write a timeline of the first steps (3, or =STEPS) by each rank to "
+                 "<run.dir>/trace/, for ui.perfetto.dev")
+      ->check(CLI::Range(1, 1'000'000));
   command->add_option("--drill", options->drill,
                       "fail on purpose, e.g. rank=1,step=3,at=backward,kind=kill "
                       "(docs/reliability.md)");

@@ -34,9 +34,7 @@ Value Program::parameter(const ParameterSpec& spec) {
 }
 
 Call& Program::append(List& list, Call call) {
-  std::vector<TensorSpec> specs;
-  for (const SlotId id : call.in)
-    specs.push_back(id == kNone ? TensorSpec() : slots[size_t(id)].spec);
+  const auto specs = input_specs(*this, call);
   const auto outputs = call.op->outputs(specs, call.desc);
   call.out.resize(outputs.size(), kNone);
   call.base.resize(outputs.size(), kNone);
@@ -104,24 +102,32 @@ SlotId Program::root(SlotId id) const {
   return id;
 }
 
+std::vector<TensorSpec> input_specs(const Program& p, const Call& call) {
+  std::vector<TensorSpec> specs;
+  for (const SlotId id : call.in)
+    specs.push_back(id == kNone ? TensorSpec() : p.slots[size_t(id)].spec);
+  return specs;
+}
+
+Cost cost(const Operator& op, Specs in, const Desc& desc) {
+  Cost c{.flops = op.flops(in, desc)};
+  if (op.bytes) {
+    c.bytes = op.bytes(in, desc);
+    return c;
+  }
+  for (const TensorSpec& s : in) c.bytes += double(s.bytes());
+  for (const Output& out : op.outputs(in, desc))
+    if (out.view_of == kNone) c.bytes += double(out.spec.bytes());
+  return c;
+}
+
 Cost cost(const Program& p, const Call& call) {
+  if (call.body.empty()) return cost(*call.op, input_specs(p, call), call.desc);
   Cost sum;
   for (const Call& inner : call.body) {
     const Cost c = cost(p, inner);
     sum = {sum.flops + c.flops, sum.bytes + c.bytes};
   }
-  if (!call.body.empty()) return sum;
-  std::vector<TensorSpec> specs;
-  for (const SlotId id : call.in)
-    specs.push_back(id == kNone ? TensorSpec() : p.slots[size_t(id)].spec);
-  sum.flops = call.op->flops(specs, call.desc);
-  if (call.op->bytes) {
-    sum.bytes = call.op->bytes(specs, call.desc);
-    return sum;
-  }
-  for (const TensorSpec& s : specs) sum.bytes += double(s.bytes());
-  for (const SlotId id : call.out)
-    if (p.slots[size_t(id)].view_of == kNone) sum.bytes += double(p.slots[size_t(id)].spec.bytes());
   return sum;
 }
 

@@ -124,7 +124,9 @@ extern const Operator kRounds;
 struct Cost {
   double flops = 0, bytes = 0;
 };
+Cost cost(const Operator& op, Specs in, const Desc& desc);
 Cost cost(const Program& program, const Call& call);  // of a rounds node: of one round
+std::vector<TensorSpec> input_specs(const Program& program, const Call& call);
 
 // What a list reads from outside and what it leaves behind (roots are not resolved).
 struct Surface {

@@ -11,11 +11,19 @@ constexpr size_t kSlack = 4096;  // behind the activation arena: shows writes be
 
 size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+Pass pass_of(const Program& p, const List* list) {
+  return list == &p.input_gradient    ? Pass::backward
+         : list == &p.weight_gradient ? Pass::weight_gradient
+         : list == &p.update          ? Pass::update
+                                      : Pass::forward;
+}
+
 }  // namespace
 
 // One call, its pointers bound.
 struct Executor::Issue {
   const Call* call;
+  size_t site = 0;               // none of a rounds node
   bool begins_backward = false;  // the first call of a part behind its forward list
   std::vector<Operand> in;
   std::vector<Result> out;
@@ -38,12 +46,13 @@ Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)
     std::memset(activations.data(), int(options_.canary), activations.size());
   }
   for (const SchedulePart& part : schedule) {
+    const size_t number = parts_.size();
     parts_.emplace_back();
     bool backward = false;
     walk(part, [&](const Cursor& c, const Call& call) {
-      const bool here =
-          c.list == &c.program->input_gradient || c.list == &c.program->weight_gradient;
-      parts_.back().push_back(bind(*c.program, c.lane, call));
+      const Pass pass = pass_of(*c.program, c.list);
+      const bool here = pass == Pass::backward || pass == Pass::weight_gradient;
+      parts_.back().push_back(bind({c.program, &call, number, pass, false}, c.lane));
       parts_.back().back().begins_backward = here && !std::exchange(backward, here);
     });
   }
@@ -58,8 +67,11 @@ int Executor::accumulator_index(const Program& p, int lane, SlotId id) {
   return it->second;
 }
 
-Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
+Executor::Issue Executor::bind(const CallSite& site, int lane) {
+  const Program& p = *site.program;
+  const Call& call = *site.call;
   Issue issue{.call = &call,
+              .site = sites_.size(),
               .begins_backward = false,
               .in = {},
               .out = {},
@@ -80,12 +92,15 @@ Executor::Issue Executor::bind(const Program& p, int lane, const Call& call) {
     const bool accumulates = base == out && !call.op->updates;
     issue.accumulator.push_back(accumulates ? accumulator_index(p, lane, out) : -1);
   }
-  if (call.op == &kRounds) {
+  if (call.op != &kRounds) {
+    sites_.push_back(site);
+  } else {
     for (size_t k = 0; k < call.out.size(); ++k) {
       issue.starts.push_back(static_cast<const std::byte*>(issue.out[k].base));
       issue.accumulator[k] = accumulator_index(p, lane, call.out[k]);
     }
-    for (const Call& inner : call.body) issue.body.push_back(bind(p, lane, inner));
+    for (const Call& inner : call.body)
+      issue.body.push_back(bind({&p, &inner, site.part, site.pass, true}, lane));
   }
   return issue;
 }
@@ -112,20 +127,21 @@ void Executor::execute(Issue& issue, size_t part, size_t& time) {
       issue.out[k].base = started_[size_t(index)] ? issue.out[k].data : nullptr;
       started_[size_t(index)] = true;
     }
-  const Operator& op = *issue.call->op;
   const bool unread =
       std::all_of(issue.out.begin(), issue.out.end(), [](const Result& r) { return !r.data; });
-  const Args args{issue.in, issue.out, &issue.call->desc, &context_};
-  if (!unread && profiling_) {
-    const auto start = std::chrono::steady_clock::now();
-    op.body[int(options_.device)](args);
-    Timing& t = timings_[op.name];
-    t.name = op.name, ++t.calls;
-    t.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  } else if (!unread) {
-    op.body[int(options_.device)](args);
-  }
+  if (!unread) call(issue);
   bury(part, time++);
+}
+
+void Executor::call(const Issue& issue) {
+  const Args args{issue.in, issue.out, &issue.call->desc, &context_};
+  const Body body = issue.call->op->body[int(options_.device)];
+  if (observers_.empty()) return body(args);
+  const auto begin = std::chrono::steady_clock::now();
+  body(args);
+  const auto end = std::chrono::steady_clock::now();
+  for (CallObserver* observer : observers_)
+    observer->made({issue.site, context_.round, begin, end, args});
 }
 
 // Each output starts from its base (or zero), then rounds 1 … count − 1 add to it.
@@ -164,14 +180,6 @@ size_t Executor::high_water() const {
   size_t n = arena.size();
   while (n && arena.data()[n - 1] == options_.canary) --n;
   return n;
-}
-
-std::vector<Executor::Timing> Executor::timings() const {
-  std::vector<Timing> all;
-  for (const auto& [name, timing] : timings_) all.push_back(timing);
-  std::sort(all.begin(), all.end(),
-            [](const Timing& a, const Timing& b) { return a.seconds > b.seconds; });
-  return all;
 }
 
 }  // namespace birkhoff

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/thread_team.h"
 #include "comm/beacon.h"
+#include "engine/execute/call_observer.h"
 #include "engine/plan/plan.h"
 
 namespace birkhoff {
@@ -58,19 +59,18 @@ class Executor {
   // Bytes of the activation arena from its start to the last one that is not the canary.
   size_t high_water() const;
 
-  struct Timing {
-    std::string_view name;
-    int64_t calls = 0;
-    double seconds = 0;
-  };
-  void profile(bool on) { profiling_ = on; }
-  std::vector<Timing> timings() const;  // by operator, longest first
+  // Every call there is, those of rounds nodes in the node's place.
+  std::span<const CallSite> sites() const { return sites_; }
+  // Tells `observer`, which outlives that, of all calls until it is taken off.
+  void observe(CallObserver& observer) { observers_.push_back(&observer); }
+  void unobserve(CallObserver& observer) { std::erase(observers_, &observer); }
 
  private:
   struct Issue;
-  Issue bind(const Program& p, int lane, const Call& call);
+  Issue bind(const CallSite& site, int lane);
   int accumulator_index(const Program& p, int lane, SlotId id);
   void execute(Issue& issue, size_t part, size_t& time);
+  void call(const Issue& issue);
   void rounds(Issue& issue, size_t part, size_t& time);
   void bury(size_t part, size_t time);
 
@@ -83,8 +83,8 @@ class Executor {
   std::map<std::byte*, int> accumulator_indices_;
   std::vector<char> started_;  // accumulators written since they started over
   int64_t step_ = 0;
-  bool profiling_ = false;
-  std::map<std::string_view, Timing> timings_;
+  std::vector<CallSite> sites_;
+  std::vector<CallObserver*> observers_;
 };
 
 }  // namespace birkhoff

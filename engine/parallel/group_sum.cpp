@@ -117,7 +117,7 @@ void GroupSum::finish() {
       for (int64_t at = 0; at < n; at += most) exchange({dtype, at, std::min(most, n - at)});
     }
   next_ = own_.begin;
-  stack_ = TreeStack(groups_);
+  stack_.clear();
 }
 
 template <class Visit>

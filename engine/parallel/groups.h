@@ -57,6 +57,7 @@ class TreeStack {
   }
 
   const std::vector<TreeNode>& held() const { return held_; }
+  void clear() { held_.clear(); }  // keeps its memory
 
  private:
   TreeNode raised(TreeNode node) const;  // over parents that have no other child

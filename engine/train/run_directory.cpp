@@ -94,4 +94,8 @@ Path RunDirectory::log(int rank) const {
   return path_ / "log" / fmt::format("rank-{:04d}.log", rank);
 }
 
+Path RunDirectory::trace(int rank) const {
+  return path_ / "trace" / fmt::format("rank-{:04d}.json", rank);
+}
+
 }  // namespace birkhoff

@@ -5,6 +5,7 @@
 //   metrics.jsonl               engine/metrics/metrics.h
 //   checkpoints/step-00000100/  engine/checkpoint/checkpoint.h
 //   log/rank-0000.log           base/log.h
+//   trace/rank-0000.json        engine/train/trace.h
 //   report/                     plots
 //   lock                        flock'ed by the run's rank 0; names it
 //
@@ -34,6 +35,7 @@ class RunDirectory {
   Path metrics() const { return path_ / "metrics.jsonl"; }
   Path checkpoint(int64_t step) const;
   Path log(int rank) const;
+  Path trace(int rank) const;
 
  private:
   RunDirectory(Path path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}

@@ -57,7 +57,12 @@ Session::Session(const Config& config, ThreadTeam& team, Communicator& ranks,
            team) {
   executor_->data<double>(programs_.seed)[0] = 1;
   for (const Call& call : programs_.train.update)
-    if (call.op == &kBalanceUpdate) loads_.push_back(call.in[BalanceUpdate::load]);
+    if (call.op == &kBalanceUpdate)
+      loads_.push_back(
+          executor_->data<int32_t>(Value{&programs_.train, call.in[BalanceUpdate::load]}));
+  result_.expert_load.resize(loads_.size());
+  for (const Value& sum : programs_.io.statistics)
+    statistics_.push_back(executor_->data<double>(sum));
 }
 
 Range Session::micro_batches_of_group(int64_t group) const {
@@ -77,12 +82,6 @@ bool Session::wants_telemetry(int64_t step) const {
   return programs_.io.telemetry.program && (step == 1 || step % config_.train.telemetry_every == 0);
 }
 
-StreamTelemetry Session::telemetry() const {
-  std::vector<std::span<const double>> sums;
-  for (const Value& sum : programs_.io.statistics) sums.push_back(executor_->data<double>(sum));
-  return stream_telemetry(sums);
-}
-
 void Session::initialise() {
   for (const auto& [id, spec] : programs_.train.parameters) {
     const auto values = executor_->data<float>(Value{&programs_.train, id});
@@ -97,7 +96,7 @@ void Session::initialise() {
     std::memset(executor_->address(state.place), 0, state.place.bytes);
 }
 
-StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
+const StepResult& Session::step(int64_t t, std::span<const Batch> micro_batches) {
   const Range own = own_micro_batches();
   check(int64_t(micro_batches.size()) == own.size(), "step {}: {} micro-batches, not {}", t,
         micro_batches.size(), own.size());
@@ -126,22 +125,20 @@ StepResult Session::step(int64_t t, std::span<const Batch> micro_batches) {
   sum_.finish();
   tell(t, Activity::update);
   executor_->run(SessionPrograms::kUpdate);
-  StepResult result{.loss = executor_->data<double>(programs_.io.loss)[0],
-                    .grad_norm = executor_->data<double>(programs_.optimizer.norm)[0],
-                    .lr = learning_rate(config_.optim, config_.train.steps, t),
-                    .valid = valid,
-                    .expert_load = {},
-                    .streams = wants_telemetry(t) ? telemetry() : StreamTelemetry()};
-  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
+  result_.loss = executor_->data<double>(programs_.io.loss)[0];
+  result_.grad_norm = executor_->data<double>(programs_.optimizer.norm)[0];
+  result_.lr = learning_rate(config_.optim, config_.train.steps, t);
+  result_.valid = valid;
+  if (!std::isfinite(result_.loss) || !std::isfinite(result_.grad_norm))
     throw NumericError(fmt::format(
         "step {}: loss {}, gradient norm {}: not finite; the parameters are those of step {}. "
         "Lower optim.lr or raise optim.warmup_steps",
-        t, result.loss, result.grad_norm, t - 1));
-  for (const SlotId id : loads_) {
-    const auto load = executor_->data<int32_t>(Value{&programs_.train, id});
-    result.expert_load.emplace_back(load.begin(), load.end());
-  }
-  return result;
+        t, result_.loss, result_.grad_norm, t - 1));
+  for (size_t layer = 0; layer < loads_.size(); ++layer)
+    result_.expert_load[layer].assign(loads_[layer].begin(), loads_[layer].end());
+  result_.streams.clear();
+  if (wants_telemetry(t)) stream_telemetry(statistics_, result_.streams);
+  return result_;
 }
 
 std::span<const float> Session::score(const Batch& batch) {

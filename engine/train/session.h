@@ -7,6 +7,8 @@
 //   session.initialise();                     // or load(…) through tensors()
 //   StepResult r = session.step(t, batches);  // t ≥ 1: the rank's micro-batches, in order
 //
+// On one rank nothing is allocated in a step but the first; the collectives of several allocate.
+//
 // step() is collective: every rank calls it with the same t. Not thread-safe; the team is its
 // parallelism.
 #include <memory>
@@ -40,8 +42,8 @@ class Session {
   // Which of the step's micro-batches are this rank's: a whole number of groups.
   Range own_micro_batches() const;
   // Throws NumericError when loss or gradient is not finite, on all ranks; the parameters are then
-  // as before.
-  StepResult step(int64_t t, std::span<const Batch> micro_batches);
+  // as before. What it returns is valid until the next step.
+  const StepResult& step(int64_t t, std::span<const Batch> micro_batches);
   // −log p of each token by the parameters as they are, as Scorer::score.
   std::span<const float> score(const Batch& batch);
 
@@ -56,7 +58,6 @@ class Session {
   Range micro_batches_of_group(int64_t group) const;
   void tell(int64_t step, Activity activity) const;
   bool wants_telemetry(int64_t step) const;
-  StreamTelemetry telemetry() const;
 
   const Config config_;
   Communicator& ranks_;
@@ -65,7 +66,9 @@ class Session {
   std::unique_ptr<Executor> executor_;
   int64_t groups_;
   GroupSum sum_;
-  std::vector<SlotId> loads_;  // expert load of each MoE layer
+  std::vector<std::span<const int32_t>> loads_;      // of the experts, by MoE layer
+  std::vector<std::span<const double>> statistics_;  // of the streams, by sublayer
+  StepResult result_;
 };
 
 // The groups that a step's micro-batches are summed in: train.reduction_groups, or a group for each

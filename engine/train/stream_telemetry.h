@@ -14,10 +14,17 @@ struct StreamTelemetry {
   std::vector<double> column_error;                           // max |column sum − 1| of R_l
   std::vector<double> cosine;  // mean over pairs of the streams that enter the sublayer
   bool empty() const { return gain_forward.empty(); }
+  void clear() { resize(0); }
+  void resize(size_t sublayers) {
+    for (auto* series : {&gain_forward, &gain_backward, &composite_forward, &composite_backward,
+                         &column_error, &cosine})
+      series->resize(sublayers);
+  }
 };
 
 // `sums`: of each sublayer the output of kernels/stream_statistics.h. Not finite where H_res is
-// not.
-StreamTelemetry stream_telemetry(const std::vector<std::span<const double>>& sums);
+// not. Allocates only where `into` has not been of so many sublayers before. REQUIRES n ≤ 16, as
+// model.streams is.
+void stream_telemetry(std::span<const std::span<const double>> sums, StreamTelemetry& into);
 
 }  // namespace birkhoff

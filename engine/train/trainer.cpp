@@ -10,6 +10,7 @@
 #include "comm/exchange.h"
 #include "engine/config/load.h"
 #include "engine/data/loader.h"
+#include "engine/execute/call_times.h"
 #include "engine/metrics/metrics.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/loop_state.h"
@@ -19,6 +20,7 @@
 #include "engine/train/run_directory.h"
 #include "engine/train/saver.h"
 #include "engine/train/session.h"
+#include "engine/train/trace.h"
 #include "engine/train/training_data.h"
 
 namespace birkhoff {
@@ -73,6 +75,9 @@ class Run {
         directory_(std::move(directory)),
         team_(thread_count(config, environment.ranks_here)),
         session_(config, team_, ranks_, with_beacon(environment.beacon)) {}
+  ~Run() { environment_.beacon.tell(nullptr); }  // the trace ends with the run
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   // To the state behind the newest checkpoint, or to the start.
   void begin() {
@@ -109,8 +114,10 @@ class Run {
     say("{} parameters, {}{} threads, run directory {}", count_parameters(config_).total,
         ranks_.size() > 1 ? fmt::format("{} ranks of ", ranks_.size()) : "", team_.size(),
         printable(directory_.path().string()));
-    session_.executor().profile(options.profile);
+    std::optional<CallTimes> profile;
+    if (options.profile) session_.executor().observe(profile.emplace(session_.executor().sites()));
     const int64_t last = last_step(config_.train);
+    begin_trace(step_ + options.trace_steps);
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
     const BatchOrder order{.global_batch = config_.train.global_batch,
@@ -137,9 +144,11 @@ class Run {
       if (progress && (evaluates || saves)) progress->clear();
       if (evaluates) evaluate_now();
       if (saves) save(step_ == last);
+      if (step_ == traced_) write_trace();
     }
+    write_trace();
     if (progress) progress->finish();
-    if (options.profile) print_profile();
+    if (profile) print(*profile);
     return TrainOutcome::finished;
   }
 
@@ -151,13 +160,40 @@ class Run {
   bool first() const { return ranks_.rank() == 0; }
   int64_t step_tokens() const { return config_.train.global_batch * config_.train.sequence; }
 
-  void print_profile() const {
+  void print(const CallTimes& profile) const {
     if (!first()) return;
     double sum = 0;
-    for (const Executor::Timing& t : session_.executor().timings()) sum += t.seconds;
-    for (const Executor::Timing& t : session_.executor().timings())
+    const auto timings = profile.by_operator();
+    for (const CallTimes::Timing& t : timings) sum += t.seconds;
+    for (const CallTimes::Timing& t : timings)
       log_info("{:<30}{:>10} calls {:>10.3f} s {:>6.1f} %", t.name, t.calls, t.seconds,
                100 * t.seconds / sum);
+  }
+
+  void begin_trace(int64_t last) {
+    traced_ = last;
+    if (last == step_) return;
+    int64_t zero = Trace::wall_clock();
+    ranks_.broadcast(elements(std::span(&zero, 1)), 0);
+    trace_.emplace(session_.executor().sites(), ranks_.rank(), zero);
+    session_.executor().observe(*trace_);
+    environment_.beacon.tell(&*trace_);
+  }
+
+  // Once, when the steps that were asked for are done, or the run is.
+  void write_trace() {
+    if (!trace_) return;
+    environment_.beacon.tell(nullptr);
+    session_.executor().unobserve(*trace_);
+    const Path path = directory_.trace(ranks_.rank());
+    try {
+      together(ranks_, [&] { trace_->write(path); });
+      say("a timeline of each rank is in {}: open it in ui.perfetto.dev",
+          printable(path.parent_path().string()));
+    } catch (const ResourceError& e) {
+      if (first()) log_warning("no timeline, training goes on: {}", e.what());
+    }
+    trace_.reset();
   }
 
   // Gets the next step's batches. False, on all ranks, if one of them wants the run to stop.
@@ -178,12 +214,13 @@ class Run {
   TrainOutcome preempt(std::optional<ProgressDisplay>& progress) {
     if (progress) progress->clear();
     say("asked to stop behind step {}", step_);
+    write_trace();
     if (step_ > 0 && saved_ != step_) save(true);
     return TrainOutcome::preempted;
   }
 
   void train_step(double start) {
-    const StepResult result = session_.step(step_ + 1, batches_);
+    const StepResult& result = session_.step(step_ + 1, batches_);
     ++step_;
     loss_ = result.loss;
     state_.take_step(result.expert_load, config_.train.global_batch, step_tokens());
@@ -260,6 +297,8 @@ class Run {
   Session session_;
   std::optional<Saver> saver_;
   std::optional<MetricsWriter> metrics_;  // of rank 0
+  std::optional<Trace> trace_;
+  int64_t traced_ = 0;  // the last step of the trace
   std::vector<Batch> batches_;
   LoopState state_;
   uint64_t window_hash_ = 0;

@@ -25,7 +25,8 @@ struct RankEnvironment {
 };
 
 struct TrainOptions {
-  bool profile = false;  // at the end, log the seconds of each operator
+  bool profile = false;     // at the end, log the seconds of each operator
+  int64_t trace_steps = 0;  // of this process, to be written as a timeline (engine/train/trace.h)
 };
 
 enum class TrainOutcome { finished, preempted };

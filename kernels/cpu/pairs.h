@@ -7,6 +7,9 @@
 // The instruction reads and writes subnormals as 0 (below 1.2e-38) and rounds each of its two
 // additions to nearest: a sum of K terms is off by at most K·2^-24 of Σ|a·b|, like a chain of f32
 // multiply-adds. Products of two bf16 are exact. Thread-safe.
+#include <cstddef>
+#include <cstdint>
+
 #include "kernels/operator.h"
 
 namespace birkhoff::cpu {
@@ -19,6 +22,11 @@ struct PairBodies {
   void (*matmul_tile)(const Product& p, const MatmulTile& tile, std::byte* workspace);
   Body attention, attention_backward;
   Body mhc_open, mhc_open_backward, mhc_close, mhc_close_backward;
+
+  // Sums of products that stay in registers, `rounds` of each, and the flops of one round of all:
+  // the rate itself, as multiply_adds (kernels/cpu/limits.h).
+  float (*products)(int64_t rounds);
+  int64_t products_flops;
 };
 
 // Null where there are none. Asked once a call: a body does not change its mind.

@@ -203,7 +203,8 @@ TEST_F(Trained, OutputThatCannotBeWritten) {
 }
 
 TEST(BadCommandLine, IsOneLine) {
-  expect_refused(birkhoff({"trian"}), 2, {"unknown subcommand 'trian'", "train, plan, sample"});
+  expect_refused(birkhoff({"trian"}), 2,
+                 {"unknown subcommand 'trian'", "train, plan, bench, sample"});
   expect_refused(birkhoff({}), 2, {"A subcommand is required", "--help"});
   expect_refused(birkhoff({"train"}), 2, {"config is required"});
   expect_refused(birkhoff({"train", "a.yaml", "--bogus"}), 2, {"--bogus"});

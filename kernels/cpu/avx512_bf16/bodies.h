@@ -12,4 +12,8 @@ void mhc_open_backward(const Args& args);
 void mhc_close(const Args& args);
 void mhc_close_backward(const Args& args);
 
+// Two units of latency 6 want 12.
+inline constexpr int kProductChains = 12;
+float products(int64_t rounds);
+
 }  // namespace birkhoff::cpu::avx512_bf16

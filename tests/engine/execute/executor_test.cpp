@@ -199,6 +199,47 @@ TEST(Executor, OutputsThatNobodyReadHaveNoMemory) {
   EXPECT_EQ(run.executor.plan().bytes(Arena::activations), kFour.bytes());
 }
 
+// What was called, in order, in which round. What nobody reads is not made: a pair, and the count
+// of rounds in rounds beyond the first.
+TEST(Executor, TellsObserversOfEveryCall) {
+  struct Calls final : CallObserver {
+    explicit Calls(const Executor& executor) : sites(executor.sites()) {}
+    void made(const CallMade& call) override {
+      EXPECT_LE(last, call.begin);
+      EXPECT_LE(call.begin, call.end);
+      last = call.end;
+      const CallSite& site = sites[call.site];
+      EXPECT_EQ(site.further_rounds, call.round > 0);
+      EXPECT_EQ(call.args.inputs.size(), site.call->in.size());
+      text += fmt::format("{}{} {}; ", site.call->op->name, call.round, name_of(site.pass));
+    }
+    std::span<const CallSite> sites;
+    std::chrono::steady_clock::time_point last;
+    std::string text;
+  };
+  Program p;
+  const Value x = p.add(Kind::input, "x", kFour);
+  const Value count = p.add(Kind::input, "count", {{1}, DType::i32});
+  p.emit(kPair, {x});  // not made
+  const Value sum = p.rounds([&]() -> Program::Round {
+    const Value rounds = copy(count);
+    return {copy(copy(x)), rounds};
+  });
+  output(p.emit(kTail, {copy(sum)})[0]);
+  Forward run(p);
+  run.executor.data<int32_t>(count)[0] = 2;
+  Calls first(run.executor), second(run.executor);
+  run.executor.observe(first), run.executor.observe(second);
+  run.executor.run(0);
+  run.executor.unobserve(first);
+  EXPECT_EQ(first.text, second.text);
+  EXPECT_EQ(first.text,
+            "identity0 forward; identity0 forward; identity0 forward; identity1 forward; "
+            "identity1 forward; identity0 forward; tail0 forward; ");
+  run.executor.run(0);
+  EXPECT_EQ(second.text, first.text + first.text);
+}
+
 TEST(Executor, LanesHaveTheirOwnInputsAndActivations) {
   Program p;
   const Value x = p.add(Kind::input, "x", kFour);

@@ -12,10 +12,16 @@ namespace {
 
 using Values = std::vector<double>;
 
+StreamTelemetry telemetry_of(const std::vector<std::span<const double>>& sums) {
+  StreamTelemetry t;
+  stream_telemetry(sums, t);
+  return t;
+}
+
 // Two sublayers of two streams over two tokens: R_0 = [1 2; 0 −4], R_1 = [1 1; 0.5 0.5].
 TEST(StreamTelemetry, OfKnownMatrices) {
   const Values first = {2, 4, 0, -8, 1, 2}, second = {2, 2, 1, 1, -2, 2};
-  const StreamTelemetry t = stream_telemetry({first, second});
+  const StreamTelemetry t = telemetry_of({first, second});
   EXPECT_EQ(t.gain_forward, (Values{4, 2}));
   EXPECT_EQ(t.gain_backward, (Values{2, 1.5}));
   EXPECT_EQ(t.column_error, (Values{3, 0.5}));
@@ -28,7 +34,7 @@ TEST(StreamTelemetry, OfKnownMatrices) {
 TEST(StreamTelemetry, WhatIsNotFiniteStaysSo) {
   const double nan = std::nan("");
   const Values broken = {1, nan, 0, 1, nan, 1}, whole = {1, 0, 0, 1, 1, 1};
-  const StreamTelemetry t = stream_telemetry({broken, whole});
+  const StreamTelemetry t = telemetry_of({broken, whole});
   EXPECT_TRUE(std::isnan(t.gain_forward[0]) && std::isnan(t.composite_backward[0]));
   EXPECT_EQ(t.gain_forward[1], 1);
   EXPECT_EQ(t.composite_forward[1], 1);

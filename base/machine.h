@@ -1,0 +1,16 @@
+#pragma once
+// The processor that a process runs on, as the system tells it. Thread-safe.
+#include <cstddef>
+#include <string>
+
+namespace birkhoff {
+
+struct Machine {
+  std::string cpu;                // its name, or "unknown"
+  int cores = 1;                  // that the process may use
+  size_t l1 = 0, l2 = 0, l3 = 0;  // bytes of data cache: of one core; of all that are used (L3)
+};
+
+Machine this_machine();  // what the system does not tell is 0
+
+}  // namespace birkhoff

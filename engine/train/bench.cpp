@@ -1,0 +1,138 @@
+#include "engine/train/bench.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "comm/local/one_rank.h"
+#include "engine/data/loader.h"
+#include "engine/train/memory_report.h"
+#include "engine/train/session.h"
+#include "engine/train/trainer.h"
+#include "engine/train/training_data.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kMiB = size_t(1) << 20;
+
+// Steps of one config, taken when asked for.
+class Steps {
+ public:
+  Steps(const Config& config, ThreadTeam& team)
+      : config_(config),
+        data_(open_training_data(config)),
+        session_(config, team, ranks_),
+        times_(session_.executor().sites(), session_.own_micro_batches().size()) {
+    session_.initialise();
+    batches_.resize(size_t(session_.own_micro_batches().size()));
+    for (int64_t i = 0; i < BenchOptions::kWarmUp; ++i) take();
+    session_.executor().observe(times_);
+  }
+
+  void measure() {
+    seconds_.push_back(take());
+    times_.close_step();
+  }
+
+  StepTimes result() const { return {seconds_, times_.rows(), times_.further_rounds()}; }
+
+ private:
+  double take() {
+    const auto own = int64_t(batches_.size());
+    const BatchOrder order{.global_batch = config_.train.global_batch,
+                           .micro_batch = config_.train.micro_batch,
+                           .begin = 0,
+                           .end = own};
+    for (int64_t m = 0; m < own; ++m)
+      order.read(*data_.source.training, taken_ * own + m, batches_[size_t(m)]);
+    ++taken_;
+    const auto start = std::chrono::steady_clock::now();
+    session_.step(taken_, batches_);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  const Config config_;
+  OneRank ranks_;
+  TrainingData data_;
+  Session session_;
+  OperatorTimes times_;
+  std::vector<Batch> batches_;
+  std::vector<double> seconds_;
+  int64_t taken_ = 0;
+};
+
+size_t array_bytes(const BenchOptions& options, const Machine& machine) {
+  if (options.array_mib > 0) return size_t(options.array_mib) * kMiB;
+  // The arrays may take a quarter of the memory, both together.
+  return std::min(std::max(64 * kMiB, 4 * machine.l3), available_memory() / 8 / kMiB * kMiB);
+}
+
+MeasuredLimits measure(ThreadTeam& team, size_t bytes) {
+  const Buffer a(bytes), b(bytes);
+  const auto floats = [bytes](const Buffer& buffer) {
+    return std::span(reinterpret_cast<float*>(buffer.data()), bytes / sizeof(float));
+  };
+  ThreadTeam one(1);
+  MeasuredLimits limits{.one = measure_limits(one, floats(a), floats(b)), .all = {}};
+  limits.all = team.size() == 1 ? limits.one : measure_limits(team, floats(a), floats(b));
+  return limits;
+}
+
+Config plain_of(Config config) {
+  config.model.residual = ResidualKind::plain;
+  return config;
+}
+
+// Why the plain residual cannot be run in turn; "" if it can.
+std::string no_plain(const BenchResult& r) {
+  const size_t memory = available_memory();
+  const MemoryReport own = plan_run(r.config, r.threads, 1);
+  require_memory(own, memory);
+  if (r.config.model.residual == ResidualKind::plain) return "the config's residual is plain";
+  if (!r.options.plain) return "not asked for";
+  const size_t both = own.total + plan_run(plain_of(r.config), r.threads, 1).total;
+  return both > memory ? "does not fit the memory beside the other" : "";
+}
+
+void run_steps(BenchResult& r, ThreadTeam& team) {
+  Steps steps(r.config, team);
+  std::optional<Steps> plain;
+  if (r.no_plain.empty()) plain.emplace(plain_of(r.config), team);
+  for (int64_t i = 0; i < r.options.steps; ++i) {
+    steps.measure();
+    if (plain) plain->measure();
+  }
+  r.step = steps.result();
+  if (plain) r.plain = plain->result();
+}
+
+std::vector<ScalingPoint> scale(const BenchResult& r) {
+  std::vector<ScalingPoint> points;
+  for (int threads = 1;; threads = std::min(2 * threads, r.threads)) {
+    ThreadTeam team(threads);
+    Steps steps(r.config, team);
+    for (int64_t i = 0; i < r.options.steps; ++i) steps.measure();
+    points.push_back({threads, steps.result().seconds});
+    if (threads == r.threads) return points;
+  }
+}
+
+}  // namespace
+
+BenchResult bench(const Config& config, const BenchOptions& options) {
+  BenchResult r;
+  r.config = config, r.options = options, r.machine = this_machine();
+  r.config.data.source = DataSourceKind::random;
+  r.threads = thread_count(config, 1);
+  r.parameters = count_parameters(r.config);
+  r.no_plain = no_plain(r);
+  r.array_bytes = array_bytes(options, r.machine);
+  ThreadTeam team(r.threads);
+  r.before = measure(team, r.array_bytes);
+  run_steps(r, team);
+  if (options.scaling) r.scaling = scale(r);
+  r.after = measure(team, r.array_bytes);
+  return r;
+}
+
+}  // namespace birkhoff

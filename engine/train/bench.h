@@ -1,0 +1,65 @@
+#pragma once
+// Measures the training step of a config, every operator in it, and what the machine could do at
+// most: `birkhoff bench`. Random tokens, one rank, nothing is written.
+//
+// The step is the real one; its calls are timed where they are, with the data and the caches that
+// they find there. Beside it, step by step, runs the step of the same model with plain residuals:
+// machines drift, and what is compared should drift together.
+#include <optional>
+#include <string>
+
+#include "base/machine.h"
+#include "engine/config/config.h"
+#include "engine/model/model.h"
+#include "engine/train/operator_times.h"
+#include "kernels/limits.h"
+
+namespace birkhoff {
+
+struct BenchOptions {
+  int64_t steps = 10;     // measured
+  bool plain = true;      // beside it the plain residual, where the config has another
+  bool scaling = false;   // the step again with 1, 2, 4, … threads up to all
+  int64_t array_mib = 0;  // of each array that bandwidths are measured with; 0: 4 times L3
+  static constexpr int64_t kWarmUp = 2;  // steps before the first measured one
+};
+
+// Of a kind of step, all times in seconds.
+struct StepTimes {
+  std::vector<double> seconds;
+  std::vector<OperatorRow> operators;
+  int64_t further_rounds = 0;
+};
+
+struct ScalingPoint {
+  int threads = 1;
+  std::vector<double> seconds;
+};
+
+struct MeasuredLimits {
+  Limits one, all;  // threads
+};
+
+struct BenchResult {
+  Config config;
+  BenchOptions options;
+  Machine machine;
+  int threads = 1;
+  ParameterCount parameters;
+  size_t array_bytes = 0;
+  MeasuredLimits before, after;  // the steps
+  StepTimes step;
+  std::optional<StepTimes> plain;
+  std::string no_plain;  // why it was not run
+  std::vector<ScalingPoint> scaling;
+
+  int64_t tokens() const { return config.train.global_batch * config.train.sequence; }
+  // The better of before and after, at all threads.
+  Limits limits() const { return better_of(before.all, after.all); }
+};
+
+// Throws ResourceError (exit code 5) when the model does not fit the memory, ConfigError (2) when
+// the config cannot be trained.
+BenchResult bench(const Config& config, const BenchOptions& options);
+
+}  // namespace birkhoff

@@ -1,0 +1,89 @@
+#include "kernels/limits.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "base/error.h"
+#include "kernels/cpu/limits.h"
+#include "kernels/cpu/pairs.h"
+
+namespace birkhoff {
+namespace {
+
+// Of a pass's times the least counts, over at least so many of them and so long: others may have a
+// core for a while. One pass before them does not count.
+constexpr int kPasses = 7;
+constexpr double kSeconds = 0.1;
+constexpr int64_t kTasks = 16;        // a thread: one that starts late takes less of them
+constexpr int64_t kRounds = 1 << 15;  // of a task without memory: a quarter of a millisecond
+
+template <class Pass>
+double fastest(Pass pass) {
+  pass();
+  double best = std::numeric_limits<double>::infinity(), sum = 0;
+  for (int i = 0; i < kPasses || sum < kSeconds; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    pass();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::min(best, took.count()), sum += took.count();
+  }
+  return best;
+}
+
+// move(begin, count) of every part of the arrays.
+template <class Move>
+void pass_over(ThreadTeam& team, int64_t count, Move move) {
+  const int64_t part = (count / (kTasks * team.size()) / 16 + 1) * 16;  // of whole cache lines
+  team.ranges(count, part, [&](int64_t begin, int64_t end, int) { move(begin, end - begin); });
+}
+
+template <class Move>
+double bandwidth(ThreadTeam& team, int64_t count, double bytes_each, Move move) {
+  return bytes_each * double(count) / fastest([&] { pass_over(team, count, move); });
+}
+
+double arithmetic(ThreadTeam& team, double flops_a_round, float (*rounds)(int64_t)) {
+  const int64_t tasks = kTasks * team.size();
+  const double seconds = fastest([&] { team.run(tasks, [&](int64_t, int) { rounds(kRounds); }); });
+  return flops_a_round * double(kRounds) * double(tasks) / seconds;
+}
+
+}  // namespace
+
+double Limits::bandwidth() const { return std::max({copy, copy_streaming, read, sweep}); }
+
+Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b) {
+  check(a.size() == b.size() && !a.empty(), "limits of arrays of {} and {}", a.size(), b.size());
+  const auto count = int64_t(a.size());
+  // Written once, so that the system has given them their pages.
+  pass_over(team, count, [&](int64_t begin, int64_t n) {
+    std::fill_n(a.data() + begin, n, 1.0f), std::fill_n(b.data() + begin, n, 1.0f);
+  });
+  Limits l;
+  l.copy = bandwidth(team, count, 8, [&](int64_t begin, int64_t n) {
+    cpu::copy_plain(a.data() + begin, b.data() + begin, n);
+  });
+  l.copy_streaming = bandwidth(team, count, 8, [&](int64_t begin, int64_t n) {
+    cpu::copy_streaming(a.data() + begin, b.data() + begin, n);
+  });
+  l.read = bandwidth(team, count, 4,
+                     [&](int64_t begin, int64_t n) { cpu::read_only(a.data() + begin, n); });
+  l.sweep =
+      bandwidth(team, count, 8, [&](int64_t begin, int64_t n) { cpu::sweep(a.data() + begin, n); });
+  l.f32 = arithmetic(team, double(cpu::multiply_adds_flops()), cpu::multiply_adds);
+  if (const cpu::PairBodies* pairs = cpu::pair_bodies())
+    l.bf16 = arithmetic(team, double(pairs->products_flops), pairs->products);
+  return l;
+}
+
+Limits better_of(const Limits& a, const Limits& b) {
+  return {.copy = std::max(a.copy, b.copy),
+          .copy_streaming = std::max(a.copy_streaming, b.copy_streaming),
+          .read = std::max(a.read, b.read),
+          .sweep = std::max(a.sweep, b.sweep),
+          .f32 = std::max(a.f32, b.f32),
+          .bf16 = std::max(a.bf16, b.bf16)};
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,67 @@
+// birkhoff bench: the speed of a config's training step, operator by operator, against what the
+// machine can do.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/system_error.h"
+#include "engine/config/load.h"
+#include "engine/config/reference.h"
+#include "engine/train/bench_report.h"
+#include "launch/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct Options {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string json;
+  BenchOptions bench;
+};
+
+void run(const Options& o) {
+  const Config config = load_config(o.config, o.overrides, Use::training);
+  for (const std::string& warning : validate(config, Use::training)) log_warning("{}", warning);
+  const Path file = o.json;
+  const Path directory = file.has_parent_path() ? file.parent_path() : Path(".");
+  // Told before the minutes that it takes to fill the file.
+  if (!file.empty() && ::access(directory.c_str(), W_OK) != 0)
+    throw_system_error("write to", directory);
+  const BenchResult result = bench(config, o.bench);
+  write_out(to_table(result));
+  if (!file.empty()) write_file(file, to_json(result, o.config));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("bench",
+                                         "Time the training step of a config, every operator in it "
+                                         "and the machine's limits, on random "
+                                         "tokens; threads: run.threads");
+  command->add_option("config", options->config, "config file (YAML)")->required();
+  command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
+  command->add_option("--json", options->json, "write all of it to a file (scripts/roofline.py)");
+  command->add_option("--steps", options->bench.steps, "steps to measure, behind 2 of warm-up")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_flag("!--no-plain", options->bench.plain,
+                    "do not run the plain residual in turn, for comparison");
+  command->add_flag("--scaling", options->bench.scaling,
+                    "measure the step with 1, 2, 4, … threads too");
+  command
+      ->add_option("--array-mib", options->bench.array_mib,
+                   "size of each of two arrays that bandwidths are measured with; 0: 4 times L3")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  command->footer(help_text);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace birkhoff
