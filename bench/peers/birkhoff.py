@@ -13,7 +13,7 @@ import time
 import numpy
 
 # Behind these steps nothing is at its initial value any more: phi is not 0, the streams differ.
-STATE = ["model.alpha_init=1", "train.stop_at=8", "optim.lr=3e-3", "optim.warmup_steps=2"]
+STATE = ["model.alpha_init=1", "train.stop_at=6", "optim.lr=3e-3", "optim.warmup_steps=2"]
 # What is timed goes on with so small steps that the state stays as general as it is.
 TIMED = ["model.alpha_init=1", "train.steps=1000000000", "optim.lr=1e-6", "optim.warmup_steps=0",
          "run.allow_changes=true", "run.timeout=86400"]
@@ -48,15 +48,16 @@ class Birkhoff:
         return next((directory / "checkpoints").glob("step-*"))
 
     def mhc_seconds(self, config, tokens, overrides):
-        """Of the mHC operators a sublayer and step, forward and backward: (those of a forward, all)
-        by the profile of a run that has little else to do."""
+        """Of the mHC operators a sublayer and step, forward and backward, in a short training's
+        profile."""
         directory = self.scratch / "profile"
         shutil.rmtree(directory, ignore_errors=True)
         said = complete([*self.command(config, directory, tokens, overrides), "--profile"])
-        found = re.findall(r"info: (mhc_\w+) +(\d+) calls +([\d.]+) s", said)
+        found = re.findall(r"info: mhc_open +(\d+) calls", said)
+        seconds = [float(x) for x in re.findall(r"info: mhc_\w+ +\d+ calls +([\d.]+) s", said)]
         if not found:
-            raise SystemExit(f"peers: no mhc operator in the profile of {config}")
-        return sum(float(seconds) / int(calls) for _, calls, seconds in found)
+            raise SystemExit(f"peers: no mhc_open in the profile of {config}")
+        return sum(seconds) / int(found[0])
 
 
 def complete(command):

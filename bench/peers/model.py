@@ -1,6 +1,6 @@
 """Birkhoff's model as somebody who trains in PyTorch would write it: modules, library functions,
-streams in the dtype of the weights or of autocast, coefficients in fp32. Nothing is written for
-this machine but what is known to matter on every CPU; settings.py has what users try.
+streams in bf16 or fp32, coefficients in fp32. Nothing is written for one machine, but for what is
+known to matter on every CPU; settings.py has what users try.
 
 Names of parameters are Birkhoff's canonical ones, but that experts may be stacked.
 """

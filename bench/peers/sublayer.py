@@ -39,6 +39,14 @@ MAKERS = {mix: functools.partial(ours, mix) for mix in model.MIX} | {"hyper-conn
 PATHS = [{"maker": maker, "compiled": compiled} for compiled in (True, False) for maker in MAKERS]
 
 
+FORMS = tuple(model.MIX)  # that compute what Birkhoff does
+# A training whose mHC operators have the same sizes, and little beside them.
+LITTLE_ELSE = ["model.residual=mhc", "model.layers=4", "model.dense_layers=4", "model.heads=1",
+               "model.vocab=256", "model.dense_ffn_dim=64", "train.telemetry_every=0",
+               "train.global_batch=4", "train.micro_batch=4", "train.sequence=512",
+               "train.stop_at=8"]
+
+
 class Path:
     def __init__(self, maker, compiled):
         torch.manual_seed(1)

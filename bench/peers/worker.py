@@ -72,11 +72,10 @@ def main():
     thing = sublayer.Path(**job["path"]) if "path" in job else training(job)
     start = time.perf_counter()
     (loss, norm), first = timed(thing)
-    for _ in range(WARM):
-        before = graphs()
+    compiled, steps = 0, 1
+    while compiled != graphs() and steps < WARM:
+        compiled, steps = graphs(), steps + 1
         timed(thing)
-        if graphs() == before:
-            break
     say({"loss": loss, "norm": norm, "first": first, "warm": time.perf_counter() - start,
          "memory": memory()})
     for line in sys.stdin:
