@@ -2,13 +2,15 @@
 # Birkhoff's whole training step beside the same model in PyTorch as its users would write it, on
 # this CPU:
 #
-#   ./scripts/peers.sh [--quick] [--only TEXT] [--accept]
+#   ./scripts/peers.sh [--quick | --warm] [--only TEXT] [--accept]
 #
-# Eleven settings of PyTorch, the best of them by turns with Birkhoff, longer sequences,
+# Nine settings of PyTorch, the best of them by turns with Birkhoff, longer sequences,
 # other residual, a block of the 3B model, the mHC path of a sublayer alone. Nothing else should run
 # meanwhile. Results are build/peers/report.md, report.json and pairs.png. Exit code 1 where PyTorch
 # does not compute what Birkhoff does.
 #
+# --warm        compile everything, measure nothing: the cache stays, for a later run. Without, the
+#               first run takes about ten minutes longer. Needs no quiet machine
 # --quick       small models and two settings: whether all of it works, no measurement
 # --only TEXT   models whose name has TEXT, or "sublayer"
 # --accept      write docs/performance/peers.md and its picture anew

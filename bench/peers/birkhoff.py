@@ -12,10 +12,12 @@ import time
 
 import numpy
 
-# Behind these steps nothing is at its initial value any more: phi is not 0, the streams differ.
-STATE = ["model.alpha_init=1", "train.stop_at=6", "optim.lr=3e-3", "optim.warmup_steps=2"]
-# What is timed goes on with so small steps that the state stays as general as it is.
-TIMED = ["model.alpha_init=1", "train.steps=1000000000", "optim.lr=1e-6", "optim.warmup_steps=0",
+# A state where everything has its effect: behind some steps no parameter is at its initial value,
+# phi is not 0 and the streams differ; matrices of this size make attention and router choose.
+GENERAL = ["model.alpha_init=1", "model.init_std=0.05"]
+STATE = [*GENERAL, "train.stop_at=6", "optim.lr=3e-3", "optim.warmup_steps=2"]
+# What is timed goes on with so small steps that it stays there.
+TIMED = [*GENERAL, "train.steps=1000000000", "optim.lr=1e-6", "optim.warmup_steps=0",
          "run.allow_changes=true", "run.timeout=86400"]
 
 

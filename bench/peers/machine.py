@@ -11,6 +11,10 @@ import time
 PACKAGES = ("torch", "hyper-connections", "numpy")
 
 
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
 def facts():
     cpu = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
     memory = pathlib.Path("/proc/meminfo").read_text(encoding="utf-8")
@@ -20,7 +24,7 @@ def facts():
               for key in ("model name", "cpu family", "model")]
     name, family, model = (f[1] if f else "unknown" for f in fields)
     return {"cpu": f"{name}, family {family}, model {model}",
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores(),
             "bf16": [f for f in flags if f in ("avx512_bf16", "amx_bf16", "amx_tile")],
             "memory": int(re.search(r"MemTotal:\s+(\d+)", memory)[1]) * 1024,
             "kernel": platform.release(),

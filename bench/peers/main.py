@@ -1,6 +1,6 @@
 """Birkhoff's whole training step against the same model in PyTorch; scripts/peers.sh calls it.
 
-    main.py PROGRAM OUT [--quick] [--only TEXT] [--accept]
+    main.py PROGRAM OUT [--quick | --warm] [--only TEXT] [--accept]
 
 PROGRAM is the binary. OUT/report.json, report.md and pairs.png get the results. Exit code 1 where
 PyTorch's loss or gradient norm is not Birkhoff's.
@@ -23,6 +23,7 @@ GIVE_UP = 1.2  # times the best so far: what a setting may take in its first war
 STEPS = 5  # of a setting
 BUSY = 0.15  # of all cores, by others: more is no place to measure
 LIMIT = 150  # seconds until a setting is compiled and warm
+PATIENT = 3600  # where only the compiler's cache is filled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Variant:
 VARIANTS = [
     Variant("cpu-65m, mHC", exact=True),
     Variant("cpu-65m, plain residual", residual="plain", exact=True),
-    Variant("cpu-65m, mHC, sequences of 2048", batch=1, sequence=2048, pairs=4),
+    Variant("cpu-65m, mHC, sequences of 2048", batch=1, sequence=2048, pairs=3),
     Variant("cpu-65m, mHC, sequences of 4096", batch=1, sequence=4096, pairs=3),
     Variant("block-3b, mHC", config="configs/bench/block-3b.yaml", batch=1, sequence=2048, pairs=3),
 ]
@@ -63,8 +64,8 @@ QUICK_SETTINGS = [s for s in settings.SETTINGS
 class Comparison:
     """Of one variant, in one place."""
 
-    def __init__(self, own, variant, threads, states):
-        self.own, self.variant, self.threads = own, variant, threads
+    def __init__(self, own, variant, states):
+        self.own, self.variant = own, variant
         name = f"{pathlib.Path(variant.config).stem}-{variant.residual}"
         if name not in states:
             states[name] = own.state(name, variant.config, self.tokens(), variant.overrides())
@@ -80,11 +81,11 @@ class Comparison:
         return birkhoff.Run(self.own, self.checkpoint, self.variant.config, self.tokens(),
                             overrides)
 
-    def worker(self, setting, run):
-        job = {"setting": dataclasses.asdict(setting), "threads": self.threads,
+    def worker(self, setting, run, limit=LIMIT):
+        job = {"setting": dataclasses.asdict(setting), "threads": self.own.threads,
                "config": str(run.config), "tokens": str(self.tokens().with_suffix(".bin")),
                "parts": [str(p) for p in self.checkpoint.glob("*.safetensors")]}
-        return Worker(self.own.scratch, job, setting.environment, LIMIT)
+        return Worker(self.own.scratch, job, setting.environment, limit)
 
     def exact(self):
         """Both in fp32: the same function, or nothing here means anything."""
@@ -94,6 +95,15 @@ class Comparison:
             raise SystemExit(f"peers: {self.variant.name}: PyTorch computes something else: "
                              f"{check}")
         return check
+
+    def warm(self, candidates):
+        """Fills the compiler's cache."""
+        with self.run("bf16") as run:
+            for setting in candidates:
+                if setting.mode:
+                    with self.worker(setting, run, PATIENT) as worker:
+                        say(f"{self.variant.name}: {setting.name}: {worker.ready['warm']:.0f} s, "
+                            f"{compare.check(worker.ready, run.first, setting.precision)}")
 
     def measure(self, candidates):
         """The record of this variant; candidates: settings, of which the best is compared."""
@@ -111,6 +121,7 @@ class Comparison:
             say(f"{self.variant.name}: pairs with {best.name}")
             with self.worker(best, run) as worker:
                 record["check"] = compare.check(worker.ready, run.first, best.precision)
+                record["load"] = largest_load(run.first)
                 record["pairs"] = compare.pairs(
                     lambda: run.run(1)[0], lambda: worker.run(1)["seconds"][0],
                     self.variant.pairs)
@@ -141,6 +152,11 @@ class Comparison:
         return record
 
 
+def largest_load(first):
+    """Of any expert of any layer; 1: as even as can be."""
+    return max(max(row) * len(row) / sum(row) for row in first["expert_load"])
+
+
 def best_of(candidates, records):
     if not records:
         return candidates[0]
@@ -151,12 +167,32 @@ def best_of(candidates, records):
     return next(s for s in candidates if s.name == min(seconds, key=seconds.get))
 
 
-def measure_sublayer(own, threads, paths, pairs):
+def measure(own, variants, candidates):
+    records, states = [], {}
+    for variant in variants:
+        record, best = Comparison(own, variant, states).measure(candidates)
+        records.append(record)
+        candidates = [best]  # of the first, for the others
+    return records
+
+
+def warm(own, variants, sublayers):
+    states, candidates = {}, settings.SETTINGS
+    for variant in variants:
+        Comparison(own, variant, states).warm(candidates)
+        candidates = candidates[:1]
+    for path in sublayer.PATHS if sublayers else []:
+        if path["compiled"]:
+            with Worker(own.scratch, {"path": path, "threads": own.threads}, {}, PATIENT) as worker:
+                say(f"sublayer: {path['maker']}: {worker.ready['warm']:.0f} s")
+
+
+def measure_sublayer(own, paths, pairs):
     """The mHC path of one sublayer: every form, then the fastest in pairs with Birkhoff."""
     record = {"paths": [], "tokens": sublayer.TOKENS, "dim": sublayer.DIM}
 
     def worker(path):
-        return Worker(own.scratch, {"path": path, "threads": threads}, {}, LIMIT)
+        return Worker(own.scratch, {"path": path, "threads": own.threads}, {}, LIMIT)
 
     for path in paths:
         entry = dict(path)
@@ -189,30 +225,30 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true",
                         help="small models, two settings, three pairs: does it work at all?")
+    parser.add_argument("--warm", action="store_true",
+                        help="fill the compiler's cache, measure nothing")
     parser.add_argument("--only", default="", help="variants whose name has this text")
     parser.add_argument("--accept", action="store_true", help="write docs/performance/peers.md")
     args = parser.parse_args()
-    if args.accept and (args.quick or args.only):
+    if args.accept and (args.quick or args.warm or args.only):
         parser.error("--accept takes all variants, in their own sizes")
     args.out.mkdir(parents=True, exist_ok=True)
     out = args.out.resolve()
+    own = birkhoff.Birkhoff(str(pathlib.Path(args.program).resolve()), out, machine.cores())
+    variants = [v for v in (QUICK if args.quick else VARIANTS) if args.only in v.name]
+    if args.warm:
+        warm(own, variants, args.only in "sublayer")
+        return
     result = {"machine": machine.facts(), "versions": machine.versions(),
-              "command": "scripts/peers.sh " + " ".join(sys.argv[3:]), "variants": []}
+              "command": "scripts/peers.sh " + " ".join(sys.argv[3:])}
     busy = result["machine"]["busy"]
     if args.accept and busy > BUSY:
         raise SystemExit(f"peers: others keep {100 * busy:.0f} % of the machine busy; --accept "
                          f"takes at most {100 * BUSY:.0f} %")
-    threads = result["machine"]["cores"]
-    own = birkhoff.Birkhoff(str(pathlib.Path(args.program).resolve()), out, threads)
-    candidates, states = QUICK_SETTINGS if args.quick else settings.SETTINGS, {}
-    for variant in QUICK if args.quick else VARIANTS:
-        if args.only in variant.name:
-            record, best = Comparison(own, variant, threads, states).measure(candidates)
-            result["variants"].append(record)
-            candidates = [best]  # of the first, for the others
+    result["variants"] = measure(own, variants, QUICK_SETTINGS if args.quick else settings.SETTINGS)
     if args.only in "sublayer":
         paths = [p for p in sublayer.PATHS if not (args.quick and p["compiled"])]
-        result["sublayer"] = measure_sublayer(own, threads, paths, 3 if args.quick else 5)
+        result["sublayer"] = measure_sublayer(own, paths, 3 if args.quick else 5)
     report.write(out, result)
     say(f"{out / 'report.md'}")
     broken = [v["name"] for v in result["variants"] if not v["check"]["holds"]]

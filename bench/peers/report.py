@@ -7,6 +7,41 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLOURS = {"birkhoff": "#0072B2", "torch": "#D55E00"}  # Okabe and Ito's
 GIB = 2 ** 30
 
+HEAD = """
+# Beside PyTorch on a CPU
+
+<!-- scripts/peers.sh --accept writes this file -->
+
+Birkhoff's whole training step (forward, backward, clipping, AdamW, balancing of experts) and that
+of the same model in PyTorch as its users would write it (bench/peers/model.py): from the same
+weights, on the same tokens, with as many threads, by turns in the same minutes.
+"""
+SUMMARY = """
+Medians. The setting is the best of the first model's, for all. Birkhoff keeps weights, their
+gradients and moments in fp32 and rounds for its products, which is PyTorch's "autocast"; its "bf16"
+keeps weights and moments in bf16, which is less work and less exact. Compiling is not counted.
+Memory is VmHWM, which for a compiled model includes the compiler's.
+"""
+SETTINGS = """
+Each in a process of its own, one after the other, the median of its steps; a setting that is far
+behind after one step is given up. Until warm: compiling what the compiler's cache does not have,
+and the first steps. `loop`: one expert after the other; `grouped`: `F.grouped_mm`. Blocks are
+compiled one by one. AdamW is `fused` if nothing else is said; `pinned`: OMP_PROC_BIND=close,
+OMP_PLACES=cores.
+"""
+SUBLAYER = """
+Birkhoff's is the time of its mHC operators in a training step, where other operators have had the
+caches; PyTorch's is alone, again and again on the same rows. `matmul`, `broadcast`, `unrolled`:
+three ways to write the mixing of streams. The package `hyper-connections` has another form of mHC
+(norm and coefficients by stream), so it is no pair.
+"""
+CHECKS = """
+Of the first step behind a checkpoint of Birkhoff's, in whose state everything has its effect
+(bench/peers/birkhoff.py). Bounds: 1e-5 of the loss and 1e-4 of the norm in fp32, 3e-3 and 5e-2 in
+bf16; where one is broken, the script fails. An expert's load is relative to an even share.
+[Numerics](../numerics.md) has every gradient of small models.
+"""
+
 
 def median(pairs, key):
     return statistics.median(p[key] for p in pairs)
@@ -27,11 +62,7 @@ def accept(result, out):
 
 
 def text(result, picture):
-    lines = ["# Beside PyTorch on a CPU", "", "<!-- scripts/peers.sh --accept writes this file -->",
-             "", "Birkhoff's whole training step (forward, backward, clipping, AdamW, balancing of "
-             "experts) and the same model in", "PyTorch as its users would write it "
-             "(bench/peers/model.py), from the same weights, on the same tokens, with the", "same "
-             "number of threads, by turns in the same minutes.", "", *_setup(result)]
+    lines = [HEAD.strip(), "", *_setup(result)]
     if result["variants"]:
         lines += ["", "## Tokens a second", "", *_summary(result["variants"]), "",
                   f"![Seconds of a step, pair by pair, and their ratios]({picture})", "",
@@ -70,12 +101,7 @@ def _summary(variants):
             f"{tokens / median(pairs, 'torch'):.0f} ({v['best']}) | "
             f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}) | "
             f"{memory[0]:.1f}, {memory[1]:.1f} |")
-    return lines + [
-        "", "Medians. The setting is the best of the first model's, for all. Birkhoff keeps "
-        "weights, their gradients and moments in fp32", "and rounds for its products, which is "
-        "PyTorch's \"autocast\"; its \"bf16\" keeps weights and moments in bf16, which is less",
-        "work and less exact. Compiling is not counted. Memory is VmHWM, which for a compiled "
-        "model includes the compiler's."]
+    return lines + [SUMMARY.rstrip()]
 
 
 def _ratios(variants):
@@ -97,12 +123,7 @@ def _settings(variant):
         outcome = "" if s["outcome"] == "measured" else s["outcome"]
         lines.append(f"| {s['name']} | {variant['tokens'] / order(s):.0f} | {len(s['seconds'])} | "
                      f"{s['warm']:.0f} | {s['memory'] / GIB:.1f} | {loss} | {outcome} |")
-    return lines + [
-        "", "Each in a process of its own, one after the other, the median of its steps; a setting "
-        "that is far behind after one step", "is given up. Until warm: compiling, where "
-        "nothing of it was in the compiler's cache, and the first steps.", "`loop`: one expert "
-        "after the other; `grouped`: `F.grouped_mm`. Compiled block by block if nothing else is "
-        "said; AdamW is", "`fused`; `pinned`: OMP_PROC_BIND=close, OMP_PLACES=cores."]
+    return lines + [SETTINGS.rstrip()]
 
 
 def _sublayer(sublayer):
@@ -120,27 +141,20 @@ def _sublayer(sublayer):
         f"| Birkhoff, in pairs with {'compiled' if best['compiled'] else 'eager'}, "
         f"{best['maker']} | {1e3 * median(pairs, 'birkhoff'):.2f} |", "",
         f"PyTorch's best takes {statistics.median(ratios):.2f} times as long (pairs: "
-        + ", ".join(f"{r:.2f}" for r in ratios) + "). Birkhoff's is the time of its mHC operators "
-        "in a", "training step, where other operators have had the caches; PyTorch's is alone, "
-        "again and again on the same rows.", "`matmul`, `broadcast`, `unrolled`: three ways to "
-        "write the streams' mixing (bench/peers/model.py). The package", "`hyper-connections` has "
-        "another form of mHC (norm and coefficients by stream), so it is no pair."]
+        + ", ".join(f"{r:.2f}" for r in ratios) + ").", SUBLAYER.rstrip()]
 
 
 def _checks(variants):
     lines = ["| model | precision | Birkhoff's loss | PyTorch's against it | gradient norm | "
-             "PyTorch's against it |", "|---|---|---|---|---|---|"]
+             "PyTorch's against it | largest load of an expert |", "|---|---|---|---|---|---|---|"]
     for v in variants:
         for key, precision in (("exact", "fp32"), ("check", "bf16")):
             if key in v:
                 c = v[key]
                 lines.append(f"| {v['name']} | {precision} | {c['birkhoff_loss']:.6f} | "
-                             f"{c['loss']:+.1e} | {c['birkhoff_norm']:.6f} | {c['norm']:+.1e} |")
-    return lines + [
-        "", "Of the first step behind a checkpoint of Birkhoff's, whose six steps leave no "
-        "parameter at its initial value. Bounds", "(bench/peers/compare.py): 1e-5 of the loss and "
-        "1e-3 of the norm in fp32, 3e-3 and 5e-2 in bf16; broken, nothing is", "reported as "
-        "compared. docs/numerics.md has the exact comparison."]
+                             f"{c['loss']:+.1e} | {c['birkhoff_norm']:.6f} | {c['norm']:+.1e} | "
+                             f"{v['load']:.2f} |")
+    return lines + [CHECKS.rstrip()]
 
 
 def draw(path, variants):
