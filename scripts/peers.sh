@@ -28,13 +28,6 @@ install_torch() {
     "$torch_venv/bin/pip" install --quiet --disable-pip-version-check -r $requirements &&
     cp $requirements "$installed"
 }
-build_binary() {
-  if [ -f build/release/CMakeCache.txt ]; then
-    build release -- birkhoff
-  else
-    build release -DBIRKHOFF_TESTS=OFF -- birkhoff
-  fi
-}
 
 install_packages build
 cmp -s $requirements "$installed" || quietly "PyTorch" install_torch

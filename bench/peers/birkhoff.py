@@ -14,10 +14,10 @@ import numpy
 
 # A state where everything has its effect: behind some steps no parameter is at its initial value,
 # phi is not 0 and the streams differ; matrices of this size make attention and router choose.
-GENERAL = ["model.alpha_init=1", "model.init_std=0.05"]
-STATE = [*GENERAL, "train.stop_at=6", "optim.lr=3e-3", "optim.warmup_steps=2"]
+GENERAL = ["model.alpha_init=4", "model.init_std=0.05"]
+STATE = [*GENERAL, "train.stop_at=3", "optim.lr=2e-3", "optim.warmup_steps=1"]
 # What is timed goes on with so small steps that it stays there.
-TIMED = [*GENERAL, "train.steps=1000000000", "optim.lr=1e-6", "optim.warmup_steps=0",
+TIMED = [*GENERAL, "train.steps=1000", "optim.lr=1e-6", "optim.warmup_steps=0",
          "run.allow_changes=true", "run.timeout=86400"]
 
 
@@ -70,7 +70,7 @@ def complete(command):
 
 
 class Run:
-    """A training that goes on from a checkpoint for ever; run() lets it."""
+    """A training that goes on from a checkpoint, and far; run() lets it."""
 
     def __init__(self, birkhoff, checkpoint, config, tokens, overrides):
         self.directory = birkhoff.scratch / "timed"
@@ -79,7 +79,9 @@ class Run:
         shutil.copytree(checkpoint, copy, copy_function=os.link)
         command = birkhoff.command(config, self.directory, tokens, TIMED + overrides)
         self.log = open(birkhoff.scratch / "timed.log", "w+", encoding="utf-8")
-        self.process = subprocess.Popen(list(map(str, command)), stdout=self.log, stderr=self.log)
+        # A session of its own: one whose shell goes away has its stopped processes continued.
+        self.process = subprocess.Popen(list(map(str, command)), stdout=self.log, stderr=self.log,
+                                        start_new_session=True)
         self.first = self._wait(1)[0]
         self._hold()
 
