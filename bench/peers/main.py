@@ -121,7 +121,7 @@ class Comparison:
             say(f"{self.variant.name}: pairs with {best.name}")
             with self.worker(best, run) as worker:
                 record["check"] = compare.check(worker.ready, run.first, best.precision)
-                record["load"] = largest_load(run.first)
+                record["load"] = worker.ready["load"]
                 record["pairs"] = compare.pairs(
                     lambda: run.run(1)[0], lambda: worker.run(1)["seconds"][0],
                     self.variant.pairs)
@@ -150,11 +150,6 @@ class Comparison:
             (f", {statistics.median(record['seconds']):.2f} s a step" if "seconds" in record
              else ""))
         return record
-
-
-def largest_load(first):
-    """Of any expert of any layer; 1: as even as can be."""
-    return max(max(row) * len(row) / sum(row) for row in first["expert_load"])
 
 
 def best_of(candidates, records):

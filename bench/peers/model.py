@@ -306,10 +306,16 @@ class Model(nn.Module):
         logits = self.lm_head(self.model.norm(x))
         return F.cross_entropy(logits.flatten(0, 1).float(), target.flatten())
 
+    def routed(self):
+        return [module for module in self.modules() if isinstance(module, MoE)]
+
     def balance(self):
-        for module in self.modules():
-            if isinstance(module, MoE):
-                module.balance(self.s.bias_speed)
+        for module in self.routed():
+            module.balance(self.s.bias_speed)
+
+    def largest_load(self):
+        """Of any expert of the last step, 1: as even as can be."""
+        return max((m.load.max() * len(m.load) / m.load.sum()).item() for m in self.routed())
 
 
 def load(model, tensors):

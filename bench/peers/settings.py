@@ -76,7 +76,7 @@ class Training:
         self.model.loss = torch.compile(self.model.loss, mode=mode)
 
     def step(self):
-        """(loss, norm of the gradient) of a whole step."""
+        """{loss, norm of the gradient, largest load of an expert} of a whole step."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.precision == "autocast"):
             loss = self.model(self.token, self.target, self.dtype)
         loss.backward()
@@ -84,4 +84,4 @@ class Training:
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         self.model.balance()
-        return loss.item(), norm.item()
+        return {"loss": loss.item(), "norm": norm.item(), "load": self.model.largest_load()}

@@ -58,4 +58,4 @@ class Path:
     def step(self):
         self.x.grad = None
         self.path(self.x).backward(self.dy)
-        return None, None
+        return {}

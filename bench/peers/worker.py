@@ -4,7 +4,8 @@
 
 Writes a line of JSON when it is ready, and one for each line it reads:
 
-    {"loss": …, "norm": …, "first": …, "warm": …, "memory": …}    of the very first step; seconds
+    {"loss": …, "norm": …, "load": …, "first": …, "warm": …, "memory": …}   of the first step;
+                                                seconds of it, and until nothing is compiled
     5  →  {"seconds": [five numbers], "memory": …}                memory: VmHWM in bytes
 """
 import json
@@ -71,13 +72,12 @@ def main():
     torch.set_num_threads(job["threads"])
     thing = sublayer.Path(**job["path"]) if "path" in job else training(job)
     start = time.perf_counter()
-    (loss, norm), first = timed(thing)
+    found, first = timed(thing)
     compiled, steps = 0, 1
     while compiled != graphs() and steps < WARM:
         compiled, steps = graphs(), steps + 1
         timed(thing)
-    say({"loss": loss, "norm": norm, "first": first, "warm": time.perf_counter() - start,
-         "memory": memory()})
+    say(found | {"first": first, "warm": time.perf_counter() - start, "memory": memory()})
     for line in sys.stdin:
         say({"seconds": [timed(thing)[1] for _ in range(int(line))], "memory": memory()})
 
