@@ -66,24 +66,22 @@ class Comparison:
 
     def __init__(self, own, variant, states):
         self.own, self.variant = own, variant
+        self.tokens = birkhoff.write_tokens(
+            own.scratch / f"tokens-{variant.vocab}-{variant.tokens()}", variant.tokens(),
+            variant.vocab)
         name = f"{pathlib.Path(variant.config).stem}-{variant.residual}"
         if name not in states:
-            states[name] = own.state(name, variant.config, self.tokens(), variant.overrides())
+            states[name] = own.state(name, variant.config, self.tokens, variant.overrides())
         self.checkpoint = states[name]
-
-    def tokens(self):
-        v = self.variant
-        return birkhoff.write_tokens(self.own.scratch / f"tokens-{v.vocab}-{v.tokens()}",
-                                     v.tokens(), v.vocab)
 
     def run(self, precision):
         overrides = [*self.variant.overrides(), f"train.precision={precision}"]
-        return birkhoff.Run(self.own, self.checkpoint, self.variant.config, self.tokens(),
+        return birkhoff.Run(self.own, self.checkpoint, self.variant.config, self.tokens,
                             overrides)
 
     def worker(self, setting, run, limit=LIMIT):
         job = {"setting": dataclasses.asdict(setting), "threads": self.own.threads,
-               "config": str(run.config), "tokens": str(self.tokens().with_suffix(".bin")),
+               "config": str(run.config), "tokens": str(self.tokens.with_suffix(".bin")),
                "parts": [str(p) for p in self.checkpoint.glob("*.safetensors")]}
         return Worker(self.own.scratch, job, setting.environment, limit)
 
