@@ -139,3 +139,12 @@ build() {
   cmake --preset "$preset" "${options[@]}" &&
     cmake --build --preset "$preset" -j "$jobs" "${targets[@]}"
 }
+
+# A build directory that has tests keeps them; a new one does without, and without GoogleTest.
+build_binary() {
+  if [ -f build/release/CMakeCache.txt ]; then
+    build release -- birkhoff
+  else
+    build release -DBIRKHOFF_TESTS=OFF -- birkhoff
+  fi
+}

@@ -30,15 +30,6 @@ config=${config:-configs/tiny.yaml}
 birkhoff=build/release/birkhoff
 text=data/bible
 
-# A build directory that has tests keeps them; a new one does without, and without GoogleTest.
-build_binary() {
-  if [ -f build/release/CMakeCache.txt ]; then
-    build release -- birkhoff
-  else
-    build release -DBIRKHOFF_TESTS=OFF -- birkhoff
-  fi
-}
-
 prepare_text() {
   mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
     $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
