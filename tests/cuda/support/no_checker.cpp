@@ -1,0 +1,8 @@
+#include "tests/cuda/support/session.h"
+
+namespace birkhoff::testing {
+
+bool has_checker() { return false; }
+Traffic traffic() { return {}; }
+
+}  // namespace birkhoff::testing
