@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/dtype.h"
+#include "base/bf16.h"
 
 namespace birkhoff::cuda {
 

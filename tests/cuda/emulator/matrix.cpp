@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/format.h"
 #include "tests/cuda/emulator/block.h"
 #include "tests/cuda/emulator/shared_memory.h"
 

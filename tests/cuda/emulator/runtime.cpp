@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "base/format.h"
 #include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/heap.h"
 #include "tests/cuda/emulator/host_copies.h"

@@ -21,5 +21,6 @@ struct Traffic {
 // Whether the checker is linked: then traffic() counts, and races are found.
 bool has_checker();
 Traffic traffic();
+void reset_traffic();
 
 }  // namespace birkhoff::testing

@@ -1,5 +1,6 @@
 #pragma once
 // For g++: where a thread is, what it shares, how it meets others (contract: ../device.h).
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/cuda/device/emulated/machine.h"

@@ -15,7 +15,7 @@ T load(const T* p, emulated::Where where = emulated::Where::current()) {
 }
 
 template <Cache cache = Cache::normal, class T>
-void store(T* p, const std::type_identity_t<T>& value,
+void store(T* p, std::type_identity_t<T> value,
            emulated::Where where = emulated::Where::current()) {
   static_assert(cache != Cache::constant);
   static_assert(sizeof(T) <= 16 && std::is_trivially_copyable_v<T>);

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "kernels/cuda/device/nvidia/launched.h"
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
@@ -52,12 +53,6 @@ __device__ __forceinline__ T shuffle_down(unsigned mask, T value, unsigned lanes
 __device__ __forceinline__ unsigned ballot(unsigned mask, bool p) { return __ballot_sync(mask, p); }
 __device__ __forceinline__ bool any(unsigned mask, bool p) { return __any_sync(mask, p) != 0; }
 __device__ __forceinline__ bool all(unsigned mask, bool p) { return __all_sync(mask, p) != 0; }
-
-inline void require_launched(cudaError_t status, const char* name) {
-  if (status != cudaSuccess)
-    throw InternalError(
-        fmt::format("[{}] cannot be launched: {}", name, cudaGetErrorString(status)));
-}
 
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const Launch& how, A... arguments) {

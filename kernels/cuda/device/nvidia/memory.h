@@ -45,7 +45,7 @@ __device__ __forceinline__ T load(const T* p) {
 }
 
 template <Cache cache = Cache::normal, class T>
-__device__ __forceinline__ void store(T* p, const std::type_identity_t<T>& value) {
+__device__ __forceinline__ void store(T* p, std::type_identity_t<T> value) {
   static_assert(cache != Cache::constant);
   using W = typename Word<sizeof(T)>::type;
   W word;
