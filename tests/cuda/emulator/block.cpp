@@ -65,15 +65,25 @@ void Block::prepare(unsigned threads) {
   }
 }
 
+// Thrown through a kernel that has failed.
+struct Failed {};
+
 void Block::enter() {
   begin_context();
   Block& b = block();
-  (*b.job_->body)();
-  b.leave_thread();
+  bool failed = false;
+  try {
+    (*b.job_->body)();
+    b.return_from_kernel();
+  } catch (const Failed&) {
+    failed = true;  // to be left outside of the handler, which belongs to the host's thread
+  }
+  if (failed) b.leave();
+  b.go_on();
+  std::abort();  // a thread that has returned is never entered again
 }
 
-// The running thread returns from the kernel.
-void Block::leave_thread() {
+void Block::return_from_kernel() {
   Thread& t = *current_;
   Warp& w = warps_[t.warp()];
   for (const Meeting& m : w.meetings)
@@ -85,8 +95,6 @@ void Block::leave_thread() {
   t.state = Thread::State::returned;
   --alive_;
   barrier_complete();
-  go_on();
-  std::abort();  // a thread that has returned is never entered again
 }
 
 Thread* Block::next() {
@@ -122,10 +130,23 @@ void Block::wake(unsigned thread) {
 }
 
 void Block::fail(const std::string& what, Where where) {
+  set_error(what, where);
+  throw Failed{};
+}
+
+void Block::fail_at_once(const std::string& what) {
+  set_error(what, kNowhere);
+  leave();
+}
+
+void Block::set_error(const std::string& what, Where where) {
+  const std::string place = where.line() ? " at " + to_string(where) : std::string();
+  error_ = fmt::format("[{}] block {} thread {}{}: {}", job_->kernel, to_string(index_),
+                       to_string(current_->index), place, what);
+}
+
+void Block::leave() {
   Thread& t = *current_;
-  error_ = fmt::format(
-      "[{}] block {} thread {}{}: {}", job_->kernel, to_string(index_), to_string(t.index),
-      where.line() ? fmt::format(" at {}", to_string(where)) : std::string(), what);
   t.state = Thread::State::returned;
   current_ = nullptr;
   switch_context(t.fiber.context(), host_, true);

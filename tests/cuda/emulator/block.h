@@ -73,13 +73,17 @@ class Block {
   void barrier(Where where);
   void collective(const cuda::emulated::Collective& what, void* argument, Where where);
 
-  // Ends the block: leaves the running thread for good.
+  // Ends the block: unwinds the running thread, and leaves it and the others for good.
   [[noreturn]] void fail(const std::string& what, Where where);
+  // The same where nothing can be unwound: in place of an instruction that failed.
+  [[noreturn]] void fail_at_once(const std::string& what);
 
  private:
   static void enter();
   void prepare(unsigned threads);
-  void leave_thread();
+  void return_from_kernel();
+  [[noreturn]] void leave();
+  void set_error(const std::string& what, Where where);
   void wait(const char* name, Where where);
   void wake(unsigned thread);
   Thread* next();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace birkhoff::emulator {
 
@@ -17,6 +18,7 @@ struct Allocation {
   bool freed = false;
   // Operations that allocate and free it in the order of a stream; 0: none.
   uint32_t born = 0, dies = 0;
+  std::vector<uint32_t> users = {};  // operations that have touched it
 };
 
 class Heap {

@@ -210,7 +210,7 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
   Allocation* a = to_free(p);
   if (!a) return result(cudaErrorInvalidValue);
   const Moment freed = streams().enqueue(index, [a](uint32_t operation) {
-    const std::string wrong = streams().wrong_lifetime(a->data, operation);
+    const std::string wrong = streams().release(*a, operation);
     if (!wrong.empty()) set_fault("[cudaFreeAsync] " + wrong);
     release(*a);
   });

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "tests/cuda/emulator/asan.h"
 #include "tests/cuda/emulator/block.h"
 #include "tests/cuda/emulator/heap.h"
 
@@ -22,11 +23,13 @@ std::string what_is_at(const void* p) {
                      a->bytes, a->freed ? " that has been freed" : "");
 }
 
+std::string text;
+
 // Entered instead of the instruction that failed, on the fiber's stack.
 [[noreturn]] void fail_kernel() {
-  const Thread* t = block().running();
-  if (t->fiber.guards(touched)) block().fail("its stack is full", {});
-  block().fail("touches " + what_is_at(touched), {});
+  const bool full = block().running()->fiber.guards(touched);
+  text = full ? "its stack is full" : "touches " + what_is_at(touched);
+  block().fail_at_once(text);
 }
 
 void on_fault(int, siginfo_t* info, void* machine_state) {
@@ -36,13 +39,16 @@ void on_fault(int, siginfo_t* info, void* machine_state) {
     auto& registers = static_cast<ucontext_t*>(machine_state)->uc_mcontext.gregs;
     // Below the red zone, and as behind a call; a full stack starts over, nothing returns to it.
     auto stack = reinterpret_cast<uintptr_t>(t->fiber.top());
-    if (!t->fiber.guards(touched)) stack = uintptr_t(registers[REG_RSP]) - 128;
+    if (t->fiber.guards(touched))
+      unpoison(block().current().fiber.context().bottom, block().current().fiber.context().bytes);
+    else
+      stack = uintptr_t(registers[REG_RSP]) - 128;
     registers[REG_RSP] = greg_t((stack & ~uintptr_t{15}) - 8);
     registers[REG_RIP] = greg_t(reinterpret_cast<uintptr_t>(&fail_kernel));
     return;
   }
   if (heap().has(touched)) {
-    const std::string text = "the host touches device memory: " + what_is_at(touched) + "\n";
+    text = "the host touches device memory: " + what_is_at(touched) + "\n";
     (void)!write(STDERR_FILENO, text.data(), text.size());
   }
   std::signal(SIGSEGV, SIG_DFL);

@@ -123,16 +123,25 @@ bool Streams::ordered(uint32_t before, uint32_t after) const {
   return operation(after).clock.of(m.stream) >= m.number;
 }
 
-std::string Streams::wrong_lifetime(const void* p, uint32_t operation) const {
-  const Allocation* a = heap().find(p);
+std::string Streams::use(const void* p, uint32_t operation) {
+  Allocation* a = heap().find(p);
   if (!a) return "";
   if (a->born && !ordered(a->born, operation))
     return fmt::format("an allocation of {} bytes that another stream makes, without an event",
                        a->bytes);
   if (a->dies && !ordered(operation, a->dies))
-    return fmt::format("an allocation of {} bytes that a stream frees without waiting for this",
+    return fmt::format("an allocation of {} bytes that a stream frees without waiting for another",
                        a->bytes);
+  if (a->users.empty() || a->users.back() != operation) a->users.push_back(operation);
   return "";
+}
+
+std::string Streams::release(const Allocation& a, uint32_t operation) const {
+  const auto waits_for = [&](uint32_t user) { return ordered(user, operation); };
+  if (std::all_of(a.users.begin(), a.users.end(), waits_for) && (!a.born || waits_for(a.born)))
+    return "";
+  return fmt::format("an allocation of {} bytes that a stream frees without waiting for another",
+                     a.bytes);
 }
 
 void Streams::reset() {

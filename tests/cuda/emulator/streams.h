@@ -13,6 +13,8 @@
 
 namespace birkhoff::emulator {
 
+struct Allocation;
+
 // How many operations of each stream have happened before.
 class Clock {
  public:
@@ -47,8 +49,11 @@ class Streams {
   void run_some();  // one operation, if there is one: the host is polling
   bool ordered(uint32_t before, uint32_t after) const;  // operations, by id
   uint32_t id(Moment moment) const;
-  // Empty if `operation` comes between the allocation and the release of p's memory.
-  std::string wrong_lifetime(const void* p, uint32_t operation) const;
+  // Empty if `operation` comes between the allocation and the release of p's memory, which then
+  // knows that it is used; else what is wrong.
+  std::string use(const void* p, uint32_t operation);
+  // The same for an operation that frees `a`.
+  std::string release(const Allocation& a, uint32_t operation) const;
   const Clock& host() const { return host_; }
   void reset();
 

@@ -13,7 +13,7 @@ namespace {
 
 bool touch(const char* what, uint32_t operation, const std::byte* p, size_t bytes, bool write) {
   std::string wrong = heap().wrong_range(p, bytes);
-  if (wrong.empty()) wrong = streams().wrong_lifetime(p, operation);
+  if (wrong.empty()) wrong = streams().use(p, operation);
   if (!wrong.empty()) {
     set_fault(fmt::format("[{}] {}", what, wrong));
     return false;

@@ -23,8 +23,7 @@ bool aligned(const void* p, size_t to) { return reinterpret_cast<uintptr_t>(p) %
 // Empty if [p, p + bytes) is device memory that lives now, in the order of the streams.
 std::string wrong_global(const void* p, size_t bytes) {
   const std::string wrong = heap().wrong_range(p, bytes);
-  return wrong.empty() ? emulator::streams().wrong_lifetime(p, emulator::device().operation())
-                       : wrong;
+  return wrong.empty() ? emulator::streams().use(p, emulator::device().operation()) : wrong;
 }
 
 // Fails unless the running thread may touch `bytes` there in one access.

@@ -113,6 +113,11 @@ __global__ void copies(const void* in, void* out, int n) {
   copy_out<2>(s, out, n);
 }
 
+__global__ void increment(float* p, int n) {
+  const int i = int(block_index().x * block_dim().x + thread());
+  if (i < n) store(p + i, load(p + i) + 1);
+}
+
 Launch one_warp(cudaStream_t stream) { return {.grid = {1}, .block = {kWarp}, .stream = stream}; }
 
 }  // namespace
@@ -142,6 +147,10 @@ void run_functions(const float* in, float* out, int n, cudaStream_t stream) {
 }
 void run_copy_async(const void* in, void* out, int n, cudaStream_t stream) {
   launch("copies", copies, {.grid = {1}, .block = {kCopyThreads}, .stream = stream}, in, out, n);
+}
+void run_increment(float* p, int n, cudaStream_t stream) {
+  const unsigned blocks = unsigned(n + 63) / 64;
+  launch("increment", increment, {.grid = {blocks}, .block = {64}, .stream = stream}, p, n);
 }
 
 }  // namespace birkhoff::testing

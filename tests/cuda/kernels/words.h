@@ -28,4 +28,7 @@ void run_functions(const float* in, float* out, int n, cudaStream_t stream);
 // what is behind n is zero up to the next multiple of 16.
 void run_copy_async(const void* in, void* out, int n, cudaStream_t stream);
 
+// p[i] += 1 for n elements: for tests of streams.
+void run_increment(float* p, int n, cudaStream_t stream);
+
 }  // namespace birkhoff::testing

@@ -1,4 +1,4 @@
-#include "tests/cuda/kernels/faulty.h"
+#include "tests/cuda/emulated/faulty.h"
 
 #include "kernels/cuda/device/device.h"
 
@@ -125,23 +125,12 @@ Kernel kernel_of(Fault fault) {
   return kKernels[int(fault)];
 }
 
-__global__ void increment(float* p, int n) {
-  const int i = int(block_index().x * block_dim().x + thread());
-  if (i < n) store(p + i, load(p + i) + 1);
-}
-
 }  // namespace
 
 void run_faulty(Fault fault, float* p, float* q, cudaStream_t stream) {
   const bool two = fault == Fault::two_writers || fault == Fault::block_reads_block;
   launch("faulty", kernel_of(fault),
          {.grid = {two ? 2u : 1u}, .block = {kThreads}, .stream = stream}, p, q);
-}
-
-void run_increment(float* p, int n, cudaStream_t stream) {
-  launch("increment", increment,
-         {.grid = {unsigned(n + kThreads - 1) / kThreads}, .block = {kThreads}, .stream = stream},
-         p, n);
 }
 
 }  // namespace birkhoff::testing

@@ -29,7 +29,4 @@ enum class Fault {
 // p and q have 64 floats each; one block of 64 threads, or two where that is the point.
 void run_faulty(Fault fault, float* p, float* q, cudaStream_t stream);
 
-// p[i] += 1 for n elements: for tests of streams.
-void run_increment(float* p, int n, cudaStream_t stream);
-
 }  // namespace birkhoff::testing
