@@ -68,6 +68,8 @@ const Planted kPlanted[] = {
      "wait in shuffle_xor at faulty.cu:", "at faulty.cu:"},
     {"ExitedLane", Fault::exited_lane, "shuffle_xor", "faulty.cu:"},
     {"TwoBarriers", Fault::two_barriers, "comes to another sync_block", "faulty.cu:"},
+    {"Deadlock", Fault::deadlock, "deadlock: thread (0,0,0) waits in sync_block at faulty.cu:",
+     "64 of 64 threads have not returned"},
     {"DroppedBarrier", Fault::dropped_barrier, "unordered", "faulty.cu:", true},
     {"DroppedSyncWarp", Fault::dropped_sync_warp, "unordered", "faulty.cu:", true},
     {"UninitialisedShared", Fault::uninitialised_shared, "reads what nobody has set",

@@ -66,6 +66,13 @@ __global__ void two_barriers(float* p, float*) {
     sync_block();
   store(p + thread(), 1.0f);
 }
+__global__ void deadlock(float* p, float*) {
+  if (thread() == kWarp)
+    sync_warp(kFullMask);
+  else
+    sync_block();
+  store(p + thread(), 1.0f);
+}
 __global__ void dropped_barrier(float* p, float* q) {
   auto& s = shared<Shared>();
   const int i = int(thread());
@@ -115,6 +122,7 @@ Kernel kernel_of(Fault fault) {
                                  two_collectives,
                                  exited_lane,
                                  two_barriers,
+                                 deadlock,
                                  dropped_barrier,
                                  dropped_sync_warp,
                                  uninitialised_shared,

@@ -17,6 +17,7 @@ enum class Fault {
   two_collectives,       // lanes of one mask at two different places
   exited_lane,           // a mask names a lane that has returned
   two_barriers,          // halves of a block at two different sync_block
+  deadlock,              // one lane waits for its warp, the warp for the block
   dropped_barrier,       // other warps read what is not yet written
   dropped_sync_warp,     // other lanes read what is not yet written
   uninitialised_shared,
