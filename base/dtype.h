@@ -2,7 +2,7 @@
 // Element types of tensors. Thread-safe: no state.
 //
 // f64 exists for the reference device alone (the oracle's arithmetic); nothing trains in it.
-// bf16 is storage: the upper half of an f32. Arithmetic is done in f32, rounded to nearest even.
+// bf16 (base/bf16.h) is storage: arithmetic is done in f32.
 // f16 (IEEE binary16) is met in files of others and made f32 at once: no operator takes it.
 #include <bit>
 #include <cmath>
@@ -11,33 +11,12 @@
 #include <string_view>
 #include <type_traits>
 
+#include "base/bf16.h"
 #include "base/error.h"
 
 namespace birkhoff {
 
 enum class DType : uint8_t { none, f32, bf16, i32, i64, f64, f16 };
-
-struct bf16 {
-  uint16_t bits = 0;
-};
-
-inline float to_float(float x) { return x; }
-inline float to_float(bf16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
-
-inline bf16 to_bf16(float x) {
-  const uint32_t u = std::bit_cast<uint32_t>(x);
-  if (std::isnan(x)) return {uint16_t((u >> 16) | 0x40)};  // stays a NaN, made quiet
-  return {uint16_t((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
-}
-
-// x as a float or a bf16.
-template <class T>
-T narrow(float x) {
-  if constexpr (std::is_same_v<T, bf16>)
-    return to_bf16(x);
-  else
-    return x;
-}
 
 struct f16 {
   uint16_t bits = 0;

@@ -142,8 +142,6 @@ void close_gradient(Gradient& g) {
 
 }  // namespace
 
-std::string_view name_of(SinkhornForm form) { return form == SinkhornForm::v4 ? "v4" : "paper"; }
-
 const Operator kMhcOpen{
     .name = "mhc_open",
     .outputs = open_outputs,

@@ -49,7 +49,9 @@ namespace birkhoff {
 //          is kept transposed (comb[j, i]), so "softmax over the last dim" is over our i, and the
 //          columns of phi and b that belong to res are transposed against ours.
 enum class SinkhornForm : int { paper, v4 };
-std::string_view name_of(SinkhornForm form);
+inline std::string_view name_of(SinkhornForm form) {
+  return form == SinkhornForm::v4 ? "v4" : "paper";
+}
 
 struct MhcDesc {
   int n = 1;

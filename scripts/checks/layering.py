@@ -25,7 +25,7 @@ WRAPPED = [
     (r"hwy/.*", ("kernels/cpu/", "tests/kernels/")),  # tests choose the instruction set
     (r"mpi\.h", ("comm/mpi/",)),
     (r"nccl\.h", ("comm/nccl/",)),
-    (r"(cuda|cublas|cutlass|cub/|nvrtc|nvtx).*", ("kernels/cuda/", "comm/nccl/")),
+    (r"(cuda|cublas|cutlass|cub/|nvrtc|nvtx).*", ("kernels/cuda/", "comm/nccl/", "tests/cuda/")),
     (r"omp\.h", ()),
     (r"yaml-cpp/.*", ("engine/config/",)),
     (r"CLI/.*", ("launch/",)),

@@ -1,7 +1,7 @@
 import unittest
 
 import support
-from checks import Tree, budgets, layering, words
+from checks import Tree, budgets, cuda, layering, words
 
 
 def texts(findings):
@@ -161,6 +161,27 @@ class Words(unittest.TestCase):
         self.assertEqual(self.check("docs/a.md", "[b](b.md) [c](../c/) [d](#d) [e](https://e)\n",
                                     **{"docs/b.md": "", "c/x": ""}), [])
         self.assertEqual(len(self.check("docs/a.md", "[b](gone.md)\n")), 1)
+
+
+class Cuda(unittest.TestCase):
+    def check(self, line, path="kernels/cuda/a.cu"):
+        return texts(cuda.findings(Tree({path: line + "\n"})))
+
+    def test_clean(self):
+        self.assertEqual(self.check('#include "kernels/cuda/device/device.h"\n'
+                                    "__global__ void __launch_bounds__(kThreads) k(float* p) {\n"
+                                    "  store(p + thread(), 1.0f);  // not p[threadIdx.x]\n}"), [])
+
+    def test_what_is_not_of_the_vocabulary(self):
+        for line in ("k<<<1, 32>>>(p);", "__shared__ float s[32];", "__syncthreads();",
+                     'asm volatile("bar.sync 0;");', "int i = threadIdx.x;", "atomicAdd(p, x);",
+                     "cub::WarpReduce r;", "__nv_bfloat16 x;", "float x = __expf(y);",
+                     "#include <cuda_bf16.h>", "#include <cooperative_groups.h>",
+                     "#if defined(__CUDA_ARCH__)", "while (*static_cast<volatile int*>(p)) {}"):
+            self.assertGreaterEqual(len(self.check(line)), 1, line)
+            self.assertGreaterEqual(len(self.check(line, "tests/cuda/kernels/a.cu")), 1, line)
+            self.assertEqual(self.check(line, "kernels/cuda/device/nvidia/a.h"), [])
+            self.assertEqual(self.check(line, "tests/cuda/emulated/a.cu"), [])
 
 
 class Tidy(unittest.TestCase):

@@ -1,0 +1,56 @@
+#pragma once
+// What the emulated half of the vocabulary asks of the machine. tests/cuda/emulator/ implements it;
+// nothing of it is in the engine's binary.
+//
+// All of these but enqueue() are called by a kernel's thread. A fault (misaligned, out of bounds, a
+// lane that is missing) does not return: the launch ends, and the call that ran it throws.
+#include <functional>
+#include <source_location>
+
+#include "kernels/cuda/device/types.h"
+
+namespace birkhoff::cuda::emulated {
+
+using Where = std::source_location;  // the line of the kernel, in messages
+
+Dim thread_index();
+Dim block_index();
+Dim block_dim();
+Dim grid_dim();
+unsigned lane();
+
+// The block's memory for a declaration; `site` is one object a declaration.
+struct SharedSite {
+  size_t bytes, alignment;
+};
+void* shared(const SharedSite& site);
+void* dynamic_shared();
+
+void barrier(Where where);
+
+// Done once, by the lane that comes last: arguments[lane] of the lanes in mask.
+using Exchange = void (*)(void* const* arguments, unsigned mask);
+struct Collective {
+  const char* name;
+  unsigned mask;
+  Exchange exchange;
+  bool orders_memory = false;
+};
+void collective(const Collective& what, void* argument, Where where);
+
+// One access of `bytes`, aligned to them. Global or shared memory.
+void load(void* to, const void* from, size_t bytes, Where where);
+void store(void* to, const void* from, size_t bytes, Where where);
+
+void copy_async(void* shared, const void* global, int bytes, Where where);
+void copy_async_commit();
+void copy_async_wait(int groups);
+
+void ldmatrix_x4(uint32_t* r, const void* row, bool transposed, Where where);
+void mma_bf16(MmaD& d, const MmaA& a, const MmaB& b, Where where);
+void mma_tf32(MmaD& d, const MmaA& a, const MmaB& b, Where where);
+
+// Behind what is in the stream. `body` is called once a thread.
+void enqueue(const char* name, const Launch& how, std::function<void()> body);
+
+}  // namespace birkhoff::cuda::emulated

@@ -1,0 +1,52 @@
+#pragma once
+// What both branches of the vocabulary and host code know.
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bf16.h"
+
+namespace birkhoff::cuda {
+
+inline constexpr unsigned kWarp = 32;
+inline constexpr unsigned kFullMask = 0xFFFFFFFFu;
+inline constexpr unsigned kMaxThreads = 1024;            // of a block
+inline constexpr size_t kStaticSharedBytes = 48 * 1024;  // above it a kernel must opt in
+inline constexpr size_t kMaxSharedBytes = 163 * 1024;    // of a block, on sm_80
+
+struct Dim {
+  unsigned x = 1, y = 1, z = 1;
+};
+
+struct Launch {
+  Dim grid, block;
+  size_t shared_bytes = 0;
+  cudaStream_t stream = nullptr;
+};
+
+// n elements as one access.
+template <class T, int n>
+struct alignas(sizeof(T) * n) Pack {
+  T v[n];
+};
+
+// Hints: how long a value is wanted.
+enum class Cache {
+  normal,
+  streaming,  // read or written once: first to be evicted
+  constant,   // not written while the kernel runs: by the read-only path
+};
+
+// Fragments of a warp's matrix product, as registers of one lane.
+struct MmaA {
+  uint32_t r[4];
+};
+struct MmaB {
+  uint32_t r[2];
+};
+struct MmaD {
+  float v[4];
+};
+
+}  // namespace birkhoff::cuda

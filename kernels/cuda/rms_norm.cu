@@ -1,0 +1,150 @@
+// A row stays in registers between its two passes, so that x is read once; a block takes several
+// rows, so that gain is read once for all of them. All accesses of x, gain and y are 16 bytes wide.
+// What is ragged (a width that is no multiple of 8, an address that is none of 16) or too wide for
+// registers goes element by element.
+#include "kernels/cuda/rms_norm.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/device/device.h"
+
+namespace birkhoff::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr int kPack = 8;  // bf16 in 16 bytes
+// Four blocks for each of 132 multiprocessors, before a block takes more rows; from 2 rows on, gain
+// adds no more than half of what x and y move.
+constexpr int64_t kBlocks = 4 * 132, kLeastRows = 2, kMostRows = 16;
+
+using Bf16s = Pack<bf16, kPack>;
+using Floats = Pack<float, 4>;
+
+struct Shared {
+  // By parity of the row: who is late reads the sums of one row while others write the next one's.
+  float sums[2][kThreads / kWarp];
+};
+
+// The sum over all threads of the block, the same bits for each. One barrier.
+__device__ inline float block_sum(float value, float* sums) {
+  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2)
+    value += shuffle_xor(kFullMask, value, lanes);
+  const unsigned warps = block_dim().x / kWarp;
+  if (thread() % kWarp == 0) sums[thread() / kWarp] = value;
+  sync_block();
+  float sum = 0;
+  for (unsigned w = 0; w < warps; ++w) sum += sums[w];
+  return sum;
+}
+
+__device__ inline float row_rstd(const RmsNormArgs& a, float squares, float* sums) {
+  return fast_rsqrt(block_sum(squares, sums) / float(a.width) + a.eps);
+}
+
+__device__ inline void store_rstd(const RmsNormArgs& a, int64_t row, float rstd) {
+  if (a.rstd && thread() == 0)
+    store(a.rstd + row, a.rstd_base ? load(a.rstd_base + row) + rstd : rstd);
+}
+
+template <int kPacks>
+__device__ inline float load_row(const RmsNormArgs& a, int64_t row, Bf16s (&x)[kPacks]) {
+  const auto* from = reinterpret_cast<const Bf16s*>(a.x + row * a.width);
+  float squares = 0;
+  for (int p = 0; p < kPacks; ++p) {
+    const int64_t i = thread() + int64_t{p} * block_dim().x;
+    if (i >= a.width / kPack) break;
+    x[p] = load<Cache::streaming>(from + i);
+    for (int e = 0; e < kPack; ++e) {
+      const float value = widen(x[p].v[e]);
+      squares = fmaf(value, value, squares);
+    }
+  }
+  return squares;
+}
+
+// y = base + gain ⊙ x·rstd, of one pack.
+__device__ inline void store_pack(const RmsNormArgs& a, int64_t at, const Bf16s& x,
+                                  const Floats (&gain)[2], float rstd) {
+  Bf16s base = {}, y;
+  if (a.base) base = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.base + at));
+  for (int e = 0; e < kPack; ++e)
+    y.v[e] = round_bf16(
+        fmaf(widen(x.v[e]) * rstd, gain[e / 4].v[e % 4], a.base ? widen(base.v[e]) : 0.0f));
+  store<Cache::streaming>(reinterpret_cast<Bf16s*>(a.y + at), y);
+}
+
+template <int kPacks>
+__global__ void __launch_bounds__(kThreads) rms_norm_rows(RmsNormArgs a, int64_t rows) {
+  auto& s = shared<Shared>();
+  Floats gain[kPacks][2] = {};
+  for (int p = 0; p < kPacks; ++p) {
+    const int64_t i = thread() + int64_t{p} * block_dim().x;
+    if (i >= a.width / kPack) break;
+    for (int half = 0; half < 2; ++half)
+      gain[p][half] = load<Cache::constant>(reinterpret_cast<const Floats*>(a.gain) + 2 * i + half);
+  }
+  const int64_t first = block_index().x * rows;
+  for (int64_t row = first; row < first + rows && row < a.tokens; ++row) {
+    Bf16s x[kPacks] = {};
+    const float squares = load_row(a, row, x);
+    const float rstd = row_rstd(a, squares, s.sums[(row - first) % 2]);
+    store_rstd(a, row, rstd);
+    if (!a.y) continue;
+    for (int p = 0; p < kPacks; ++p) {
+      const int64_t i = thread() + int64_t{p} * block_dim().x;
+      if (i >= a.width / kPack) break;
+      store_pack(a, row * a.width + i * kPack, x[p], gain[p], rstd);
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) rms_norm_elements(RmsNormArgs a, int64_t rows) {
+  auto& s = shared<Shared>();
+  const int64_t first = block_index().x * rows;
+  for (int64_t row = first; row < first + rows && row < a.tokens; ++row) {
+    float squares = 0;
+    for (int64_t c = thread(); c < a.width; c += block_dim().x) {
+      const float value = widen(load(a.x + row * a.width + c));
+      squares = fmaf(value, value, squares);
+    }
+    const float rstd = row_rstd(a, squares, s.sums[(row - first) % 2]);
+    store_rstd(a, row, rstd);
+    if (!a.y) continue;
+    for (int64_t c = thread(); c < a.width; c += block_dim().x) {
+      const int64_t at = row * a.width + c;
+      const float base = a.base ? widen(load(a.base + at)) : 0.0f;
+      store(a.y + at, round_bf16(fmaf(widen(load(a.x + at)) * rstd,
+                                      load<Cache::constant>(a.gain + c), base)));
+    }
+  }
+}
+
+bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
+}  // namespace
+
+RmsNormCut rms_norm_cut(const RmsNormArgs& a) {
+  RmsNormCut cut;
+  const bool vectors =
+      a.width % kPack == 0 && aligned(a.x) && aligned(a.gain) && aligned(a.base) && aligned(a.y);
+  const int64_t units = vectors ? a.width / kPack : a.width;
+  cut.threads = unsigned(std::min<int64_t>(kThreads, (units + kWarp - 1) / kWarp * kWarp));
+  for (const int packs : {4, 2, 1})
+    if (vectors && units <= packs * int64_t{cut.threads}) cut.packs = packs;
+  cut.rows = std::clamp(a.tokens / kBlocks, kLeastRows, kMostRows);
+  cut.blocks = unsigned((a.tokens + cut.rows - 1) / cut.rows);
+  return cut;
+}
+
+void rms_norm(const RmsNormArgs& a, cudaStream_t stream) {
+  if (a.tokens == 0) return;
+  const RmsNormCut cut = rms_norm_cut(a);
+  const auto kernel = cut.packs == 1   ? rms_norm_rows<1>
+                      : cut.packs == 2 ? rms_norm_rows<2>
+                      : cut.packs == 4 ? rms_norm_rows<4>
+                                       : rms_norm_elements;
+  launch("rms_norm", kernel, {.grid = {cut.blocks}, .block = {cut.threads}, .stream = stream}, a,
+         cut.rows);
+}
+
+}  // namespace birkhoff::cuda

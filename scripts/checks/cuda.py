@@ -1,0 +1,49 @@
+"""What a CUDA kernel may say: the words of kernels/cuda/device/ and nothing else (docs/cuda.md).
+
+The emulated device knows those words only, so that anything else would be tested nowhere.
+"""
+import re
+
+from . import Finding, cpp
+
+DEVICE = "kernels/cuda/device/"
+KERNELS = ("kernels/cuda/", "tests/cuda/kernels/")
+# Of CUDA's own names with two underscores, what a kernel needs to be one.
+_MARKS = ("__global__", "__device__", "__host__", "__launch_bounds__", "__restrict__")
+
+_FORBIDDEN = [
+    (r"<<<", "a launch is launch()"),
+    (r"\basm\b", "PTX belongs in kernels/cuda/device/nvidia/"),
+    (r"\b(?:threadIdx|blockIdx|blockDim|gridDim|warpSize)\b", "an index is thread_index() etc."),
+    (r"\batomic[A-Z]\w*", "the sum of floats in any order is not a result"),
+    (r"\bcooperative_groups\b|\bcub::|\bwmma::|\bcute::", "no library stands between a kernel and "
+     "the vocabulary"),
+    (r"\bvolatile\b", "a wait goes through the vocabulary"),
+    (r"\b__nv_\w+|\b__half\w*|\bnv_bfloat\w*", "bf16 is base/bf16.h"),
+]
+_BUILT_IN = re.compile(r"\b__[A-Za-z]\w*")
+_INCLUDE = re.compile(r'#[ \t]*include[ \t]*[<"](cuda_(?!runtime_api\.h)|cooperative|cub/|mma\.h)')
+
+
+def findings(tree):
+    found = []
+    for path, text in tree.cpp().items():
+        if not path.startswith(KERNELS) or path.startswith(DEVICE):
+            continue
+        for number, line in enumerate(cpp.blank(text).split("\n"), 1):
+            found += [Finding(path, number, f"{word}: {why}") for word, why in _words(line)]
+        for number, line in enumerate(text.split("\n"), 1):
+            if _INCLUDE.search(line):
+                found.append(Finding(path, number, "include kernels/cuda/device/device.h instead"))
+            if re.match(r"\s*#\s*if.*__CUDA", line):
+                found.append(Finding(path, number, "kernels are the same text for every compiler"))
+    return found
+
+
+def _words(line):
+    for pattern, why in _FORBIDDEN:
+        if match := re.search(pattern, line):
+            yield match[0], why
+    for match in _BUILT_IN.finditer(line):
+        if match[0] not in _MARKS and not re.match(_FORBIDDEN[-1][0], match[0]):
+            yield match[0], "is not of the vocabulary (kernels/cuda/device/device.h)"

@@ -1,0 +1,113 @@
+// Each class of fault is planted, and found in every schedule: some by the machine itself, the rest
+// by the checker.
+#include <gmock/gmock.h>
+
+#include "tests/cuda/emulated/faulty.h"
+#include "tests/cuda/emulator/asan.h"
+#include "tests/cuda/emulator/machine.h"
+#include "tests/cuda/kernels/gemm_tile.h"
+#include "tests/cuda/support/device_array.h"
+#include "tests/cuda/support/session.h"
+
+namespace birkhoff::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Planted {
+  const char* name;
+  Fault fault;
+  const char *found, *place;   // both stand in the message
+  bool needs_checker = false;  // the machine itself may miss it
+  bool ends_asan = false;      // under ASan the process ends with its report
+};
+
+std::string fault_of(const emulator::Schedule& schedule, Fault fault) {
+  emulator::reset(schedule);
+  const std::vector<float> ones(64, 1.0f);
+  float *p = nullptr, *q = nullptr;
+  for (float** array : {&p, &q})
+    require_cuda(cudaMalloc(reinterpret_cast<void**>(array), 64 * sizeof(float)), "cudaMalloc");
+  require_cuda(cudaMemcpy(p, ones.data(), 64 * sizeof(float), cudaMemcpyHostToDevice), "copy");
+  run_faulty(fault, p, q, nullptr);
+  const cudaError_t status = cudaDeviceSynchronize();
+  EXPECT_EQ(status == cudaSuccess, emulator::fault().empty());
+  return emulator::fault();
+}
+
+class Faults : public ::testing::TestWithParam<Planted> {};
+
+TEST_P(Faults, AreFoundInEverySchedule) {
+  const Planted& planted = GetParam();
+  if (planted.needs_checker && !has_checker()) GTEST_SKIP() << "needs the checker";
+  for (const emulator::Schedule& schedule : emulator::schedules()) {
+    SCOPED_TRACE(to_string(schedule));
+    if (emulator::kAsan && planted.ends_asan) {
+      EXPECT_DEATH(fault_of(schedule, planted.fault), "AddressSanitizer: use-after-poison");
+      continue;
+    }
+    const std::string fault = fault_of(schedule, planted.fault);
+    EXPECT_THAT(fault, HasSubstr(planted.found));
+    EXPECT_THAT(fault, HasSubstr(planted.place));
+  }
+  emulator::reset({});
+}
+
+const Planted kPlanted[] = {
+    {"OutOfBounds", Fault::out_of_bounds, "4 bytes at byte 256 of an allocation of 256",
+     "faulty.cu:"},
+    {"OutOfBoundsPlain", Fault::out_of_bounds_plain, "byte 256 of an allocation of 256",
+     "thread (63,0,0)"},
+    {"PlainAccess", Fault::plain_access, "device memory without load or store", "faulty.cu:", true},
+    {"OutOfBoundsShared", Fault::out_of_bounds_shared, "shared memory", "faulty", false, true},
+    {"Misaligned", Fault::misaligned, "16 bytes", "not aligned to them"},
+    {"HostMemory", Fault::host_memory, "is not device memory", "thread (0,0,0) at faulty.cu:"},
+    {"WrongMask", Fault::wrong_mask, "is not in its mask 0xffff", "faulty.cu:"},
+    {"Divergent", Fault::divergent, "shuffle_xor", "faulty.cu:"},
+    {"TwoCollectives", Fault::two_collectives,
+     "wait in shuffle_xor at faulty.cu:", "at faulty.cu:"},
+    {"ExitedLane", Fault::exited_lane, "shuffle_xor", "faulty.cu:"},
+    {"TwoBarriers", Fault::two_barriers, "comes to another sync_block", "faulty.cu:"},
+    {"Deadlock", Fault::deadlock, "deadlock: thread (0,0,0) waits in sync_block at faulty.cu:",
+     "64 of 64 threads have not returned"},
+    {"DroppedBarrier", Fault::dropped_barrier, "unordered", "faulty.cu:", true},
+    {"DroppedSyncWarp", Fault::dropped_sync_warp, "unordered", "faulty.cu:", true},
+    {"UninitialisedShared", Fault::uninitialised_shared, "reads what nobody has set",
+     "faulty.cu:", true},
+    {"UninitialisedGlobal", Fault::uninitialised_global, "reads what nobody has set",
+     "faulty.cu:", true},
+    {"TwoWriters", Fault::two_writers, "writes what is written", "faulty.cu:", true},
+    {"BlockReadsBlock", Fault::block_reads_block, "unordered", "faulty.cu:", true},
+    {"EndlessStack", Fault::endless_stack, "its stack is full", "thread"},
+};
+INSTANTIATE_TEST_SUITE_P(Planted, Faults, ::testing::ValuesIn(kPlanted),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(NoFault, NoneIsFoundWhereNoneIs) {
+  for (const emulator::Schedule& schedule : emulator::schedules())
+    EXPECT_EQ(fault_of(schedule, Fault::none), "");
+}
+
+// The faults of a real kernel. Without the checker some schedules let them pass, so nothing is
+// asked.
+TEST(GemmFaults, OfAsynchronousCopiesAreFoundInEverySchedule) {
+  if (!has_checker()) GTEST_SKIP() << "needs the checker";
+  for (const emulator::Schedule& schedule : emulator::schedules())
+    for (const GemmFault planted : {GemmFault::no_barrier, GemmFault::wrong_wait}) {
+      SCOPED_TRACE(to_string(schedule));
+      emulator::reset(schedule);
+      const int m = 64, n = 64, k = 96;
+      const DeviceArray<bf16> a(std::vector<bf16>(size_t(m * k))),
+          b(std::vector<bf16>(size_t(k * n)));
+      const DeviceArray<float> c(size_t(m * n));
+      run_gemm_tile({a.data(), b.data(), c.data(), m, n, k}, planted, nullptr);
+      EXPECT_EQ(cudaDeviceSynchronize(), cudaErrorLaunchFailure);
+      EXPECT_THAT(emulator::fault(), HasSubstr(planted == GemmFault::no_barrier
+                                                   ? "writes while it is read"
+                                                   : "reads what a copy is still bringing"));
+    }
+  emulator::reset({});
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

@@ -1,0 +1,33 @@
+#pragma once
+// Kernels that are wrong on purpose, one for each class of fault.
+#include "kernels/cuda/device/types.h"
+
+namespace birkhoff::testing {
+
+enum class Fault {
+  none,
+  out_of_bounds,         // one element behind a buffer
+  out_of_bounds_plain,   // the same, without the vocabulary's store
+  plain_access,          // in bounds, without the vocabulary's load
+  out_of_bounds_shared,  // one element behind an array
+  misaligned,            // 16 bytes at a multiple of 4
+  host_memory,           // an address of the host
+  wrong_mask,            // the lane itself is not in it
+  divergent,             // half a warp does not come to a shuffle
+  two_collectives,       // lanes of one mask at two different places
+  exited_lane,           // a mask names a lane that has returned
+  two_barriers,          // halves of a block at two different sync_block
+  deadlock,              // one lane waits for its warp, the warp for the block
+  dropped_barrier,       // other warps read what is not yet written
+  dropped_sync_warp,     // other lanes read what is not yet written
+  uninitialised_shared,
+  uninitialised_global,
+  two_writers,  // two blocks write one element
+  block_reads_block,
+  endless_stack,
+};
+
+// p and q have 64 floats each; one block of 64 threads, or two where that is the point.
+void run_faulty(Fault fault, float* p, float* q, cudaStream_t stream);
+
+}  // namespace birkhoff::testing

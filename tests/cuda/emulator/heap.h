@@ -1,0 +1,62 @@
+#pragma once
+// Device memory: a range of addresses that the host cannot touch but while a kernel or a copy runs.
+// Each allocation ends at a page that nobody can touch, starts at a multiple of 256, is filled with
+// ones (NaN), and is never given out again.
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace birkhoff::emulator {
+
+struct Allocation {
+  std::byte* data = nullptr;
+  size_t bytes = 0;
+  std::byte* pages = nullptr;  // from here to the guard page
+  size_t page_bytes = 0;
+  bool freed = false;
+  // Operations that allocate and free it in the order of a stream; 0: none.
+  uint32_t born = 0, dies = 0;
+  std::vector<uint32_t> users = {};  // operations that have touched it
+};
+
+class Heap {
+ public:
+  Heap();
+  Heap(const Heap&) = delete;
+  Heap& operator=(const Heap&) = delete;
+
+  Allocation* allocate(size_t bytes);  // null: no room
+  void free(Allocation& allocation);
+  void reset();
+
+  bool has(const void* p) const { return p >= base_ && p < base_ + kRoom; }
+  // The allocation, freed or not, that p is in, or just behind: null if there is none.
+  Allocation* find(const void* p);
+  // Empty if [p, p + bytes) is inside of one that is not freed; else what is wrong.
+  std::string wrong_range(const void* p, size_t bytes);
+  // Whether what is behind an allocation's end is as it was; otherwise which was written over.
+  std::string overwritten();
+
+  // Device memory can be touched while there is one of these.
+  class Open {
+   public:
+    Open();
+    ~Open();
+    Open(const Open&) = delete;
+    Open& operator=(const Open&) = delete;
+  };
+
+ private:
+  static constexpr size_t kRoom = size_t{1} << 38;
+  void protect(const Allocation& allocation, bool open) const;
+  std::byte* base_ = nullptr;
+  std::byte* top_ = nullptr;
+  int opened_ = 0;
+  std::map<const std::byte*, Allocation> allocations_;  // by pages
+};
+
+Heap& heap();
+
+}  // namespace birkhoff::emulator

@@ -1,0 +1,54 @@
+#pragma once
+// What the machine tells the checker (tests/cuda/checker/), where one is linked.
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/device/emulated/machine.h"
+
+namespace birkhoff::emulator {
+
+using cuda::emulated::Where;
+
+// The instruction of an access: a line of the kernel, or the address behind a compiled load or
+// store.
+struct Site {
+  const void* pc = nullptr;
+  Where where = {};
+};
+
+struct Access {
+  const void* address;
+  size_t bytes;
+  bool write;
+  Site site;
+};
+
+class Observer {
+ public:
+  virtual void begin_kernel(const char* name, uint32_t operation) = 0;
+  virtual void begin_block(unsigned block, unsigned threads) = 0;
+  virtual void end_block() = 0;
+  virtual void end_kernel() = 0;
+
+  // By the running thread; in global or shared memory.
+  virtual void access(const Access& access) = 0;
+  // What lies in shared memory may be changed by a copy from now on, or is no longer.
+  virtual void in_flight(const Access& copy, bool begins) = 0;
+  // The lanes of `mask` see each other's shared memory.
+  virtual void meet(unsigned warp, unsigned mask) = 0;
+  virtual void barrier() = 0;
+
+  // By the host's copies and fills.
+  virtual void transfer(uint32_t operation, const void* device, size_t bytes, bool write) = 0;
+  virtual void allocated(const void* device, size_t bytes) = 0;
+  virtual void freed(const void* device) = 0;
+
+ protected:
+  ~Observer() = default;
+};
+
+// Null without a checker. It registers itself before main.
+Observer* observer();
+void set_observer(Observer* observer);
+
+}  // namespace birkhoff::emulator

@@ -1,0 +1,312 @@
+// CUDA's runtime by symbol: host code that is linked with this runs on the emulated device. A call
+// never throws; what it finds is machine.h's fault(), which cudaGetErrorString repeats.
+#include <cuda_runtime_api.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "base/format.h"
+#include "tests/cuda/emulator/device.h"
+#include "tests/cuda/emulator/heap.h"
+#include "tests/cuda/emulator/host_copies.h"
+#include "tests/cuda/emulator/machine.h"
+#include "tests/cuda/emulator/observer.h"
+#include "tests/cuda/emulator/streams.h"
+#include "tests/cuda/emulator/transfer.h"
+
+// The numbers are part of the interface: a header that says others is not the one meant.
+static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
+              cudaErrorInvalidDevice == 101 && cudaErrorInvalidResourceHandle == 400 &&
+              cudaErrorNotReady == 600 && cudaErrorLaunchFailure == 719);
+static_assert(cudaMemcpyHostToHost == 0 && cudaMemcpyHostToDevice == 1 &&
+              cudaMemcpyDeviceToHost == 2 && cudaMemcpyDeviceToDevice == 3 &&
+              cudaMemcpyDefault == 4);
+static_assert(cudaStreamNonBlocking == 1 && cudaEventDisableTiming == 2);
+
+struct CUstream_st {
+  int index;
+};
+struct CUevent_st {
+  birkhoff::emulator::Moment moment;
+};
+
+namespace birkhoff::emulator {
+namespace {
+
+// The handles there are; freed ones are never given out again while the machine lives.
+std::map<cudaStream_t, std::unique_ptr<CUstream_st>> the_streams;
+std::map<cudaEvent_t, std::unique_ptr<CUevent_st>> the_events;
+std::string the_fault;
+cudaError_t last_error = cudaSuccess;
+
+cudaError_t result(cudaError_t status) {
+  if (!the_fault.empty()) status = cudaErrorLaunchFailure;
+  if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
+  return status;
+}
+
+std::byte* bytes_at(void* p) { return static_cast<std::byte*>(p); }
+const std::byte* bytes_at(const void* p) { return static_cast<const std::byte*>(p); }
+
+cudaError_t create_stream(cudaStream_t* stream, unsigned flags) {
+  if (!stream || (flags & ~unsigned(cudaStreamNonBlocking))) return result(cudaErrorInvalidValue);
+  auto made = std::make_unique<CUstream_st>();
+  made->index = streams().create(!(flags & cudaStreamNonBlocking));
+  *stream = made.get();
+  the_streams.emplace(*stream, std::move(made));
+  return result(cudaSuccess);
+}
+
+CUevent_st* event_at(cudaEvent_t event) {
+  const auto found = the_events.find(event);
+  return found == the_events.end() ? nullptr : found->second.get();
+}
+
+// The allocation that starts at p; null, and a fault, if there is none to free.
+Allocation* to_free(void* p) {
+  Allocation* a = heap().has(p) ? heap().find(p) : nullptr;
+  if (a && a->data == p && !a->freed && !a->dies) return a;
+  set_fault(fmt::format("{} is freed, but is no allocation{}", p,
+                        a && a->data == p ? " any more: it has been freed before" : ""));
+  return nullptr;
+}
+
+cudaError_t allocate(void** p, size_t bytes, Allocation** made) {
+  if (!p) return cudaErrorInvalidValue;
+  *made = heap().allocate(bytes);
+  if (!*made) return cudaErrorMemoryAllocation;
+  *p = (*made)->data;
+  if (observer()) observer()->allocated(*p, bytes);
+  return cudaSuccess;
+}
+
+void release(Allocation& a) {
+  if (observer()) observer()->freed(a.data);
+  heap().free(a);
+}
+
+// Whether `kind` says what the addresses are; cudaMemcpyDefault asks them.
+bool fits(cudaMemcpyKind kind, bool to_device, bool from_device) {
+  const int is = (from_device ? 2 : 0) + (to_device ? 1 : 0);
+  return kind == cudaMemcpyDefault || int(kind) == is;
+}
+
+cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, int stream) {
+  if (stream < 0) return cudaErrorInvalidResourceHandle;
+  if (bytes == 0) return cudaSuccess;
+  const bool to_device = heap().has(to), from_device = heap().has(from);
+  if (!fits(kind, to_device, from_device)) {
+    set_fault(fmt::format("a copy of {} bytes of kind {}, from the {} to the {}", bytes, int(kind),
+                          from_device ? "device" : "host", to_device ? "device" : "host"));
+    return cudaErrorInvalidValue;
+  }
+  if (to_device && from_device) {
+    streams().enqueue(stream, [=](uint32_t operation) {
+      copy_on_device(operation, bytes_at(to), bytes_at(from), bytes);
+    });
+  } else if (to_device) {
+    host_copies().to_device(bytes_at(to), bytes_at(from), bytes, stream);
+  } else if (from_device) {
+    host_copies().to_host(bytes_at(to), bytes_at(from), bytes, stream);
+  } else {
+    streams().enqueue(stream, [=](uint32_t) { std::memmove(to, from, bytes); });
+  }
+  return cudaSuccess;
+}
+
+cudaError_t ready(Moment moment) {
+  if (!streams().done(moment)) streams().run_some();
+  if (!streams().done(moment)) return cudaErrorNotReady;
+  streams().wait(moment);
+  return cudaSuccess;
+}
+
+}  // namespace
+
+int index_of(cudaStream_t stream) {
+  if (!stream) return 0;
+  const auto found = the_streams.find(stream);
+  return found == the_streams.end() ? -1 : found->second->index;
+}
+
+const std::string& fault() { return the_fault; }
+void set_fault(const std::string& text) {
+  if (the_fault.empty()) the_fault = text;
+}
+
+void reset(const Schedule& schedule) {
+  streams().reset();
+  host_copies().reset();
+  heap().reset();
+  device().reset(schedule);
+  the_streams.clear(), the_events.clear(), the_fault.clear();
+  last_error = cudaSuccess;
+}
+
+}  // namespace birkhoff::emulator
+
+using namespace birkhoff::emulator;
+
+extern "C" {
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorLaunchFailure:
+      return the_fault.c_str();
+    default:
+      return "an error of the emulated device";
+  }
+}
+cudaError_t cudaPeekAtLastError() { return result(last_error); }
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = result(last_error);
+  last_error = cudaSuccess;
+  return error;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return result(cudaSuccess);
+}
+cudaError_t cudaSetDevice(int number) {
+  return result(number == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
+cudaError_t cudaGetDevice(int* number) {
+  *number = 0;
+  return result(cudaSuccess);
+}
+cudaError_t cudaDeviceSynchronize() {
+  streams().wait_all();
+  return result(cudaSuccess);
+}
+
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+  Allocation* made = nullptr;
+  return result(allocate(p, bytes, &made));
+}
+cudaError_t cudaFree(void* p) {
+  if (!p) return result(cudaSuccess);
+  streams().wait_all();  // as CUDA's does
+  Allocation* a = to_free(p);
+  if (a) release(*a);
+  return result(a ? cudaSuccess : cudaErrorInvalidValue);
+}
+cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t stream) {
+  const int index = index_of(stream);
+  if (index < 0) return result(cudaErrorInvalidResourceHandle);
+  Allocation* made = nullptr;
+  const cudaError_t status = allocate(p, bytes, &made);
+  if (made) made->born = streams().id(streams().enqueue(index, [](uint32_t) {}));
+  return result(status);
+}
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
+  const int index = index_of(stream);
+  if (index < 0) return result(cudaErrorInvalidResourceHandle);
+  Allocation* a = to_free(p);
+  if (!a) return result(cudaErrorInvalidValue);
+  const Moment freed = streams().enqueue(index, [a](uint32_t operation) {
+    const std::string wrong = streams().release(*a, operation);
+    if (!wrong.empty()) set_fault("[cudaFreeAsync] " + wrong);
+    release(*a);
+  });
+  a->dies = streams().id(freed);
+  return result(cudaSuccess);
+}
+cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  *p = std::malloc(bytes);
+  return result(*p ? cudaSuccess : cudaErrorMemoryAllocation);
+}
+cudaError_t cudaFreeHost(void* p) {
+  streams().wait_all();
+  std::free(p);
+  return result(cudaSuccess);
+}
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *free = *total = size_t{64} << 30;
+  return result(cudaSuccess);
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  return result(copy(to, from, bytes, kind, index_of(stream)));
+}
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const cudaError_t status = copy(to, from, bytes, kind, 0);
+  streams().wait(streams().last(0));
+  return result(status);
+}
+cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
+  const int index = index_of(stream);
+  if (index < 0) return result(cudaErrorInvalidResourceHandle);
+  streams().enqueue(
+      index, [=](uint32_t operation) { fill_on_device(operation, bytes_at(p), value, bytes); });
+  return result(cudaSuccess);
+}
+cudaError_t cudaMemset(void* p, int value, size_t bytes) {
+  return cudaMemsetAsync(p, value, bytes, nullptr);
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t* stream) { return create_stream(stream, 0); }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  return create_stream(stream, flags);
+}
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+  return create_stream(stream, flags);
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  return result(the_streams.erase(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle);
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const int index = index_of(stream);
+  if (index < 0) return result(cudaErrorInvalidResourceHandle);
+  streams().wait(streams().last(index));
+  return result(cudaSuccess);
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const int index = index_of(stream);
+  if (index < 0) return result(cudaErrorInvalidResourceHandle);
+  return result(ready(streams().last(index)));
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const int index = index_of(stream);
+  const CUevent_st* e = event_at(event);
+  if (index < 0 || !e) return result(cudaErrorInvalidResourceHandle);
+  if (e->moment.number) streams().enqueue(index, [](uint32_t) {}, {e->moment});
+  return result(cudaSuccess);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  auto made = std::make_unique<CUevent_st>();
+  *event = made.get();
+  the_events.emplace(*event, std::move(made));
+  return result(cudaSuccess);
+}
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, 0); }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  return result(the_events.erase(event) ? cudaSuccess : cudaErrorInvalidResourceHandle);
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const int index = index_of(stream);
+  CUevent_st* e = event_at(event);
+  if (index < 0 || !e) return result(cudaErrorInvalidResourceHandle);
+  e->moment = streams().enqueue(index, [](uint32_t) {});
+  return result(cudaSuccess);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const CUevent_st* e = event_at(event);
+  if (!e) return result(cudaErrorInvalidResourceHandle);
+  streams().wait(e->moment);
+  return result(cudaSuccess);
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const CUevent_st* e = event_at(event);
+  if (!e) return result(cudaErrorInvalidResourceHandle);
+  return result(ready(e->moment));
+}
+
+}  // extern "C"

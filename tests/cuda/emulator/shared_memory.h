@@ -1,0 +1,47 @@
+#pragma once
+// The shared memory of the block that runs: what the launch asked for, then each declaration as the
+// first thread comes to it, all filled with ones (NaN). Gaps between them hold a pattern; ASan may
+// not touch them.
+#include <cstddef>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/cuda/device/emulated/machine.h"
+
+namespace birkhoff::emulator {
+
+class SharedMemory {
+ public:
+  SharedMemory();
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+
+  void begin_block(size_t dynamic_bytes);
+  // Whether the gaps are as they were; otherwise what was written over.
+  std::string end_block();
+
+  std::byte* dynamic() const { return memory_; }
+  std::byte* place(const cuda::emulated::SharedSite& site);  // null: there is no room
+  size_t static_bytes() const { return static_bytes_; }
+
+  bool has(const void* p) const { return p >= memory_ && p < memory_ + kWindow; }
+  bool allocated(const void* p, size_t bytes) const;
+  size_t offset(const void* p) const { return size_t(static_cast<const std::byte*>(p) - memory_); }
+  static constexpr size_t kWindow = 256 << 10;
+
+ private:
+  struct Piece {
+    size_t begin, end;
+  };
+  void add(size_t begin, size_t bytes);
+
+  std::byte* memory_ = nullptr;
+  size_t static_bytes_ = 0, top_ = 0;
+  std::vector<Piece> pieces_;
+  std::unordered_map<const void*, size_t> sites_;  // → piece
+};
+
+SharedMemory& shared_memory();
+
+}  // namespace birkhoff::emulator

@@ -1,0 +1,73 @@
+// What touches memory that it may not: a kernel's thread becomes a fault of the launch, the host
+// ends with one line.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "tests/cuda/emulator/asan.h"
+#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/heap.h"
+
+namespace birkhoff::emulator {
+namespace {
+
+const void* touched = nullptr;
+
+std::string what_is_at(const void* p) {
+  const Allocation* a = heap().find(p);
+  if (!a) return fmt::format("{}, where no allocation is", p);
+  return fmt::format("byte {} of an allocation of {}{}", static_cast<const std::byte*>(p) - a->data,
+                     a->bytes, a->freed ? " that has been freed" : "");
+}
+
+std::string text;
+
+// Entered instead of the instruction that failed, on the fiber's stack.
+[[noreturn]] void fail_kernel() {
+  const bool full = block().running()->fiber.guards(touched);
+  text = full ? "its stack is full" : "touches " + what_is_at(touched);
+  block().fail_at_once(text);
+}
+
+void on_fault(int, siginfo_t* info, void* machine_state) {
+  touched = info->si_addr;
+  const Thread* t = block().running();
+  if (t && (heap().has(touched) || t->fiber.guards(touched))) {
+    auto& registers = static_cast<ucontext_t*>(machine_state)->uc_mcontext.gregs;
+    // Below the red zone, and as behind a call; a full stack starts over, nothing returns to it.
+    auto stack = reinterpret_cast<uintptr_t>(t->fiber.top());
+    if (t->fiber.guards(touched))
+      unpoison(block().current().fiber.context().bottom, block().current().fiber.context().bytes);
+    else
+      stack = uintptr_t(registers[REG_RSP]) - 128;
+    registers[REG_RSP] = greg_t((stack & ~uintptr_t{15}) - 8);
+    registers[REG_RIP] = greg_t(reinterpret_cast<uintptr_t>(&fail_kernel));
+    return;
+  }
+  if (heap().has(touched)) {
+    text = "the host touches device memory: " + what_is_at(touched) + "\n";
+    (void)!write(STDERR_FILENO, text.data(), text.size());
+  }
+  std::signal(SIGSEGV, SIG_DFL);
+  std::raise(SIGSEGV);
+}
+
+// A full stack cannot hold the handler's frame.
+const bool kInstalled = [] {
+  constexpr size_t kBytes = 64 << 10;
+  static const auto memory = std::make_unique<std::byte[]>(kBytes);
+  stack_t stack{};
+  stack.ss_sp = memory.get(), stack.ss_size = kBytes;
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  sigaltstack(&stack, nullptr);
+  sigaction(SIGSEGV, &action, nullptr);
+  return true;
+}();
+
+}  // namespace
+}  // namespace birkhoff::emulator

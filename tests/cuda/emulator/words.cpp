@@ -1,0 +1,148 @@
+// What the vocabulary asks of the machine (kernels/cuda/device/emulated/machine.h), but for the
+// matrix products.
+#include <cstring>
+
+#include "base/error.h"
+#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/device.h"
+#include "tests/cuda/emulator/heap.h"
+#include "tests/cuda/emulator/shared_memory.h"
+#include "tests/cuda/emulator/streams.h"
+
+namespace birkhoff::cuda::emulated {
+namespace {
+
+using emulator::AsyncCopy;
+using emulator::block;
+using emulator::heap;
+using emulator::observer;
+using emulator::shared_memory;
+
+bool aligned(const void* p, size_t to) { return reinterpret_cast<uintptr_t>(p) % to == 0; }
+
+// Empty if [p, p + bytes) is device memory that lives now, in the order of the streams.
+std::string wrong_global(const void* p, size_t bytes) {
+  const std::string wrong = heap().wrong_range(p, bytes);
+  return wrong.empty() ? emulator::streams().use(p, emulator::device().operation()) : wrong;
+}
+
+// Fails unless the running thread may touch `bytes` there in one access.
+void require_access(const char* word, const void* p, size_t bytes, Where where) {
+  if (!aligned(p, bytes))
+    block().fail(fmt::format("{} of {} bytes at {}: not aligned to them", word, bytes, p), where);
+  if (shared_memory().has(p)) {
+    if (!shared_memory().allocated(p, bytes))
+      block().fail(fmt::format("{} of {} bytes at byte {} of shared memory: not declared", word,
+                               bytes, shared_memory().offset(p)),
+                   where);
+    return;
+  }
+  const std::string wrong = wrong_global(p, bytes);
+  if (!wrong.empty()) block().fail(fmt::format("{}: {}", word, wrong), where);
+}
+
+void observe(const void* p, size_t bytes, bool write, Where where) {
+  if (observer()) observer()->access({p, bytes, write, {.where = where}});
+}
+
+void land(const AsyncCopy& copy) {
+  std::memcpy(copy.to, copy.from, size_t(copy.bytes));
+  std::memset(copy.to + copy.bytes, 0, size_t(16 - copy.bytes));
+}
+
+}  // namespace
+
+Dim thread_index() { return block().current().index; }
+Dim block_index() { return block().index(); }
+Dim block_dim() { return block().job().how.block; }
+Dim grid_dim() { return block().job().how.grid; }
+unsigned lane() { return block().current().lane(); }
+
+void* shared(const SharedSite& site) {
+  void* memory = shared_memory().place(site);
+  if (!memory || shared_memory().static_bytes() > kStaticSharedBytes)
+    block().fail(fmt::format("declares {} bytes of shared memory; at most {}",
+                             shared_memory().static_bytes(), kStaticSharedBytes),
+                 {});
+  return memory;
+}
+void* dynamic_shared() { return shared_memory().dynamic(); }
+
+void barrier(Where where) { block().barrier(where); }
+void collective(const Collective& what, void* argument, Where where) {
+  block().collective(what, argument, where);
+}
+
+unsigned vote(const char* name, unsigned mask, bool p, Where where) {
+  struct Vote {
+    bool mine;
+    unsigned all;
+  } vote{p, 0};
+  const auto exchange = [](void* const* arguments, unsigned lanes) {
+    unsigned all = 0;
+    for (unsigned i = 0; i < kWarp; ++i)
+      if (lanes >> i & 1 && static_cast<Vote*>(arguments[i])->mine) all |= 1u << i;
+    for (unsigned i = 0; i < kWarp; ++i)
+      if (lanes >> i & 1) static_cast<Vote*>(arguments[i])->all = all;
+  };
+  collective({name, mask, exchange}, &vote, where);
+  return vote.all;
+}
+
+void load(void* to, const void* from, size_t bytes, Where where) {
+  require_access("load", from, bytes, where);
+  observe(from, bytes, false, where);
+  std::memcpy(to, from, bytes);
+}
+
+void store(void* to, const void* from, size_t bytes, Where where) {
+  require_access("store", to, bytes, where);
+  observe(to, bytes, true, where);
+  std::memcpy(to, from, bytes);
+}
+
+// The bytes land somewhere between here and the wait: at one of the two ends, as the schedule says.
+void copy_async(void* shared, const void* global, int bytes, Where where) {
+  if (!shared_memory().has(shared)) block().fail("copy_async: not to shared memory", where);
+  if (bytes < 0 || bytes > 16) block().fail(fmt::format("copy_async of {} bytes", bytes), where);
+  require_access("copy_async to", shared, 16, where);
+  if (!aligned(global, 16)) block().fail("copy_async from: not aligned to 16 bytes", where);
+  if (bytes > 0) {
+    const std::string wrong = wrong_global(global, size_t(bytes));
+    if (!wrong.empty()) block().fail("copy_async from: " + wrong, where);
+    observe(global, size_t(bytes), false, where);
+  }
+  using emulator::Completion;
+  const Completion when = block().completion();
+  AsyncCopy copy{
+      static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes,
+      when == Completion::early || (when == Completion::random && block().chance().below(2) == 0),
+      where};
+  if (observer()) observer()->in_flight({shared, 16, true, {.where = where}}, true);
+  if (copy.landed) land(copy);
+  block().current().open.push_back(copy);
+}
+
+void copy_async_commit() {
+  emulator::Thread& t = block().current();
+  t.groups.push_back(std::move(t.open));
+  t.open.clear();
+}
+
+void copy_async_wait(int groups) {
+  emulator::Thread& t = block().current();
+  while (t.groups.size() > size_t(groups)) {
+    for (const AsyncCopy& copy : t.groups.front()) {
+      if (!copy.landed) land(copy);
+      if (observer()) observer()->in_flight({copy.to, 16, true, {.where = copy.where}}, false);
+    }
+    t.groups.pop_front();
+  }
+}
+
+void enqueue(const char* name, const Launch& how, std::function<void()> body) {
+  emulator::check_launch(name, how);
+  emulator::streams().enqueue_kernel(name, how, std::move(body));
+}
+
+}  // namespace birkhoff::cuda::emulated

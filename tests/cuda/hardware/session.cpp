@@ -1,0 +1,19 @@
+#include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
+
+#include "tests/cuda/support/session.h"
+
+namespace birkhoff::testing {
+
+void in_every_schedule(const std::function<void()>& test) {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0) GTEST_SKIP() << "needs a GPU";
+  test();
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+}
+
+bool has_checker() { return false; }
+Traffic traffic() { return {}; }
+void reset_traffic() {}
+
+}  // namespace birkhoff::testing
