@@ -15,7 +15,7 @@ import numpy
 # A state where everything has its effect: behind some steps no parameter is at its initial value,
 # phi is not 0 and the streams differ; matrices of this size make attention and router choose.
 GENERAL = ["model.alpha_init=4", "model.init_std=0.05"]
-STATE = [*GENERAL, "train.stop_at=3", "optim.lr=2e-3", "optim.warmup_steps=1"]
+STATE = [*GENERAL, "train.stop_at=3", "optim.lr=1e-3", "optim.warmup_steps=1"]
 # What is timed goes on with so small steps that it stays there.
 TIMED = [*GENERAL, "train.steps=1000", "optim.lr=1e-6", "optim.warmup_steps=0",
          "run.allow_changes=true", "run.timeout=86400"]

@@ -8,6 +8,7 @@ PyTorch's loss or gradient norm is not Birkhoff's.
 import argparse
 import dataclasses
 import pathlib
+import signal
 import statistics
 import sys
 
@@ -23,7 +24,7 @@ GIVE_UP = 1.2  # times the best so far: what a setting may take in its first war
 STEPS = 5  # of a setting
 BUSY = 0.15  # of all cores, by others: more is no place to measure
 LIMIT = 150  # seconds until a setting is compiled and warm
-PATIENT = 3600  # where only the compiler's cache is filled
+PATIENT = 1800  # where nothing else can be tried, or only the compiler's cache is filled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Comparison:
 
     def exact(self):
         """Both in fp32: the same function, or nothing here means anything."""
-        with self.run("fp32") as run, self.worker(settings.EXACT, run) as worker:
+        with self.run("fp32") as run, self.worker(settings.EXACT, run, PATIENT) as worker:
             check = compare.check(worker.ready, run.first, "fp32")
         if not check["holds"]:
             raise SystemExit(f"peers: {self.variant.name}: PyTorch computes something else: "
@@ -117,7 +118,7 @@ class Comparison:
             best = best_of(candidates, record["settings"])
             record["best"] = best.name
             say(f"{self.variant.name}: pairs with {best.name}")
-            with self.worker(best, run) as worker:
+            with self.worker(best, run, PATIENT) as worker:
                 record["check"] = compare.check(worker.ready, run.first, best.precision)
                 record["load"] = worker.ready["load"]
                 record["pairs"] = compare.pairs(
@@ -252,4 +253,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
+    try:
+        main()
+    except Failed as error:
+        raise SystemExit(f"peers: a worker failed: {error}") from None

@@ -14,7 +14,9 @@ HEAD = """
 
 Birkhoff's whole training step (forward, backward, clipping, AdamW, balancing of experts) and that
 of the same model in PyTorch as its users would write it (bench/peers/model.py): from the same
-weights, on the same tokens, with as many threads, by turns in the same minutes.
+weights, on the same tokens, with as many threads, by turns in the same minutes. A pair is one step
+of each, first the one, then the other, while the other is held; its ratio is PyTorch's seconds over
+Birkhoff's.
 """
 SUMMARY = """
 Medians. The setting is the best of the first model's, for all. Birkhoff keeps weights, their
@@ -65,7 +67,7 @@ def text(result, picture):
     lines = [HEAD.strip(), "", *_setup(result)]
     if result["variants"]:
         lines += ["", "## Tokens a second", "", *_summary(result["variants"]), "",
-                  f"![Seconds of a step, pair by pair, and their ratios]({picture})", "",
+                  f"![Tokens a second, pair by pair, and the ratios]({picture})", "",
                   "Ratios of each pair, in order:", "", *_ratios(result["variants"])]
     for variant in result["variants"]:
         if variant["settings"]:
