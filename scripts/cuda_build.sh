@@ -28,6 +28,9 @@ architectures=("$@")
 [ ${#architectures[@]} != 0 ] || architectures=(80)
 list=$(printf '%s-real;' "${architectures[@]}")
 install_packages build test
+# CMake forgets the preset's variables when it is given another compiler than before.
+grep -qs "^CMAKE_CUDA_COMPILER:[A-Z]*=$nvcc\$" build/cuda/CMakeCache.txt ||
+  rm -rf build/cuda/CMakeCache.txt build/cuda/CMakeFiles
 quietly "build cuda" build cuda -DBIRKHOFF_TESTS=ON -DCMAKE_CUDA_COMPILER="$nvcc" \
   -DCMAKE_CUDA_ARCHITECTURES="${list%;}" -- birkhoff_cuda test_cuda_hardware cuda_runtime_signatures
 say "compiled for ${architectures[*]} by $nvcc"

@@ -116,5 +116,19 @@ TEST(Streams, AHostBufferMayGoDownAndUpInOneStream) {
   });
 }
 
+TEST(Streams, AHostBufferMayGoUpAndDownInOneStream) {
+  in_every_schedule([] {
+    const Stream a;
+    const DeviceArray<float> x(kCount);
+    require_cuda(cudaDeviceSynchronize(), "synchronize");
+    std::vector<float> host(kCount, 2.0f);
+    require_cuda(cudaMemcpyAsync(x.data(), host.data(), kBytes, cudaMemcpyHostToDevice, a), "up");
+    run_increment(x.data(), kCount, a);
+    require_cuda(cudaMemcpyAsync(host.data(), x.data(), kBytes, cudaMemcpyDeviceToHost, a), "down");
+    require_cuda(cudaStreamSynchronize(a), "synchronize");
+    EXPECT_EQ(host, std::vector<float>(kCount, 3.0f));
+  });
+}
+
 }  // namespace
 }  // namespace birkhoff::testing

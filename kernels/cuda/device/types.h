@@ -26,9 +26,9 @@ struct Launch {
 };
 
 // n elements as one access.
-template <class T, int n>
-struct alignas(sizeof(T) * n) Pack {
-  T v[n];
+template <class T, int kN>
+struct alignas(sizeof(T) * kN) Pack {
+  T v[kN];
 };
 
 // Hints: how long a value is wanted.

@@ -22,6 +22,9 @@ struct Planted {
   bool ends_asan = false;      // under ASan the process ends with its report
 };
 
+// GoogleTest prints parameters into the tests' names.
+void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.found; }
+
 std::string fault_of(const emulator::Schedule& schedule, Fault fault) {
   emulator::reset(schedule);
   const std::vector<float> ones(64, 1.0f);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "tests/cuda/emulator/asan.h"
+#include "tests/cuda/emulator/observer.h"
 
 namespace birkhoff::emulator {
 namespace {
@@ -40,12 +41,14 @@ Allocation* Heap::allocate(size_t bytes) {
   poison(a.pages, page_bytes);
   unpoison(a.data, bytes);
   protect(a, opened_ > 0);
+  if (observer()) observer()->allocated(a.data, bytes);
   return &allocations_.emplace(a.pages, a).first->second;
 }
 
 // The pages are given back, the addresses are not.
 void Heap::free(Allocation& a) {
   a.freed = true;
+  if (observer()) observer()->freed(a.data);
   unpoison(a.pages, a.page_bytes);
   mmap(a.pages, a.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
        -1, 0);

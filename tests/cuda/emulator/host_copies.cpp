@@ -22,7 +22,7 @@ HostCopies& host_copies() {
 }
 
 void HostCopies::to_device(std::byte* device, const std::byte* host, size_t bytes, int stream) {
-  const bool checked = !overlaps(host, bytes);
+  const bool checked = !overlaps(host, bytes, false);
   under_way_.push_back({nullptr, host, {host, host + bytes}, checked, {}});
   Copy& copy = under_way_.back();
   copy.moment = {stream, streams().last(stream).number + 1};
@@ -37,8 +37,8 @@ void HostCopies::to_device(std::byte* device, const std::byte* host, size_t byte
 }
 
 void HostCopies::to_host(std::byte* host, const std::byte* device, size_t bytes, int stream) {
-  const bool checked = !overlaps(host, bytes);
-  std::fill_n(host, bytes, kNaN);
+  const bool checked = !overlaps(host, bytes, true);
+  if (checked) std::fill_n(host, bytes, kNaN);
   under_way_.push_back({host, nullptr, std::vector<std::byte>(bytes), checked, {}});
   Copy& copy = under_way_.back();
   copy.moment = {stream, streams().last(stream).number + 1};
@@ -47,10 +47,10 @@ void HostCopies::to_host(std::byte* host, const std::byte* device, size_t bytes,
   });
 }
 
-bool HostCopies::overlaps(const std::byte* host, size_t bytes) {
+bool HostCopies::overlaps(const std::byte* host, size_t bytes, bool sources) {
   bool any = false;
   for (Copy& c : under_way_)
-    if (c.host() < host + bytes && host < c.host() + c.content.size() && c.to_host)
+    if (c.host() < host + bytes && host < c.host() + c.content.size() && (c.to_host || sources))
       any = true, c.checked = false;
   return any;
 }

@@ -29,7 +29,8 @@ class HostCopies {
 
     const std::byte* host() const { return to_host ? to_host : from_host; }
   };
-  bool overlaps(const std::byte* host, size_t bytes);
+  // Whether copies to that memory are under way, or, if asked for, from it: those are not checked.
+  bool overlaps(const std::byte* host, size_t bytes, bool sources);
   void end(const Copy& copy);
 
   std::list<Copy> under_way_;

@@ -26,7 +26,7 @@ uint32_t element(const MatrixRows& rows, int i) {
 }
 
 // Lane l takes elements 2·(l%4) and +1 of row l/4; transposed, of column l/4.
-template <bool transposed>
+template <bool kTransposed>
 void distribute(void* const* arguments, unsigned) {
   const auto of = [&](int lane) -> const MatrixRows& {
     return *static_cast<MatrixRows*>(arguments[lane]);
@@ -35,7 +35,7 @@ void distribute(void* const* arguments, unsigned) {
     for (int lane = 0; lane < int(kWarp); ++lane) {
       const int line = lane / 4, first = lane % 4 * 2;
       uint32_t low, high;
-      if (transposed)
+      if (kTransposed)
         low = element(of(8 * m + first), line), high = element(of(8 * m + first + 1), line);
       else
         low = element(of(8 * m + line), first), high = element(of(8 * m + line), first + 1);

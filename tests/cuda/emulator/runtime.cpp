@@ -12,7 +12,6 @@
 #include "tests/cuda/emulator/heap.h"
 #include "tests/cuda/emulator/host_copies.h"
 #include "tests/cuda/emulator/machine.h"
-#include "tests/cuda/emulator/observer.h"
 #include "tests/cuda/emulator/streams.h"
 #include "tests/cuda/emulator/transfer.h"
 
@@ -78,13 +77,7 @@ cudaError_t allocate(void** p, size_t bytes, Allocation** made) {
   *made = heap().allocate(bytes);
   if (!*made) return cudaErrorMemoryAllocation;
   *p = (*made)->data;
-  if (observer()) observer()->allocated(*p, bytes);
   return cudaSuccess;
-}
-
-void release(Allocation& a) {
-  if (observer()) observer()->freed(a.data);
-  heap().free(a);
 }
 
 // Whether `kind` says what the addresses are; cudaMemcpyDefault asks them.
@@ -193,7 +186,7 @@ cudaError_t cudaFree(void* p) {
   if (!p) return result(cudaSuccess);
   streams().wait_all();  // as CUDA's does
   Allocation* a = to_free(p);
-  if (a) release(*a);
+  if (a) heap().free(*a);
   return result(a ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t stream) {
@@ -212,7 +205,7 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
   const Moment freed = streams().enqueue(index, [a](uint32_t operation) {
     const std::string wrong = streams().release(*a, operation);
     if (!wrong.empty()) set_fault("[cudaFreeAsync] " + wrong);
-    release(*a);
+    heap().free(*a);
   });
   a->dies = streams().id(freed);
   return result(cudaSuccess);

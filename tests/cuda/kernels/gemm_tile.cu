@@ -67,7 +67,7 @@ __device__ inline void store_tile(const GemmTile& g, const MmaD (&d)[kRows][kCol
       }
 }
 
-template <GemmFault fault>
+template <GemmFault kFault>
 __global__ void __launch_bounds__(kThreads) gemm_tile(GemmTile g) {
   auto& s = shared<Shared>();
   MmaD d[kRows][kColumns] = {};
@@ -76,13 +76,13 @@ __global__ void __launch_bounds__(kThreads) gemm_tile(GemmTile g) {
   for (int tile = 0; tile < tiles; ++tile) {
     const bool more = tile + 1 < tiles;
     if (more) copy_tile(s, g, (tile + 1) % 2, tile + 1);
-    if (more || fault == GemmFault::wrong_wait)
+    if (more || kFault == GemmFault::wrong_wait)
       copy_async_wait<1>();
     else
       copy_async_wait<0>();
     sync_block();
     for (int k = 0; k < kDepth; k += 16) multiply(s, tile % 2, k, d);
-    if (fault != GemmFault::no_barrier) sync_block();
+    if (kFault != GemmFault::no_barrier) sync_block();
   }
   store_tile(g, d);
 }

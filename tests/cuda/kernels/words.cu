@@ -42,21 +42,21 @@ __global__ void reverse(const float* in, float* out, int n) {
 struct MatrixShared {
   alignas(16) uint16_t rows[32][8];
 };
-template <bool transposed>
+template <bool kTransposed>
 __global__ void read_matrices(const uint16_t* in, uint32_t* out) {
   auto& s = shared<MatrixShared>();
   const unsigned lane = thread();
   for (unsigned i = 0; i < 8; ++i) s.rows[lane][i] = load(in + lane * 8 + i);
   sync_warp(kFullMask);
   uint32_t r[4];
-  if constexpr (transposed)
+  if constexpr (kTransposed)
     ldmatrix_x4_transposed(r, s.rows[lane]);
   else
     ldmatrix_x4(r, s.rows[lane]);
   for (unsigned i = 0; i < 4; ++i) store(out + 4 * lane + i, r[i]);
 }
 
-template <bool tf32>
+template <bool kTf32>
 __global__ void multiply(const MmaA* a, const MmaB* b, MmaD* d) {
   const unsigned lane = thread();
   MmaA my_a;
@@ -64,7 +64,7 @@ __global__ void multiply(const MmaA* a, const MmaB* b, MmaD* d) {
   MmaD my_d;
   for (int i = 0; i < 4; ++i) my_a.r[i] = load(&a[lane].r[i]), my_d.v[i] = load(&d[lane].v[i]);
   for (int i = 0; i < 2; ++i) my_b.r[i] = load(&b[lane].r[i]);
-  if constexpr (tf32)
+  if constexpr (kTf32)
     mma_tf32(my_d, my_a, my_b);
   else
     mma_bf16(my_d, my_a, my_b);
@@ -90,14 +90,14 @@ constexpr int kChunk = 16, kGroups = 3, kCopyThreads = 32;
 struct CopyShared {
   alignas(16) Pack<uint32_t, 4> chunks[kGroups][kCopyThreads];
 };
-template <int group>
+template <int kGroup>
 __device__ void copy_out(CopyShared& s, void* out, int n) {
-  copy_async_wait<kGroups - 1 - group>();
+  copy_async_wait<kGroups - 1 - kGroup>();
   sync_block();
   // Each thread writes the chunk of another one.
-  const int from = int(thread()) ^ 1, chunk = group * kCopyThreads + from;
+  const int from = int(thread()) ^ 1, chunk = kGroup * kCopyThreads + from;
   if (chunk * kChunk < n)
-    store(static_cast<Pack<uint32_t, 4>*>(out) + chunk, s.chunks[group][from]);
+    store(static_cast<Pack<uint32_t, 4>*>(out) + chunk, s.chunks[kGroup][from]);
 }
 __global__ void copies(const void* in, void* out, int n) {
   auto& s = shared<CopyShared>();

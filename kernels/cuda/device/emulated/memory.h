@@ -6,7 +6,7 @@
 
 namespace birkhoff::cuda {
 
-template <Cache cache = Cache::normal, class T>
+template <Cache kCache = Cache::normal, class T>
 T load(const T* p, emulated::Where where = emulated::Where::current()) {
   static_assert(sizeof(T) <= 16 && std::is_trivially_copyable_v<T>);
   T value;
@@ -14,10 +14,10 @@ T load(const T* p, emulated::Where where = emulated::Where::current()) {
   return value;
 }
 
-template <Cache cache = Cache::normal, class T>
+template <Cache kCache = Cache::normal, class T>
 void store(T* p, std::type_identity_t<T> value,
            emulated::Where where = emulated::Where::current()) {
-  static_assert(cache != Cache::constant);
+  static_assert(kCache != Cache::constant);
   static_assert(sizeof(T) <= 16 && std::is_trivially_copyable_v<T>);
   emulated::store(p, &value, sizeof value, where);
 }
@@ -27,9 +27,9 @@ inline void copy_async(void* to, const void* from, int bytes = 16,
   emulated::copy_async(to, from, bytes, where);
 }
 inline void copy_async_commit() { emulated::copy_async_commit(); }
-template <int groups>
+template <int kGroups>
 void copy_async_wait() {
-  emulated::copy_async_wait(groups);
+  emulated::copy_async_wait(kGroups);
 }
 
 inline void ldmatrix_x4(uint32_t (&r)[4], const void* row,

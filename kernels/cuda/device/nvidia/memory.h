@@ -9,7 +9,7 @@
 namespace birkhoff::cuda {
 
 // The register type of an access of n bytes.
-template <size_t bytes>
+template <size_t kBytes>
 struct Word;
 template <>
 struct Word<2> {
@@ -28,14 +28,14 @@ struct Word<16> {
   using type = uint4;
 };
 
-template <Cache cache = Cache::normal, class T>
+template <Cache kCache = Cache::normal, class T>
 __device__ __forceinline__ T load(const T* p) {
   using W = typename Word<sizeof(T)>::type;
   const W* from = reinterpret_cast<const W*>(p);
   W word;
-  if constexpr (cache == Cache::constant)
+  if constexpr (kCache == Cache::constant)
     word = __ldg(from);
-  else if constexpr (cache == Cache::streaming)
+  else if constexpr (kCache == Cache::streaming)
     word = __ldcs(from);
   else
     word = *from;
@@ -44,13 +44,13 @@ __device__ __forceinline__ T load(const T* p) {
   return value;
 }
 
-template <Cache cache = Cache::normal, class T>
+template <Cache kCache = Cache::normal, class T>
 __device__ __forceinline__ void store(T* p, std::type_identity_t<T> value) {
-  static_assert(cache != Cache::constant);
+  static_assert(kCache != Cache::constant);
   using W = typename Word<sizeof(T)>::type;
   W word;
   memcpy(&word, &value, sizeof value);
-  if constexpr (cache == Cache::streaming)
+  if constexpr (kCache == Cache::streaming)
     __stcs(reinterpret_cast<W*>(p), word);
   else
     *reinterpret_cast<W*>(p) = word;
@@ -68,9 +68,9 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, int bytes
 __device__ __forceinline__ void copy_async_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
-template <int groups>
+template <int kGroups>
 __device__ __forceinline__ void copy_async_wait() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory");
+  asm volatile("cp.async.wait_group %0;" ::"n"(kGroups) : "memory");
 }
 
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
