@@ -23,7 +23,7 @@ bool is_one_of(const Operator& op, std::initializer_list<const Operator*> all) {
 
 bool is_matrix_product(const Operator& op) {
   return is_one_of(op, {&kLinear, &kLinearDx, &kLinearDw, &kGroupedLinear, &kGroupedLinearDx,
-                        &kGroupedLinearDw, &kLinearCrossEntropy, &kLinearCrossEntropyBackward});
+                        &kGroupedLinearDw, &kLinearCrossEntropy, &kLinearCrossEntropyLoss});
 }
 
 bool is_attention(const Operator& op) { return is_one_of(op, {&kAttention, &kAttentionBackward}); }
@@ -39,7 +39,6 @@ bool multiplies_bf16(const Operator& op, Specs in, const Desc& desc) {
   if (&op == &kLinear) return stored(Linear::x) && !desc.as<LinearDesc>().full_w;
   if (&op == &kLinearDx) return stored(LinearDx::dy) && !desc.as<LinearDesc>().full_w;
   if (&op == &kLinearDw) return stored(LinearDw::dy) && stored(LinearDw::x);
-  if (&op == &kLinearCrossEntropyBackward) return stored(LinearCrossEntropyBackward::h);
   return (is_matrix_product(op) || is_attention(op)) && stored(0);
 }
 
