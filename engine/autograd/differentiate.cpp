@@ -1,6 +1,7 @@
 #include "engine/autograd/differentiate.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "kernels/identity.h"
 
@@ -155,6 +156,29 @@ class Sweep final : public Gradient {
   const Call* call_ = nullptr;
 };
 
+// Gradients that a rule asked for and nobody reads, such as that of a nll whose gradient its loss
+// has brought along.
+void drop_unread(Program& p) {
+  Slots read;
+  const auto add = [&](SlotId id) {
+    if (id != kNone) read.insert(p.root(id));
+  };
+  for (List* list : {&p.weight_gradient, &p.input_gradient}) {
+    List kept;
+    for (auto call = list->rbegin(); call != list->rend(); ++call) {
+      const auto wanted = [&](SlotId id) {
+        return id != kNone &&
+               (p.slots[size_t(id)].kind != Kind::activation || read.count(p.root(id)));
+      };
+      if (std::none_of(call->out.begin(), call->out.end(), wanted)) continue;
+      for (const SlotId id : call->in) add(id);
+      for (const SlotId id : call->base) add(id);
+      kept.push_back(std::move(*call));
+    }
+    *list = {std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend())};
+  }
+}
+
 }  // namespace
 
 Value differentiate(Program& p, Value loss) {
@@ -165,6 +189,7 @@ Value differentiate(Program& p, Value loss) {
   for (const auto& [id, spec] : p.parameters)
     check(p.gradient_of.count(id), "no gradient reaches parameter {}: it does not act on the loss",
           spec.name);
+  drop_unread(p);
   recompute_segments(p);
   verify(p);
   return seed;

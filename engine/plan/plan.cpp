@@ -56,6 +56,8 @@ class Planner {
     std::vector<int> starts;
     for (const SchedulePart& part : schedule) {
       starts.push_back(time_);
+      for (const Together& together : part.steps)
+        for (const Cursor& c : together) keep_constants(*c.program, c.lane);
       walk(part, [&](const Cursor& c, const Call& call) { visit(*c.program, c.lane, call); });
       // Nothing outlives its part: what is read in another part must be kept or fail here.
       written_.clear();
@@ -68,6 +70,12 @@ class Planner {
   }
 
  private:
+  // The host sets them whether or not a call is left that reads them.
+  void keep_constants(const Program& p, int lane) {
+    for (SlotId id = 0; id < SlotId(p.slots.size()); ++id)
+      if (p.slots[size_t(id)].kind == Kind::constant) keep(p, lane, id);
+  }
+
   void visit(const Program& p, int lane, const Call& call) {
     for (const SlotId id : call.in)
       if (id != kNone) read(p, lane, call, p.root(id));
