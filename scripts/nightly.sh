@@ -44,6 +44,8 @@ nightly "tidy" 30 scripts/tidy
 nightly "debug" 30 env PRESET=debug scripts/test.sh
 nightly "asan" 40 scripts/sanitize.sh asan --all
 nightly "tsan" 60 scripts/sanitize.sh tsan --all
+nightly "emulated CUDA" 8 scripts/cuda_emulated.sh
+nightly "nvcc" 12 scripts/cuda_build.sh 80 90a 100a
 nightly "parsers" 45 scripts/fuzz.sh 600
 nightly "mutants" 60 scripts/mutants.sh
 nightly "parity" 30 scripts/parity.sh

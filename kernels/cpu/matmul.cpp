@@ -310,6 +310,7 @@ namespace {
 
 constexpr int64_t kPanel = 48;           // columns: whole panels with every instruction set
 constexpr int64_t kLowest = 64;          // rows that repay the packing of B
+constexpr int64_t kFewMore = 8;          // columns of tiles that are tried beyond the fewest
 constexpr int64_t kTiles = 8;            // enough to keep a few threads busy to the end
 constexpr int64_t kTileTerms = 1 << 20;  // but a tile takes 10 µs at least
 
@@ -354,7 +355,7 @@ void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
   const bool in_place = !p.a.transposed && p.a.element == Element::bf16;
   const int64_t panels = std::max<int64_t>(parts(p.n, PairTiles::kPanel), 1);
   const int64_t low = parts(p.m, in_place ? PairTiles::kRows : PairTiles::kPackedRows);
-  const int64_t fewest = parts(PairTiles::kPanel * panels, kColumns), kFew = 8;
+  const int64_t fewest = parts(PairTiles::kPanel * panels, kColumns);
   const auto cut_into = [&](int64_t across) {
     rows = even(p.m, parts(std::max<int64_t>(p.m, 1), std::max(low, parts(wanted, across))), 8);
     columns = even(p.n, parts(std::max<int64_t>(p.n, 1), across), PairTiles::kPanel);
@@ -362,7 +363,7 @@ void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
   if (in_place) return cut_into(panels);
   wanted = parts(wanted, 2);
   int64_t best = fewest, least = INT64_MAX;
-  for (int64_t across = fewest; across <= std::min(panels, fewest + kFew); ++across) {
+  for (int64_t across = fewest; across <= std::min(panels, fewest + kFewMore); ++across) {
     const int64_t packed = std::max(low, parts(wanted, across)) * p.n + across * p.m;
     if (packed < least) least = packed, best = across;
   }

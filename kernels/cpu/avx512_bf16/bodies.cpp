@@ -22,10 +22,10 @@ std::atomic<bool> allowed{true};
 }  // namespace
 
 const PairBodies* pair_bodies() {
-  static const bool supported =
+  static const bool kSupported =
       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  return supported && allowed.load(std::memory_order_relaxed) ? &kBodies : nullptr;
+  return kSupported && allowed.load(std::memory_order_relaxed) ? &kBodies : nullptr;
 }
 
 void allow_pairs(bool on) { allowed.store(on, std::memory_order_relaxed); }
