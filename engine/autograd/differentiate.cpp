@@ -1,7 +1,6 @@
 #include "engine/autograd/differentiate.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "kernels/identity.h"
 
@@ -160,23 +159,21 @@ class Sweep final : public Gradient {
 // has brought along.
 void drop_unread(Program& p) {
   Slots read;
-  const auto add = [&](SlotId id) {
-    if (id != kNone) read.insert(p.root(id));
-  };
-  for (List* list : {&p.weight_gradient, &p.input_gradient}) {
-    List kept;
-    for (auto call = list->rbegin(); call != list->rend(); ++call) {
-      const auto wanted = [&](SlotId id) {
-        return id != kNone &&
-               (p.slots[size_t(id)].kind != Kind::activation || read.count(p.root(id)));
-      };
-      if (std::none_of(call->out.begin(), call->out.end(), wanted)) continue;
-      for (const SlotId id : call->in) add(id);
-      for (const SlotId id : call->base) add(id);
-      kept.push_back(std::move(*call));
+  const auto unread = [&](const Call& call) {
+    if (std::any_of(call.out.begin(), call.out.end(), [&](SlotId id) {
+          return id != kNone &&
+                 (p.slots[size_t(id)].kind != Kind::activation || read.count(p.root(id)));
+        })) {
+      for (const auto* ids : {&call.in, &call.base})
+        for (const SlotId id : *ids)
+          if (id != kNone) read.insert(p.root(id));
+      return false;
     }
-    *list = {std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend())};
-  }
+    return true;
+  };
+  for (List* list : {&p.weight_gradient, &p.input_gradient})
+    for (size_t i = list->size(); i-- > 0;)
+      if (unread((*list)[i])) list->erase(list->begin() + long(i));
 }
 
 }  // namespace
