@@ -2,10 +2,10 @@
 # Does bf16 train as well as fp32? Trains a config with several seeds in both, compares the ends of
 # the loss curves seed by seed, and draws them:
 #
-#   ./scripts/precision.sh [CONFIG] [key=value …]        default: configs/tiny.yaml, 500 steps, lr 1e-3
+#   ./scripts/precision.sh [CONFIG] [key=value …]     default: configs/tiny.yaml, 500 steps, lr 1e-3
 #
-# The rate is a third of tiny.yaml's. At that one, two trainings that differ by a rounding part by 1 %
-# of the loss, so that five pairs tell nothing about 0.3 %; at this one they part less.
+# The rate is a third of tiny.yaml's. At that one, two trainings that differ by a rounding part by
+# 1 % of the loss, so that five pairs tell nothing about 0.3 %; at this one they part less.
 #
 # Exit code 1 unless the mean difference of the last 50 losses is at most 0.3 % or two standard
 # errors, whichever is more, and the standard error at most 0.3 %. A study that was stopped goes on
