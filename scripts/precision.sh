@@ -2,10 +2,7 @@
 # Does bf16 train as well as fp32? Trains a config with several seeds in both, compares the ends of
 # the loss curves seed by seed, and draws them:
 #
-#   ./scripts/precision.sh [CONFIG] [key=value …]     default: configs/tiny.yaml, 500 steps, lr 1e-3
-#
-# The rate is a third of tiny.yaml's. At that one, two trainings that differ by a rounding part by
-# 1 % of the loss, so that five pairs tell nothing about 0.3 %; at this one they part less.
+#   ./scripts/precision.sh [CONFIG] [key=value …]        default: configs/tiny.yaml, 500 steps
 #
 # Exit code 1 unless the mean difference of the last 50 losses is at most 0.3 % or two standard
 # errors, whichever is more, and the standard error at most 0.3 %. A study that was stopped goes on
@@ -17,7 +14,7 @@
 source "$(dirname "$0")/lib.sh"
 
 config=configs/tiny.yaml
-overrides=(train.steps=500 optim.lr=1e-3)
+overrides=(train.steps=500)
 for argument in "$@"; do
   case $argument in
     -h | --help) echo "usage: scripts/precision.sh [CONFIG] [key=value …]" && exit 0 ;;
