@@ -44,8 +44,15 @@ if [ "$preset" = tsan ] && [ -z "$all" ]; then
   run_threaded
 else
   quietly "build $preset" build "$preset" -DBIRKHOFF_TESTS=ON
-  left_out=scripts
-  [ -n "$all" ] || left_out='integration|scripts'
-  "${fixed[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" --no-tests=error \
-    -LE "^($left_out)\$"
+  run_tests() {
+    "${fixed[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" \
+      --no-tests=error "$@"
+  }
+  run_tests -LE '^(integration|scripts)$'
+  if [ -n "$all" ]; then
+    # Open MPI leaks in modules that it has unloaded when leaks are looked for: no suppression can
+    # name them. The unit tests have looked for ours.
+    ASAN_OPTIONS+=:detect_leaks=0
+    run_tests -L '^integration$'
+  fi
 fi

@@ -123,8 +123,8 @@ TEST_F(CliTrace, HoldsWhatTheListingSaysInTheActivitiesOfItsPass) {
 TEST_F(CliTrace, OfAFewStepsByDefaultAndOfThoseThatThereAre) {
   const auto steps_of = [&] {
     std::set<int64_t> steps;
-    for (const Slice& s : tracks_of(small_.at("run/trace/rank-0000.json"), 0)["operators"])
-      steps.insert(s.step);
+    const auto tracks = tracks_of(small_.at("run/trace/rank-0000.json"), 0);
+    for (const Slice& s : tracks.at("operators")) steps.insert(s.step);
     return steps;
   };
   ASSERT_EQ(small_.with_config("train", {"train.stop_at=4", "--trace"}).code, 0);

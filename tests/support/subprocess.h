@@ -11,7 +11,7 @@ namespace birkhoff::testing {
 struct Finished {
   int code = -1;  // exit code, or 128 + signal
   std::string out, err;
-  size_t peak_bytes = 0;  // largest resident set
+  size_t peak_bytes = 0;  // largest resident set; 0 under a sanitizer
 };
 
 // A program that runs while the test goes on; killed with all its descendants when the object ends.
