@@ -116,6 +116,14 @@ struct Head {
   bool stored() const { return h.spec->dtype == DType::bf16; }
 };
 
+template <class L>
+Head head_of(const Args& a) {
+  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),
+                  a.dim(L::h, 0), a.dim(L::h, 1), a.dim(L::w, 0)};
+  require_targets(head.target, head.tokens, head.vocabulary);
+  return head;
+}
+
 struct Partials {  // of the forward, in the shared workspace: a row's values lie `tokens` apart
   float* target_logit;   // [T]
   float *maximum, *sum;  // [segments, T]
@@ -239,9 +247,7 @@ void round_dh(const Head& head, const Args& a, Range rows, const Gradients& to) 
 
 void linear_cross_entropy(const Args& a) {
   using L = LinearCrossEntropy;
-  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),
-                  a.dim(L::h, 0), a.dim(L::h, 1), a.dim(L::w, 0)};
-  require_targets(head.target, head.tokens, head.vocabulary);
+  const Head head = head_of<L>(a);
   const int64_t segments = parts(head.vocabulary, Cut::kSegment);
   int64_t rows = Cut::kRows;
   while (rows > 64 && parts(head.tokens, rows) * segments < 8) rows /= 2;
@@ -339,9 +345,7 @@ void loss(const Args& a, const Head& head) {
 
 void linear_cross_entropy_loss(const Args& a) {
   using L = LinearCrossEntropyLoss;
-  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),
-                  a.dim(L::h, 0), a.dim(L::h, 1), a.dim(L::w, 0)};
-  require_targets(head.target, head.tokens, head.vocabulary);
+  const Head head = head_of<L>(a);
   with_storage(a.inputs[L::h].spec->dtype, [&](auto t) { loss<decltype(t)>(a, head); });
 }
 

@@ -34,13 +34,6 @@ struct Block {
   Keys keys;
 };
 
-// Two rows of a tile, rounded: as pairs (even[i], odd[i]).
-BIRKHOFF_INLINE __m512i row_pairs(__m512i rounded) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, rounded);
-}
-
 // p and ds of the queries i … i + 8 of a block and the keys [key, key + 16·kV).
 template <int kV>
 BIRKHOFF_INLINE void score_gradients(const Workspace& w, const Block& b, float scale, int64_t i,
@@ -60,7 +53,7 @@ BIRKHOFF_INLINE void score_gradients(const Workspace& w, const Block& b, float s
       const V p0 = exp2_of(_mm512_fmsub_ps(sum[r][v], set(scale), set(lse[r])));
       const V p1 = exp2_of(_mm512_fmsub_ps(sum[r + 1][v], set(scale), set(lse[r + 1])));
       store(p0, p[r] + v * kLanes), store(p1, p[r + 1] + v * kLanes);
-      _mm512_storeu_si512(pairs_at(w.p, r, v), row_pairs(__m512i(_mm512_cvtne2ps_pbh(p1, p0))));
+      _mm512_storeu_si512(pairs_at(w.p, r, v), paired(__m512i(_mm512_cvtne2ps_pbh(p1, p0))));
     }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
@@ -80,7 +73,7 @@ BIRKHOFF_INLINE void score_gradients(const Workspace& w, const Block& b, float s
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(row), _mm512_castsi512_si256(both));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + w.blocks.keys),
                           _mm512_extracti64x4_epi64(both, 1));
-      _mm512_storeu_si512(pairs_at(w.ds, r, v), row_pairs(both));
+      _mm512_storeu_si512(pairs_at(w.ds, r, v), paired(both));
     }
 }
 

@@ -55,36 +55,6 @@ inline void copy_rows(const Rows& x, int64_t from, int64_t count, bf16* to) {
   std::fill_n(to, (padded(count, kRows) - count) * row, bf16{});
 }
 
-// x[i] becomes column i.
-BIRKHOFF_INLINE void transpose(__m512i (&x)[16]) {
-  __m512i y[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
-    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
-    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
-    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {  // 128 bits l of x[4·j + i]: rows 4·j … of column 4·l + i
-    const __m512i even0 = _mm512_shuffle_i32x4(x[i], x[4 + i], 0x88);
-    const __m512i odd0 = _mm512_shuffle_i32x4(x[i], x[4 + i], 0xDD);
-    const __m512i even1 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0x88);
-    const __m512i odd1 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0xDD);
-    y[i] = _mm512_shuffle_i32x4(even0, even1, 0x88);
-    y[4 + i] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
-    y[8 + i] = _mm512_shuffle_i32x4(even0, even1, 0xDD);
-    y[12 + i] = _mm512_shuffle_i32x4(odd0, odd1, 0xDD);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) x[i] = y[i];
-}
-
 // Pairs along the width, a stripe of rows beside each other: [count / 48][width / 2, 48].
 inline void pack_stripes(const Rows& x, int64_t from, int64_t count, uint32_t* to) {
   const int64_t pairs = PairWidth(x.width).pairs;

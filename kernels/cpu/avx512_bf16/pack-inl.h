@@ -18,38 +18,6 @@ BIRKHOFF_INLINE __m512i row_of(const float* from) {
   return __m512i(_mm512_cvtne2ps_pbh(load(from + kLanes), load(from)));
 }
 
-// x[i][j] ↔ x[j][i] of 16 × 16 units of 32 bits.
-BIRKHOFF_INLINE void transpose(__m512i (&x)[16]) {
-  __m512i y[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
-    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
-    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
-    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
-  }
-  // x[4·i + c]: column c of each group of four, rows 4·i … 4·i + 3.
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    y[c] = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88);
-    y[4 + c] = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xDD);
-    y[8 + c] = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
-    y[12 + c] = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xDD);
-  }
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    x[c] = _mm512_shuffle_i32x4(y[c], y[8 + c], 0x88);
-    x[8 + c] = _mm512_shuffle_i32x4(y[c], y[8 + c], 0xDD);
-    x[4 + c] = _mm512_shuffle_i32x4(y[4 + c], y[12 + c], 0x88);
-    x[12 + c] = _mm512_shuffle_i32x4(y[4 + c], y[12 + c], 0xDD);
-  }
-}
-
 // Pair t of column j, elements 2t and 2t + 1 of row j of `from` [columns, depth], goes to
 // to[t·width + j]. width: a multiple of 16.
 template <class T>

@@ -68,10 +68,11 @@ BIRKHOFF_INLINE V even_of(__m512i pairs) {
 BIRKHOFF_INLINE V odd_of(__m512i pairs) {
   return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(int(0xFFFF0000))));
 }
-// Pairs of two vectors' elements: (even[i], odd[i]).
-BIRKHOFF_INLINE __m512i pairs_of(V even, V odd) {
-  const __m512i low = _mm512_cvtepu16_epi32(halves_of(even));
-  return _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves_of(odd)), 16));
+// 16 bf16 and 16 more, one behind the other, as 16 pairs of one of each.
+BIRKHOFF_INLINE __m512i paired(__m512i x) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, x);
 }
 // Two rows of 32 bf16 to 2 × 16 pairs (row0[i], row1[i]), in the order of columns.
 BIRKHOFF_INLINE void interleave(__m512i row0, __m512i row1, __m512i& lower, __m512i& upper) {
@@ -80,6 +81,38 @@ BIRKHOFF_INLINE void interleave(__m512i row0, __m512i row1, __m512i& lower, __m5
   const __m512i k1 = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
   lower = _mm512_permutex2var_epi64(low, k0, high);
   upper = _mm512_permutex2var_epi64(low, k1, high);
+}
+
+// x[i][j] ↔ x[j][i] of 16 × 16 units of 32 bits.
+BIRKHOFF_INLINE void transpose(__m512i (&x)[16]) {
+  __m512i y[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+  // x[4·i + c]: column c of each group of four, rows 4·i … 4·i + 3.
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    y[c] = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88);
+    y[4 + c] = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xDD);
+    y[8 + c] = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
+    y[12 + c] = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xDD);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    x[c] = _mm512_shuffle_i32x4(y[c], y[8 + c], 0x88);
+    x[8 + c] = _mm512_shuffle_i32x4(y[c], y[8 + c], 0xDD);
+    x[4 + c] = _mm512_shuffle_i32x4(y[4 + c], y[12 + c], 0x88);
+    x[12 + c] = _mm512_shuffle_i32x4(y[4 + c], y[12 + c], 0xDD);
+  }
 }
 
 // sum + a[0]·b[0] + a[1]·b[1] of 16 pairs.
@@ -105,31 +138,6 @@ BIRKHOFF_INLINE void dot_tile(V (&sum)[kR][kV], const bf16* a, int64_t row, int6
       for (int v = 0; v < kV; ++v) sum[r][v] = dot(sum[r][v], x, y[v]);
     }
   }
-}
-
-// e^x to 2 ulp: Cody and Waite's reduction, then a polynomial of degree 6 (Cephes' expf). −∞ and
-// what is below −87.3 give 0, what is above 88.7 +∞; a NaN stays one.
-BIRKHOFF_INLINE V exp_of(V x) {
-  const V n = _mm512_roundscale_ps(_mm512_mul_ps(x, set(1.44269504f)), 0);
-  V r = _mm512_fnmadd_ps(n, set(0.693359375f), x);
-  r = _mm512_fnmadd_ps(n, set(-2.12194440e-4f), r);
-  V p = set(1.9875691500e-4f);
-  p = _mm512_fmadd_ps(p, r, set(1.3981999507e-3f));
-  p = _mm512_fmadd_ps(p, r, set(8.3334519073e-3f));
-  p = _mm512_fmadd_ps(p, r, set(4.1665795894e-2f));
-  p = _mm512_fmadd_ps(p, r, set(1.6666665459e-1f));
-  p = _mm512_fmadd_ps(p, r, set(5.0000001201e-1f));
-  p = _mm512_fmadd_ps(_mm512_mul_ps(p, r), r, _mm512_add_ps(r, set(1.0f)));
-  const V y = _mm512_scalef_ps(p, n);
-  const __mmask16 small = _mm512_cmp_ps_mask(x, set(-87.3f), _CMP_LT_OQ);
-  const V inf = set(__builtin_inff());
-  const V large = _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, set(88.72f), _CMP_GT_OQ), inf);
-  return _mm512_mask_mov_ps(large, small, zero());
-}
-// 1/x to 1 ulp, of normal x below 2^126.
-BIRKHOFF_INLINE V inverse_of(V x) {
-  const V r = _mm512_rcp14_ps(x);
-  return _mm512_mul_ps(r, _mm512_fnmadd_ps(x, r, set(2.0f)));
 }
 
 }  // namespace

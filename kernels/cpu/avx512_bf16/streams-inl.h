@@ -23,9 +23,7 @@ BIRKHOFF_INLINE Halves add(Halves a, Halves b) {
 }
 // Rounded to 32 bf16 in the order of channels.
 BIRKHOFF_INLINE __m512i merged(Halves x) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, __m512i(_mm512_cvtne2ps_pbh(x.odd, x.even)));
+  return paired(__m512i(_mm512_cvtne2ps_pbh(x.odd, x.even)));
 }
 
 // How a panel is read and written: all of it, or its first channels (zeros behind them).
