@@ -3,6 +3,7 @@
 // instruction set: when they are taken, and all that is done with coefficients. Thread-safe.
 #include "kernels/cpu/pairs.h"
 #include "kernels/cpu/projection.h"
+#include "kernels/cpu/row.h"
 #include "kernels/operator.h"
 
 namespace birkhoff::cpu {
@@ -21,11 +22,6 @@ void mhc_tokens_backward(const Args& args, const Projection& p, const TokenBlock
 
 // Then dphi, dalpha and db from the sums of every slab.
 void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs);
-
-template <class T>
-T* row(T* p, int64_t at) {
-  return p ? p + at : nullptr;
-}
 
 // Scratch of the backward for pairs beside BackwardScratch.
 struct PairScratch {

@@ -22,6 +22,7 @@ struct PairBodies {
   void (*matmul_tile)(const Product& p, const MatmulTile& tile, std::byte* workspace);
   Body attention, attention_backward;
   Body mhc_open, mhc_open_backward, mhc_close, mhc_close_backward;
+  Body swiglu, swiglu_backward;  // no products: conversions of bf16 and an exponential
 
   // Sums of products that stay in registers, `rounds` of each, and the flops of one round of all:
   // the rate itself, as multiply_adds (kernels/cpu/limits.h).

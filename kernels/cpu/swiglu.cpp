@@ -1,5 +1,7 @@
 #include "kernels/swiglu.h"
 
+#include "kernels/cpu/pairs.h"
+#include "kernels/cpu/swiglu.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -20,21 +22,12 @@ HWY_INLINE V sigmoid(D d, V x) {
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
-int64_t valid_rows(const Args& a, int x, int offsets) {
-  const int64_t rows = a.dim(x, 0);
-  if (!a.has(offsets)) return rows;
-  const int64_t valid = a.in<int32_t>(offsets)[a.dim(offsets, 0) - 1];
-  check(0 <= valid && valid <= rows, "[swiglu] {} rows of {} are valid", valid, rows);
-  return valid;
-}
-
 template <class T>
 void rows_forward(const Args& a) {
   const int64_t width = a.dim(Swiglu::x, 1) / 2;
   const T *x = a.in<T>(Swiglu::x), *base = a.base<T>(Swiglu::y);
   T* y = a.out<T>(Swiglu::y);
-  if (!y) return;
-  const int64_t rows = valid_rows(a, Swiglu::x, Swiglu::offsets);
+  const int64_t rows = swiglu_rows(a, Swiglu::x, Swiglu::offsets);
   a.team().ranges(rows, kSwigluRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t r = begin; r < end; ++r) {
       const T *gate = x + r * 2 * width, *up = gate + width;
@@ -53,8 +46,7 @@ void rows_backward(const Args& a) {
   const int64_t width = a.dim(B::x, 1) / 2;
   const T *dy = a.in<T>(B::dy), *x = a.in<T>(B::x), *base = a.base<T>(B::dx);
   T* dx = a.out<T>(B::dx);
-  if (!dx) return;
-  const int64_t rows = valid_rows(a, B::x, B::offsets);
+  const int64_t rows = swiglu_rows(a, B::x, B::offsets);
   a.team().ranges(rows, kSwigluRows, [&](int64_t begin, int64_t end, int) HWY_ATTR {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t row = r * 2 * width;
@@ -90,8 +82,32 @@ namespace birkhoff::cpu {
 HWY_EXPORT(SwigluRows);
 HWY_EXPORT(SwigluBackwardRows);
 
-void swiglu(const Args& a) { HWY_DYNAMIC_DISPATCH(SwigluRows)(a); }
-void swiglu_backward(const Args& a) { HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(a); }
+int64_t swiglu_rows(const Args& a, int x, int offsets) {
+  const int64_t rows = a.dim(x, 0);
+  if (!a.has(offsets)) return rows;
+  const int64_t valid = a.in<int32_t>(offsets)[a.dim(offsets, 0) - 1];
+  check(0 <= valid && valid <= rows, "[swiglu] {} rows of {} are valid", valid, rows);
+  return valid;
+}
+
+namespace {
+
+const PairBodies* pair_bodies_of(const Args& a, int x) {
+  return a.inputs[size_t(x)].spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
+}
+
+}  // namespace
+
+void swiglu(const Args& a) {
+  if (!a.wanted(Swiglu::y)) return;
+  const PairBodies* pairs = pair_bodies_of(a, Swiglu::x);
+  pairs ? pairs->swiglu(a) : HWY_DYNAMIC_DISPATCH(SwigluRows)(a);
+}
+void swiglu_backward(const Args& a) {
+  if (!a.wanted(SwigluBackward::dx)) return;
+  const PairBodies* pairs = pair_bodies_of(a, SwigluBackward::x);
+  pairs ? pairs->swiglu_backward(a) : HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(a);
+}
 
 }  // namespace birkhoff::cpu
 #endif

@@ -35,23 +35,35 @@ std::vector<Example> swiglu_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Swiglu, swiglu_examples)
 
+Tensor stored(DType storage, Shape shape, const std::vector<double>& values) {
+  return {{std::move(shape), storage}, values};
+}
+
 TEST(Swiglu, KnownValuesFarOut) {
-  const Tensor x(f32({1, 10}), {0, 1, -1, 300, -300, 2, 2, 2, 2, 2});
-  const Tensor dy(f32({1, 5}), {1, 1, 1, 1, 1});
-  const auto y = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
-  const auto dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
-  const double s = 1 / (1 + std::exp(-1.0));
-  const double want[] = {0, 2 * s, -2 * (1 - s), 600, 0}, slope[] = {1, 0, 0, 2, 0};
-  for (int i = 0; i < 5; ++i) EXPECT_NEAR(y.at(i), want[i], 1e-6) << i;
-  for (const int i : {0, 3, 4}) EXPECT_NEAR(dx.at(i), slope[i], 1e-6) << i;
+  for (const DType storage : {DType::f32, DType::bf16}) {
+    const double ulp = storage == DType::bf16 ? 1.0 / 256 : 1e-7;
+    const Tensor x = stored(storage, {1, 10}, {0, 1, -1, 300, -300, 2, 2, 2, 2, 2});
+    const Tensor dy = stored(storage, {1, 5}, {1, 1, 1, 1, 1});
+    const auto y = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
+    const auto dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
+    const double s = 1 / (1 + std::exp(-1.0));
+    const double want[] = {0, 2 * s, -2 * (1 - s), 600, 0}, slope[] = {1, 0, 0, 2, 0};
+    for (int i = 0; i < 5; ++i)
+      EXPECT_NEAR(y.at(i), want[i], 1e-7 + ulp * std::abs(want[i])) << name_of(storage) << " " << i;
+    for (const int i : {0, 3, 4})
+      EXPECT_NEAR(dx.at(i), slope[i], 1e-7 + ulp * slope[i]) << name_of(storage) << " " << i;
+  }
 }
 
 TEST(Swiglu, ANanStaysANan) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const Tensor x(f32({1, 4}), {nan, 1, 1, nan}), dy(f32({1, 2}), {1, 1});
-  const auto y = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
-  const auto dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
-  for (int i = 0; i < 2; ++i) EXPECT_TRUE(std::isnan(y.at(i)) && std::isnan(dx.at(i))) << i;
+  for (const DType storage : {DType::f32, DType::bf16}) {
+    const Tensor x = stored(storage, {1, 4}, {nan, 1, 1, nan});
+    const Tensor dy = stored(storage, {1, 2}, {1, 1});
+    const auto y = run(kSwiglu, {x, {}}, {}, {.device = Device::cpu})[0];
+    const auto dx = run(kSwigluBackward, {dy, x, {}}, {}, {.device = Device::cpu})[0];
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(std::isnan(y.at(i)) && std::isnan(dx.at(i))) << i;
+  }
 }
 
 // The rows behind offsets[E] hold NaN before and after, and the others come out as without them.

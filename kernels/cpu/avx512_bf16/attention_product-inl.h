@@ -1,5 +1,5 @@
-// Products of attention by pairs of bf16, which leave out what a row does not see, and its
-// exponential. Include it as simd-inl.h.
+// Products of attention by pairs of bf16, which leave out what a row does not see. Include it as
+// simd-inl.h.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -8,8 +8,6 @@
 
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
-
-constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 
 // Row r of a tile sees what is in [begin[r], end[r]).
 struct Seen {
@@ -144,19 +142,6 @@ inline void multiply_seen(const PairRows& a, const Factor& b, const Seen& seen, 
     });
     c += vectors * kLanes;
   }
-}
-
-// 2^x to 3 ulp of f32, of x ≤ 127: a polynomial of degree 5 in what rounding x leaves (minimax of
-// the relative error, 9.2e-8, with 1 at 0). What is below −160 gives 0; a NaN stays one.
-BIRKHOFF_INLINE V exp2_of(V x) {
-  const V y = _mm512_max_ps(set(-160), x), n = _mm512_roundscale_ps(y, 0);
-  const V r = _mm512_sub_ps(y, n);
-  V p = set(1.32647273e-3f);
-  p = _mm512_fmadd_ps(p, r, set(9.67151299e-3f));
-  p = _mm512_fmadd_ps(p, r, set(5.55073358e-2f));
-  p = _mm512_fmadd_ps(p, r, set(2.40222424e-1f));
-  p = _mm512_fmadd_ps(p, r, set(6.93147004e-1f));
-  return _mm512_scalef_ps(_mm512_fmadd_ps(p, r, set(1)), n);
 }
 
 // out = base + x·factor, one row of bf16; base may be null or out.

@@ -13,6 +13,8 @@ constexpr PairBodies kBodies{
     .mhc_open_backward = avx512_bf16::mhc_open_backward,
     .mhc_close = avx512_bf16::mhc_close,
     .mhc_close_backward = avx512_bf16::mhc_close_backward,
+    .swiglu = avx512_bf16::swiglu,
+    .swiglu_backward = avx512_bf16::swiglu_backward,
     .products = avx512_bf16::products,
     .products_flops = int64_t(4) * 16 * avx512_bf16::kProductChains,
 };

@@ -11,6 +11,8 @@ void mhc_open(const Args& args);
 void mhc_open_backward(const Args& args);
 void mhc_close(const Args& args);
 void mhc_close_backward(const Args& args);
+void swiglu(const Args& args);
+void swiglu_backward(const Args& args);
 
 // Two units of latency 6 want 12.
 inline constexpr int kProductChains = 12;
