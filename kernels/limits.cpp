@@ -18,11 +18,16 @@ constexpr double kSeconds = 0.1;
 constexpr int64_t kTasks = 16;        // a thread: one that starts late takes less of them
 constexpr int64_t kRounds = 1 << 15;  // of a task without memory: a quarter of a millisecond
 
+struct Patience {
+  int passes = kPasses;
+  double seconds = kSeconds;
+};
+
 template <class Pass>
-double fastest(Pass pass) {
+double fastest(Pass pass, Patience least) {
   pass();
   double best = std::numeric_limits<double>::infinity(), sum = 0;
-  for (int i = 0; i < kPasses || sum < kSeconds; ++i) {
+  for (int i = 0; i < least.passes || sum < least.seconds; ++i) {
     const auto start = std::chrono::steady_clock::now();
     pass();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -39,17 +44,32 @@ void pass_over(ThreadTeam& team, int64_t count, Move move) {
 }
 
 template <class Move>
-double bandwidth(ThreadTeam& team, int64_t count, double bytes_each, Move move) {
-  return bytes_each * double(count) / fastest([&] { pass_over(team, count, move); });
+double bandwidth(ThreadTeam& team, int64_t count, double bytes_each, Move move,
+                 Patience least = {}) {
+  return bytes_each * double(count) / fastest([&] { pass_over(team, count, move); }, least);
 }
 
 double arithmetic(ThreadTeam& team, double flops_a_round, float (*rounds)(int64_t)) {
   const int64_t tasks = kTasks * team.size();
-  const double seconds = fastest([&] { team.run(tasks, [&](int64_t, int) { rounds(kRounds); }); });
+  const double seconds =
+      fastest([&] { team.run(tasks, [&](int64_t, int) { rounds(kRounds); }); }, {});
   return flops_a_round * double(kRounds) * double(tasks) / seconds;
 }
 
 }  // namespace
+
+Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a, std::span<float> b) {
+  check(a.size() == b.size() && !a.empty(), "bandwidths of arrays of {} and {}", a.size(),
+        b.size());
+  const auto count = int64_t(a.size());
+  const Patience few{.passes = 3, .seconds = 0};
+  const auto copy = [&](int64_t begin, int64_t n) {
+    cpu::copy_streaming(a.data() + begin, b.data() + begin, n);
+  };
+  const auto sweep = [&](int64_t begin, int64_t n) { cpu::sweep(a.data() + begin, n); };
+  return {.copy_streaming = bandwidth(team, count, 8, copy, few),
+          .sweep = bandwidth(team, count, 8, sweep, few)};
+}
 
 double Limits::bandwidth() const { return std::max({copy, copy_streaming, read, sweep}); }
 

@@ -34,4 +34,13 @@ Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b);
 
 Limits better_of(const Limits& a, const Limits& b);  // of each the larger
 
+// The two bandwidths that whole passes over memory are held against, bytes a second: of three
+// passes each, some milliseconds, so that it can be asked beside what is measured. Of a machine
+// that is shared they are those of the moment.
+struct Bandwidths {
+  double copy_streaming = 0, sweep = 0;
+};
+Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a,
+                              std::span<float> b);  // as above
+
 }  // namespace birkhoff

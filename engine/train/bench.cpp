@@ -34,7 +34,7 @@ class Steps {
     times_.close_step();
   }
 
-  StepTimes result() const { return {seconds_, times_.rows(), times_.further_rounds()}; }
+  StepTimes result() const { return {seconds_, {}, times_.rows(), times_.further_rounds()}; }
 
  private:
   double take() {
@@ -67,16 +67,27 @@ size_t array_bytes(const BenchOptions& options, const Machine& machine) {
   return std::min(std::max(64 * kMiB, 4 * machine.l3), available_memory() / 8 / kMiB * kMiB);
 }
 
-MeasuredLimits measure(ThreadTeam& team, size_t bytes) {
-  const Buffer a(bytes), b(bytes);
-  const auto floats = [bytes](const Buffer& buffer) {
-    return std::span(reinterpret_cast<float*>(buffer.data()), bytes / sizeof(float));
-  };
-  ThreadTeam one(1);
-  MeasuredLimits limits{.one = measure_limits(one, floats(a), floats(b)), .all = {}};
-  limits.all = team.size() == 1 ? limits.one : measure_limits(team, floats(a), floats(b));
-  return limits;
-}
+// What bandwidths are measured with.
+class Arrays {
+ public:
+  explicit Arrays(size_t bytes) : a_(bytes), b_(bytes) {}
+
+  MeasuredLimits limits(ThreadTeam& team) const {
+    ThreadTeam one(1);
+    MeasuredLimits limits{.one = measure_limits(one, floats(a_), floats(b_)), .all = {}};
+    limits.all = team.size() == 1 ? limits.one : measure_limits(team, floats(a_), floats(b_));
+    return limits;
+  }
+  Bandwidths bandwidths(ThreadTeam& team) const {
+    return measure_bandwidths(team, floats(a_), floats(b_));
+  }
+
+ private:
+  static std::span<float> floats(const Buffer& buffer) {
+    return {reinterpret_cast<float*>(buffer.data()), buffer.size() / sizeof(float)};
+  }
+  Buffer a_, b_;
+};
 
 Config plain_of(Config config) {
   config.model.residual = ResidualKind::plain;
@@ -94,15 +105,17 @@ std::string no_plain(const BenchResult& r) {
   return both > memory ? "does not fit the memory beside the other" : "";
 }
 
-void run_steps(BenchResult& r, ThreadTeam& team) {
+void run_steps(BenchResult& r, ThreadTeam& team, const Arrays& arrays) {
+  std::vector<Bandwidths> beside;
   Steps steps(r.config, team);
   std::optional<Steps> plain;
   if (r.no_plain.empty()) plain.emplace(plain_of(r.config), team);
   for (int64_t i = 0; i < r.options.steps; ++i) {
+    beside.push_back(arrays.bandwidths(team));
     steps.measure();
     if (plain) plain->measure();
   }
-  r.step = steps.result();
+  r.step = steps.result(), r.step.beside = std::move(beside);
   if (plain) r.plain = plain->result();
 }
 
@@ -128,10 +141,11 @@ BenchResult bench(const Config& config, const BenchOptions& options) {
   r.no_plain = no_plain(r);
   r.array_bytes = array_bytes(options, r.machine);
   ThreadTeam team(r.threads);
-  r.before = measure(team, r.array_bytes);
-  run_steps(r, team);
+  const Arrays arrays(r.array_bytes);
+  r.before = arrays.limits(team);
+  run_steps(r, team, arrays);
   if (options.scaling) r.scaling = scale(r);
-  r.after = measure(team, r.array_bytes);
+  r.after = arrays.limits(team);
   return r;
 }
 

@@ -27,6 +27,7 @@ struct BenchOptions {
 // Of a kind of step, all times in seconds.
 struct StepTimes {
   std::vector<double> seconds;
+  std::vector<Bandwidths> beside;  // measured just before each of them
   std::vector<OperatorRow> operators;
   int64_t further_rounds = 0;
 };

@@ -55,6 +55,11 @@ Json json_of(const GroupSummary& g) {
   return {{"seconds", g.seconds}, {"flops", g.flops}, {"share_of_peak", g.share_of_peak}};
 }
 
+Json json_of(const PassSummary& s, const char* roof) {
+  return {{"seconds", s.seconds}, {"bytes", s.bytes},         {"bandwidth", s.bandwidth},
+          {"roof", roof},         {"share_of_roof", s.share}, {"share_range", {s.least, s.most}}};
+}
+
 void add_streams(const BenchResult& r, Json& j) {
   if (r.config.model.residual == ResidualKind::plain) return;
   const StreamsSummary s = streams_of(r);
@@ -92,11 +97,12 @@ std::string to_json(const BenchResult& r, const std::string& config_file) {
                   {"threads", r.threads},     {"l1_bytes", r.machine.l1},
                   {"l2_bytes", r.machine.l2}, {"l3_bytes", r.machine.l3}};
   const MeasuredLimits used{.one = better_of(r.before.one, r.after.one), .all = r.limits()};
-  j["limits"] = {{"array_bytes", r.array_bytes},
-                 {"beyond_l3", beyond_cache(r)},
-                 {"before", json_of(r.before)},
-                 {"after", json_of(r.after)},
-                 {"used", json_of(used)}};
+  j["limits"] = {{"array_bytes", r.array_bytes}, {"beyond_l3", beyond_cache(r)},
+                 {"before", json_of(r.before)},  {"after", json_of(r.after)},
+                 {"used", json_of(used)},        {"beside_steps", Json::array()}};
+  for (const Bandwidths& b : r.step.beside)
+    j["limits"]["beside_steps"].push_back(
+        {{"copy_streaming", b.copy_streaming}, {"sweep", b.sweep}});
   const double step = median(r.step.seconds);
   j["warm_up"] = BenchOptions::kWarmUp;
   j["steps"] = r.step.seconds.size();
@@ -112,11 +118,8 @@ std::string to_json(const BenchResult& r, const std::string& config_file) {
                 {"share_of_peak", m.share_of_peak}};
   j["matrix_products"] = json_of(group_of(r, is_matrix_product));
   j["attention"] = json_of(group_of(r, is_attention));
-  const UpdateSummary u = update_of(r);
-  j["adamw"] = {{"seconds", u.seconds},
-                {"bytes", u.bytes},
-                {"bandwidth", u.bandwidth},
-                {"share_of_sweep", u.share_of_sweep}};
+  j["adamw"] = json_of(update_of(r), "sweep");
+  if (closes_of(r).exists()) j["mhc_close"] = json_of(closes_of(r), "copy_streaming");
   add_streams(r, j);
   if (!r.scaling.empty()) j["scaling"] = Json::array();
   for (const ScalingPoint& point : r.scaling) {

@@ -1,11 +1,13 @@
 #include "engine/train/bench_report.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <numeric>
 
 #include "base/format.h"
 #include "engine/train/operator_kinds.h"
 #include "kernels/adamw.h"
+#include "kernels/mhc.h"
 
 namespace birkhoff {
 namespace {
@@ -86,15 +88,33 @@ StreamsSummary streams_of(const BenchResult& r) {
   return s;
 }
 
-UpdateSummary update_of(const BenchResult& r) {
-  UpdateSummary u;
-  double seconds = 0;
-  for (const OperatorRow& row : r.step.operators)
-    if (row.op == &kAdamW) u.bytes += row.done.bytes, seconds += mean(row.in_step);
-  u.bytes /= double(r.step.seconds.size());
-  u.seconds = seconds, u.bandwidth = u.bytes / seconds;
-  u.share_of_sweep = u.bandwidth / r.limits().sweep;
-  return u;
+namespace {
+
+PassSummary passes_of(const BenchResult& r, std::initializer_list<const Operator*> operators,
+                      double Bandwidths::*roof) {
+  PassSummary s;
+  const size_t steps = r.step.seconds.size();
+  std::vector<double> seconds(steps), bandwidths, shares;
+  for (const OperatorRow& row : r.step.operators) {
+    if (std::find(operators.begin(), operators.end(), row.op) == operators.end()) continue;
+    s.bytes += row.done.bytes / double(steps);
+    for (size_t i = 0; i < steps; ++i) seconds[i] += row.in_step[i];
+  }
+  if (!s.exists()) return s;
+  for (size_t i = 0; i < steps; ++i) {
+    bandwidths.push_back(s.bytes / seconds[i]);
+    shares.push_back(bandwidths[i] / (r.step.beside[i].*roof));
+  }
+  s.seconds = mean(seconds), s.bandwidth = median(bandwidths);
+  s.share = median(shares), s.least = least(shares), s.most = most(shares);
+  return s;
+}
+
+}  // namespace
+
+PassSummary update_of(const BenchResult& r) { return passes_of(r, {&kAdamW}, &Bandwidths::sweep); }
+PassSummary closes_of(const BenchResult& r) {
+  return passes_of(r, {&kMhcClose, &kMhcCloseBackward}, &Bandwidths::copy_streaming);
 }
 
 ModelSummary model_of(const BenchResult& r) {

@@ -36,9 +36,14 @@ struct StreamsSummary {
 };
 StreamsSummary streams_of(const BenchResult& result);
 
-struct UpdateSummary {  // AdamW, of all parameters
-  double seconds = 0, bytes = 0, bandwidth = 0;
-  double share_of_sweep = 0;
+// Operators that are passes over memory, inside the step. Their bandwidth is held against one that
+// was measured just before the same step: that of memory changes from second to second where a
+// machine is shared.
+struct PassSummary {
+  double seconds = 0, bytes = 0;             // of a step, mean
+  double bandwidth = 0;                      // median over the steps
+  double share = 0, least = 0, most = 0;     // of what was measured beside it, median and range
+  bool exists() const { return bytes > 0; }  // else all of it is 0
 };
 
 struct ModelSummary {
@@ -48,7 +53,10 @@ struct ModelSummary {
 };
 
 GroupSummary group_of(const BenchResult& result, bool (*belongs)(const Operator&));
-UpdateSummary update_of(const BenchResult& result);
+// AdamW, of all parameters, against reading and writing in place.
+PassSummary update_of(const BenchResult& result);
+// mhc_close and its backward against copying by streaming stores.
+PassSummary closes_of(const BenchResult& result);
 ModelSummary model_of(const BenchResult& result);
 std::vector<const OperatorRow*> by_time(const StepTimes& times);  // those that were called
 

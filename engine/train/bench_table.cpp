@@ -106,9 +106,13 @@ void add_totals(const BenchResult& r, std::string& text) {
   };
   group("products", group_of(r, is_matrix_product));
   group("attention", group_of(r, is_attention));
-  const UpdateSummary u = update_of(r);
-  text += fmt::format("adamw        {:.1f} GB/s: {:.1f} % of reading and writing in place\n",
-                      u.bandwidth / 1e9, 100 * u.share_of_sweep);
+  const auto passes = [&](const char* name, const PassSummary& s, const char* roof) {
+    if (!s.exists()) return;
+    text += fmt::format("{:<13}{:.1f} GB/s: {:.1f} % ({:.1f} to {:.1f}) of {} just before\n", name,
+                        s.bandwidth / 1e9, 100 * s.share, 100 * s.least, 100 * s.most, roof);
+  };
+  passes("adamw", update_of(r), "reading and writing in place");
+  passes("mhc_close", closes_of(r), "copying by streaming stores, with its backward,");
   add_streams(r, text);
   if (r.step.further_rounds > 0)
     text += fmt::format("experts      {} calls were of further rounds (moe.buffer_factor)\n",

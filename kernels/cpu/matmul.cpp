@@ -5,6 +5,7 @@
 #include "kernels/cpu/matmul.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/cpu/pairs.h"
 
@@ -327,11 +328,23 @@ bool PairTiles::takes(const Product& p) {
   return p.a.element != Element::f32 && p.b.element != Element::f32 && pair_bodies() != nullptr;
 }
 
-MatmulGrid::MatmulGrid(const Product& p, int64_t products) : rows(kRows), columns(kColumns) {
-  const int64_t least = parts(kTiles, std::max<int64_t>(products, 1));
+MatmulGrid::MatmulGrid(const Product& p, MatmulTeam team) : rows(kRows), columns(kColumns) {
+  const int64_t least = parts(kTiles, std::max<int64_t>(team.products, 1));
   const int64_t wanted = std::clamp<int64_t>(p.m * p.n * p.k / kTileTerms, 1, least);
   PairTiles::takes(p) ? cut_pairs(p, wanted) : cut(p, wanted);
   row_tiles = parts(p.m, rows), column_tiles = parts(p.n, columns);
+  if (team.products == 1 && row_tiles == 1) cut_tail(p, team.threads);
+}
+
+// Of 11 columns of tiles two threads take 6 and 5: the one that is left over is cut for both.
+void MatmulGrid::cut_tail(const Product& p, int64_t threads) {
+  tail = column_tiles % threads;
+  if (tail == 0) return;
+  const int64_t most = std::min(parts(p.m, kLowest), p.m * columns * p.k / kTileTerms);
+  const int64_t wanted =
+      std::clamp<int64_t>(threads / std::gcd(tail, threads), 1, std::max<int64_t>(most, 1));
+  tail_rows = even(p.m, parts(p.m, wanted), 8);
+  tail_tiles = parts(p.m, tail_rows);
 }
 
 // A narrow tile costs nothing where A is read in place; a low one packs B once more, and where A is
@@ -371,8 +384,12 @@ void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
 }
 
 MatmulTile MatmulGrid::tile(const Product& p, int64_t task) const {
-  MatmulTile t{.row = task / column_tiles * rows, .column = task % column_tiles * columns};
-  t.rows = std::min(rows, p.m - t.row);
+  const bool low = task >= whole_tasks();
+  const int64_t across = low ? tail : column_tiles - tail, height = low ? tail_rows : rows;
+  if (low) task -= whole_tasks();
+  const int64_t column = task % across + (low ? column_tiles - tail : 0);
+  MatmulTile t{.row = task / across * height, .column = column * columns};
+  t.rows = std::min(height, p.m - t.row);
   t.columns = std::min(columns, p.n - t.column);
   return t;
 }

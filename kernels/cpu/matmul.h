@@ -89,20 +89,29 @@ struct MatmulTile {
   int64_t row = 0, column = 0, rows = 0, columns = 0;
 };
 
-// The tiles of a product, chosen by its shape: as even as possible, at most kRows × kColumns
-// elements. `products`: how many there are at once, so that each needs fewer tasks of its own.
+// Who makes products at the same time: the more, the fewer tasks each needs; and the tasks of one
+// are cut so that each thread gets as much.
+struct MatmulTeam {
+  int64_t products = 1, threads = 1;
+};
+
+// The tiles of a product, chosen by its shape and the team: as even as possible, at most kRows ×
+// kColumns elements. The last `tail` columns of tiles are cut into lower ones, of tail_rows rows.
 struct MatmulGrid {
   static constexpr int64_t kRows = 512, kColumns = 384;
-  explicit MatmulGrid(const Product& p, int64_t products = 1);
-  int64_t tasks() const { return row_tiles * column_tiles; }
+  explicit MatmulGrid(const Product& p, MatmulTeam team = {});
+  int64_t tasks() const { return whole_tasks() + tail * tail_tiles; }
   MatmulTile tile(const Product& p, int64_t task) const;
 
   int64_t rows, columns;  // of a tile
   int64_t row_tiles, column_tiles;
+  int64_t tail = 0, tail_rows = 0, tail_tiles = 0;
 
  private:
+  int64_t whole_tasks() const { return row_tiles * (column_tiles - tail); }
   void cut(const Product& p, int64_t wanted);
   void cut_pairs(const Product& p, int64_t wanted);
+  void cut_tail(const Product& p, int64_t threads);
 };
 
 // Bytes of workspace of a thread: the packed chunk of B, that of an A that is not read in place,
@@ -125,14 +134,15 @@ void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace);
 // + 1.
 template <class F>  // Product(int64_t i)
 void matmuls(const Args& a, int64_t count, int64_t* first_task, F&& product) {
+  const MatmulTeam team{count, a.team().size()};
   first_task[0] = 0;
   for (int64_t i = 0; i < count; ++i)
-    first_task[i + 1] = first_task[i] + MatmulGrid(product(i), count).tasks();
+    first_task[i + 1] = first_task[i] + MatmulGrid(product(i), team).tasks();
   a.team().run(first_task[count], [&](int64_t task, int worker) {
     // Products without tasks share their first task with the next one: take the last of them.
     const int64_t i = std::upper_bound(first_task, first_task + count, task) - first_task - 1;
     const Product p = product(i);
-    matmul_tile(p, MatmulGrid(p, count).tile(p, task - first_task[i]),
+    matmul_tile(p, MatmulGrid(p, team).tile(p, task - first_task[i]),
                 a.thread_workspace<float>(worker));
   });
 }

@@ -148,6 +148,9 @@ TEST_F(CliBench, SaysWhatItMeasuredAndWhere) {
     for (const char* threads : {"one_thread", "all_threads"})
       for (const char* what : {"copy", "copy_streaming", "read", "sweep", "f32_flops"})
         EXPECT_GT(j["limits"][when][threads][what].get<double>(), 0) << when << threads << what;
+  ASSERT_EQ(j["limits"]["beside_steps"].size(), j["steps"].get<size_t>());
+  for (const json& beside : j["limits"]["beside_steps"])
+    for (const char* what : {"copy_streaming", "sweep"}) EXPECT_GT(beside[what].get<double>(), 0);
   const bool pairs = !j["limits"]["used"]["all_threads"]["bf16_flops"].is_null();
   EXPECT_EQ(j["model"]["peak"], pairs ? "bf16" : "f32");
   for (const json& row : j["operators"]) {

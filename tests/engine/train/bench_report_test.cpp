@@ -39,6 +39,7 @@ BenchResult given() {
   r.after.all = {.copy = 90, .copy_streaming = 60, .read = 70, .sweep = 70, .f32 = 50, .bf16 = 100};
   r.before.one = r.before.all, r.after.one = r.after.all;
   r.step.seconds = {10, 8, 9};
+  r.step.beside = {{.copy_streaming = 400, .sweep = 80}, {200, 40}, {100, 160}};
   OperatorRow linear =
       row(kLinear, {1, 2, 3, 1, 2, 4}, {3, 4, 6}, {.flops = 6 * 100, .bytes = 6 * 20});
   linear.bf16_factors = true;
@@ -97,13 +98,28 @@ TEST(BenchReport, Totals) {
   EXPECT_DOUBLE_EQ(products.seconds, 13.0 / 3);
   EXPECT_DOUBLE_EQ(products.share_of_peak, 200.0 / 200 / (13.0 / 3));
   EXPECT_EQ(group_of(r, is_attention).share_of_peak, 0);
-  const UpdateSummary update = update_of(r);
-  EXPECT_DOUBLE_EQ(update.bandwidth, 60 / 1.25);
-  EXPECT_DOUBLE_EQ(update.share_of_sweep, 60 / 1.25 / 80);
   const ModelSummary model = model_of(r);
   EXPECT_EQ(model.flops, 6 * 4 * 10);
   EXPECT_TRUE(model.bf16);
   EXPECT_DOUBLE_EQ(model.share_of_peak, 240.0 / 9 / 200);
+}
+
+TEST(BenchReport, PassesAgainstTheBandwidthOfTheirStep) {
+  BenchResult r = given();
+  // 20 bytes a step in 0.5, 0.5 and 0.25 seconds: 40, 40 and 80 a second.
+  const PassSummary update = update_of(r);
+  EXPECT_DOUBLE_EQ(update.bandwidth, 40);
+  EXPECT_DOUBLE_EQ(update.share, 0.5);
+  EXPECT_DOUBLE_EQ(update.least, 0.5);
+  EXPECT_DOUBLE_EQ(update.most, 1);
+  EXPECT_FALSE(closes_of(r).exists());
+  r.step.operators.push_back(row(kMhcClose, {1, 2, 1}, {1, 2, 1}, {.flops = 0, .bytes = 300}));
+  r.step.operators.push_back(
+      row(kMhcCloseBackward, {1, 2, 1}, {1, 2, 1}, {.flops = 0, .bytes = 900}));
+  const PassSummary closes = closes_of(r);  // 400 bytes in 2, 4 and 2 seconds
+  EXPECT_DOUBLE_EQ(closes.bandwidth, 200);
+  EXPECT_DOUBLE_EQ(closes.share, 0.5);
+  EXPECT_DOUBLE_EQ(closes.most, 2);
 }
 
 TEST(BenchReport, TableAndJson) {
