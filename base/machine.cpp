@@ -1,9 +1,11 @@
 #include "base/machine.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <set>
 
 #include "base/format.h"
@@ -36,7 +38,39 @@ size_t bytes_of(const std::string& text) {  // "32768K"
                                              : value;
 }
 
+// The least limit of the cgroup at `path` below `hierarchy` and those above it. One that cannot be
+// read ("max", or a path of another namespace) is none.
+size_t least_limit(const std::string& hierarchy, std::string path, const char* name) {
+  size_t least = std::numeric_limits<size_t>::max();
+  while (true) {
+    std::ifstream file(hierarchy + path + "/" + name);
+    size_t limit = 0;
+    if (file >> limit) least = std::min(least, limit);
+    if (path.empty()) return least;
+    path.resize(path.rfind('/'));
+  }
+}
+
 }  // namespace
+
+size_t memory_limit(const std::string& root) {
+  size_t least = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {  // number:controllers:/path
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    std::string path = line.substr(second + 1);
+    if (!path.starts_with('/')) continue;
+    if (path == "/") path.clear();
+    if (controllers == ",,")
+      least = std::min(least, least_limit(root + "/sys/fs/cgroup", path, "memory.max"));
+    else if (controllers.find(",memory,") != std::string::npos)
+      least = std::min(least,
+                       least_limit(root + "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes"));
+  }
+  return least;
+}
 
 Machine this_machine() {
   Machine m{.cpu = cpu_name()};

@@ -13,4 +13,9 @@ struct Machine {
 
 Machine this_machine();  // what the system does not tell is 0
 
+// Bytes of memory that the process may use: the least of what is built in, and of the limits of its
+// cgroup (version 1 or 2) and of all those above it. Containers and batch systems set them; whoever
+// goes beyond is killed without a word. `root` stands before /proc and /sys: for tests.
+size_t memory_limit(const std::string& root = "");
+
 }  // namespace birkhoff

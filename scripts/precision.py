@@ -72,6 +72,8 @@ def draw(pairs, differences, path):
         1, 3, figsize=(13, 3.8), gridspec_kw={"width_ratios": (5, 5, 3)})
     report.dress(losses, "training loss")
     report.dress(gaps, "bf16 − fp32, % of fp32's loss, same seed and data")
+    few = len(pairs) <= len(report.COLOURS)
+    of_step = {}
     for i, (seed, fp32, bf16) in enumerate(pairs):
         steps, a = report.series(fp32.training, "loss")
         b = dict(zip(*report.series(bf16.training, "loss")))
@@ -81,7 +83,13 @@ def draw(pairs, differences, path):
                         label=run.name.split("-")[0] if i == 0 else None)
         gap = [(s, 100 * (b[s] / v - 1)) for s, v in zip(steps, a) if s in b]
         gaps.plot([s for s, _ in gap], report.smoothed([g for _, g in gap]), linewidth=0.9,
-                  color=report.COLOURS[i % len(report.COLOURS)], label=f"seed {seed}")
+                  **(dict(color=report.COLOURS[i], label=f"seed {seed}") if few
+                     else dict(color=report.COLOURS[2], alpha=0.35)))
+        for step, value in gap:
+            of_step.setdefault(step, []).append(value)
+    mean_gap = [(s, statistics.fmean(v)) for s, v in sorted(of_step.items())]
+    gaps.plot([s for s, _ in mean_gap], report.smoothed([g for _, g in mean_gap]),
+              color=report.INK, linewidth=1.4, label=f"mean of {len(pairs)} seeds")
     report.legend(losses)
     report.legend(gaps)
     gaps.axhline(0, color=report.INK, linewidth=0.8)
@@ -93,6 +101,8 @@ def draw(pairs, differences, path):
     ends.axhline(0, color=report.INK, linewidth=0.8)
     ends.plot([seed for seed, _, _ in pairs], differences, "o", color=report.COLOURS[2])
     ends.errorbar(["mean"], [mean], yerr=[2 * error], fmt="D", color=report.INK, capsize=4)
+    if not few:
+        ends.set_xticks(["mean"])  # names of so many seeds would cover each other
     ends.set_xlabel("seed; mean ± 2 standard errors; band ± 0.3 %", fontsize=8, color=report.INK)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

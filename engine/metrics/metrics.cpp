@@ -102,7 +102,6 @@ std::string metrics_line(const StepMetrics& m) {
   line.value("lr", m.lr);
   line.integer("tokens", m.tokens);
   for (const auto& [name, value] : m.extra) line.value(name, value);
-  line.load(m.expert_load);
   line.streams(m.streams);
   line.end_of_values();
   line.time("step_seconds", m.step_seconds);

@@ -1,9 +1,10 @@
 #pragma once
 // metrics.jsonl: a line of JSON for each step and each evaluation, in the order they happened.
 //
-//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,
-//    "expert_load":[[12,20],[16,16]],"step_seconds":0.5,"tokens_per_second":8192}     (one line)
-//   {"step":100,"eval_loss":2.5,"eval_bits_per_byte":1.5,"eval_tokens":65536,"eval_seconds":3.5}
+//   {"step":1,"loss":5.54,"grad_norm":1.25,"lr":0.001,"tokens":4096,"step_seconds":0.5,
+//    "tokens_per_second":8192}                                                        (one line)
+//   {"step":100,"eval_loss":2.5,"eval_bits_per_byte":1.5,"eval_tokens":65536,
+//    "expert_load":[[12,20],[16,16]],"eval_seconds":3.5}                              (one line)
 //
 // Training lines alone carry `loss`; evaluation lines alone carry `eval_loss`; steps count from 1.
 // Fields of time come last, from `step_seconds` or `eval_seconds` on; what stands before them is a
@@ -23,7 +24,7 @@
 
 namespace birkhoff {
 
-// Tokens that each expert of each MoE layer was given; empty: the line has no `expert_load`.
+// Tokens that each expert of each MoE layer was given in training; empty: the line has none.
 using ExpertLoad = std::vector<std::vector<int64_t>>;
 using NamedValues = std::vector<std::pair<std::string, double>>;
 // A value for each sublayer, under `streams` in the line; empty: the line has none.
@@ -36,7 +37,6 @@ struct StepMetrics {
   double lr = 0;
   int64_t tokens = 0;      // trained on since the run began
   NamedValues extra = {};  // further values that are a function of the run alone
-  ExpertLoad expert_load = {};
   StreamSeries streams = {};
   double step_seconds = 0;
   double tokens_per_second = 0;
@@ -49,7 +49,7 @@ struct EvalMetrics {
   double eval_bits_per_byte = 0;
   int64_t eval_tokens = 0;
   NamedValues extra = {};
-  ExpertLoad expert_load = {};
+  ExpertLoad expert_load = {};  // since the evaluation before
   double eval_seconds = 0;
 };
 

@@ -64,7 +64,7 @@ class Steps {
 size_t array_bytes(const BenchOptions& options, const Machine& machine) {
   if (options.array_mib > 0) return size_t(options.array_mib) * kMiB;
   // The arrays may take a quarter of the memory, both together.
-  return std::min(std::max(64 * kMiB, 4 * machine.l3), available_memory() / 8 / kMiB * kMiB);
+  return std::min(std::max(64 * kMiB, 4 * machine.l3), memory_limit() / 8 / kMiB * kMiB);
 }
 
 // What bandwidths are measured with.
@@ -96,7 +96,7 @@ Config plain_of(Config config) {
 
 // Why the plain residual cannot be run in turn; "" if it can.
 std::string no_plain(const BenchResult& r) {
-  const size_t memory = available_memory();
+  const size_t memory = memory_limit();
   const MemoryReport own = plan_run(r.config, r.threads, 1);
   require_memory(own, memory);
   if (r.config.model.residual == ResidualKind::plain) return "the config's residual is plain";

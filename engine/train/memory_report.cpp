@@ -1,9 +1,6 @@
 #include "engine/train/memory_report.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/train/session.h"
@@ -112,14 +109,6 @@ std::string to_json(const MemoryReport& r) {
                  {"activation_floor", r.activation_floor}};
   j["micro_batch"] = {{"flops", r.flops}, {"bytes", r.traffic}};
   return j.dump(2);
-}
-
-size_t available_memory() {
-  size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
-  std::ifstream file("/sys/fs/cgroup/memory.max");
-  size_t limit = 0;
-  if (file >> limit) bytes = std::min(bytes, limit);  // "max" does not parse: no limit
-  return bytes;
 }
 
 void require_memory(const MemoryReport& report, size_t available) {

@@ -31,9 +31,6 @@ MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_
 std::string to_table(const MemoryReport& report);
 std::string to_json(const MemoryReport& report);
 
-// The memory a process may use here: the smaller of physical memory and the cgroup's limit.
-size_t available_memory();
-
 // Throws ResourceError with the table when the plan exceeds the memory there is, and says what
 // would make it fit.
 void require_memory(const MemoryReport& report, size_t available);

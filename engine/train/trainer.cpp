@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "comm/exchange.h"
 #include "engine/config/load.h"
 #include "engine/data/loader.h"
@@ -346,7 +347,7 @@ TrainOutcome train(const Config& config, const RankEnvironment& environment,
   together(ranks, [&] {
     const int threads = thread_count(config, environment.ranks_here);
     require_memory(plan_run(config, threads, ranks.size(), data->index_bytes),
-                   available_memory() / size_t(environment.ranks_here));
+                   memory_limit() / size_t(environment.ranks_here));
   });
   std::optional<RunDirectory> directory;
   together(ranks, [&] { directory = open_run(config, ranks.rank()); });

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "tests/support/scratch.h"
+
 namespace birkhoff::testing {
 namespace {
 
@@ -37,6 +39,60 @@ TEST(Machine, CoresThatTheProcessMayUse) {
   const int cores = this_machine().cores;
   sched_setaffinity(0, sizeof all, &all);
   EXPECT_EQ(cores, 1);
+}
+
+constexpr size_t kGiB = size_t(1) << 30;
+
+// A system that has a cgroup, and files by their paths.
+class MemoryLimit : public ::testing::Test {
+ protected:
+  void write(const std::string& path, const std::string& text) {
+    const Path file = system_.path().string() + path;
+    std::filesystem::create_directories(file.parent_path());
+    spill(file, text);
+  }
+  // What is measured without any limit.
+  size_t built_in() const { return memory_limit(Scratch().path()); }
+  size_t limit() const { return memory_limit(system_.path()); }
+
+ private:
+  Scratch system_;
+};
+
+TEST_F(MemoryLimit, PhysicalMemoryWhereNothingElseIsSaid) {
+  EXPECT_EQ(built_in(), size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)));
+  write("/proc/self/cgroup", "0::/user.slice/a\n");
+  write("/sys/fs/cgroup/user.slice/a/memory.max", "max\n");
+  EXPECT_EQ(limit(), built_in());
+}
+
+// A batch system sets the limit of a job, and the process is in a group below that.
+TEST_F(MemoryLimit, TheLeastOfTheGroupAndThoseAbove) {
+  write("/proc/self/cgroup", "0::/slurm/job_1/step_0/task\n");
+  write("/sys/fs/cgroup/slurm/job_1/memory.max", "1073741824\n");
+  write("/sys/fs/cgroup/slurm/job_1/step_0/memory.max", "2147483648\n");
+  write("/sys/fs/cgroup/slurm/job_1/step_0/task/memory.max", "max\n");
+  EXPECT_EQ(limit(), kGiB);
+  write("/sys/fs/cgroup/slurm/job_1/step_0/task/memory.max", "536870912\n");
+  EXPECT_EQ(limit(), kGiB / 2);
+}
+
+// In a container the root of the tree is the container's own group.
+TEST_F(MemoryLimit, OfTheRootOfANamespace) {
+  write("/proc/self/cgroup", "0::/\n");
+  write("/sys/fs/cgroup/memory.max", "1073741824\n");
+  EXPECT_EQ(limit(), kGiB);
+  write("/proc/self/cgroup", "0::/a/path/of/the/host\n");
+  EXPECT_EQ(limit(), kGiB);
+}
+
+TEST_F(MemoryLimit, OfVersionOneToo) {
+  write("/proc/self/cgroup", "9:name=systemd:/\n4:cpu,memory:/docker/ab\n3:cpuset:/\n0::/\n");
+  write("/sys/fs/cgroup/memory/docker/ab/memory.limit_in_bytes", "1073741824\n");
+  write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(limit(), kGiB);
+  write("/proc/self/cgroup", "4:cpu,memory\nnonsense\n4:memory:\n5:memoryless:/docker/ab\n");
+  EXPECT_EQ(limit(), built_in());
 }
 
 }  // namespace

@@ -116,11 +116,11 @@ std::vector<std::string> metrics_seeds() {
                                .lr = 3e-4,
                                .tokens = 4096,
                                .extra = {{"h_res_max", 0.25}, {"a \"b\"", -0.0}},
-                               .expert_load = {{1, 2, 3}, {}, {0, 6, 0}},
                                .step_seconds = 0.5,
                                .tokens_per_second = 8192,
                                .extra_times = {{"mfu", 0.75}}});
-  const std::string eval = metrics_line(EvalMetrics{.step = 7, .eval_loss = 2});
+  const std::string eval = metrics_line(
+      EvalMetrics{.step = 7, .eval_loss = 2, .expert_load = {{1, 2, 3}, {}, {0, 6, 0}}});
   return {step, step + eval, eval + step + "{\"step\":", ""};
 }
 

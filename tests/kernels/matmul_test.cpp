@@ -165,6 +165,7 @@ TEST(Matmul, EachThreadGetsAsMuch) {
     for (const int64_t threads : {1, 2, 3, 4, 8}) {
       Product p{.m = 2048, .n = n, .k = 512};
       p.a.element = Element::bf16, p.b.element = Element::f32_as_bf16;
+      if (!cpu::PairTiles::takes(p)) GTEST_SKIP() << "other tiles on this processor";
       const MatmulGrid grid(p, {1, threads});
       std::vector<int64_t> busy(size_t(threads), 0);  // each task goes to whoever is free first
       for (int64_t task = 0; task < grid.tasks(); ++task) {

@@ -37,22 +37,21 @@ TEST(Metrics, KnownLines) {
             "\n");
   StepMetrics full = step_metrics();
   full.extra = {{"h_res_max", 0.25}, {"a \"b\"", 1e-20}};
-  full.expert_load = {{1, 2, 3}, {}, {0, 6, 0}};
   full.streams = {{"gain_forward", {1, 1.00000012, kNan}}, {"cosine", {}}};
   full.extra_times = {{"mfu", 0.75}};
   EXPECT_EQ(metrics_line(full),
             R"({"step":7,"loss":5.5,"grad_norm":0.1,"lr":0.0003,"tokens":4096,"h_res_max":0.25,)"
-            R"("a \"b\"":1e-20,"expert_load":[[1,2,3],[],[0,6,0]],)"
-            R"("streams":{"gain_forward":[1,1,null],"cosine":[]},)"
+            R"("a \"b\"":1e-20,"streams":{"gain_forward":[1,1,null],"cosine":[]},)"
             R"("step_seconds":0.5,"tokens_per_second":8192,"mfu":0.75})"
             "\n");
   EXPECT_EQ(metrics_line(EvalMetrics{.step = 100,
                                      .eval_loss = 2,
                                      .eval_bits_per_byte = 1.5,
                                      .eval_tokens = 9,
+                                     .expert_load = {{1, 2, 3}, {}, {0, 6, 0}},
                                      .eval_seconds = 0.25}),
             R"({"step":100,"eval_loss":2,"eval_bits_per_byte":1.5,"eval_tokens":9,)"
-            R"("eval_seconds":0.25})"
+            R"("expert_load":[[1,2,3],[],[0,6,0]],"eval_seconds":0.25})"
             "\n");
 }
 
