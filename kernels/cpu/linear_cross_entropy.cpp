@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/cpu/matmul.h"
+#include "kernels/cpu/pairs.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -100,10 +101,40 @@ Range part(int64_t index, int64_t size, int64_t count) {
   return {index * size, std::min(count, index * size + size)};
 }
 
+void add_logits(const float* logits, int64_t count, float& maximum, float& sum) {
+  HWY_DYNAMIC_DISPATCH(AddLogits)(logits, count, maximum, sum);
+}
+void scaled_softmax(const float* logits, int64_t count, float lse, float scale, float* dl) {
+  HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(logits, count, lse, scale, dl);
+}
+void scaled_softmax_rounded(const float* logits, int64_t count, float lse, float scale, bf16* dl) {
+  HWY_DYNAMIC_DISPATCH(ScaledSoftmaxRounded)(logits, count, lse, scale, dl);
+}
+
+// What is done with logits, by how h is stored.
+struct Exponentials {
+  decltype(&add_logits) add;
+  decltype(&scaled_softmax_rounded) rounded_softmax;
+
+  void softmax(const float* logits, int64_t count, float lse, float scale, float* dl) const {
+    scaled_softmax(logits, count, lse, scale, dl);
+  }
+  void softmax(const float* logits, int64_t count, float lse, float scale, bf16* dl) const {
+    rounded_softmax(logits, count, lse, scale, dl);
+  }
+};
+
+Exponentials exponentials_of(const Operand& h) {
+  const PairBodies* pairs = h.spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
+  if (pairs) return {pairs->add_logits, pairs->scaled_softmax};
+  return {add_logits, scaled_softmax_rounded};
+}
+
 struct Head {
   const Operand &h, &w;
   const int32_t* target;
   int64_t tokens, width, vocabulary;
+  Exponentials exponentials;
 
   Product logits(Range rows, Range columns, float* to) const {
     return {.m = rows.size(),
@@ -118,8 +149,8 @@ struct Head {
 
 template <class L>
 Head head_of(const Args& a) {
-  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),
-                  a.dim(L::h, 0), a.dim(L::h, 1), a.dim(L::w, 0)};
+  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),       a.dim(L::h, 0),
+                  a.dim(L::h, 1), a.dim(L::w, 0), exponentials_of(a.inputs[L::h])};
   require_targets(head.target, head.tokens, head.vocabulary);
   return head;
 }
@@ -141,7 +172,7 @@ void segment(const Head& head, Range rows, Range columns, const Partials& out, f
         out.maximum[t] = std::numeric_limits<float>::lowest();
         out.sum[t] = 0;
       }
-      HWY_DYNAMIC_DISPATCH(AddLogits)(row, some.size(), out.maximum[t], out.sum[t]);
+      head.exponentials.add(row, some.size(), out.maximum[t], out.sum[t]);
       if (head.target[t] >= some.begin && head.target[t] < some.end)
         out.target_logit[t] = row[head.target[t] - some.begin];
     }
@@ -154,22 +185,16 @@ void set(float* out, const float* base, int64_t i, float value) {
   if (out) out[i] = base ? base[i] + value : value;
 }
 
-void scaled_softmax(const float* logits, int64_t count, float lse, float scale, float* dl) {
-  HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(logits, count, lse, scale, dl);
-}
-void scaled_softmax(const float* logits, int64_t count, float lse, float scale, bf16* dl) {
-  HWY_DYNAMIC_DISPATCH(ScaledSoftmaxRounded)(logits, count, lse, scale, dl);
-}
-
 // dl of some of a row's logits; `target` counts from the first of them, and may lie outside.
 template <class T>
-void logit_gradients(const float* logits, int64_t count, int64_t target, float lse, float scale,
-                     T* dl) {
-  scaled_softmax(logits, count, lse, scale, dl);
+void logit_gradients(const Exponentials& exponentials, std::span<const float> logits,
+                     int64_t target, float lse, float scale, T* dl) {
+  const auto count = int64_t(logits.size());
+  exponentials.softmax(logits.data(), count, lse, scale, dl);
   if (target < 0 || target >= count) return;
   // Once more by itself: what has been rounded is not subtracted from.
   float own = 0;
-  scaled_softmax(logits + target, 1, lse, scale, &own);
+  exponentials.softmax(logits.data() + target, 1, lse, scale, &own);
   dl[target] = narrow<T>(own - scale);
 }
 
@@ -298,8 +323,8 @@ void make_losses(const Head& head, const Args& a, const LossRows& l) {
     const int64_t t = l.rows.begin + row, target = head.target[t];
     const float* logits = l.logits + row * l.stride;
     float maximum = std::numeric_limits<float>::lowest(), sum = 0;
-    for (int64_t v = 0; v < head.vocabulary; v += Cut::kColumns) HWY_DYNAMIC_DISPATCH(AddLogits)
-    (logits + v, std::min(Cut::kColumns, head.vocabulary - v), maximum, sum);
+    for (int64_t v = 0; v < head.vocabulary; v += Cut::kColumns)
+      head.exponentials.add(logits + v, std::min(Cut::kColumns, head.vocabulary - v), maximum, sum);
     l.lse[row] = maximum + std::log(sum);
     set(nll, a.base<float>(L::nll), t, target < 0 ? 0 : (maximum - logits[target]) + std::log(sum));
   });
@@ -314,8 +339,10 @@ void make_gradients(const Head& head, const Args& a, const LossRows& l, const Ch
     if (target < 0 || scale == 0)
       std::fill_n(dl, chunk.columns.size(), T{});
     else
-      logit_gradients(l.logits + row * l.stride + chunk.columns.begin, chunk.columns.size(),
-                      target - chunk.columns.begin, l.lse[row], scale, dl);
+      logit_gradients(
+          head.exponentials,
+          std::span(l.logits + row * l.stride + chunk.columns.begin, size_t(chunk.columns.size())),
+          target - chunk.columns.begin, l.lse[row], scale, dl);
   });
 }
 

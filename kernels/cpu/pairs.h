@@ -22,7 +22,13 @@ struct PairBodies {
   void (*matmul_tile)(const Product& p, const MatmulTile& tile, std::byte* workspace);
   Body attention, attention_backward;
   Body mhc_open, mhc_open_backward, mhc_close, mhc_close_backward;
-  Body swiglu, swiglu_backward;  // no products: conversions of bf16 and an exponential
+
+  // No products, but exponentials beside them: bf16 is rounded by one instruction here.
+  Body swiglu, swiglu_backward;
+  // Joins logits[0 … count) to a row's running maximum and Σ exp(l − maximum); a NaN makes it NaN.
+  void (*add_logits)(const float* logits, int64_t count, float& maximum, float& sum);
+  // dl[i] = scale·exp(logits[i] − lse).
+  void (*scaled_softmax)(const float* logits, int64_t count, float lse, float scale, bf16* dl);
 
   // Sums of products that stay in registers, `rounds` of each, and the flops of one round of all:
   // the rate itself, as multiply_adds (kernels/cpu/limits.h).

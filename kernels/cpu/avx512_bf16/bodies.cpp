@@ -15,6 +15,8 @@ constexpr PairBodies kBodies{
     .mhc_close_backward = avx512_bf16::mhc_close_backward,
     .swiglu = avx512_bf16::swiglu,
     .swiglu_backward = avx512_bf16::swiglu_backward,
+    .add_logits = avx512_bf16::add_logits,
+    .scaled_softmax = avx512_bf16::scaled_softmax,
     .products = avx512_bf16::products,
     .products_flops = int64_t(4) * 16 * avx512_bf16::kProductChains,
 };

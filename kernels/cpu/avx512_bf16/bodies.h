@@ -13,6 +13,8 @@ void mhc_close(const Args& args);
 void mhc_close_backward(const Args& args);
 void swiglu(const Args& args);
 void swiglu_backward(const Args& args);
+void add_logits(const float* logits, int64_t count, float& maximum, float& sum);
+void scaled_softmax(const float* logits, int64_t count, float lse, float scale, bf16* dl);
 
 // Two units of latency 6 want 12.
 inline constexpr int kProductChains = 12;
