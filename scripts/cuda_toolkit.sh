@@ -39,7 +39,7 @@ install_toolkit() {
   local place=$root/build/cuda-toolkit
   toolkit=$place/toolkit
   install_packages cuda
-  python_packages "CUDA $version" "$place" $requirements
+  python_packages "CUDA $version from PyPI" "$place" $requirements
   has_nvcc "$toolkit" || lay_out "$place"
   has_nvcc "$toolkit" || die "what came from PyPI to $place is no nvcc $version"
 }
@@ -54,7 +54,7 @@ find_nvdisasm() {
   local place=$root/build/nvdisasm found
   if [ ! -x "$toolkit/bin/nvdisasm" ]; then
     install_packages cuda
-    python_packages "nvdisasm" "$place" scripts/requirements-nvdisasm.txt
+    python_packages "nvdisasm from PyPI" "$place" scripts/requirements-nvdisasm.txt
     found=("$place"/lib/python3*/site-packages/nvidia/cu"${version%%.*}"/bin/nvdisasm)
   fi
   nvdisasm=${found[0]:-$toolkit/bin/nvdisasm}
