@@ -64,7 +64,7 @@ class Compiler:
         compile_it = [*flags, f"--generate-code=arch=compute_{architecture},"
                       f"code=[sm_{architecture}]", "-Xptxas=-v", "-cubin", file, "-o", cubin]
         log = run(compile_it, stderr=subprocess.STDOUT)
-        sass = run([self.nvdisasm, "-c", cubin], stderr=subprocess.PIPE)
+        sass = run([self.nvdisasm, cubin], stderr=subprocess.PIPE)
         return read.kernels(file, architecture, log, sass, demangle)
 
 

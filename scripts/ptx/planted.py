@@ -7,12 +7,15 @@ _NEED = rules.Need(threads=256, dynamic=0, wide="both", tensor=False)
 _NEEDS = {
     **{name: _NEED for name in ("clean", "narrow", "narrow_store", "local_array", "calls",
                                 "multiplies")},
+    "unbounded": _NEED._replace(threads=1024),
+    "bounded": _NEED._replace(threads=288),
     "spills": _NEED._replace(threads=1024),
     "no_products": _NEED,
     "too_large": _NEED._replace(dynamic=180 * 1024),
 }
 # What each kernel is found for on every architecture.
 _EXPECTED = {
+    ("threads", "bounded"): 1,
     ("narrow", "narrow"): 2,  # its load and its store
     ("narrow", "narrow_store"): 1,
     ("stack", "local_array"): 1, ("local", "local_array"): 1,

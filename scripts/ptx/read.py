@@ -1,12 +1,16 @@
-"""Reads what ptxas -v and nvdisasm -c say of a cubin."""
+"""Reads what ptxas -v and nvdisasm say of a cubin."""
 import re
 from typing import NamedTuple
+
+
+MOST_THREADS = 1024  # of a block, of any kernel
 
 
 class Kernel(NamedTuple):
     file: str
     name: str  # as the source has it, with its template's arguments
     architecture: str  # "80", "90a", …
+    bound: int  # threads of a block that it is compiled for: __launch_bounds__
     registers: int  # of a thread
     barriers: int
     shared: int  # bytes, static
@@ -47,7 +51,7 @@ def resources(log):
     return found
 
 
-_SECTION = re.compile(r'\.section\s+\.text\.([^\s,"]+)')
+_SECTION = re.compile(r'^\s*\.section\s+(\.text\.|\.nv\.info\.|)([^\s,"]+)')
 _INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(@!?U?P\w+\s+)?([A-Z][\w.]*)")
 
 
@@ -56,11 +60,26 @@ def opcodes(sass):
     instruction that never runs (@!PT: padding for the hardware) is none."""
     found, current = {}, None
     for line in sass.split("\n"):
-        if section := _SECTION.search(line):
-            current = found.setdefault(section[1], set())
+        if section := _SECTION.match(line):
+            current = found.setdefault(section[2], set()) if section[1] == ".text." else None
         elif current is not None and (said := _INSTRUCTION.match(line)):
             if (said[1] or "").strip() not in ("@!PT", "@!UPT"):
                 current.add(said[2])
+    return found
+
+
+def bounds(sass):
+    """Mangled name → threads of a block, the product of three words, of those that have a bound."""
+    found, current, words = {}, None, None
+    for line in sass.split("\n"):
+        if section := _SECTION.match(line):
+            current, words = section[2] if section[1] == ".nv.info." else None, None
+        elif "nvinfo : " in line:
+            words = [] if line.endswith("EIATTR_MAX_THREADS") else None
+        elif words is not None and (word := re.search(r"\.word\s+0x([0-9a-f]+)", line)):
+            words.append(int(word[1], 16))
+            if current and len(words) == 3:
+                found[current] = words[0] * words[1] * words[2]
     return found
 
 
@@ -82,12 +101,13 @@ def short(demangled):
 
 def kernels(file, architecture, log, sass, demangle):
     """The Kernels of a cubin. demangle: a list of mangled names → their names."""
-    used, said = resources(log), opcodes(sass)
+    used, said, bound = resources(log), opcodes(sass), bounds(sass)
     if set(used) != set(said):
         odd = ", ".join(sorted(set(used) ^ set(said)))
         raise SystemExit(f"ptx_check: {file} for sm_{architecture}: ptxas and nvdisasm do not name "
                          f"the same kernels: {odd}; look whether their output has another form")
     names = sorted(used)
-    return [Kernel(file, short(name), architecture, used[m].registers, used[m].barriers,
-                   used[m].shared, used[m].stack, used[m].spills, frozenset(said[m]))
+    return [Kernel(file, short(name), architecture, bound.get(m, MOST_THREADS), used[m].registers,
+                   used[m].barriers, used[m].shared, used[m].stack, used[m].spills,
+                   frozenset(said[m]))
             for m, name in zip(names, demangle(names))]

@@ -56,8 +56,8 @@ def read_needs(text):
     """Kernel → Need."""
     needs = {}
     for number, (kernel, threads, dynamic, wide, tensor) in _rows(text, NEEDS, _NEEDS):
-        if not threads.isdigit() or not dynamic.isdigit() or not 0 < int(threads) <= 1024:
-            raise SystemExit(f"ptx_check: {NEEDS}:{number}: threads (1 to 1024) and dynamic "
+        if not threads.isdigit() or not dynamic.isdigit() or int(threads) == 0:
+            raise SystemExit(f"ptx_check: {NEEDS}:{number}: threads (at least 1) and dynamic "
                              f"(bytes) are numbers, not {threads!r} and {dynamic!r}")
         if wide not in _WIDE or tensor not in ("yes", "no") or kernel in needs:
             raise SystemExit(f"ptx_check: {NEEDS}:{number}: wide is one of {', '.join(_WIDE)}, "
@@ -127,6 +127,9 @@ _ACCESSES = {"load": ("LDG", "LDGSTS"), "store": ("STG",)}
 
 def _broken(kernel, need):
     """(kind, text) of each rule that holds whatever the table says."""
+    if need.threads > kernel.bound:
+        yield "threads", (f"is compiled for {kernel.bound} threads of a block "
+                          f"(__launch_bounds__), and {NEEDS} says {need.threads}")
     if kernel.stack:
         yield "stack", (f"{kernel.stack} bytes of stack: an array that is indexed at run time, or "
                         "too many registers")

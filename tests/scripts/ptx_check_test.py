@@ -21,7 +21,17 @@ ptxas info    : Function properties for {PLAIN}
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 8 registers, 368 bytes cmem[0]
 """
-SASS = f"""\t.section\t.text.{ROWS},"ax",@progbits
+SASS = f"""\t.section\t.nv.info.{ROWS},"",@"SHT_CUDA_INFO"
+\t//----- nvinfo : EIATTR_REGCOUNT
+        /*0010*/ \t.word\t0x00000007
+\t//----- nvinfo : EIATTR_MAX_THREADS
+        /*008c*/ \t.byte\t0x04, 0x05
+        /*008e*/ \t.short\t(.L_51 - .L_50)
+        /*0090*/ \t.word\t0x00000020
+        /*0094*/ \t.word\t0x00000004
+        /*0098*/ \t.word\t0x00000002
+        /*009c*/ \t.word\t0x00000009
+\t.section\t.text.{ROWS},"ax",@progbits
 .text.{ROWS}:
         /*0190*/               @P2 LDG.E.128.CONSTANT R4, [R12.64] ;
         /*01a0*/              @!PT STL [R1], R2 ;
@@ -33,7 +43,7 @@ SASS = f"""\t.section\t.text.{ROWS},"ax",@progbits
 
 
 def kernel(name="k<1>", architecture="80", **fields):
-    values = {"registers": 32, "barriers": 1, "shared": 64, "stack": 0, "spills": 0,
+    values = {"bound": 256, "registers": 32, "barriers": 1, "shared": 64, "stack": 0, "spills": 0,
               "opcodes": frozenset(), **fields}
     return read.Kernel("k.cu", name, architecture, **values)
 
@@ -66,8 +76,8 @@ class Read(unittest.TestCase):
 
     def test_kernels(self):
         rows, plain = read.kernels("k.cu", "80", LOG, SASS, lambda _: ["a::f(int)", "a::g<2>()"])
-        self.assertEqual((rows.name, rows.registers), ("f", 80))
-        self.assertEqual((plain.name, plain.opcodes), ("g<2>", {"HFMA2.MMA"}))
+        self.assertEqual((rows.name, rows.registers, rows.bound), ("f", 80, 256))
+        self.assertEqual((plain.name, plain.bound, plain.opcodes), ("g<2>", 1024, {"HFMA2.MMA"}))
 
     def test_output_of_another_form_is_refused(self):
         with self.assertRaisesRegex(SystemExit, "do not name the same kernels: " + PLAIN):
@@ -84,6 +94,7 @@ class Judge(unittest.TestCase):
         self.assertEqual(self.kinds(kernel(stack=8), need()), ["stack"])
         self.assertEqual(self.kinds(kernel(spills=4), need()), ["spill"])
         self.assertEqual(self.kinds(kernel(), need(), blocks=0), ["launch"])
+        self.assertEqual(self.kinds(kernel(), need(threads=257)), ["threads"])
         for opcode in ("LDL.64", "STL"):
             self.assertEqual(self.kinds(kernel(opcodes={opcode}), need()), ["local"])
 

@@ -11,6 +11,15 @@ __global__ void __launch_bounds__(256) clean(const Floats* in, Floats* out) {
   store(out + thread(), load(in + thread()));
 }
 
+__global__ void unbounded(const Floats* in, Floats* out) {
+  store(out + thread(), load(in + thread()));
+}
+
+// Fewer threads than its launch has.
+__global__ void __launch_bounds__(256) bounded(const Floats* in, Floats* out) {
+  store(out + thread(), load(in + thread()));
+}
+
 // 4 bytes an access.
 __global__ void __launch_bounds__(256) narrow(const float* in, float* out) {
   store(out + thread(), load(in + thread()));
