@@ -17,8 +17,12 @@ _DROPPED = ("--generate-code", "-Xptxas=--warn-on-spills")
 
 def run(command, **options):
     """What a command prints; SystemExit with its errors if it fails."""
-    done = subprocess.run([str(c) for c in command], cwd=ROOT, text=True, check=False,
-                          stdout=subprocess.PIPE, **options)
+    try:
+        done = subprocess.run([str(c) for c in command], cwd=ROOT, text=True, check=False,
+                              stdout=subprocess.PIPE, **options)
+    except FileNotFoundError as error:
+        raise SystemExit(f"ptx_check: {error.filename} is not installed: scripts/cuda_build.sh "
+                         "installs what is needed") from None
     if done.returncode:
         raise SystemExit(f"ptx_check: {shlex.join(map(str, command))}: failed (exit code "
                          f"{done.returncode})\n{done.stdout}{done.stderr or ''}".rstrip())

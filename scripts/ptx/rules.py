@@ -116,13 +116,14 @@ def with_needs(kernels, needs):
     return judged, found
 
 
-def _has(opcodes, bases, suffix=None):
-    """Whether there is an opcode of one of `bases`, and of `suffix`, if it is given."""
-    return any(o.split(".")[0] in bases and (not suffix or suffix in o.split("."))
-               for o in opcodes)
+def _has(opcodes, bases, suffixes=()):
+    """Whether there is an opcode of one of `bases`, with one of `suffixes` if there are any."""
+    return any(base in bases and (not suffixes or not set(suffixes).isdisjoint(rest))
+               for base, *rest in (o.split(".") for o in opcodes))
 
 
 _ACCESSES = {"load": ("LDG", "LDGSTS"), "store": ("STG",)}
+_WIDTHS = ("128", "256")  # bits; on sm_100 two of 128 may become one
 
 
 def _broken(kernel, need):
@@ -139,7 +140,7 @@ def _broken(kernel, need):
     if _has(kernel.opcodes, ("LDL", "STL")):
         yield "local", "local memory is used (LDL, STL)"
     for access in _WIDE[need.wide]:
-        if not _has(kernel.opcodes, _ACCESSES[access], "128"):
+        if not _has(kernel.opcodes, _ACCESSES[access], _WIDTHS):
             yield "narrow", (f"no {access} of 16 bytes ({_ACCESSES[access][0]}.128): {access} a "
                              f"Pack of 16 bytes, or change wide in {NEEDS}")
     # HFMA2.MMA is no tensor core's; HMMA, HGMMA and UTCHMMA are.

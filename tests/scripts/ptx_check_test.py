@@ -102,6 +102,7 @@ class Judge(unittest.TestCase):
         for opcodes, wide, kinds in (
                 ({"LDG.E.128.CONSTANT", "STG.E.EF.128"}, "both", []),
                 ({"LDGSTS.E.BYPASS.128", "STG.E.128"}, "both", []),
+                ({"LDG.E.ENL2.256", "STG.E.ENL2.256"}, "both", []),
                 ({"LDG.E.128", "STG.E"}, "both", ["narrow"]),
                 ({"LDG.E", "STG.E.64"}, "both", ["narrow", "narrow"]),
                 ({"LDS.128", "STS.128"}, "both", ["narrow", "narrow"]),
