@@ -116,16 +116,20 @@ apt_install() { # APT-GET-COMMAND… -- PACKAGE…
   "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"
 }
 
-# The Python environment that the drawing needs, made once for each version of the requirements.
+# python_packages NAME VENV REQUIREMENTS: a Python environment, made once for each version of the
+# requirements.
+python_packages() {
+  cmp -s "$3" "$2/requirements.txt" || quietly "$1" install_venv "$2" "$3"
+}
+install_venv() { # VENV REQUIREMENTS
+  rm -rf "$1" && python3 -m venv "$1" &&
+    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2" &&
+    cp "$2" "$1/requirements.txt"
+}
+
+# What the drawing needs.
 venv=build/venv
-make_venv() {
-  cmp -s scripts/requirements.txt $venv/requirements.txt || quietly "python packages" install_venv
-}
-install_venv() {
-  rm -rf $venv && python3 -m venv $venv &&
-    $venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt &&
-    cp scripts/requirements.txt $venv/requirements.txt
-}
+make_venv() { python_packages "python packages" $venv scripts/requirements.txt; }
 
 # build PRESET [CMAKE OPTION…] [-- TARGET…]
 build() {

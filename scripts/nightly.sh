@@ -34,7 +34,7 @@ if [ "${1:-}" = --clone ]; then # the part of this script that stage() runs
   exit
 fi
 
-install_packages build test data plot check fuzz
+install_packages build test data plot check fuzz cuda
 make_venv
 nightly "check" 2 scripts/check
 nightly "tests" 12 scripts/test.sh
@@ -46,6 +46,8 @@ nightly "asan" 40 scripts/sanitize.sh asan --all
 nightly "tsan" 60 scripts/sanitize.sh tsan --all
 nightly "emulated CUDA" 8 scripts/cuda_emulated.sh
 nightly "nvcc" 12 scripts/cuda_build.sh 80 90a 100a
+nightly "nvcc's code, self-test" 2 scripts/ptx_check --self-test
+nightly "nvcc's code" 4 scripts/ptx_check
 nightly "parsers" 45 scripts/fuzz.sh 600
 nightly "mutants" 60 scripts/mutants.sh
 nightly "parity" 30 scripts/parity.sh

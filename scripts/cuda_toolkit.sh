@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Prints where CUDA's toolkit is, a folder with bin/nvcc, include and lib64; installs the compiler
+# from PyPI where it is not there.
+#
+#   ./scripts/cuda_toolkit.sh [--nvdisasm]
+#
+# nvcc is of the version that scripts/requirements-cuda.txt names and of no other, since the
+# registers of kernels/cuda/resources/ are its own. It is looked for in CUDA_HOME, PATH and
+# /usr/local/cuda; otherwise NVIDIA's packages go to build/cuda-toolkit. That is all that compiles
+# and links the kernels: no driver, no libraries but the runtime.
+#
+# --nvdisasm   prints where the disassembler is: the toolkit's own, or PyPI's in build/nvdisasm
+#
+# CUDA_HOME    environment: the toolkit, where it is not found by itself.
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+exec 3>&1 1>&2 # what is printed for a caller is the place alone
+
+requirements=scripts/requirements-cuda.txt
+version=$(sed -n 's/^nvidia-cuda-nvcc==//p' $requirements)
+
+has_nvcc() {
+  [ -f "$1/include/cuda_runtime_api.h" ] &&
+    "$1/bin/nvcc" --version 2>/dev/null | grep -q "V${version//./\\.}\$"
+}
+
+# What is in PATH may be a link or a script, so nvcc says where its toolkit is.
+find_installed() {
+  local in_path
+  in_path=$(nvcc --dryrun -c -x cu /dev/null 2>&1 | sed -n 's/^#\$ TOP=//p')
+  for toolkit in "$(readlink -m "$in_path")" "/usr/local/cuda-${version%.*}" /usr/local/cuda; do
+    ! has_nvcc "$toolkit" || return 0
+  done
+  return 1
+}
+
+# PyPI's packages are a toolkit but for a few names that nvcc and CMake look for.
+install_toolkit() {
+  local place=$root/build/cuda-toolkit
+  toolkit=$place/toolkit
+  install_packages cuda
+  python_packages "CUDA $version from PyPI" "$place" $requirements
+  has_nvcc "$toolkit" || lay_out "$place"
+  has_nvcc "$toolkit" || die "what came from PyPI to $place is no nvcc $version"
+}
+lay_out() {
+  local packages=("$1"/lib/python3*/site-packages/nvidia/cu"${version%%.*}")
+  ln -sfn lib "${packages[0]}/lib64"
+  ln -sf "libcudart.so.${version%%.*}" "${packages[0]}/lib/libcudart.so"
+  ln -sfn "${packages[0]#"$1"/}" "$toolkit"
+}
+
+find_nvdisasm() {
+  local place=$root/build/nvdisasm found
+  if [ ! -x "$toolkit/bin/nvdisasm" ]; then
+    install_packages cuda
+    python_packages "nvdisasm from PyPI" "$place" scripts/requirements-nvdisasm.txt
+    found=("$place"/lib/python3*/site-packages/nvidia/cu"${version%%.*}"/bin/nvdisasm)
+  fi
+  nvdisasm=${found[0]:-$toolkit/bin/nvdisasm}
+}
+
+if [ -n "${CUDA_HOME:-}" ]; then
+  toolkit=$CUDA_HOME
+  has_nvcc "$toolkit" ||
+    die "CUDA_HOME is $toolkit, which has no nvcc $version; unset it, and the compiler comes" \
+      "from PyPI"
+elif ! find_installed; then
+  install_toolkit
+fi
+case ${1:-} in
+  "") echo "$toolkit" >&3 ;;
+  --nvdisasm) find_nvdisasm && echo "$nvdisasm" >&3 ;;
+  *) die "unknown $1: see the head of scripts/$script" ;;
+esac

@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""The least time that mHC's kernels can take on a GPU: arithmetic from the paper's shapes.
+
+    scripts/kernel_floors.py [--accept]
+
+Prints the tables, or writes docs/performance/mhc-floors.md. Bytes that must move, flops that must
+be done, and the larger of the two times. No kernel is run.
+"""
+import sys
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+import argparse
+import pathlib
+import re
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "performance" / "mhc-floors.md"
+
+BF16, F32 = 2, 4  # bytes
+SPLITS = 8  # partial sums of dphi, at most
+
+
+class Device(NamedTuple):
+    name: str
+    bandwidth: float  # bytes a second
+    bf16: float  # flops a second, dense, tensor cores; tf32 has half
+    f32: float  # flops a second, outside of tensor cores
+
+
+# NVIDIA's data sheets of H100 SXM, H200 SXM and HGX B200; theirs with sparsity, halved.
+DEVICES = (Device("H100", 3.35e12, 989e12, 67e12), Device("H200", 4.8e12, 989e12, 67e12),
+           Device("B200", 8.0e12, 2250e12, 75e12))
+
+
+class Model(NamedTuple):
+    name: str
+    width: int  # C
+    streams: int  # n
+    layers: int
+    tokens: int  # of a micro-batch
+    iterations: int  # Sinkhorn's
+    active: int  # parameters
+
+    @property
+    def sublayers(self):
+        return 2 * self.layers
+
+    @property
+    def columns(self):
+        return self.streams**2 + 2 * self.streams
+
+    def step(self, device):
+        """Seconds of a micro-batch's training step by the model's flops alone."""
+        return 6 * self.active * self.tokens / device.bf16
+
+
+def keys_of(path):
+    """The numbers of a config and of what it extends: its lines "  key: number"."""
+    text = path.read_text(encoding="utf-8")
+    found = {}
+    if base := re.search(r"^extends: (\S+)", text, re.MULTILINE):
+        found = keys_of(path.parent / base[1])
+    found.update({k: int(v) for k, v in re.findall(r"^  (\w+): (\d+)\s*$", text, re.MULTILINE)})
+    return found
+
+
+def model_of(name):
+    k = keys_of(ROOT / "configs" / f"{name}.yaml")
+    model = Model(name.upper(), k["dim"], k["streams"], k["layers"],
+                  k["micro_batch"] * k["sequence"], k["sinkhorn_iterations"], 0)
+    return model._replace(active=active_parameters(k, model))
+
+
+def active_parameters(k, model):
+    """As the model's own count has it: one vocabulary matrix, 6 routed and 2 shared experts."""
+    c, heads = k["dim"], k["heads"]
+    attention = (c * heads * (k["nope_dim"] + k["rope_dim"]) + c * (k["kv_rank"] + k["rope_dim"]) +
+                 k["kv_rank"] + k["kv_rank"] * heads * (k["nope_dim"] + k["v_dim"]) +
+                 heads * k["v_dim"] * c)
+    mhc = model.streams * c * model.columns + model.columns + 3
+    ffn = 3 * c * k["expert_dim"]
+    experts = (k["active"] + k["shared"]) * ffn + c * k["experts"]
+    dense = 8 * ffn  # dense_ffn_dim: 0
+    return (k["layers"] * (attention + 2 * c + 2 * mhc) + k["dense_layers"] * dense +
+            (k["layers"] - k["dense_layers"]) * experts + k["vocab"] * c + c)
+
+
+class Kernel(NamedTuple):
+    name: str
+    what: str
+    reads: int  # of C elements of bf16, a token
+    writes: int
+    floats: int  # coefficients and what they need, read and written, a token
+    phi: int  # times that it is read
+    partials: int  # times that SPLITS of dphi are written and read
+    products: int  # flops a token on tensor cores, tf32
+    vector: int  # flops a token in f32
+
+    @property
+    def streams(self):
+        return self.reads + self.writes
+
+    def bytes(self, m):
+        """(streams, coefficients, phi and dphi) of a launch."""
+        matrix = m.streams * m.width * m.columns * F32
+        return (self.streams * m.width * BF16 * m.tokens, self.floats * F32 * m.tokens,
+                self.phi * matrix + self.partials * 2 * SPLITS * matrix)
+
+    def times(self, m, device):
+        """Seconds that a launch needs for its bytes, for its products, for its other flops."""
+        return (sum(self.bytes(m)) / device.bandwidth, self.products * m.tokens / (device.bf16 / 2),
+                self.vector * m.tokens / device.f32)
+
+    def floor(self, m, device):
+        return max(self.times(m, device))
+
+
+def kernels(m):
+    """By name. An addition, a product, a division or an exp is a flop; sigmoids are left out."""
+    n, c = m.streams, m.width
+    link = n + n * n  # floats of post and res
+    saved = m.columns + 1  # u and rho
+    product = 2 * n * c * m.columns  # v·phi, and each of its two gradients
+    mix = 2 * n * n * c  # n streams by res or its transpose; dres
+    dots = 2 * n * c  # n streams with one vector, or their weighted sum
+    sinkhorn = m.iterations * 4 * n * n
+    # Forward again; then of each half iteration Σ dy·y and (dy − Σ)/S.
+    sinkhorn_back = sinkhorn + m.iterations * 2 * 4 * n * n
+    # Σv², pre; the mean square of F's norm, its rstd and gain.
+    a = Kernel("A", "project, Sinkhorn, pre, F's norm", n, 1, link + saved + 1, 1, 0, product,
+               2 * dots + 4 * c + sinkhorn)
+    close = Kernel("post+res", "x' of res, x, post and f", n + 1, n, link, 0, 0, 0, mix + dots)
+    # x' is used where it was made.
+    both = Kernel("B", "post+res of a sublayer, A of the next", n + 1, n + 1,
+                  a.floats + close.floats, a.phi, 0, a.products, a.vector + close.vector)
+    first = Kernel("a", "df, dpost, dres", 2 * n + 1, 1, n + link, 0, 0, 0, mix + 2 * dots)
+    # Reads u, rho, dpost, dres; writes dz, ds, pre, res: as many.
+    second = Kernel("b", "dpre, coefficients back", n + 1, 0, 2 * (saved + link), 0, 0, 0,
+                    dots + sinkhorn_back)
+    third = Kernel("c", "dx, dphi", 2 * n + 1, n, saved + link, 1, 1, 2 * product, mix + 2 * dots)
+    # x, dx' and g are read once; what (b) writes stays on chip.
+    fused = third._replace(name="b+c", what="b and c in one pass",
+                           vector=second.vector + third.vector)
+    return {k.name: k for k in (a, close, both, first, second, third, fused)}
+
+
+class Calls(NamedTuple):
+    kernel: str
+    of_sublayer: int = 1  # launches of each sublayer
+    more: int = 0  # and of the model
+
+    def launches(self, m):
+        return self.of_sublayer * m.sublayers + self.more
+
+
+FORWARD = [Calls("A"), Calls("post+res")]
+# A row of B begins with A and ends with post+res.
+FORWARD_B = [Calls("B", 1, -1), Calls("A", 0, 1), Calls("post+res", 0, 1)]
+BACKWARD, BACKWARD_BC = [Calls("a"), Calls("b"), Calls("c")], [Calls("a"), Calls("b+c")]
+ROUNDS = (("A, post+res; a, b, c", FORWARD + BACKWARD),
+          ("with the forward twice", FORWARD + BACKWARD + FORWARD),
+          ("B; a, b+c", FORWARD_B + BACKWARD_BC),
+          ("with the forward twice", FORWARD_B + BACKWARD_BC + FORWARD_B))
+
+
+def elements(m, calls):
+    """C elements a token and sublayer."""
+    return sum(c.of_sublayer * kernels(m)[c.kernel].streams for c in calls)
+
+
+def share(m, device, calls):
+    """Of the step's floor: the floors of all launches of `calls`."""
+    known = kernels(m)
+    return sum(c.launches(m) * known[c.kernel].floor(m, device) for c in calls) / m.step(device)
+
+
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def rule(columns):
+    return "|---" * columns + "|"
+
+
+def kernels_table(m):
+    lines = [row(["", "does", "reads", "writes", "coefficients, floats"]), rule(5)]
+    return lines + [row([k.name, k.what, f"{k.reads}C", f"{k.writes}C", str(k.floats)])
+                    for k in kernels(m).values()]
+
+
+def model_table(m):
+    lines = [f"### {m.name}: C = {m.width}, {m.sublayers} sublayers, {m.active:,} active "
+             "parameters", "", "A step of {} tokens: {}.".format(
+                 m.tokens, ", ".join(f"{1e3 * m.step(d):.1f} ms on {d.name}" for d in DEVICES)),
+             "", row(["", "streams, MB", "coefficients", "phi, dphi", "tf32, GFLOP", "f32",
+                      *(f"{d.name}, µs" for d in DEVICES), *(f"{d.name}, %" for d in DEVICES)]),
+             rule(6 + 2 * len(DEVICES))]
+    for k in kernels(m).values():
+        calls = [Calls(k.name, 1, -1 if k.name == "B" else 0)]
+        lines.append(row([
+            k.name, *(f"{b / 1e6:.2f}" for b in k.bytes(m)),
+            *(f"{f * m.tokens / 1e9:.2f}" for f in (k.products, k.vector)),
+            *(f"{1e6 * k.floor(m, d):.1f}" for d in DEVICES),
+            *(f"{100 * share(m, d, calls):.2f}" for d in DEVICES)]))
+    return lines + [""]
+
+
+def rounds_table(models):
+    lines = [row(["", "a sublayer", *(f"{m.name}, {d.name}" for m in models for d in DEVICES)]),
+             rule(2 + len(models) * len(DEVICES))]
+    for what, calls in ROUNDS:
+        lines.append(row([what, f"{elements(models[0], calls)}C",
+                          *(f"{100 * share(m, d, calls):.1f} %" for m in models
+                            for d in DEVICES)]))
+    return lines + [""]
+
+
+def worst(models, ratio):
+    """The largest ratio(kernel, model, device), and where it is."""
+    return max((ratio(k, m, d), f"{k.name} of {m.name} on {d.name}")
+               for m in models for k in kernels(m).values() for d in DEVICES)
+
+
+def flops_of_bytes(kernel, m, device):
+    """The time of its flops as a part of that of its bytes."""
+    moving, *computing = kernel.times(m, device)
+    return max(computing) / moving
+
+
+def vector_alone(kernel, m, device):
+    """Its time without tensor cores as a part of its floor."""
+    return ((kernel.products + kernel.vector) * m.tokens / device.f32) / kernel.floor(m, device)
+
+
+HEAD = """\
+# The least that mHC's kernels take on a GPU
+
+**Floors, by arithmetic. Nothing here is measured: no kernel has yet run on a GPU.** Written by
+`scripts/kernel_floors.py --accept` from the shapes in [configs/](../../configs/27b.yaml); a test
+compares.
+
+A floor is the larger of two times: bytes that must move by the memory's bandwidth, and flops by
+their peak. Bytes are unique ones, as if all that a kernel reads twice came from a cache: streams in
+bf16, coefficients in f32, phi once a launch, dphi as {splits} partial sums written and read. F's
+gain, alpha, b and their gradients are left out, less than 0.02 % of any row. Products (v·phi,
+dz·phiᵀ, vᵀ·dz) are counted at the tensor cores' peak of tf32, half of bf16's, all else at the peak
+of f32.
+"""
+
+COEFFICIENTS = """\
+Of the floats, A writes post, res, u, rho and the rstd of F's norm; post+res reads post and res; a
+reads post, writes dpost and dres; b reads u, rho, dpost and dres and writes dz, ds, pre and res for
+c.
+"""
+
+FOOT = """\
+A step never runs at its own floor. Where the rest of it reaches a part p of the bf16 peak, mHC's
+share beside it is p times what stands here: at 40 %, four tenths.
+"""
+
+
+def document():
+    models = [model_of(name) for name in ("3b", "9b", "27b")]
+    most, where = worst(models, flops_of_bytes)
+    alone, alone_where = worst(models, vector_alone)
+    lines = [
+        HEAD.format(splits=SPLITS),
+        row(["", "bandwidth", "bf16, dense", "f32"]), rule(4),
+        *(row([d.name, f"{d.bandwidth / 1e12:.2f} TB/s", f"{d.bf16 / 1e12:.0f} TFLOP/s",
+               f"{d.f32 / 1e12:.0f} TFLOP/s"]) for d in DEVICES),
+        "", "## Kernels", "", *kernels_table(models[0]), "", COEFFICIENTS,
+        "## Launches", "",
+        "µs: the floor of a launch over a micro-batch. %: of the launches of all sublayers, of the",
+        "step's own floor, which is 6 · active parameters · tokens at the bf16 peak.", "",
+        *(line for m in models for line in model_table(m)),
+        f"The flops come nearest to the bytes with {where}: {100 * most:.0f} % of their time. "
+        f"Without tensor", f"cores {alone_where} would take {alone:.1f} times its floor.", "",
+        "## All of mHC, of the step's floor", "", *rounds_table(models), FOOT]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--accept", action="store_true", help=f"write {DOCUMENT.name} anew")
+    if parser.parse_args().accept:
+        DOCUMENT.write_text(document(), encoding="utf-8")
+    else:
+        print(document(), end="")
+
+
+if __name__ == "__main__":
+    main()

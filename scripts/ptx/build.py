@@ -1,0 +1,94 @@
+"""Compiles kernels for ptx_check as CMake compiles them, but for the device alone."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+
+from . import read
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PLACE = ROOT / "build" / "ptx"
+# A spill is a finding here, with its kernel, and not the compiler's error.
+_DROPPED = ("--generate-code", "-Xptxas=--warn-on-spills")
+
+
+def run(command, **options):
+    """What a command prints; SystemExit with its errors if it fails."""
+    try:
+        done = subprocess.run([str(c) for c in command], cwd=ROOT, text=True, check=False,
+                              stdout=subprocess.PIPE, **options)
+    except FileNotFoundError as error:
+        raise SystemExit(f"ptx_check: {error.filename} is not installed: scripts/cuda_build.sh "
+                         "installs what is needed") from None
+    if done.returncode:
+        raise SystemExit(f"ptx_check: {shlex.join(map(str, command))}: failed (exit code "
+                         f"{done.returncode})\n{done.stdout}{done.stderr or ''}".rstrip())
+    return done.stdout
+
+
+class Compiler:
+    """nvcc and the flags of the kernels' library, from the preset cuda."""
+
+    def __init__(self):
+        self.toolkit = pathlib.Path(run(["scripts/cuda_toolkit.sh"]).strip())
+        self.nvdisasm = run(["scripts/cuda_toolkit.sh", "--nvdisasm"]).strip()
+        self._configure()
+        entries = json.loads((PLACE / "compile_commands.json").read_text(encoding="utf-8"))
+        self.commands = {os.path.relpath(e["file"], ROOT): self._of_device(e["command"])
+                         for e in entries if e["file"].endswith(".cu")}
+
+    def _configure(self):
+        nvcc = self.toolkit / "bin" / "nvcc"
+        cache = PLACE / "CMakeCache.txt"
+        # CMake forgets the preset's variables when it is given another compiler than before.
+        if cache.exists() and f"={nvcc}\n" not in cache.read_text(encoding="utf-8"):
+            shutil.rmtree(PLACE)
+        run(["cmake", "--preset", "cuda", "-B", PLACE, "-DBIRKHOFF_TESTS=OFF", "-DBIRKHOFF_MPI=OFF",
+             f"-DCMAKE_CUDA_COMPILER={nvcc}"], stderr=subprocess.PIPE)
+
+    @staticmethod
+    def _of_device(command):
+        words = shlex.split(command)
+        words = words[:words.index("-c")]  # then the file and -o: they stand last
+        return [w for w in words if not w.startswith(_DROPPED)]
+
+    def kernels(self, files, architectures):
+        """The Kernels of all files, in order."""
+        jobs = [(f, a) for f in files for a in architectures]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            return [k for found in pool.map(lambda job: self._kernels_of(*job), jobs)
+                    for k in found]
+
+    def _kernels_of(self, file, architecture):
+        flags = self.commands.get(file) or next(iter(self.commands.values()))
+        cubin = PLACE / f"{file.replace('/', '-')}-{architecture}.cubin"
+        compile_it = [*flags, f"--generate-code=arch=compute_{architecture},"
+                      f"code=[sm_{architecture}]", "-Xptxas=-v", "-cubin", file, "-o", cubin]
+        log = run(compile_it, stderr=subprocess.STDOUT)
+        sass = run([self.nvdisasm, cubin], stderr=subprocess.PIPE)
+        return read.kernels(file, architecture, log, sass, demangle)
+
+
+def demangle(names):
+    return run(["c++filt"], input="\n".join(names)).split("\n") if names else []
+
+
+class Occupancy:
+    """Blocks on a multiprocessor, by the toolkit's cuda_occupancy.h."""
+
+    def __init__(self, toolkit):
+        self.program = PLACE / "occupancy"
+        run(["g++", "-std=c++20", "-O1", "-isystem", toolkit / "include",
+             "tests/cuda/static/occupancy.cpp", "-o", self.program])
+
+    def blocks(self, lines):
+        """Of each (architecture, threads, registers, barriers, static, dynamic)."""
+        text = "".join(" ".join(str(x) for x in line) + "\n" for line in lines)
+        return [int(n) for n in run([self.program], input=text).split()]
+
+    def of(self, judged):
+        return self.blocks([(k.architecture.rstrip("a"), need.threads, k.registers, k.barriers,
+                             k.shared, need.dynamic) for k, need in judged])
