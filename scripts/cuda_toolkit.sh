@@ -60,13 +60,11 @@ find_nvdisasm() {
   nvdisasm=${found[0]:-$toolkit/bin/nvdisasm}
 }
 
-if [ -n "${CUDA_HOME:-}" ]; then
+if [ -n "${CUDA_HOME:-}" ] && has_nvcc "$CUDA_HOME"; then
   toolkit=$CUDA_HOME
-  has_nvcc "$toolkit" ||
-    die "CUDA_HOME is $toolkit, which has no nvcc $version; unset it, and the compiler comes" \
-      "from PyPI"
-elif ! find_installed; then
-  install_toolkit
+else
+  [ -z "${CUDA_HOME:-}" ] || say "CUDA_HOME is $CUDA_HOME, which has no nvcc $version: not used"
+  find_installed || install_toolkit
 fi
 case ${1:-} in
   "") echo "$toolkit" >&3 ;;

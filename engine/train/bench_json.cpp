@@ -64,19 +64,19 @@ void add_streams(const BenchResult& r, Json& j) {
   if (r.config.model.residual == ResidualKind::plain) return;
   const StreamsSummary s = streams_of(r);
   j["mhc_fraction"] = s.fraction;
-  Json& m = j["mhc"] = {{"seconds", s.seconds}, {"fraction_range", {s.least, s.most}}};
-  if (!r.plain) {
-    j["plain"] = nullptr;
+  Json m = {{"seconds", s.seconds}, {"fraction_range", {s.least, s.most}}};
+  if (r.plain) {
+    m["fraction_of_plain_step"] = s.of_plain;
+    m["alternations"] = r.plain->seconds.size();
+    m["whole_step_difference"] = {{"note", "noise as far as it scatters"},
+                                  {"median", s.whole},
+                                  {"range", {s.whole_least, s.whole_most}}};
+  } else {
     m["no_plain"] = r.no_plain;
-    return;
   }
-  m["fraction_of_plain_step"] = s.of_plain;
-  m["alternations"] = r.plain->seconds.size();
-  m["whole_step_difference"] = {{"note", "noise as far as it scatters"},
-                                {"median", s.whole},
-                                {"range", {s.whole_least, s.whole_most}}};
-  j["plain"] = times_of(r.plain->seconds);
-  j["plain"]["operators"] = operators_of(*r.plain, r.limits());
+  j["mhc"] = std::move(m);
+  j["plain"] = r.plain ? times_of(r.plain->seconds) : Json();
+  if (r.plain) j["plain"]["operators"] = operators_of(*r.plain, r.limits());
 }
 
 Json config_of(Config config) {
