@@ -1,7 +1,6 @@
 #include "kernels/norm.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <new>
 
@@ -16,103 +15,121 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// A float is m·2^(e − 150) with m < 2^24 and e ≥ 1: its square is m² at an exponent that only e
-// decides. Of a block whose largest exponent is `top`, squares of the kSpan exponents below go to
-// sums in units of 2^(2·(top − kSpan − 150)), as two integers, m² mod 2^24 and m² / 2^24: a term is
-// below 2^(24 + 2·kSpan), and one of four or more lanes takes kBlock / 4 of each at most: no bit is
-// lost. A vector that holds smaller ones gives them to a second pair of sums, of the kSpan + 1
-// exponents below those: rows of one weight's gradient differ by that much. What is smaller still
-// is added one by one.
+// A float is m·2^(e − 150) with m < 2^24 and e ≥ 1, as a double times 2^(150 + kSpan − top) an
+// integer below 2^(24 + kSpan), if e is from top − kSpan to top. Such a v is hi·2^kHalf + lo, both
+// of kHalf bits, and v² = hi²·2^(2·kHalf) + 2·hi·lo·2^kHalf + lo²: of each term a lane adds
+// kBlock / 4 at most, all below 2^(2·kHalf), so that doubles hold their sums to the last bit. A
+// vector that has smaller elements gives them to sums of the kSpan + 1 exponents below: rows of one
+// weight's gradient differ by that much. What is smaller still is added one by one.
 constexpr int64_t kBlock = 8192;
-constexpr uint32_t kSpan = 14;
-static_assert(24 + 2 * kSpan + 11 < 64 && kBlock / 4 == 1 << 11);
+constexpr int kSpan = 18, kHalf = 21;
+static_assert(24 + kSpan == 2 * kHalf && kBlock / 4 == int64_t(1) << (53 - 2 * kHalf));
 
 #if HWY_TARGET == HWY_SCALAR
 void AddSquares(const float* g, int64_t count, FloatSum& sum) {
   for (int64_t i = 0; i < count; ++i) sum.add_square(g[i]);
 }
 #else
-using Bits = hn::RebindToUnsigned<Tag>;
-using Wide = hn::RepartitionToWide<Bits>;
+using Narrow = hn::Half<Tag>;
+using Wide = hn::Rebind<double, Narrow>;
 
-HWY_INLINE hn::Vec<Bits> magnitudes(const float* g) {
-  const Tag d;
-  return hn::BitCast(Bits(), hn::Abs(hn::LoadU(d, g)));
-}
+// Of the lower and of the upper lanes of vectors of floats.
+struct Terms {
+  hn::Vec<Wide> high, mixed, low;
 
-// Squares of the exponents top − kSpan … top, two lanes of the halves' sums.
-struct SquareSums {
-  uint32_t top;
-  hn::Vec<Wide> low = hn::Zero(Wide()), high = hn::Zero(Wide());
-
-  // Of significands whose exponents are `below` under top, 0 where that is more than kSpan.
-  HWY_INLINE void add(hn::Vec<Bits> m, hn::Vec<Bits> below) {
-    const Bits d;
-    const Wide w;
-    const auto span = hn::Set(d, kSpan), room = hn::Sub(span, hn::Min(below, span));
-    const auto shift = hn::BitCast(w, hn::Add(room, room));
-    add_even(m, hn::And(shift, hn::Set(w, 0xFFFFFFFFull)));
-    add_even(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(w, m))), hn::ShiftRight<32>(shift));
-  }
-  HWY_INLINE void add_even(hn::Vec<Bits> m, hn::Vec<Wide> shift) {
-    const Wide w;
-    const auto square = hn::MulEven(m, m);
-    low = hn::Add(low, hn::Shl(hn::And(square, hn::Set(w, 0xFFFFFFull)), shift));
-    high = hn::Add(high, hn::Shl(hn::ShiftRight<24>(square), shift));
-  }
-  void add_to(FloatSum& sum) const {
-    const Wide w;
-    HWY_ALIGN uint64_t lane[2][hn::MaxLanes(w)];
-    hn::Store(low, w, lane[0]), hn::Store(high, w, lane[1]);
-    const int exponent = 2 * (int(top) - int(kSpan) - 150);
-    for (int64_t k = 0; k < int64_t(hn::Lanes(w)); ++k) {
-      if (lane[0][k] != 0) sum.add_integer(lane[0][k], exponent);
-      if (lane[1][k] != 0) sum.add_integer(lane[1][k], exponent + 24);
-    }
+  HWY_INLINE Terms() : high(hn::Zero(Wide())), mixed(high), low(high) {}
+  HWY_INLINE void add(hn::Vec<Wide> v) {
+    const Wide d;
+    const auto magic = hn::Set(d, 0x1.8p52);  // beyond it a double is rounded to an integer
+    const auto unit = hn::Set(d, double(1 << kHalf));
+    const auto hi = hn::Sub(hn::MulAdd(v, hn::Set(d, 1.0 / (1 << kHalf)), magic), magic);
+    const auto lo = hn::NegMulAdd(hi, unit, v);
+    high = hn::MulAdd(hi, hi, high);
+    mixed = hn::MulAdd(hi, lo, mixed);
+    low = hn::MulAdd(lo, lo, low);
   }
 };
 
-// Whole vectors of one block, all finite. Units below the last limb are not needed (no square has
-// such bits): so `top` is kept above kSpan.
-HWY_INLINE void add_block(const float* g, int64_t count, uint32_t largest, FloatSum& sum) {
-  const Bits d;
-  const int64_t lanes = int64_t(hn::Lanes(d));
-  const auto any = [&](auto mask) HWY_ATTR { return !hn::AllFalse(d, mask); };
-  SquareSums upper{.top = std::max(largest, 2 * kSpan + 2)}, lower{.top = upper.top - kSpan - 1};
-  for (int64_t i = 0; i < count; i += lanes) {
-    const auto bits = magnitudes(g + i), one = hn::Set(d, 1u);
-    const auto stored = hn::ShiftRight<23>(bits), e = hn::Max(stored, one);
-    const auto implicit = hn::ShiftLeft<23>(hn::Min(stored, one));
-    const auto m = hn::Or(hn::And(bits, hn::Set(d, 0x7FFFFFu)), implicit);
-    const auto below = hn::Sub(hn::Set(d, upper.top), e);
-    const auto far = hn::Gt(below, hn::Set(d, kSpan));
-    upper.add(hn::IfThenZeroElse(far, m), below);
-    if (HWY_LIKELY(!any(hn::And(far, hn::Ne(m, hn::Zero(d)))))) continue;
-    const auto under =
-        hn::Sub(below, hn::Set(d, kSpan + 1));  // wraps round where not far: is 0 then
-    const auto farther = hn::Gt(under, hn::Set(d, kSpan));
-    lower.add(hn::IfThenElseZero(far, hn::IfThenZeroElse(farther, m)), under);
-    if (HWY_LIKELY(!any(hn::And(hn::And(far, farther), hn::Ne(m, hn::Zero(d)))))) continue;
-    for (int64_t k = i; k < i + lanes; ++k) {
-      const uint32_t exponent = std::max(std::bit_cast<uint32_t>(g[k]) >> 23 & 0xFF, 1u);
-      if (exponent + kSpan < lower.top) sum.add_square(g[k]);
-    }
+void add_integers(const double* values, int64_t count, int exponent, FloatSum& sum) {
+  for (int64_t k = 0; k < count; ++k)
+    if (values[k] != 0) sum.add_integer(uint64_t(std::abs(values[k])), exponent, values[k] < 0);
+}
+
+// Squares of the exponents top − kSpan … top.
+class SquareSums {
+ public:
+  // No square has bits below the unit of a top of kSpan + 1.
+  HWY_INLINE explicit SquareSums(int top)
+      : top_(std::max(top, kSpan + 1)), scale_(std::ldexp(1.0, 150 + kSpan - top_)) {}
+
+  // What is smaller, and not 0, must not be added here.
+  float least() const { return std::ldexp(1.0f, top_ - kSpan - 127); }
+  HWY_INLINE void add(hn::Vec<Tag> g) {
+    const Narrow half;
+    const auto scale = hn::Set(Wide(), scale_);
+    lower_.add(hn::Mul(hn::PromoteTo(Wide(), hn::LowerHalf(half, g)), scale));
+    upper_.add(hn::Mul(hn::PromoteTo(Wide(), hn::UpperHalf(half, g)), scale));
   }
-  upper.add_to(sum), lower.add_to(sum);
+  HWY_INLINE void add_to(FloatSum& sum) const {
+    add_lanes(lower_.high, 2 * kHalf, sum), add_lanes(upper_.high, 2 * kHalf, sum);
+    add_lanes(lower_.mixed, kHalf + 1, sum), add_lanes(upper_.mixed, kHalf + 1, sum);
+    add_lanes(lower_.low, 0, sum), add_lanes(upper_.low, 0, sum);
+  }
+
+ private:
+  HWY_INLINE void add_lanes(hn::Vec<Wide> sums, int exponent, FloatSum& sum) const {
+    const Wide d;
+    HWY_ALIGN double lane[hn::MaxLanes(d)];
+    hn::Store(sums, d, lane);
+    add_integers(lane, int64_t(hn::Lanes(d)), 2 * (top_ - kSpan - 150) + exponent, sum);
+  }
+
+  int top_;
+  double scale_;
+  Terms lower_, upper_;
+};
+
+// Whole vectors of one block, all finite; `top`: the largest exponent.
+HWY_INLINE void add_block(const float* g, int64_t count, int top, FloatSum& sum) {
+  const Tag d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  SquareSums sums(top), smaller(top - kSpan - 1);
+  const auto least = hn::Set(d, sums.least()), least_of_smaller = hn::Set(d, smaller.least());
+  const auto below = [&](hn::Vec<Tag> x, hn::Vec<Tag> bound) HWY_ATTR {
+    return hn::And(hn::Lt(hn::Abs(x), bound), hn::Ne(x, hn::Zero(d)));
+  };
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto x = hn::LoadU(d, g + i);
+    __builtin_prefetch(g + i + kBlock, 0, 2);  // of the next block, into L2: it comes meanwhile
+    const auto far = below(x, least);
+    if (HWY_LIKELY(hn::AllFalse(d, far))) {
+      sums.add(x);
+      continue;
+    }
+    sums.add(hn::IfThenZeroElse(far, x));
+    const auto rest = hn::IfThenElseZero(far, x);
+    const auto farther = below(rest, least_of_smaller);
+    smaller.add(hn::IfThenZeroElse(farther, rest));
+    if (HWY_LIKELY(hn::AllFalse(d, farther))) continue;
+    for (int64_t k = i; k < i + lanes; ++k)
+      if (std::abs(g[k]) < smaller.least()) sum.add_square(g[k]);
+  }
+  sums.add_to(sum), smaller.add_to(sum);
 }
 
 void AddSquares(const float* g, int64_t count, FloatSum& sum) {
-  const Bits d;
+  const Tag d;
+  const hn::RebindToUnsigned<Tag> bits;
   const int64_t lanes = int64_t(hn::Lanes(d));
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t size = std::min(kBlock, count - begin), whole = size / lanes * lanes;
-    auto largest = hn::Zero(d);
+    auto largest = hn::Zero(bits);  // of floats without their sign: a NaN is above all
     for (int64_t i = 0; i < whole; i += lanes)
-      largest = hn::Max(largest, magnitudes(g + begin + i));
-    const uint32_t most = hn::GetLane(hn::MaxOfLanes(d, largest)) >> 23;
-    int64_t done = 0;
-    if (most != 0xFF) add_block(g + begin, whole, most, sum), done = whole;
-    for (int64_t i = done; i < size; ++i) sum.add_square(g[begin + i]);
+      largest = hn::Max(largest, hn::BitCast(bits, hn::Abs(hn::LoadU(d, g + begin + i))));
+    const auto top = int(hn::GetLane(hn::MaxOfLanes(bits, largest)) >> 23);
+    const bool finite = top != 0xFF;
+    if (finite) add_block(g + begin, whole, top, sum);
+    for (int64_t i = finite ? whole : 0; i < size; ++i) sum.add_square(g[begin + i]);
   }
 }
 #endif

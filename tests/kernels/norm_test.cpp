@@ -26,12 +26,12 @@ Tensor wide_tensor(Shape shape) {
   return t;
 }
 
-// Some blocks whose exponents cover 40 values, more than two sums hold, the largest mantissas among
+// Some blocks whose exponents cover 44 values, more than two sums hold, the largest mantissas among
 // them.
 Tensor stepped_tensor() {
   Tensor t(f32({20011}));
   for (int64_t i = 0; i < t.spec.count(); ++i)
-    t.set(i, std::ldexp(double(std::nextafter(2.0f, float(i % 3))), -int(i * 7 % 40)));
+    t.set(i, std::ldexp(double(std::nextafter(2.0f, float(i % 3))), -int(i * 7 % 44)));
   return t;
 }
 

@@ -18,6 +18,9 @@ BIRKHOFF_INLINE __m512i row_of(const float* from) {
   return __m512i(_mm512_cvtne2ps_pbh(load(from + kLanes), load(from)));
 }
 
+// Pairs of rows, or blocks of columns over 2: what the loads of a strip wait for otherwise.
+constexpr int64_t kAhead = 8;
+
 // Pair t of column j, elements 2t and 2t + 1 of row j of `from` [columns, depth], goes to
 // to[t·width + j]. width: a multiple of 16.
 template <class T>
@@ -30,7 +33,12 @@ void pack_rows_as_columns(const T* from, int64_t stride, int64_t columns, int64_
       const int64_t rows = columns - j, left = depth - k;
       if (rows >= kLanes && left >= 2 * kLanes) {
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) x[i] = row_of(at + i * stride);
+        for (int i = 0; i < 16; ++i) {
+          const char* next = reinterpret_cast<const char*>(at + i * stride + kAhead * kLanes);
+          for (size_t line = 0; line < 2 * kLanes * sizeof(T); line += 64)
+            _mm_prefetch(next + line, _MM_HINT_T0);
+          x[i] = row_of(at + i * stride);
+        }
       } else {
         const __mmask16 lower = first(left), upper = first(left > kLanes ? left - kLanes : 0);
         for (int i = 0; i < 16; ++i)
@@ -70,7 +78,6 @@ BIRKHOFF_INLINE RowPairs<T> row_pairs(const T* from, int64_t stride, int64_t row
   return {from, stride, rows, first(columns), first(columns > kLanes ? columns - kLanes : 0)};
 }
 
-constexpr int64_t kAhead = 8;  // pairs of rows: what the loads of a strip wait for otherwise
 template <class T>
 BIRKHOFF_INLINE void prefetch_rows(const T* from, int64_t stride, int64_t t) {
   const T* row = from + 2 * (t + kAhead) * stride;
