@@ -367,7 +367,7 @@ void MatmulGrid::cut(const Product& p, int64_t wanted) {
 void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
   const bool in_place = !p.a.transposed && p.a.element == Element::bf16;
   const int64_t panels = std::max<int64_t>(parts(p.n, PairTiles::kPanel), 1);
-  const int64_t low = parts(p.m, in_place ? PairTiles::kRows : PairTiles::kPackedRows);
+  const int64_t low = parts(p.m, in_place ? PairTiles::kRows : PairTiles::packed_rows(p.k));
   const int64_t fewest = parts(PairTiles::kPanel * panels, kColumns);
   const auto cut_into = [&](int64_t across) {
     rows = even(p.m, parts(std::max<int64_t>(p.m, 1), std::max(low, parts(wanted, across))), 8);

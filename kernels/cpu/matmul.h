@@ -77,11 +77,16 @@ struct Product {
 inline constexpr int64_t kMatmulChunk = 256;
 
 // A product of two bf16 factors, on a processor with pairs: a panel of kPanel columns of B is 96
-// KiB and waits in L2, beside up to kPackedRows rows of an A that is not read in place.
+// KiB and waits in L2, beside up to kPackedRows rows of a whole chunk of an A that is not read in
+// place, or more of a shorter one.
 struct PairTiles {
   static constexpr int64_t kChunk = 1024, kPanel = 48, kPackedRows = 400, kRows = 2048;
   static constexpr size_t kPanelBytes = size_t(kChunk * kPanel) * 2;
   static constexpr size_t kBytes = kPanelBytes + size_t(kChunk * kPackedRows) * 2;
+  static int64_t packed_rows(int64_t k) {
+    const int64_t depth = std::clamp<int64_t>((k + 1) / 2 * 2, 2, kChunk);
+    return std::min(kRows, kChunk * kPackedRows / depth / 8 * 8);
+  }
   static bool takes(const Product& p);
 };
 
