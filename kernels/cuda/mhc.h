@@ -30,7 +30,7 @@ struct MhcOpenArgs {
   int64_t tokens = 0, width = 0;
   int n = 1;
   float eps = 0, norm_eps = 0;
-  SinkhornHow sinkhorn;
+  SinkhornHow sinkhorn = {};
 };
 void mhc_open(const MhcOpenArgs& args, cudaStream_t stream);
 

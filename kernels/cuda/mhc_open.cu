@@ -221,7 +221,7 @@ template <int kN, int kTiles>
 __device__ inline void make_logits(const MhcOpenArgs& a, int64_t first, OpenShared<kN, kTiles>& s) {
   using S = Sizes<kN, kTiles>;
   constexpr int kEach = (S::kSums + int(kOpenThreads) - 1) / int(kOpenThreads);
-  float logits[kEach];
+  float logits[kEach] = {};
   const auto each = [&](auto&& f) {
     for (int e = 0; e < kEach; ++e) {
       const int i = e * int(kOpenThreads) + int(thread());
