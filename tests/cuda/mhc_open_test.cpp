@@ -178,10 +178,18 @@ TEST(CudaMhcOpen, IsTheReference) {
 
 // Of configs/3b.yaml (16 tokens a block), 9b and 27b (8), and n = 8 at the most that there is room
 // for.
-TEST(CudaMhcOpen, OfModels3b) { check_case({.tokens = 3, .width = 1280}); }
-TEST(CudaMhcOpen, OfModels9b) { check_case({.tokens = 3, .width = 1920}); }
-TEST(CudaMhcOpen, OfModels27b) { check_case({.tokens = 9, .width = 2560}); }
-TEST(CudaMhcOpen, OfEightStreams) { check_case({.tokens = 2, .width = 1280, .n = 8}); }
+TEST(CudaMhcOpen, Of3b) {
+  in_one_schedule([] { check_case({.tokens = 3, .width = 1280}); });
+}
+TEST(CudaMhcOpen, Of9b) {
+  in_one_schedule([] { check_case({.tokens = 3, .width = 1920}); });
+}
+TEST(CudaMhcOpen, Of27b) {
+  in_one_schedule([] { check_case({.tokens = 9, .width = 2560}); });
+}
+TEST(CudaMhcOpen, OfEightStreams) {
+  in_one_schedule([] { check_case({.tokens = 2, .width = 1280, .n = 8}); });
+}
 
 TEST(CudaMhcOpen, LogitsOf100AreFinite) {
   in_every_schedule([] {
@@ -262,32 +270,34 @@ TEST(CudaMhcOpen, RefusesWhatItHasNoKernelFor) {
 }
 
 // x once and y once: (n + 1)·width elements a token. Beside them phi, by each block; coefficients.
+void check_traffic(const MhcCase& c) {
+  SCOPED_TRACE(c.name());
+  OpenRun run(c);
+  run.args.h = nullptr;
+  const cuda::MhcOpenCut cut = cuda::mhc_open_cut(run.args);
+  reset_traffic();
+  cuda::mhc_open(run.args, nullptr);
+  ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  const Traffic t = traffic();
+  const auto tokens = uint64_t(c.tokens), width = uint64_t(c.width), n = uint64_t(c.n),
+             k = uint64_t(c.columns()), blocks = uint64_t(cut.blocks);
+  const uint64_t rows = 2 * n * width * tokens, phi = 4 * n * width * k;
+  EXPECT_EQ(t.read, rows + phi + 4 * (width + k + 3));
+  // Each of a block's tokens asks for alpha and b, each of the 8 of a tile for gain.
+  EXPECT_EQ(t.read_requested, rows + blocks * (phi + 8 * k * uint64_t(cut.tokens) + 8 * 4 * width));
+  EXPECT_EQ(t.written, 2 * width * tokens + 4 * tokens * (k + n * n + n + 2));
+  EXPECT_EQ(t.written_requested, t.written);
+  const uint64_t conflicts = t.wavefronts - t.fewest_wavefronts;
+  EXPECT_EQ(c.n == 4 ? conflicts : 0, 0u);
+}
+
 TEST(CudaMhcOpen, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const MhcCase& c :
-       {MhcCase{.tokens = 17, .width = 320}, MhcCase{.tokens = 8, .width = 2560},
-        MhcCase{.tokens = 33, .width = 64, .n = 2}, MhcCase{.tokens = 5, .width = 32, .n = 8}})
-    in_every_schedule([&] {
-      SCOPED_TRACE(c.name());
-      OpenRun run(c);
-      run.args.h = nullptr;
-      const cuda::MhcOpenCut cut = cuda::mhc_open_cut(run.args);
-      reset_traffic();
-      cuda::mhc_open(run.args, nullptr);
-      ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-      const Traffic t = traffic();
-      const auto tokens = uint64_t(c.tokens), width = uint64_t(c.width), n = uint64_t(c.n),
-                 k = uint64_t(c.columns()), blocks = uint64_t(cut.blocks);
-      const uint64_t rows = 2 * n * width * tokens, phi = 4 * n * width * k;
-      EXPECT_EQ(t.read, rows + phi + 4 * (width + k + 3));
-      // Each of a block's tokens asks for alpha and b, each of the 8 of a tile for gain.
-      EXPECT_EQ(t.read_requested,
-                rows + blocks * (phi + 8 * k * uint64_t(cut.tokens) + 8 * 4 * width));
-      EXPECT_EQ(t.written, 2 * width * tokens + 4 * tokens * (k + n * n + n + 2));
-      EXPECT_EQ(t.written_requested, t.written);
-      const uint64_t conflicts = t.wavefronts - t.fewest_wavefronts;
-      EXPECT_EQ(c.n == 4 ? conflicts : 0, 0u);
-    });
+       {MhcCase{.tokens = 17, .width = 64}, MhcCase{.tokens = 33, .width = 64, .n = 2},
+        MhcCase{.tokens = 5, .width = 32, .n = 8}})
+    in_every_schedule([&] { check_traffic(c); });
+  in_one_schedule([] { check_traffic({.tokens = 5, .width = 2560}); });
 }
 
 // Whatever n is: what conflicts there are come with the coefficients, once a block.
