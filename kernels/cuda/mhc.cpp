@@ -30,9 +30,8 @@ void require_close(const char* name, const MhcCloseArgs& a) {
 
 void require_open(const char* name, const MhcOpenArgs& a) {
   require_sizes(name, a.n, a.width);
-  check(a.n * a.width <= kMhcMostRow,
-        "{}: rows of {}x{}; a block has room for {} values of a token", name, a.n, a.width,
-        kMhcMostRow);
+  check(a.width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name,
+        a.width, kMhcMostWidth);
   require_aligned(name, {a.x, a.h, a.y, a.gain, a.res, a.post});
 }
 
@@ -47,11 +46,11 @@ void require_same_rows(const char* name, const MhcCloseArgs& close, const MhcOpe
 MhcOpenCut mhc_open_cut(const MhcOpenArgs& a) {
   MhcOpenCut cut;
   cut.steps = int((a.width + kStep - 1) / kStep);
-  int tiles = a.n == 1 ? 4 : a.n == 2 ? 2 : 1;
-  if (a.n == 2 || a.n == 4) tiles *= 2 * tiles * a.n * cut.steps <= kMostAccesses ? 2 : 1;
-  cut.tokens = 8 * tiles;
+  cut.tokens = mhc_open_tile(a.n) * (a.n == 1 ? 4 : a.n == 2 ? 2 : 1);
+  const size_t token = size_t(cut.steps * kStep * a.n) * sizeof(bf16);
+  if (a.n == 2 || a.n == 4) cut.tokens *= 2 * size_t(cut.tokens) * token <= kMostRowBytes ? 2 : 1;
   cut.blocks = (a.tokens + cut.tokens - 1) / cut.tokens;
-  cut.shared_bytes = size_t(cut.steps * tiles * a.n) * kOpenThreads * 16;
+  cut.shared_bytes = size_t(cut.tokens) * token;
   return cut;
 }
 

@@ -20,7 +20,7 @@
 
 namespace birkhoff::cuda {
 
-inline constexpr int64_t kMhcMostRow = 4 * 2560;
+inline constexpr int64_t kMhcMostWidth = 2560;
 
 struct MhcOpenArgs {
   const bf16* x = nullptr;

@@ -9,8 +9,10 @@ void require_close(const char* name, const MhcCloseArgs& args);
 void require_open(const char* name, const MhcOpenArgs& args);
 void require_same_rows(const char* name, const MhcCloseArgs& close, const MhcOpenArgs& open);
 
+// Tokens of a tile, which are columns of an mma.
+constexpr int mhc_open_tile(int n) { return n == 8 ? 4 : 8; }
+
 inline constexpr unsigned kOpenThreads = 256;
-inline constexpr int kMostAccesses = 40;  // of 16 bytes, that a lane keeps of its tokens' rows
-inline constexpr size_t kMostRowBytes = size_t{kMostAccesses} * kOpenThreads * 16;
+inline constexpr size_t kMostRowBytes = 160 * 1024;  // that a block keeps on the chip
 
 }  // namespace birkhoff::cuda

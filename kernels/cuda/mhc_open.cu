@@ -9,7 +9,7 @@
 // of product s is channel 8·t + 2·s of a warp's 32, depth t + 4 the next.
 //
 // Rows fill what a block of sm_80 may have: 8 tokens of 4·2560 or 16 of 4·1280 are 160 KiB of 163.
-// So phi is read once for 8 to 32 tokens and not for 64; that takes a cluster of blocks (sm_90).
+// So phi is read once for 4 to 32 tokens and not for 64; that takes a cluster of blocks (sm_90).
 // Rows in registers as well, for 16 tokens of 4·2560, were tried: ptxas spills.
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/sinkhorn.h"
@@ -19,11 +19,12 @@ namespace birkhoff::cuda {
 namespace {
 
 constexpr int kWarps = kOpenThreads / kWarp;
-constexpr int kTile = 8;   // tokens
 constexpr int kGroup = 4;  // lanes of a token
 
 template <int kN, int kTiles>
 struct Sizes {
+  // Tokens of a product. Of 8 streams there is room for 4: half of the lanes have no rows.
+  static constexpr int kTile = mhc_open_tile(kN);
   static constexpr int kTokens = kTile * kTiles, kColumns = kN * (kN + 2);
   static constexpr int kProducts = (kColumns + 15) / 16;
   static constexpr int kSums = kTiles * kColumns * kTile;  // [tile, column, token]
@@ -66,19 +67,25 @@ struct Lane {
 // A lane's part of its tokens' rows.
 template <int kN, int kTiles>
 struct Rows {
+  static constexpr int kTile = mhc_open_tile(kN);
+  static constexpr int kLanes = kTile * kGroup;  // of a warp, that have rows
   Channels* first;
   int steps;
 
   __device__ explicit Rows(int count)
-      : first(dynamic_shared<Channels>() + thread()), steps(count) {}
+      : first(dynamic_shared<Channels>() + thread() / kWarp * kLanes + thread() % kWarp),
+        steps(count) {}
+  __device__ bool mine() const { return thread() % kWarp < kLanes; }
   __device__ Channels* at(int step, int tile, int i) const {
-    return first + ((step * kTiles + tile) * kN + i) * int(kOpenThreads);
+    return first + ((step * kTiles + tile) * kN + i) * kWarps * kLanes;
   }
 };
 
 // Rows of x as they are.
 template <int kN, int kTiles>
 __device__ inline void fill(const MhcOpenArgs& a, int64_t first, const Rows<kN, kTiles>& rows) {
+  constexpr int kTile = Sizes<kN, kTiles>::kTile;
+  if (!rows.mine()) return;
   const Lane lane;
   for (int step = 0; step < rows.steps; ++step)
     for (int tile = 0; tile < kTiles; ++tile) {
@@ -97,6 +104,8 @@ __device__ inline void fill(const MhcOpenArgs& a, int64_t first, const Rows<kN, 
 template <int kN, int kTiles>
 __device__ inline void fill_closing(const MhcCloseArgs& a, int64_t first, const Mix<kN>* mix,
                                     const Rows<kN, kTiles>& rows) {
+  constexpr int kTile = Sizes<kN, kTiles>::kTile;
+  if (!rows.mine()) return;
   const Lane lane;
   for (int step = 0; step < rows.steps; ++step)
     for (int tile = 0; tile < kTiles; ++tile) {
@@ -164,7 +173,8 @@ __device__ inline Partial<kN, kTiles> project(const MhcOpenArgs& a, const Rows<k
     for (int i = 0; i < kN; ++i) {
       const float* phi = a.phi + (i * width + from) * kColumns + lane.token;
       Channels x[kTiles];
-      for (int tile = 0; tile < kTiles; ++tile) x[tile] = load(rows.at(step, tile, i));
+      for (int tile = 0; tile < kTiles; ++tile)
+        x[tile] = rows.mine() ? load(rows.at(step, tile, i)) : Channels{};
       for (int pair = 0; pair < kChannels / 2; ++pair)
         add_pair(phi + 2 * pair * kColumns, pair, x, sum);
     }
@@ -175,11 +185,12 @@ __device__ inline Partial<kN, kTiles> project(const MhcOpenArgs& a, const Rows<k
 // A token's sum over its four lanes, by warp.
 template <int kN, int kTiles>
 __device__ inline void put_squares(OpenShared<kN, kTiles>& s, const float (&squares)[kTiles]) {
+  constexpr int kTile = Sizes<kN, kTiles>::kTile;
   const Lane lane;
   for (int tile = 0; tile < kTiles; ++tile) {
     float sum = squares[tile];
     for (unsigned lanes = 1; lanes < kGroup; lanes *= 2) sum += shuffle_xor(kFullMask, sum, lanes);
-    if (lane.part == 0) s.squares[lane.warp][tile * kTile + lane.token] = sum;
+    if (lane.part == 0 && lane.token < kTile) s.squares[lane.warp][tile * kTile + lane.token] = sum;
   }
 }
 // 1/rms of a token, of all warps' squares.
@@ -205,9 +216,9 @@ __device__ inline void put_sums(OpenShared<kN, kTiles>& s, const Partial<kN, kTi
       for (int p = 0; p < S::kProducts; ++p)
         for (int h = 0; h < 2; ++h) {
           const int column = p * 16 + h * 8 + lane.token;
-          if (column >= S::kColumns) continue;
+          if (column >= S::kColumns || 2 * lane.part >= S::kTile) continue;
           auto* at = reinterpret_cast<Two*>(
-              &s.sums[(tile * S::kColumns + column) * kTile + 2 * lane.part]);
+              &s.sums[(tile * S::kColumns + column) * S::kTile + 2 * lane.part]);
           const MmaD& d = sum.products[tile][p];
           const Two there = warp == 0 ? Two{} : load(at);
           store(at, {there.v[0] + d.v[2 * h], there.v[1] + d.v[2 * h + 1]});
@@ -225,8 +236,8 @@ __device__ inline void make_logits(const MhcOpenArgs& a, int64_t first, OpenShar
   const auto each = [&](auto&& f) {
     for (int e = 0; e < kEach; ++e) {
       const int i = e * int(kOpenThreads) + int(thread());
-      const int token = i / (kTile * S::kColumns) * kTile + i % kTile;
-      if (i < S::kSums) f(i, i / kTile % S::kColumns, token, logits[e]);
+      const int token = i / (S::kTile * S::kColumns) * S::kTile + i % S::kTile;
+      if (i < S::kSums) f(i, i / S::kTile % S::kColumns, token, logits[e]);
     }
   };
   each([&](int i, int column, int token, float& logit) {
@@ -269,9 +280,10 @@ __device__ inline void make_mixes(const MhcOpenArgs& a, int64_t first, OpenShare
 template <int kN, int kTiles>
 __device__ inline void sum_streams(const MhcOpenArgs& a, int64_t first, OpenShared<kN, kTiles>& s,
                                    const Rows<kN, kTiles>& rows) {
+  constexpr int kTile = Sizes<kN, kTiles>::kTile;
   const Lane lane;
   float squares[kTiles] = {};
-  for (int tile = 0; tile < kTiles; ++tile) {
+  for (int tile = 0; tile < kTiles && rows.mine(); ++tile) {
     const int in_block = tile * kTile + lane.token;
     const int64_t token = first + in_block;
     float pre[kN];
@@ -297,6 +309,8 @@ __device__ inline void sum_streams(const MhcOpenArgs& a, int64_t first, OpenShar
 template <int kN, int kTiles>
 __device__ inline void normalise(const MhcOpenArgs& a, int64_t first,
                                  const OpenShared<kN, kTiles>& s, const Rows<kN, kTiles>& rows) {
+  constexpr int kTile = Sizes<kN, kTiles>::kTile;
+  if (!rows.mine()) return;
   const Lane lane;
   float rstd[kTiles];
   for (int tile = 0; tile < kTiles; ++tile) {
@@ -360,7 +374,7 @@ void run(const char* name, const MhcOpenArgs& a, const MhcCloseArgs& close, cuda
   require_open(name, a);
   if (a.tokens == 0) return;
   const MhcOpenCut cut = mhc_open_cut(a);
-  launch(name, kernel_of<kCloses>(a.n, cut.tokens / kTile),
+  launch(name, kernel_of<kCloses>(a.n, cut.tokens / mhc_open_tile(a.n)),
          {.grid = {unsigned(cut.blocks)},
           .block = {kOpenThreads},
           .shared_bytes = cut.shared_bytes,
