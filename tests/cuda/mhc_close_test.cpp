@@ -74,6 +74,9 @@ TEST(CudaMhcClose, MovesExactlyWhatItMust) {
       EXPECT_EQ(t.written, 2 * n * channels);
       EXPECT_EQ(t.written_requested, t.written);
       EXPECT_EQ(t.wavefronts, t.fewest_wavefronts);
+      if (c.width % 16 == 0) {
+        EXPECT_EQ(t.sectors, t.fewest_sectors);  // of 16 channels
+      }
     });
 }
 

@@ -162,6 +162,7 @@ void check_case(const MhcCase& c) {
 
 const MhcCase kCases[] = {
     {.tokens = 1, .width = 8},
+    {.tokens = 2, .width = 16, .iterations = 1},
     {.tokens = 17, .width = 64},
     {.tokens = 3, .width = 264, .iterations = 3},
     {.tokens = 33, .width = 24, .n = 1},
@@ -224,6 +225,28 @@ TEST(CudaMhcOpen, ATokensBitsAreThoseOfTheToken) {
   });
 }
 
+// A step with a NaN is skipped, so it must stay one; and it must not reach other tokens.
+TEST(CudaMhcOpen, ANaNStaysInItsToken) {
+  in_every_schedule([] {
+    const MhcCase c{.tokens = 3, .width = 40};
+    Tensor x = c.x();
+    x.set(c.n * c.width + 7, std::nan(""));  // of token 1
+    const OpenRun clean(c), run(c, x, c.phi());
+    cuda::mhc_open(clean.args, nullptr);
+    cuda::mhc_open(run.args, nullptr);
+    const auto want = clean.bits(), got = run.bits();
+    for (size_t i = 0; i < want.size(); ++i) {
+      const auto row = long(want[i].size()) / c.tokens;
+      EXPECT_TRUE(std::equal(want[i].begin(), want[i].begin() + row, got[i].begin())) << i;
+      EXPECT_TRUE(std::equal(want[i].begin() + 2 * row, want[i].end(), got[i].begin() + 2 * row));
+    }
+    const Tensor y = run.y_out(), res = run.res_out(), post = run.post_out();
+    for (int64_t e = 0; e < c.width; ++e) EXPECT_TRUE(std::isnan(y.at(c.width + e))) << e;
+    for (int64_t e = 0; e < c.n * c.n; ++e) EXPECT_TRUE(std::isnan(res.at(c.n * c.n + e))) << e;
+    for (int64_t i = 0; i < c.n; ++i) EXPECT_TRUE(std::isnan(post.at(c.n + i))) << i;
+  });
+}
+
 TEST(CudaMhcOpen, LeavesOutWhatIsNotWanted) {
   in_every_schedule([] {
     const MhcCase c{.tokens = 3, .width = 40, .n = 2};
@@ -270,14 +293,14 @@ TEST(CudaMhcOpen, RefusesWhatItHasNoKernelFor) {
 }
 
 // x once and y once: (n + 1)·width elements a token. Beside them phi, by each block; coefficients.
-void check_traffic(const MhcCase& c) {
+Traffic check_traffic(const MhcCase& c) {
   SCOPED_TRACE(c.name());
   OpenRun run(c);
   run.args.h = nullptr;
   const cuda::MhcOpenCut cut = cuda::mhc_open_cut(run.args);
   reset_traffic();
   cuda::mhc_open(run.args, nullptr);
-  ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   const Traffic t = traffic();
   const auto tokens = uint64_t(c.tokens), width = uint64_t(c.width), n = uint64_t(c.n),
              k = uint64_t(c.columns()), blocks = uint64_t(cut.blocks);
@@ -290,6 +313,7 @@ void check_traffic(const MhcCase& c) {
   EXPECT_EQ(t.written_requested, t.written);
   const uint64_t conflicts = t.wavefronts - t.fewest_wavefronts;
   EXPECT_EQ(c.n == 4 ? conflicts : 0, 0u);
+  return t;
 }
 
 TEST(CudaMhcOpen, MovesExactlyWhatItMust) {
@@ -298,7 +322,12 @@ TEST(CudaMhcOpen, MovesExactlyWhatItMust) {
        {MhcCase{.tokens = 17, .width = 64}, MhcCase{.tokens = 33, .width = 64, .n = 2},
         MhcCase{.tokens = 5, .width = 32, .n = 8}})
     in_every_schedule([&] { check_traffic(c); });
-  in_one_schedule([] { check_traffic({.tokens = 5, .width = 2560}); });
+  in_one_schedule([] {
+    const Traffic t = check_traffic({.tokens = 5, .width = 2560});
+    // Rows and phi come in whole sectors. Of gain each half of what belongs to 8 channels touches
+    // all of them; u of 4 columns is half a sector of each token, 5 where 3 would do.
+    EXPECT_EQ(t.sectors - t.fewest_sectors, 4 * 2560 / 32 + 24 / 4 * 2u);
+  });
 }
 
 // Whatever n is: what conflicts there are come with the coefficients, once a block.
