@@ -3,9 +3,8 @@
 #include <cmath>
 
 #include "kernels/rms_norm.h"
-#include "tests/cuda/support/device_array.h"
+#include "tests/cuda/support/on_device.h"
 #include "tests/cuda/support/session.h"
-#include "tests/support/tensor.h"
 
 namespace birkhoff::reference {
 void rms_norm(const Args& args);
@@ -43,26 +42,6 @@ Results expected(const Case& c) {
   reference::rms_norm({inputs, outputs, &desc, &context});
   return r;
 }
-
-// A tensor's values on the device, `offset` elements into their memory.
-template <class T>
-class OnDevice {
- public:
-  OnDevice(const Tensor& t, int64_t offset)
-      : array_(size_t(t.spec.count() + offset)), offset_(offset) {
-    require_cuda(cudaMemcpy(data(), t.bytes.data(), t.bytes.size(), cudaMemcpyHostToDevice), "x");
-  }
-  T* data() const { return array_.data() + offset_; }
-  Tensor tensor(TensorSpec spec) const {
-    Tensor t(std::move(spec));
-    require_cuda(cudaMemcpy(t.bytes.data(), data(), t.bytes.size(), cudaMemcpyDeviceToHost), "y");
-    return t;
-  }
-
- private:
-  DeviceArray<T> array_;
-  int64_t offset_;
-};
 
 struct Trial {
   OnDevice<bf16> x, base, y;

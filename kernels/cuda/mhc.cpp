@@ -1,0 +1,57 @@
+// How mHC's forward kernels are cut, and what they refuse: the host's half.
+#include <initializer_list>
+
+#include "base/error.h"
+#include "kernels/cuda/mhc_host.h"
+
+namespace birkhoff::cuda {
+namespace {
+
+constexpr int64_t kStep = 256;  // channels: 8 a lane, 4 lanes a token, 8 warps
+
+void require_sizes(const char* name, int n, int64_t width) {
+  check(n == 1 || n == 2 || n == 4 || n == 8, "{}: {} streams; there are kernels for 1, 2, 4 and 8",
+        name, n);
+  check(width > 0 && width % 8 == 0, "{}: a width of {}; it must be a multiple of 8", name, width);
+}
+
+void require_aligned(const char* name, std::initializer_list<const void*> pointers) {
+  for (const void* p : pointers)
+    check(reinterpret_cast<uintptr_t>(p) % 16 == 0,
+          "{}: rows at {}; they must be aligned to 16 bytes", name, p);
+}
+
+}  // namespace
+
+void require_close(const char* name, const MhcCloseArgs& a) {
+  require_sizes(name, a.n, a.width);
+  require_aligned(name, {a.x, a.f, a.y});
+}
+
+void require_open(const char* name, const MhcOpenArgs& a) {
+  require_sizes(name, a.n, a.width);
+  check(a.width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name,
+        a.width, kMhcMostWidth);
+  require_aligned(name, {a.x, a.h, a.y, a.gain, a.res, a.post});
+}
+
+void require_same_rows(const char* name, const MhcCloseArgs& close, const MhcOpenArgs& open) {
+  check(open.x == close.y && open.tokens == close.tokens && open.width == close.width &&
+            open.n == close.n,
+        "{}: {}x{}x{} at {} are opened, {}x{}x{} at {} closed; they must be the same", name,
+        open.tokens, open.n, open.width, static_cast<const void*>(open.x), close.tokens, close.n,
+        close.width, static_cast<const void*>(close.y));
+}
+
+MhcOpenCut mhc_open_cut(const MhcOpenArgs& a) {
+  MhcOpenCut cut;
+  cut.steps = int((a.width + kStep - 1) / kStep);
+  cut.tokens = mhc_open_tile(a.n) * (a.n == 1 ? 4 : a.n == 2 ? 2 : 1);
+  const size_t token = size_t(cut.steps * kStep * a.n) * sizeof(bf16);
+  if (a.n == 2 || a.n == 4) cut.tokens *= 2 * size_t(cut.tokens) * token <= kMostRowBytes ? 2 : 1;
+  cut.blocks = (a.tokens + cut.tokens - 1) / cut.tokens;
+  cut.shared_bytes = size_t(cut.tokens) * token;
+  return cut;
+}
+
+}  // namespace birkhoff::cuda

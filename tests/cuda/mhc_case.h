@@ -1,0 +1,116 @@
+#pragma once
+// A case of mHC's forward on the device: inputs by name, and a run's arguments and results.
+#include "kernels/cuda/mhc.h"
+#include "kernels/mhc.h"
+#include "tests/cuda/support/on_device.h"
+
+namespace birkhoff::testing {
+
+struct MhcCase {
+  int64_t tokens, width;
+  int n = 4;
+  SinkhornForm form = SinkhornForm::paper;
+  int iterations = 20;
+  double eps = 1e-20, b_scale = 1;
+
+  MhcDesc desc() const { return {.n = n, .eps = eps, .iterations = iterations, .sinkhorn = form}; }
+  std::string name() const { return fmt::format("{}x{}x{} {}", tokens, n, width, name_of(form)); }
+  int64_t columns() const { return desc().columns(); }
+  TensorSpec bf16s(int64_t row) const { return {{tokens, row}, DType::bf16}; }
+  TensorSpec floats(int64_t row) const { return {{tokens, row}, DType::f32}; }
+  TensorSpec streams() const { return bf16s(n * width); }
+
+  Tensor x() const { return random_tensor(streams(), "x"); }
+  Tensor f() const { return random_tensor(bf16s(width), "f"); }
+  // Logits of a deviation of 1.5, at any width.
+  Tensor phi() const {
+    return random_tensor({{n * width, columns()}, DType::f32}, "phi",
+                         1.5 / std::sqrt(double(n * width)));
+  }
+  Tensor alpha() const { return random_tensor({{3}, DType::f32}, "alpha", 0.3, 1); }
+  Tensor b() const { return random_tensor({{columns()}, DType::f32}, "b", b_scale); }
+  Tensor gain() const { return random_tensor({{width}, DType::f32}, "gain", 0.3, 1); }
+  // Of what is closed.
+  Tensor post() const { return random_tensor(floats(n), "post", 0.3, 1); }
+  Tensor res() const { return random_tensor(floats(n * n), "res", 0.2, 1.0 / n); }
+};
+
+struct OpenRun {
+  MhcCase c;
+  OnDevice<bf16> x, h, y;
+  OnDevice<float> phi, alpha, b, gain, post, res, u, rho, rstd;
+  cuda::MhcOpenArgs args;
+
+  explicit OpenRun(const MhcCase& of) : OpenRun(of, of.x(), of.phi()) {}
+  OpenRun(const MhcCase& of, const Tensor& rows, const Tensor& weight)
+      : c(of),
+        x(rows),
+        h(Tensor(c.bf16s(c.width))),
+        y(Tensor(c.bf16s(c.width))),
+        phi(weight),
+        alpha(c.alpha()),
+        b(c.b()),
+        gain(c.gain()),
+        post(Tensor(c.floats(c.n))),
+        res(Tensor(c.floats(c.n * c.n))),
+        u(Tensor(c.floats(c.columns()))),
+        rho(Tensor(c.floats(1))),
+        rstd(Tensor(c.floats(1))),
+        args{.x = x.data(),
+             .phi = phi.data(),
+             .alpha = alpha.data(),
+             .b = b.data(),
+             .gain = gain.data(),
+             .h = h.data(),
+             .y = y.data(),
+             .post = post.data(),
+             .res = res.data(),
+             .u = u.data(),
+             .rho = rho.data(),
+             .rstd = rstd.data(),
+             .tokens = c.tokens,
+             .width = c.width,
+             .n = c.n,
+             .eps = float(c.eps),
+             .norm_eps = 1e-20f,
+             .sinkhorn = {.v4 = c.form == SinkhornForm::v4, .iterations = c.iterations}} {}
+
+  Tensor h_out() const { return h.tensor(c.bf16s(c.width)); }
+  Tensor y_out() const { return y.tensor(c.bf16s(c.width)); }
+  Tensor post_out() const { return post.tensor(c.floats(c.n)); }
+  Tensor res_out() const { return res.tensor(c.floats(c.n * c.n)); }
+  Tensor u_out() const { return u.tensor(c.floats(c.columns())); }
+  Tensor rho_out() const { return rho.tensor(c.floats(1)); }
+  Tensor rstd_out() const { return rstd.tensor(c.floats(1)); }
+  // All that is written, as bytes.
+  std::vector<std::vector<std::byte>> bits() const {
+    return {h_out().bytes, y_out().bytes,   post_out().bytes, res_out().bytes,
+            u_out().bytes, rho_out().bytes, rstd_out().bytes};
+  }
+};
+
+struct CloseRun {
+  MhcCase c;
+  OnDevice<bf16> x, f, y;
+  OnDevice<float> post, res;
+  cuda::MhcCloseArgs args;
+
+  explicit CloseRun(const MhcCase& of)
+      : c(of),
+        x(c.x()),
+        f(c.f()),
+        y(Tensor(c.streams())),
+        post(c.post()),
+        res(c.res()),
+        args{.x = x.data(),
+             .f = f.data(),
+             .post = post.data(),
+             .res = res.data(),
+             .y = y.data(),
+             .tokens = c.tokens,
+             .width = c.width,
+             .n = c.n} {}
+  Tensor y_out() const { return y.tensor(c.streams()); }
+};
+
+}  // namespace birkhoff::testing

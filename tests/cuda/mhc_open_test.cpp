@@ -1,0 +1,351 @@
+#include "base/error.h"
+#include "kernels/reference/sinkhorn.h"
+#include "tests/cuda/mhc_case.h"
+#include "tests/cuda/support/session.h"
+
+namespace birkhoff::reference {
+void mhc_open(const Args& args);
+}
+
+namespace birkhoff::testing {
+namespace {
+
+constexpr double kHalf = 0x1p-8;  // of bf16's last place, of a value
+constexpr double kUlp = 0x1p-23;
+
+// To the nearest of 10 bits, ties away from zero: what the device makes of phi.
+double tf32(double x) {
+  const int exponent = std::ilogb(x);
+  return std::ldexp(std::round(std::ldexp(x, 10 - exponent)), exponent - 10);
+}
+
+struct Projection {
+  Tensor u, rho;
+};
+// In fp64, by the oracle, of phi as tf32.
+Projection expected(const MhcCase& c, const Tensor& rows, const Tensor& weight) {
+  Tensor phi = weight.as(DType::f64);
+  for (int64_t i = 0; i < phi.spec.count(); ++i) phi.set(i, tf32(phi.at(i)));
+  const Tensor x = rows.as(DType::f64), alpha = c.alpha().as(DType::f64), b = c.b().as(DType::f64);
+  const auto out = [&](int64_t row) { return Tensor({{c.tokens, row}, DType::f64}); };
+  Tensor h = out(c.width), link = out(c.n * c.width), post = out(c.n), res = out(c.n * c.n);
+  Projection p{out(c.columns()), out(1)};
+  const Operand in[] = {{&x.spec, x.bytes.data()},
+                        {&phi.spec, phi.bytes.data()},
+                        {&alpha.spec, alpha.bytes.data()},
+                        {&b.spec, b.bytes.data()}};
+  const Result results[] = {{&h.spec, h.bytes.data()},       {&link.spec, link.bytes.data()},
+                            {&post.spec, post.bytes.data()}, {&res.spec, res.bytes.data()},
+                            {&p.u.spec, p.u.bytes.data()},   {&p.rho.spec, p.rho.bytes.data()}};
+  const Desc desc = c.desc();
+  Context context;
+  reference::mhc_open({in, results, &desc, &context});
+  return p;
+}
+
+// A lane sums a 32nd of the squares, then come 2 adds of lanes and 8 of warps; rsqrt has half of
+// that error, 2 ulp of its own, and a division.
+double relative_of_rms(int64_t values) { return (double(values) / 64 + 10) * kUlp; }
+
+void expect_projection(const OpenRun& run, const Tensor& x, const Tensor& phi) {
+  const MhcCase& c = run.c;
+  const Projection want = expected(c, x, phi);
+  const Tensor u = run.u_out(), rho = run.rho_out();
+  const int64_t wide = c.n * c.width, columns = c.columns();
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    ASSERT_LE(std::fabs(rho.at(t) - want.rho.at(t)), relative_of_rms(wide) * want.rho.at(t)) << t;
+    for (int64_t k = 0; k < columns; ++k) {
+      // A warp adds up its products one by one, 256 channels a step, then come the 8 warps. An ulp
+      // each: a tensor core may cut off.
+      double terms = 0;
+      for (int64_t e = 0; e < wide; ++e)
+        terms += std::fabs(x.at(t * wide + e) * phi.at(e * columns + k));
+      const double adds = double(c.n * ((c.width + 255) / 256) * 32 + 8);
+      const double at = want.u.at(t * columns + k);
+      const double bound =
+          adds * kUlp * terms * want.rho.at(t) + (relative_of_rms(wide) + kUlp) * std::fabs(at);
+      ASSERT_LE(std::fabs(u.at(t * columns + k) - at), bound) << "token " << t << " column " << k;
+    }
+  }
+}
+
+// What the device's own u makes of a token, in fp64.
+struct Token {
+  std::vector<double> logits;  // of all columns
+  double largest = 0;          // of them
+  std::vector<double> pre, post, res;
+
+  Token(const MhcCase& c, const Tensor& u, int64_t t) {
+    const Tensor alpha = c.alpha(), b = c.b();
+    const MhcDesc desc = c.desc();
+    const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+    for (int64_t k = 0; k < c.columns(); ++k) {
+      logits.push_back(alpha.at(desc.group(k)) * u.at(t * c.columns() + k) + b.at(k));
+      largest = std::max(largest, std::fabs(logits.back()));
+      if (k < c.n) pre.push_back(sigmoid(logits.back()) + desc.pre_eps());
+      if (desc.group(k) == 1) post.push_back(2 * sigmoid(logits.back()));
+    }
+    res = reference::Sinkhorn(desc).forward({logits.begin() + 2 * c.n, logits.end()});
+  }
+  // Of σ and of e^L: the logit is rounded to half an ulp of itself, fast_exp is right to
+  // 2 + 1.16·|x| ulp; a sum and a division follow.
+  double relative() const { return (5 + 2 * largest) * kUlp; }
+};
+
+void expect_coefficients(const OpenRun& run) {
+  const MhcCase& c = run.c;
+  const Tensor u = run.u_out(), post = run.post_out(), res = run.res_out();
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    const Token want(c, u, t);
+    for (int64_t i = 0; i < c.n; ++i) {
+      const double at = want.post[size_t(i)];
+      // Where the logit is far below 0, e^−L is beyond f32.
+      ASSERT_LE(std::fabs(post.at(t * c.n + i) - at), want.relative() * at + 1e-37) << t;
+      double row = 0;
+      for (int64_t j = 0; j < c.n; ++j) row += res.at((t * c.n + i) * c.n + j);
+      const double off = c.form == SinkhornForm::paper ? std::fabs(row - 1) : 0;
+      ASSERT_LE(off, (c.n + 3) * kUlp) << t;
+    }
+    // M = R·e^L·C, and if the entries of e^L are off by r then R and C are by r + d a step of 2·20,
+    // d what a division adds: a factor's sum of n terms, a division, a product. Differences of
+    // logits are twice the largest one. Below e^−87 an entry is 0 in f32.
+    const double step = 2 * want.relative() + (c.n + 4) * kUlp;
+    for (int64_t e = 0; e < c.n * c.n; ++e) {
+      const double at = want.res[size_t(e)];
+      ASSERT_LE(std::fabs(res.at(t * c.n * c.n + e) - at), 4 * c.iterations * step * at + 1e-30)
+          << "token " << t << " entry " << e;
+    }
+  }
+}
+
+void expect_rows(const OpenRun& run, const Tensor& x) {
+  const MhcCase& c = run.c;
+  const Tensor u = run.u_out(), h = run.h_out(), y = run.y_out(), rstd = run.rstd_out(),
+               gain = c.gain();
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    const Token token(c, u, t);
+    double squares = 0;
+    for (int64_t e = 0; e < c.width; ++e) {
+      double sum = 0, terms = 0;
+      for (int64_t i = 0; i < c.n; ++i) {
+        const double term = token.pre[size_t(i)] * x.at((t * c.n + i) * c.width + e);
+        sum += term, terms += std::fabs(term);
+      }
+      const double got = h.at(t * c.width + e);
+      ASSERT_LE(std::fabs(got - sum),
+                kHalf * std::fabs(sum) + (token.relative() + c.n * kUlp) * 2 * terms)
+          << "token " << t << " channel " << e;
+      squares += got * got;
+    }
+    // Of h as the device has rounded it.
+    const double inverse = 1 / std::sqrt(squares / double(c.width) + 1e-20);
+    const double relative = relative_of_rms(c.width);
+    ASSERT_LE(std::fabs(rstd.at(t) - inverse), relative * inverse) << t;
+    for (int64_t e = 0; e < c.width; ++e) {
+      const double want = gain.at(e) * h.at(t * c.width + e) * inverse;
+      ASSERT_LE(std::fabs(y.at(t * c.width + e) - want),
+                (kHalf + relative + 2 * kUlp) * std::fabs(want))
+          << "token " << t << " channel " << e;
+    }
+  }
+}
+
+void check_case(const MhcCase& c) {
+  SCOPED_TRACE(c.name());
+  const Tensor x = c.x(), phi = c.phi();
+  const OpenRun run(c, x, phi);
+  cuda::mhc_open(run.args, nullptr);
+  expect_projection(run, x, phi);
+  expect_coefficients(run);
+  expect_rows(run, x);
+}
+
+const MhcCase kCases[] = {
+    {.tokens = 1, .width = 8},
+    {.tokens = 2, .width = 16, .iterations = 1},
+    {.tokens = 17, .width = 64},
+    {.tokens = 3, .width = 264, .iterations = 3},
+    {.tokens = 33, .width = 24, .n = 1},
+    {.tokens = 35, .width = 40, .n = 2, .eps = 1e-2},
+    {.tokens = 9, .width = 32, .n = 8},
+    {.tokens = 5, .width = 32, .form = SinkhornForm::v4},
+    {.tokens = 3, .width = 16, .n = 8, .form = SinkhornForm::v4, .iterations = 2},
+    {.tokens = 9, .width = 16, .b_scale = 40},
+};
+
+TEST(CudaMhcOpen, IsTheReference) {
+  for (const MhcCase& c : kCases) in_every_schedule([&] { check_case(c); });
+}
+
+// Of configs/3b.yaml (16 tokens a block), 9b and 27b (8).
+TEST(CudaMhcOpen, Of3b) {
+  in_one_schedule([] { check_case({.tokens = 3, .width = 1280}); });
+}
+TEST(CudaMhcOpen, Of9b) {
+  in_one_schedule([] { check_case({.tokens = 3, .width = 1920}); });
+}
+TEST(CudaMhcOpen, Of27b) {
+  in_one_schedule([] { check_case({.tokens = 9, .width = 2560}); });
+}
+TEST(CudaMhcOpen, OfEightStreams) {
+  in_one_schedule([] { check_case({.tokens = 2, .width = 2560, .n = 8}); });
+}
+
+TEST(CudaMhcOpen, LogitsOf100AreFinite) {
+  in_every_schedule([] {
+    const MhcCase c{.tokens = 8, .width = 8, .b_scale = 100};
+    const OpenRun run(c);
+    cuda::mhc_open(run.args, nullptr);
+    const Tensor res = run.res_out();
+    for (int64_t row = 0; row < c.tokens * c.n; ++row) {
+      double sum = 0;
+      for (int64_t j = 0; j < c.n; ++j) sum += res.at(row * c.n + j);
+      EXPECT_LE(std::fabs(sum - 1), 7 * kUlp) << row;
+    }
+  });
+}
+
+TEST(CudaMhcOpen, ATokensBitsAreThoseOfTheToken) {
+  in_every_schedule([] {
+    const MhcCase c{.tokens = 19, .width = 72};
+    const OpenRun all(c), again(c);
+    cuda::mhc_open(all.args, nullptr);
+    cuda::mhc_open(again.args, nullptr);
+    EXPECT_EQ(all.bits(), again.bits());
+    // Without its first 5 tokens each other one stands elsewhere.
+    const OpenRun fewer(c);
+    cuda::MhcOpenArgs args = fewer.args;
+    args.x += 5 * c.n * c.width, args.tokens -= 5;
+    cuda::mhc_open(args, nullptr);
+    const auto want = all.bits(), got = fewer.bits();
+    for (size_t i = 0; i < want.size(); ++i) {
+      const size_t row = want[i].size() / size_t(c.tokens);
+      EXPECT_TRUE(std::equal(want[i].begin() + long(5 * row), want[i].end(), got[i].begin())) << i;
+    }
+  });
+}
+
+// A step with a NaN is skipped, so it must stay one; and it must not reach other tokens.
+TEST(CudaMhcOpen, ANaNStaysInItsToken) {
+  in_every_schedule([] {
+    const MhcCase c{.tokens = 3, .width = 40};
+    Tensor x = c.x();
+    x.set(c.n * c.width + 7, std::nan(""));  // of token 1
+    const OpenRun clean(c), run(c, x, c.phi());
+    cuda::mhc_open(clean.args, nullptr);
+    cuda::mhc_open(run.args, nullptr);
+    const auto want = clean.bits(), got = run.bits();
+    for (size_t i = 0; i < want.size(); ++i) {
+      const auto row = long(want[i].size()) / c.tokens;
+      EXPECT_TRUE(std::equal(want[i].begin(), want[i].begin() + row, got[i].begin())) << i;
+      EXPECT_TRUE(std::equal(want[i].begin() + 2 * row, want[i].end(), got[i].begin() + 2 * row));
+    }
+    const Tensor y = run.y_out(), res = run.res_out(), post = run.post_out();
+    for (int64_t e = 0; e < c.width; ++e) EXPECT_TRUE(std::isnan(y.at(c.width + e))) << e;
+    for (int64_t e = 0; e < c.n * c.n; ++e) EXPECT_TRUE(std::isnan(res.at(c.n * c.n + e))) << e;
+    for (int64_t i = 0; i < c.n; ++i) EXPECT_TRUE(std::isnan(post.at(c.n + i))) << i;
+  });
+}
+
+TEST(CudaMhcOpen, LeavesOutWhatIsNotWanted) {
+  in_every_schedule([] {
+    const MhcCase c{.tokens = 3, .width = 40, .n = 2};
+    OpenRun all(c), no_h(c), no_y(c);
+    no_h.args.h = nullptr, no_y.args.y = nullptr;
+    for (const OpenRun* run : {&all, &no_h, &no_y}) cuda::mhc_open(run->args, nullptr);
+    EXPECT_EQ(no_h.y_out().bytes, all.y_out().bytes);
+    EXPECT_EQ(no_y.h_out().bytes, all.h_out().bytes);
+    EXPECT_EQ(no_h.h_out().bytes, Tensor(c.bf16s(c.width)).bytes);
+    EXPECT_EQ(no_y.y_out().bytes, Tensor(c.bf16s(c.width)).bytes);
+  });
+}
+
+TEST(CudaMhcOpen, CutsByWhatIsAsked) {
+  const auto cut = [](int n, int64_t width) {
+    return cuda::mhc_open_cut({.tokens = 4096, .width = width, .n = n});
+  };
+  EXPECT_EQ(cut(4, 1280).tokens, 16);
+  EXPECT_EQ(cut(4, 1920).tokens, 8);
+  EXPECT_EQ(cut(4, 2560).tokens, 8);
+  EXPECT_EQ(cut(2, 1280).tokens, 32);
+  EXPECT_EQ(cut(2, 2560).tokens, 16);
+  EXPECT_EQ(cut(1, 2560).tokens, 32);
+  EXPECT_EQ(cut(8, 1280).tokens, 4);
+  EXPECT_EQ(cut(8, 2560).shared_bytes, 160u * 1024);
+  EXPECT_EQ(cut(4, 2560).blocks, 512);
+  EXPECT_EQ(cut(4, 2560).shared_bytes, 160u * 1024);
+}
+
+TEST(CudaMhcOpen, RefusesWhatItHasNoKernelFor) {
+  in_every_schedule([] {
+    const OpenRun run({.tokens = 2, .width = 8});
+    const auto refused = [&](auto change) {
+      cuda::MhcOpenArgs args = run.args;
+      change(args);
+      EXPECT_THROW(cuda::mhc_open(args, nullptr), InternalError);
+    };
+    refused([](auto& a) { a.n = 3; });
+    refused([](auto& a) { a.width = 12; });
+    refused([](auto& a) { a.width = 2568; });
+    refused([](auto& a) { a.x += 1; });
+    refused([](auto& a) { a.gain += 1; });
+  });
+}
+
+// x once and y once: (n + 1)·width elements a token. Beside them phi, by each block; coefficients.
+Traffic check_traffic(const MhcCase& c) {
+  SCOPED_TRACE(c.name());
+  OpenRun run(c);
+  run.args.h = nullptr;
+  const cuda::MhcOpenCut cut = cuda::mhc_open_cut(run.args);
+  reset_traffic();
+  cuda::mhc_open(run.args, nullptr);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  const Traffic t = traffic();
+  const auto tokens = uint64_t(c.tokens), width = uint64_t(c.width), n = uint64_t(c.n),
+             k = uint64_t(c.columns()), blocks = uint64_t(cut.blocks);
+  const uint64_t rows = 2 * n * width * tokens, phi = 4 * n * width * k;
+  EXPECT_EQ(t.read, rows + phi + 4 * (width + k + 3));
+  // Each of a block's tokens asks for alpha and b, each of a tile's for gain.
+  EXPECT_EQ(t.read_requested,
+            rows + blocks * (phi + 8 * k * uint64_t(cut.tokens) + (n == 8 ? 4 : 8) * 4 * width));
+  EXPECT_EQ(t.written, 2 * width * tokens + 4 * tokens * (k + n * n + n + 2));
+  EXPECT_EQ(t.written_requested, t.written);
+  const uint64_t conflicts = t.wavefronts - t.fewest_wavefronts;
+  EXPECT_EQ(c.n == 4 ? conflicts : 0, 0u);
+  return t;
+}
+
+TEST(CudaMhcOpen, MovesExactlyWhatItMust) {
+  if (!has_checker()) GTEST_SKIP() << "needs the checker";
+  for (const MhcCase& c :
+       {MhcCase{.tokens = 17, .width = 64}, MhcCase{.tokens = 33, .width = 64, .n = 2},
+        MhcCase{.tokens = 5, .width = 32, .n = 8}})
+    in_every_schedule([&] { check_traffic(c); });
+  in_one_schedule([] {
+    const Traffic t = check_traffic({.tokens = 5, .width = 2560});
+    // Rows and phi come in whole sectors. Of gain each half of what belongs to 8 channels touches
+    // all of them; u of 4 columns is half a sector of each token, 5 where 3 would do.
+    EXPECT_EQ(t.sectors - t.fewest_sectors, 4 * 2560 / 32 + 24 / 4 * 2u);
+  });
+}
+
+// Whatever n is: what conflicts there are come with the coefficients, once a block.
+TEST(CudaMhcOpen, HasNoBankConflictsInItsLoops) {
+  if (!has_checker()) GTEST_SKIP() << "needs the checker";
+  for (const int n : {1, 2, 8})
+    in_one_schedule([&] {
+      uint64_t conflicts[2];
+      for (const int times : {1, 2}) {
+        const OpenRun run({.tokens = 8, .width = 256 * times, .n = n});
+        reset_traffic();
+        cuda::mhc_open(run.args, nullptr);
+        ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+        conflicts[times - 1] = traffic().wavefronts - traffic().fewest_wavefronts;
+      }
+      EXPECT_EQ(conflicts[0], conflicts[1]) << n;
+    });
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

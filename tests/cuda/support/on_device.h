@@ -1,0 +1,28 @@
+#pragma once
+// Tensors of tests on the device.
+#include "tests/cuda/support/device_array.h"
+#include "tests/support/tensor.h"
+
+namespace birkhoff::testing {
+
+// A tensor's values on the device, `offset` elements into their memory.
+template <class T>
+class OnDevice {
+ public:
+  explicit OnDevice(const Tensor& t, int64_t offset = 0)
+      : array_(size_t(t.spec.count() + offset)), offset_(offset) {
+    require_cuda(cudaMemcpy(data(), t.bytes.data(), t.bytes.size(), cudaMemcpyHostToDevice), "x");
+  }
+  T* data() const { return array_.data() + offset_; }
+  Tensor tensor(TensorSpec spec) const {
+    Tensor t(std::move(spec));
+    require_cuda(cudaMemcpy(t.bytes.data(), data(), t.bytes.size(), cudaMemcpyDeviceToHost), "y");
+    return t;
+  }
+
+ private:
+  DeviceArray<T> array_;
+  int64_t offset_;
+};
+
+}  // namespace birkhoff::testing
