@@ -14,8 +14,8 @@ namespace {
 const char* const kNames[] = {"dx", "dphi", "dalpha", "db"};
 // In norm. dx: roundings to bf16 are spread evenly over ± half of the last place, 2^-8/√3 where all
 // digits are small (measured: 1.5e-3 to 1.8e-3). dphi: what two bf16 leave of dz (measured: 2e-6 to
-// 4e-6; 1e-4 by tf32). The sums: some roundings of f32 (measured: 3e-8 to 8e-7, and 2.6e-6 at
-// logits of 100, each known to 100·2^-24).
+// 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings of f32 (measured: 3e-8 to 8e-7,
+// and 2.6e-6 at logits of 100, each known to 100·2^-24).
 constexpr double kRoundings = 0x1p-20;
 double norm_bound(const MhcCase& c, int output) {
   using B = MhcOpenBackward;
