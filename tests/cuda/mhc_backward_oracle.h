@@ -14,7 +14,7 @@ void mhc_close_backward(const Args& args);
 
 namespace birkhoff::testing {
 
-struct MhcCase {
+struct MhcBackwardCase {
   int64_t tokens, width;
   int n = 4;
   bool v4 = false, base = false;
@@ -47,7 +47,7 @@ inline TensorSpec f32s(Shape shape) { return {std::move(shape), DType::f32}; }
 
 // In the order of MhcOpenBackward::In. A generic state: u of about 1, gradients of post and res as
 // large as sums over C channels are.
-inline Tensors open_backward_inputs(const MhcCase& c) {
+inline Tensors open_backward_inputs(const MhcBackwardCase& c) {
   const int64_t t = c.tokens, n = c.n, wide = n * c.width, k = c.columns();
   const double root = std::sqrt(double(c.width));
   Tensors all = {random_tensor(bf16s({t, wide}), "x"),
@@ -75,7 +75,7 @@ struct MhcToken {
   std::vector<double> pre, res;
   double pull = 0, pull_error = 0, res_error = 0;
 
-  MhcToken(const MhcCase& c, const Tensors& in, int64_t t) {
+  MhcToken(const MhcBackwardCase& c, const Tensors& in, int64_t t) {
     using B = MhcOpenBackward;
     const MhcDesc desc = c.desc();
     const int64_t n = c.n, columns = c.columns();
@@ -128,7 +128,7 @@ struct MhcToken {
 };
 
 // In the order of MhcOpenBackward::Out; dphi, dalpha and db without a base.
-inline std::vector<Bounded> open_backward_oracle(const MhcCase& c, const Tensors& in) {
+inline std::vector<Bounded> open_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
   using B = MhcOpenBackward;
   const int64_t n = c.n, wide = n * c.width, columns = c.columns();
   const Tensors values =

@@ -11,14 +11,14 @@ namespace {
 // Some roundings of f32, in norm.
 constexpr double kRoundings = 0x1p-20;
 
-Tensors close_backward_inputs(const MhcCase& c) {  // in the order of MhcCloseBackward::In
+Tensors close_backward_inputs(const MhcBackwardCase& c) {  // in the order of MhcCloseBackward::In
   const int64_t t = c.tokens, wide = c.n * c.width;
   return {random_tensor(bf16s({t, wide}), "dy"), random_tensor(bf16s({t, wide}), "link"),
           random_tensor(bf16s({t, c.width}), "f"), random_tensor(f32s({t, c.n}), "post")};
 }
 
 // Of sums over channels: those of a lane, 32 apart, then five more. df has n products.
-std::vector<Bounded> close_backward_oracle(const MhcCase& c, const Tensors& in) {
+std::vector<Bounded> close_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
   using B = MhcCloseBackward;
   const int64_t t = c.tokens, n = c.n, width = c.width;
   const std::vector<Shape> shapes = {{t, width}, {t, n}, {t, n * n}};
@@ -41,11 +41,11 @@ std::vector<Bounded> close_backward_oracle(const MhcCase& c, const Tensors& in) 
 }
 
 struct CloseTrial {
-  MhcCase c;
+  MhcBackwardCase c;
   DeviceArray<bf16> dy, link, f, df;
   DeviceArray<float> post, dpost, dres;
 
-  CloseTrial(const MhcCase& of, const Tensors& in)
+  CloseTrial(const MhcBackwardCase& of, const Tensors& in)
       : c(of),
         dy(values_of<bf16>(in[0])),
         link(values_of<bf16>(in[1])),
@@ -74,14 +74,14 @@ struct CloseTrial {
 };
 
 TEST(CudaMhcCloseBackward, IsTheReference) {
-  for (const MhcCase& c : {MhcCase{.tokens = 1, .width = 8, .n = 1},
-                           {.tokens = 6, .width = 264, .n = 1},
-                           {.tokens = 5, .width = 72, .n = 2},
-                           {.tokens = 9, .width = 520},
-                           {.tokens = 3, .width = 264, .n = 8},
-                           {.tokens = 2, .width = 1280},
-                           {.tokens = 2, .width = 1920},
-                           {.tokens = 3, .width = 2560}}) {
+  for (const MhcBackwardCase& c : {MhcBackwardCase{.tokens = 1, .width = 8, .n = 1},
+                                   {.tokens = 6, .width = 264, .n = 1},
+                                   {.tokens = 5, .width = 72, .n = 2},
+                                   {.tokens = 9, .width = 520},
+                                   {.tokens = 3, .width = 264, .n = 8},
+                                   {.tokens = 2, .width = 1280},
+                                   {.tokens = 2, .width = 1920},
+                                   {.tokens = 3, .width = 2560}}) {
     SCOPED_TRACE(c.label());
     const Tensors in = close_backward_inputs(c);
     const std::vector<Bounded> want = close_backward_oracle(c, in);
@@ -102,7 +102,8 @@ TEST(CudaMhcCloseBackward, IsTheReference) {
 
 TEST(CudaMhcCloseBackward, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
-  for (const MhcCase& c : {MhcCase{.tokens = 5, .width = 512}, {.tokens = 6, .width = 272, .n = 8}})
+  for (const MhcBackwardCase& c :
+       {MhcBackwardCase{.tokens = 5, .width = 512}, {.tokens = 6, .width = 272, .n = 8}})
     in_every_schedule([&] {
       const CloseTrial trial(c, close_backward_inputs(c));
       reset_traffic();

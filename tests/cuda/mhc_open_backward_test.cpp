@@ -17,7 +17,7 @@ const char* const kNames[] = {"dx", "dphi", "dalpha", "db"};
 // 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings of f32 (measured: 3e-8 to 8e-7,
 // and 2.6e-6 at logits of 100, each known to 100·2^-24).
 constexpr double kRoundings = 0x1p-20;
-double norm_bound(const MhcCase& c, int output) {
+double norm_bound(const MhcBackwardCase& c, int output) {
   using B = MhcOpenBackward;
   return output == B::dx     ? kStored / std::sqrt(3)
          : output == B::dphi ? kHalves
@@ -29,7 +29,7 @@ class OpenTrial {
  public:
   using B = MhcOpenBackward;
 
-  OpenTrial(const MhcCase& c, const Tensors& in)
+  OpenTrial(const MhcBackwardCase& c, const Tensors& in)
       : case_(c),
         cut(cuda::mhc_open_backward_cut(c.tokens, c.width, c.n)),
         x_(values_of<bf16>(in[B::x])),
@@ -84,7 +84,7 @@ class OpenTrial {
   }
 
  private:
-  MhcCase case_;
+  MhcBackwardCase case_;
 
  public:
   cuda::MhcOpenBackwardCut cut;
@@ -95,12 +95,14 @@ class OpenTrial {
   std::vector<std::unique_ptr<DeviceArray<float>>> floats_, sums_;
 };
 
-void expect_open_backward(const MhcCase& c) {
+using InSchedules = void (*)(const std::function<void()>&);
+
+void expect_open_backward(const MhcBackwardCase& c, InSchedules in_schedules = in_every_schedule) {
   SCOPED_TRACE(c.label());
   const Tensors in = open_backward_inputs(c);
   const std::vector<Bounded> want = open_backward_oracle(c, in);
   std::optional<Tensors> first;
-  in_every_schedule([&] {
+  in_schedules([&] {
     const OpenTrial trial(c, in);
     cuda::mhc_open_backward(trial.args(), nullptr);
     const Tensors got = trial.results(), bases = trial.bases();
@@ -114,8 +116,8 @@ void expect_open_backward(const MhcCase& c) {
 }
 
 TEST(CudaMhcOpenBackward, IsTheReference) {
-  for (const MhcCase& c :
-       {MhcCase{.tokens = 1, .width = 8, .n = 1},
+  for (const MhcBackwardCase& c :
+       {MhcBackwardCase{.tokens = 1, .width = 8, .n = 1},
         {.tokens = 37, .width = 72, .n = 1, .base = true},
         {.tokens = 19, .width = 64, .n = 2},
         {.tokens = 9, .width = 72, .n = 2, .v4 = true},
@@ -133,13 +135,13 @@ TEST(CudaMhcOpenBackward, TakesLogitsOfAHundred) {
 }
 
 TEST(CudaMhcOpenBackward, IsTheReferenceAtTheWidthOf3B) {
-  expect_open_backward({.tokens = 3, .width = 1280});
+  expect_open_backward({.tokens = 3, .width = 1280}, in_one_schedule);
 }
 TEST(CudaMhcOpenBackward, IsTheReferenceAtTheWidthOf9B) {
-  expect_open_backward({.tokens = 2, .width = 1920});
+  expect_open_backward({.tokens = 2, .width = 1920}, in_one_schedule);
 }
 TEST(CudaMhcOpenBackward, IsTheReferenceAtTheWidthOf27B) {
-  expect_open_backward({.tokens = 2, .width = 2560});
+  expect_open_backward({.tokens = 2, .width = 2560}, in_one_schedule);
 }
 
 // At C = 2560 and n = 4 a token's row of coefficients is read by 40 slabs, 7.5 KB beside the 143 KB
@@ -157,7 +159,7 @@ struct Bytes {
 };
 
 // The table of docs/kernels_backward.md, of both kernels of (b) and both of (c).
-Bytes open_backward_bytes(const OpenTrial& trial, const MhcCase& c) {
+Bytes open_backward_bytes(const OpenTrial& trial, const MhcBackwardCase& c) {
   const auto t = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width),
              k = uint64_t(c.columns()), row = uint64_t(trial.cut.row);
   const uint64_t phi = 4 * n * width * k, base = c.base ? 1 : 0;
@@ -178,11 +180,11 @@ Bytes open_backward_bytes(const OpenTrial& trial, const MhcCase& c) {
 
 TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
-  for (const MhcCase& c : {MhcCase{.tokens = 70, .width = 136},
-                           {.tokens = 16, .width = 64, .base = true},
-                           {.tokens = 16, .width = 64, .n = 1},
-                           {.tokens = 17, .width = 72, .n = 2},
-                           {.tokens = 18, .width = 64, .n = 8}}) {
+  for (const MhcBackwardCase& c : {MhcBackwardCase{.tokens = 70, .width = 136},
+                                   {.tokens = 16, .width = 64, .base = true},
+                                   {.tokens = 16, .width = 64, .n = 1},
+                                   {.tokens = 17, .width = 72, .n = 2},
+                                   {.tokens = 18, .width = 64, .n = 8}}) {
     SCOPED_TRACE(c.label());
     const Tensors in = open_backward_inputs(c);
     in_every_schedule([&] {
@@ -211,7 +213,7 @@ TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
 
 TEST(CudaMhcOpenBackward, WithoutTokensIsItsBase) {
   in_every_schedule([] {
-    const MhcCase c{.tokens = 0, .width = 8, .base = true};
+    const MhcBackwardCase c{.tokens = 0, .width = 8, .base = true};
     Tensors in = open_backward_inputs({.tokens = 1, .width = 8});
     const OpenTrial trial(c, in);
     cuda::mhc_open_backward(trial.args(), nullptr);
@@ -237,7 +239,7 @@ TEST(CudaMhcOpenBackward, CutsByWhatIsAsked) {
 
 TEST(CudaMhcOpenBackward, Refuses) {
   in_every_schedule([] {
-    const MhcCase c{.tokens = 1, .width = 8};
+    const MhcBackwardCase c{.tokens = 1, .width = 8};
     const OpenTrial trial(c, open_backward_inputs(c));
     auto args = trial.args();
     args.n = 3;

@@ -9,6 +9,8 @@ namespace birkhoff::testing {
 // Calls `test` on a fresh device in every schedule; on a GPU, once, and not where there is none.
 // Fails if a call left a fault behind.
 void in_every_schedule(const std::function<void()>& test);
+// In a random one, for what is large.
+void in_one_schedule(const std::function<void()>& test);
 
 // Bytes of global memory that kernels moved since the last reset, and what that cost.
 struct Traffic {
