@@ -1,13 +1,9 @@
 #pragma once
 // Flat arrays, a pack a thread, and what is left of them.
-#include <initializer_list>
-
 #include "kernels/cuda/device/device.h"
+#include "kernels/cuda/require_flat.h"
 
 namespace birkhoff::cuda {
-
-// Throws InternalError unless each pointer is aligned to 16 bytes.
-void require_flat(const char* name, std::initializer_list<const void*> pointers);
 
 inline unsigned flat_blocks(int64_t count, int pack, unsigned threads) {
   const int64_t units = (count + pack - 1) / pack;

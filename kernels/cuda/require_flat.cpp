@@ -1,4 +1,6 @@
-#include "kernels/cuda/flat.h"
+#include "kernels/cuda/require_flat.h"
+
+#include <cstdint>
 
 #include "base/error.h"
 
