@@ -2,6 +2,7 @@
 // Tensors on their way to the device and back, and how far a result may be from fp64.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/cuda/support/device_array.h"
@@ -21,7 +22,7 @@ constexpr double kStored = 0x1p-8;  // of bf16
 template <class T>
 std::vector<T> values_of(const Tensor& t) {
   std::vector<T> values(size_t(t.spec.count()));
-  std::memcpy(values.data(), t.bytes.data(), t.bytes.size());
+  std::copy_n(t.bytes.data(), t.bytes.size(), reinterpret_cast<std::byte*>(values.data()));
   return values;
 }
 
@@ -29,7 +30,7 @@ template <class T>
 Tensor from_device(const DeviceArray<T>& array, TensorSpec spec) {
   Tensor t(std::move(spec));
   const auto values = array.values();
-  std::memcpy(t.bytes.data(), values.data(), t.bytes.size());
+  std::copy_n(reinterpret_cast<const std::byte*>(values.data()), t.bytes.size(), t.bytes.data());
   return t;
 }
 
