@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device/device.h"
+#include "kernels/cuda/warp_sum.h"
 
 namespace birkhoff::cuda {
 namespace {
@@ -24,18 +25,6 @@ struct Shared {
   // By parity of the row: who is late reads the sums of one row while others write the next one's.
   float sums[2][kThreads / kWarp];
 };
-
-// The sum over all threads of the block, the same bits for each. One barrier.
-__device__ inline float block_sum(float value, float* sums) {
-  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2)
-    value += shuffle_xor(kFullMask, value, lanes);
-  const unsigned warps = block_dim().x / kWarp;
-  if (thread() % kWarp == 0) sums[thread() / kWarp] = value;
-  sync_block();
-  float sum = 0;
-  for (unsigned w = 0; w < warps; ++w) sum += sums[w];
-  return sum;
-}
 
 __device__ inline float row_rstd(const RmsNormArgs& a, float squares, float* sums) {
   return fast_rsqrt(block_sum(squares, sums) / float(a.width) + a.eps);

@@ -1,0 +1,131 @@
+// A row of x and dy stays in registers between its sum and dx; a block keeps gain and its part of
+// dgain there for all of its rows, and a further kernel adds the blocks up in order.
+#include "kernels/cuda/rms_norm_backward.h"
+
+#include "kernels/cuda/device/device.h"
+#include "kernels/cuda/flat.h"
+#include "kernels/cuda/warp_sum.h"
+
+namespace birkhoff::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr int kPack = 8;  // bf16 in 16 bytes
+constexpr unsigned kParts = 16;
+
+using Bf16s = Pack<bf16, kPack>;
+using Floats = Pack<float, 4>;
+
+struct Shared {
+  float sums[2][kThreads / kWarp];  // by parity of the row
+};
+
+struct Channels {
+  float gain[kPack], dgain[kPack];
+};
+
+// The pack of a row that is number p of this thread; behind the row's end, none.
+__device__ inline int64_t pack_of(int p) { return thread() + int64_t{p} * block_dim().x; }
+
+template <int kPacks>
+__device__ inline float load_row(const RmsNormBackwardArgs& a, int64_t row,
+                                 const Channels (&channels)[kPacks], Bf16s (&x)[kPacks],
+                                 Bf16s (&dy)[kPacks]) {
+  const int64_t packs = a.width / kPack;
+  float dot = 0;
+  for (int p = 0; p < kPacks; ++p) {
+    if (pack_of(p) >= packs) break;
+    x[p] = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.x) + row * packs + pack_of(p));
+    dy[p] = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.dy) + row * packs + pack_of(p));
+    for (int e = 0; e < kPack; ++e)
+      dot = fmaf(channels[p].gain[e] * widen(dy[p].v[e]), widen(x[p].v[e]), dot);
+  }
+  return dot;
+}
+
+template <int kPacks>
+__global__ void __launch_bounds__(kThreads)
+    rms_norm_backward_rows(RmsNormBackwardArgs a, RmsNormBackwardCut cut) {
+  auto& s = shared<Shared>();
+  const int64_t packs = a.width / kPack, first = block_index().x * cut.rows;
+  Channels channels[kPacks] = {};
+  for (int p = 0; p < kPacks; ++p) {
+    if (pack_of(p) >= packs) break;
+    for (int half = 0; half < 2; ++half) {
+      const auto* from = reinterpret_cast<const Floats*>(a.gain) + 2 * pack_of(p) + half;
+      const Floats gain = load<Cache::constant>(from);
+      for (int e = 0; e < 4; ++e) channels[p].gain[4 * half + e] = gain.v[e];
+    }
+  }
+  for (int64_t row = first; row < first + cut.rows && row < a.tokens; ++row) {
+    Bf16s x[kPacks] = {}, dy[kPacks] = {};
+    const float dot =
+        block_sum(load_row<kPacks>(a, row, channels, x, dy), s.sums[(row - first) % 2]);
+    const float mine = thread() % kWarp == 0 ? load(a.rstd + row) : 0;
+    const float rstd = shuffle(kFullMask, mine, 0), pull = dot * (rstd * rstd) / float(a.width);
+    for (int p = 0; p < kPacks; ++p) {
+      if (pack_of(p) >= packs) break;
+      const int64_t at = row * packs + pack_of(p);
+      Bf16s base = {}, dx;
+      if (a.dx_base) base = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.dx_base) + at);
+      for (int e = 0; e < kPack; ++e) {
+        const float vx = widen(x[p].v[e]), vdy = widen(dy[p].v[e]);
+        channels[p].dgain[e] = fmaf(vdy * vx, rstd, channels[p].dgain[e]);
+        const float value = rstd * (channels[p].gain[e] * vdy - vx * pull);
+        dx.v[e] = round_bf16(a.dx_base ? widen(base.v[e]) + value : value);
+      }
+      store<Cache::streaming>(reinterpret_cast<Bf16s*>(a.dx) + at, dx);
+    }
+  }
+  auto* partial = reinterpret_cast<Floats*>(a.workspace + block_index().x * a.width);
+  for (int p = 0; p < kPacks; ++p) {
+    if (pack_of(p) >= packs) break;
+    for (int half = 0; half < 2; ++half) {
+      Floats sums;
+      for (int e = 0; e < 4; ++e) sums.v[e] = channels[p].dgain[4 * half + e];
+      store(partial + 2 * pack_of(p) + half, sums);
+    }
+  }
+}
+
+struct Parts {
+  float sums[kParts][kWarp];
+};
+
+// dgain of the blocks' parts, by blocks of [kWarp channels, kParts] threads.
+__global__ void __launch_bounds__(kWarp* kParts)
+    rms_norm_sum_gains(RmsNormBackwardArgs a, unsigned blocks) {
+  auto& s = shared<Parts>();
+  const unsigned part = thread_index().y, each = (blocks + kParts - 1) / kParts;
+  const int64_t c = int64_t{block_index().x} * kWarp + thread_index().x;
+  float sum = 0;
+  if (c < a.width)
+    for (unsigned b = part * each; b < (part + 1) * each && b < blocks; ++b)
+      sum += load(a.workspace + b * a.width + c);
+  s.sums[part][thread_index().x] = sum;
+  sync_block();
+  if (part != 0 || c >= a.width) return;
+  sum = 0;
+  for (const auto& of : s.sums) sum += of[thread_index().x];
+  store(a.dgain + c, a.dgain_base ? load(a.dgain_base + c) + sum : sum);
+}
+
+}  // namespace
+
+void rms_norm_backward(const RmsNormBackwardArgs& a, cudaStream_t stream) {
+  const RmsNormBackwardCut cut = rms_norm_backward_cut(a.tokens, a.width);
+  require_flat("rms_norm_backward", {a.dy, a.x, a.gain, a.dx, a.dx_base, a.workspace});
+  const auto kernel = cut.packs == 1   ? rms_norm_backward_rows<1>
+                      : cut.packs == 2 ? rms_norm_backward_rows<2>
+                                       : rms_norm_backward_rows<4>;
+  if (a.tokens > 0)
+    launch("rms_norm_backward", kernel,
+           {.grid = {cut.blocks}, .block = {cut.threads}, .stream = stream}, a, cut);
+  launch("rms_norm_sum_gains", rms_norm_sum_gains,
+         {.grid = {unsigned((a.width + kWarp - 1) / kWarp)},
+          .block = {kWarp, kParts},
+          .stream = stream},
+         a, cut.blocks);
+}
+
+}  // namespace birkhoff::cuda

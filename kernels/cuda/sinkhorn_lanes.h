@@ -1,0 +1,138 @@
+#pragma once
+// Sinkhorn–Knopp of small matrices and its backward (kernels/mhc.h says what is computed), an entry
+// a lane: entry i·n + j of a matrix of n ≤ 4 is at that lane of its group of n², at n = 8 a lane
+// has two entries, 32 apart. Sums over a line are shuffles. Iterates stay on the chip, in `trace`.
+#include <cmath>
+
+#include "kernels/cuda/warp_sum.h"
+
+namespace birkhoff::cuda {
+
+template <int kN>
+class SinkhornLanes {
+ public:
+  static constexpr int kEntries = kN * kN;
+  static constexpr int kHeld = kEntries > int(kWarp) ? kEntries / int(kWarp) : 1;
+  static constexpr unsigned kLanes = kEntries / kHeld;  // of a matrix
+  using Held = float[kHeld];
+
+  // trace: of this warp, [steps, 2, kHeld, kWarp]; not shared with another warp.
+  __device__ SinkhornLanes(float* trace, int iterations, bool v4, float eps)
+      : trace_(trace + thread() % kWarp),
+        steps_(2 * (iterations - 1) + (v4 ? 1 : 0)),
+        v4_(v4),
+        eps_(v4 ? eps : 0) {}
+  static constexpr int trace_floats(int iterations, bool v4) {
+    return (2 * (iterations - 1) + (v4 ? 1 : 0)) * 2 * kHeld * int(kWarp);
+  }
+
+  // m: logits in, H_res out.
+  __device__ void forward(Held& m) {
+    column_softmax(m);
+    for (int h = 0; h < kHeld; ++h) first_[h] = m[h];
+    for (int s = 1; s <= steps_; ++s) by_columns(s) ? divide<true>(s, m) : divide<false>(s, m);
+  }
+
+  // d: dH_res in, dL out. REQUIRES forward() of the same matrices just before.
+  __device__ void backward(Held& d) const {
+    for (int s = steps_; s > 0; --s)
+      by_columns(s) ? divide_backward<true>(s, d) : divide_backward<false>(s, d);
+    if (v4_) return softmax_backward<true>(columns_, d);
+    softmax_backward<false>(first_, d);
+    Held sum;  // log-softmax over each column: dL = dc − p·Σ dc
+    line_sum<true>(d, sum);
+    for (int h = 0; h < kHeld; ++h) d[h] = fmaf(-columns_[h], sum[h], d[h]);
+  }
+
+ private:
+  __device__ bool by_columns(int s) const { return (s % 2 == 1) != v4_; }
+  __device__ float& slot(int s, int part, int h) const {
+    return trace_[(((s - 1) * 2 + part) * kHeld + h) * int(kWarp)];
+  }
+
+  // The sum, or the largest, of the column or row that an entry is in.
+  template <bool kColumns>
+  __device__ static void line_sum(const Held& m, Held& sum) {
+    for (int h = 0; h < kHeld; ++h) sum[h] = m[h];
+    if constexpr (kColumns) {
+      for (int h = 1; h < kHeld; ++h) sum[0] += sum[h];
+      sum[0] = lanes_sum(sum[0], kN, kLanes);
+      for (int h = 1; h < kHeld; ++h) sum[h] = sum[0];
+    } else {
+      for (int h = 0; h < kHeld; ++h) sum[h] = lanes_sum(sum[h], 1, kN);
+    }
+  }
+  template <bool kColumns>
+  __device__ static void line_top(const Held& m, Held& top) {
+    for (int h = 0; h < kHeld; ++h) {
+      top[h] = m[h];
+      for (unsigned bit = kColumns ? kN : 1; bit < (kColumns ? kLanes : unsigned(kN)); bit *= 2)
+        top[h] = fmaxf(top[h], shuffle_xor(kFullMask, top[h], bit));
+    }
+    if constexpr (kColumns) {
+      for (int h = 1; h < kHeld; ++h) top[0] = fmaxf(top[0], top[h]);
+      for (int h = 1; h < kHeld; ++h) top[h] = top[0];
+    }
+  }
+
+  // m: logits in; softmax over the columns, and what the first rows make of it, out. The log of
+  // that softmax is kept as high + low, exact but for log Σ: an entry then loses a rounding of its
+  // distance from its row's largest, and not one of logits of 100.
+  __device__ void column_softmax(Held& m) {
+    Held top, high, low, e, sum;
+    line_top<true>(m, top);
+    for (int h = 0; h < kHeld; ++h) {
+      high[h] = m[h] - top[h];
+      const float back = high[h] - m[h];  // ≈ −top; low: what rounding took (Knuth's two-sum)
+      low[h] = (m[h] - (high[h] - back)) - (top[h] + back);
+      e[h] = expf(high[h]);
+    }
+    line_sum<true>(e, sum);
+    for (int h = 0; h < kHeld; ++h) {
+      columns_[h] = e[h] / sum[h];
+      low[h] -= logf(sum[h]);
+      m[h] = v4_ ? columns_[h] + eps_ : high[h] + low[h];
+    }
+    if (v4_) return;
+    line_top<false>(m, top);
+    for (int h = 0; h < kHeld; ++h) e[h] = expf((high[h] - top[h]) + low[h]);
+    line_sum<false>(e, sum);
+    for (int h = 0; h < kHeld; ++h) m[h] = e[h] / sum[h];
+  }
+
+  template <bool kColumns>
+  __device__ void divide(int s, Held& m) const {
+    Held sum;
+    line_sum<kColumns>(m, sum);
+    for (int h = 0; h < kHeld; ++h) {
+      const float inverse = 1 / (sum[h] + eps_);
+      m[h] *= inverse;
+      slot(s, 0, h) = m[h], slot(s, 1, h) = inverse;
+    }
+  }
+  // y = x/(Σx + e):  dx = (dy − Σ dy·y)/(Σx + e)
+  template <bool kColumns>
+  __device__ void divide_backward(int s, Held& d) const {
+    Held product, pull;
+    for (int h = 0; h < kHeld; ++h) product[h] = d[h] * slot(s, 0, h);
+    line_sum<kColumns>(product, pull);
+    for (int h = 0; h < kHeld; ++h) d[h] = (d[h] - pull[h]) * slot(s, 1, h);
+  }
+  // y = softmax(x):  dx = y·(dy − Σ dy·y)
+  template <bool kColumns>
+  __device__ static void softmax_backward(const Held& y, Held& d) {
+    Held product, pull;
+    for (int h = 0; h < kHeld; ++h) product[h] = d[h] * y[h];
+    line_sum<kColumns>(product, pull);
+    for (int h = 0; h < kHeld; ++h) d[h] = y[h] * (d[h] - pull[h]);
+  }
+
+  float* const trace_;
+  const int steps_;  // divisions after the first pair (paper) or the softmax (v4)
+  const bool v4_;
+  const float eps_;
+  Held columns_;  // softmax over the columns
+  Held first_;    // what the first division starts from
+};
+
+}  // namespace birkhoff::cuda

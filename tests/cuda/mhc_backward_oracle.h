@@ -1,0 +1,175 @@
+#pragma once
+// What mHC's backward must give, in fp64, and how far f32 and the tensor cores may be from it.
+#include <cmath>
+
+#include "kernels/mhc.h"
+#include "kernels/reference/sinkhorn.h"
+#include "tests/cuda/support/bounded.h"
+
+namespace birkhoff::reference {
+void mhc_open(const Args& args);
+void mhc_open_backward(const Args& args);
+void mhc_close_backward(const Args& args);
+}  // namespace birkhoff::reference
+
+namespace birkhoff::testing {
+
+struct MhcBackwardCase {
+  int64_t tokens, width;
+  int n = 4;
+  bool v4 = false, base = false;
+  double logits = 1;  // sd of b
+
+  int64_t columns() const { return desc().columns(); }
+  MhcDesc desc() const { return {.n = n, .sinkhorn = v4 ? SinkhornForm::v4 : SinkhornForm::paper}; }
+  std::string label() const {
+    return fmt::format("{} tokens, {} streams of {}{}", tokens, n, width, v4 ? ", v4" : "");
+  }
+};
+
+// `body` with f64 everywhere.
+inline Tensors reference_of(void (*body)(const Args&), const Tensors& inputs,
+                            const std::vector<Shape>& shapes, const Desc& desc) {
+  Tensors wide, outputs;
+  for (const Tensor& t : inputs) wide.push_back(t.as(DType::f64));
+  for (const Shape& shape : shapes) outputs.emplace_back(TensorSpec{shape, DType::f64});
+  std::vector<Operand> operands;
+  std::vector<Result> results;
+  for (const Tensor& t : wide) operands.push_back({&t.spec, t.bytes.data()});
+  for (Tensor& t : outputs) results.push_back({&t.spec, t.bytes.data()});
+  Context context;
+  body({operands, results, &desc, &context});
+  return outputs;
+}
+
+inline TensorSpec bf16s(Shape shape) { return {std::move(shape), DType::bf16}; }
+inline TensorSpec f32s(Shape shape) { return {std::move(shape), DType::f32}; }
+
+// In the order of MhcOpenBackward::In. A generic state: u of about 1, gradients of post and res as
+// large as sums over C channels are.
+inline Tensors open_backward_inputs(const MhcBackwardCase& c) {
+  const int64_t t = c.tokens, n = c.n, wide = n * c.width, k = c.columns();
+  const double root = std::sqrt(double(c.width));
+  Tensors all = {random_tensor(bf16s({t, wide}), "x"),
+                 random_tensor(f32s({wide, k}), "phi", 1 / std::sqrt(double(wide))),
+                 random_tensor(f32s({3}), "alpha", 0.3, 1),
+                 random_tensor(f32s({k}), "b", c.logits)};
+  const Tensors out =
+      reference_of(reference::mhc_open, all,
+                   {{t, c.width}, {t, wide}, {t, n}, {t, n * n}, {t, k}, {t}}, c.desc());
+  all.push_back(out[MhcOpen::u].as(DType::f32));
+  all.push_back(out[MhcOpen::rho].as(DType::f32));
+  all.push_back(random_tensor(bf16s({t, c.width}), "dh"));
+  all.push_back(random_tensor(bf16s({t, wide}), "dlink"));
+  all.push_back(random_tensor(f32s({t, n}), "dpost", root));
+  all.push_back(random_tensor(f32s({t, n * n}), "dres", root));
+  return all;
+}
+
+constexpr double kTf32 = 2 * 0x1p-11;  // of two factors
+constexpr double kHalves = 0x1p-16;    // what the sum of two bf16 leaves of an f32
+
+// What a token's coefficients are, and by how much they may be off.
+struct MhcToken {
+  std::vector<double> d, dz, d_error, dz_error;  // gradients of H~ and z [K]
+  std::vector<double> pre, res;
+  double pull = 0, pull_error = 0, res_error = 0;
+
+  MhcToken(const MhcBackwardCase& c, const Tensors& in, int64_t t) {
+    using B = MhcOpenBackward;
+    const MhcDesc desc = c.desc();
+    const int64_t n = c.n, columns = c.columns();
+    std::vector<double> gradients, errors(size_t(columns), 0.0), gate, logits;
+    double largest = 0, largest_logit = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      double dot = 0, sum = 0;
+      for (int64_t e = 0; e < c.width; ++e) {
+        const double term = in[B::dh].at(t * c.width + e) * in[B::x].at((t * n + i) * c.width + e);
+        dot += term, sum += std::fabs(term);
+      }
+      gradients.push_back(dot);
+      errors[size_t(i)] = kHalf * (double(c.width) / 32 + 14) * sum;  // in a lane; then five more
+    }
+    for (int64_t i = 0; i < n; ++i) gradients.push_back(in[B::dpost].at(t * n + i));
+    for (int64_t e = 0; e < n * n; ++e) gradients.push_back(in[B::dres].at(t * n * n + e));
+    for (int64_t k = 0; k < columns; ++k) {
+      const double alpha = in[B::alpha].at(desc.group(k)), u = in[B::u].at(t * columns + k);
+      const double logit = alpha * u + in[B::b].at(k);
+      largest_logit = std::max(largest_logit, std::fabs(logit));
+      k < 2 * n ? gate.push_back(1 / (1 + std::exp(-logit))) : logits.push_back(logit);
+      largest = std::max(largest, std::fabs(gradients[size_t(k)]));
+    }
+    reference::Sinkhorn sinkhorn(desc);
+    res = sinkhorn.forward(logits);
+    d = sinkhorn.backward({gradients.begin() + 2 * n, gradients.end()});
+    d.insert(d.begin(), gradients.begin(), gradients.begin() + 2 * n);
+    // Each of 2·iterations steps, there and back, rounds an entry about n + 4 times; a step back
+    // takes a mean off and divides by a sum of about 1, so that nothing grows beyond the largest
+    // gradient. A rounding of a logit is one of the entry times the logit.
+    const double steps = kHalf * (2.0 * desc.iterations * double(n + 4) + 4 * largest_logit);
+    res_error = steps;
+    for (int64_t k = 0; k < columns; ++k) {
+      const double alpha = in[B::alpha].at(desc.group(k)), u = in[B::u].at(t * columns + k);
+      if (k < 2 * n) {
+        const double g = gate[size_t(k)];
+        d[size_t(k)] *= (k < n ? 1 : 2) * g * (1 - g);
+        if (k < n) pre.push_back(g + desc.pre_eps());
+      }
+      d_error.push_back(steps * largest + errors[size_t(k)]);
+      const double du = alpha * d[size_t(k)], rho = in[B::rho].at(t);
+      dz.push_back(rho * du);
+      dz_error.push_back(rho * (std::fabs(alpha) * d_error[size_t(k)] + 4 * kHalf * std::fabs(du)));
+      const double scale = rho * rho / double(n * c.width);
+      pull -= scale * du * u;
+      pull_error += scale * std::fabs(u) *
+                    (std::fabs(alpha) * d_error[size_t(k)] + 12 * kHalf * std::fabs(du));
+    }
+  }
+};
+
+// In the order of MhcOpenBackward::Out; dphi, dalpha and db without a base.
+inline std::vector<Bounded> open_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
+  using B = MhcOpenBackward;
+  const int64_t n = c.n, wide = n * c.width, columns = c.columns();
+  const Tensors values =
+      reference_of(reference::mhc_open_backward, in,
+                   {{c.tokens, wide}, {wide, columns}, {3}, {columns}}, c.desc());
+  std::vector<Bounded> all;
+  for (const Tensor& value : values) all.push_back({value, value});
+  std::vector<double> dphi(size_t(wide * columns)), dalpha(3), db(size_t(columns), 0.0);
+  const double sums = kHalf * double(c.tokens + 40);
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    const MhcToken token(c, in, t);
+    for (int64_t k = 0; k < columns; ++k) {
+      const double d = std::fabs(token.d[size_t(k)]), u = std::fabs(in[B::u].at(t * columns + k));
+      db[size_t(k)] += token.d_error[size_t(k)] + sums * d;
+      dalpha[size_t(c.desc().group(k))] += u * (token.d_error[size_t(k)] + sums * d);
+    }
+    for (int64_t e = 0; e < wide; ++e) {
+      const int64_t j = e / c.width, channel = e % c.width;
+      const double x = std::fabs(in[B::x].at(t * wide + e)),
+                   dh = std::fabs(in[B::dh].at(t * c.width + channel));
+      double terms = std::fabs(token.pull) * x + token.pre[size_t(j)] * dh;
+      double error = token.pull_error * x + 8 * kHalf * token.pre[size_t(j)] * dh;
+      for (int64_t i = 0; i < n; ++i) {
+        const double dlink = std::fabs(in[B::dlink].at(t * wide + i * c.width + channel));
+        terms += token.res[size_t(i * n + j)] * dlink, error += token.res_error * dlink;
+      }
+      for (int64_t k = 0; k < columns; ++k) {
+        const double dz = std::fabs(token.dz[size_t(k)]), dz_error = token.dz_error[size_t(k)];
+        const double phi = std::fabs(in[B::phi].at(e * columns + k));
+        terms += dz * phi, error += (kTf32 * dz + dz_error) * phi;
+        dphi[size_t(e * columns + k)] += x * ((kHalves + sums) * dz + dz_error);
+      }
+      error += kHalf * double(columns + n + 4) * terms;
+      all[B::dx].bound.set(t * wide + e,
+                           error + kStored * (error + std::fabs(values[B::dx].at(t * wide + e))));
+    }
+  }
+  all[B::dphi].bound = Tensor(values[B::dphi].spec, dphi);
+  all[B::dalpha].bound = Tensor(values[B::dalpha].spec, dalpha);
+  all[B::db].bound = Tensor(values[B::db].spec, db);
+  return all;
+}
+
+}  // namespace birkhoff::testing
