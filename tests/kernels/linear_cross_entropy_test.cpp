@@ -210,10 +210,14 @@ TEST(LinearCrossEntropy, RowsDoNotDependOnHowManyThereAre) {
   }
 }
 
-// A NaN must not pass for a probability of 0, wherever it is; other rows stay as they were.
-TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
+void expect_not_finite_is_seen(DType storage) {
   const Size s{5, 301, 7};
-  auto in = scoring_inputs(s);
+  const auto inputs = [&] {
+    auto in = scoring_inputs(s);
+    in[L::h] = Tensor({in[L::h].spec.shape, storage}, in[L::h].values());
+    return in;
+  };
+  auto in = inputs();
   const auto clean = both(in);
   in[L::h].set(2 * 7 + 3, std::numeric_limits<double>::quiet_NaN());
   const auto rows = both(in);
@@ -225,13 +229,21 @@ TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
         EXPECT_EQ(rows[k].at(t), clean[k].at(t));
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), 3e38})
     for (const int64_t of_class : {7, 300}) {  // in whole vectors and in what is left
-      in = scoring_inputs(s);
+      in = inputs();
       for (int64_t c = 0; c < s.width; ++c) in[L::h].set(c, 100);
       for (int64_t c = 0; c < s.width; ++c) in[L::w].set(of_class * s.width + c, bad);
       in[L::target].set(0, 5);  // so that nll does not show it by itself
       for (const Tensor& nll : both(in))
         EXPECT_TRUE(std::isnan(nll.at(0))) << bad << " in class " << of_class;
     }
+}
+
+// A NaN must not pass for a probability of 0, wherever it is; other rows stay as they were.
+TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
+  for (const DType storage : {DType::f32, DType::bf16}) {
+    SCOPED_TRACE(name_of(storage));
+    expect_not_finite_is_seen(storage);
+  }
 }
 
 // Where only one of the outputs is wanted the others are not made, and this one is the same.

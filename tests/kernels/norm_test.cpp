@@ -121,6 +121,23 @@ TEST(Norm, SumsHoldATaskOfTheLargestMantissas) {
   on_other_instruction_sets(check);
 }
 
+// Nor is one lost where nearly all of a block lies 15 to 40 exponents below its largest element.
+TEST(Norm, SumsHoldATaskOfMantissasFarBelowTheLargest) {
+  const double x = double(std::nextafter(2.0f, 0.0f));
+  for (int below = 15; below <= 40; ++below) {
+    std::vector<double> g(size_t(kSquaredSumTask), std::ldexp(x, -below));
+    for (size_t i = 0; i < g.size(); i += 1024) g[i] = x;
+    const Tensor in(f32({int64_t(g.size())}), g);
+    const auto want = run(kSquaredSum, {in}, {}, {.device = Device::reference});
+    const auto check = [&] {
+      expect_same_bits(run(kSquaredSum, {in}, {}, {.device = Device::cpu})[0], want[0],
+                       fmt::format("{} exponents below", below));
+    };
+    check();
+    on_other_instruction_sets(check);
+  }
+}
+
 TEST(Norm, EveryInstructionSetGivesTheSameBits) {
   const Tensor inputs[] = {stepped_tensor(), wide_tensor({9973}), random_tensor(f32({301}), "g")};
   for (const Tensor& g : inputs) {
