@@ -4,7 +4,7 @@
 #
 #   ./scripts/peers.sh [--quick | --warm] [--only TEXT] [--accept]
 #
-# Nine settings of PyTorch, the best of them by turns with Birkhoff, longer sequences,
+# Ten settings of PyTorch, the best of them by turns with Birkhoff, longer sequences,
 # other residual, a block of the 3B model, the mHC path of a sublayer alone. Nothing else should run
 # meanwhile. Results are build/peers/report.md, report.json and pairs.png. Exit code 1 where PyTorch
 # does not compute what Birkhoff does.

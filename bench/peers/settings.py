@@ -9,31 +9,29 @@ import model
 PINNED = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
 
 
-# How streams are mixed, by whether it is compiled: what is fastest where sublayer.py measures it.
-MIX = {False: "matmul", True: "unrolled"}
-
-
 @dataclasses.dataclass(frozen=True)
 class Setting:
     name: str
     precision: str = "bf16"  # of weights: bf16; autocast: fp32 weights, bf16 products; fp32
     experts: str = "grouped"
     mode: str = ""  # of torch.compile; "": eager
+    mix: str = "matmul"  # how streams are mixed: model.py
     adam: str = "fused"
     environment: dict = dataclasses.field(default_factory=dict)
 
 
 # Those expected to be fast come first: what is far behind the best so far is given up early.
 SETTINGS = [
-    Setting("compiled bf16, grouped", mode="default"),
-    Setting("compiled bf16, grouped, pinned", mode="default", environment=PINNED),
-    Setting("compiled bf16, loop", mode="default", experts="loop"),
-    Setting("compiled autocast, grouped", mode="default", precision="autocast"),
+    Setting("compiled bf16, grouped", mode="default", mix="unrolled"),
+    Setting("compiled bf16, grouped, broadcast", mode="default", mix="broadcast"),
+    Setting("compiled bf16, grouped, pinned", mode="default", mix="unrolled", environment=PINNED),
+    Setting("compiled bf16, loop", mode="default", mix="unrolled", experts="loop"),
+    Setting("compiled autocast, grouped", mode="default", mix="unrolled", precision="autocast"),
     Setting("eager bf16, grouped"),
     Setting("eager bf16, loop", experts="loop"),
     Setting("eager autocast, loop", precision="autocast", experts="loop"),
     Setting("eager fp32, loop, foreach AdamW", precision="fp32", experts="loop", adam="foreach"),
-    Setting("max-autotune bf16, grouped", mode="max-autotune"),
+    Setting("max-autotune bf16, grouped", mode="max-autotune", mix="unrolled"),
 ]
 EXACT = next(s for s in SETTINGS if s.precision == "fp32")  # compared with Birkhoff's fp32
 
@@ -43,8 +41,7 @@ class Training:
 
     def __init__(self, setting, config, tensors, token, target):
         self.setting, self.token, self.target = setting, token, target
-        self.model = model.Model(model.Shape(config), setting.experts,
-                                 MIX[bool(setting.mode)],
+        self.model = model.Model(model.Shape(config), setting.experts, setting.mix,
                                  token.shape[1])
         model.load(self.model, tensors)
         self.dtype = torch.float32 if setting.precision == "fp32" else torch.bfloat16

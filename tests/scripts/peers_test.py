@@ -30,6 +30,11 @@ class Check(unittest.TestCase):
         self.assertFalse(checked(8.0, 2.0 * (1 + 1.1e-4))["holds"])
         self.assertTrue(checked(8.0 * (1 - 1e-3), 2.0, "bf16")["holds"])
 
+    def test_a_loss_near_nothing_is_compared_by_itself(self):
+        first = {"loss": 0.01, "grad_norm": 2.0}
+        self.assertTrue(compare.check({"loss": 0.0101, "norm": 2.0}, first, "bf16")["holds"])
+        self.assertFalse(compare.check({"loss": 0.0131, "norm": 2.0}, first, "bf16")["holds"])
+
     def test_not_a_number_does_not_hold(self):
         self.assertFalse(checked(math.nan, 2.0)["holds"])
         self.assertFalse(checked(8.0, math.nan)["holds"])
