@@ -40,7 +40,8 @@ three ways to write the mixing of streams. The package `hyper-connections` has a
 CHECKS = """
 Of the first step behind a checkpoint of Birkhoff's, in whose state everything has its effect
 (bench/peers/birkhoff.py). Bounds: 1e-5 of the loss (of 1 where it is less) and 1e-4 of the norm in
-fp32, 3e-3 and 5e-2 in bf16; where one is broken, the script fails. An expert's load is relative to an even share.
+fp32, 3e-3 and 5e-2 in bf16; where one is broken, the script fails. An expert's load is relative to
+an even share.
 [Numerics](../numerics.md) has every gradient of small models.
 """
 
