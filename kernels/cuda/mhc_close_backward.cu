@@ -41,8 +41,10 @@ __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, in
   store<Cache::streaming>(reinterpret_cast<Bf16s*>(a.df) + t * packs + p, df);
 }
 
+// Blocks that are to fit at a time: without them ptxas keeps n = 8 to 168 registers, and spills.
 template <int kN>
-__global__ void __launch_bounds__(kThreads) close_backward(MhcCloseBackwardArgs a) {
+__global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
+    close_backward(MhcCloseBackwardArgs a) {
   const unsigned lane = thread() % kWarp;
   const int64_t t = int64_t{block_index().x} * kWarps + thread() / kWarp;
   if (t >= a.tokens) return;  // the whole warp

@@ -139,8 +139,10 @@ __device__ inline void affine_backward(const MhcOpenBackwardArgs& a, const Share
     g.row[k][S::kRow.pull + lane] = lane == 0 ? pull * (rho * rho) / float(kN * a.width) : 0;
 }
 
+// Five blocks are what shared memory has room for at n = 4; without them ptxas aims at more, and
+// spills.
 template <int kN>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 5)
     coefficients_backward(MhcOpenBackwardArgs a, MhcOpenBackwardCut cut) {
   using S = Shape<kN>;
   auto& s = *dynamic_shared<Shared<kN>>();  // and behind it each warp's trace

@@ -22,8 +22,9 @@ struct Shape {
   static constexpr unsigned kThreads = unsigned(kWarps) * kWarp;
   static constexpr int kTiles = kRows / 16 / kWarps;  // of 16 rows of dphi, of a warp
   static constexpr int kSteps = kRow.padded / 8;      // tiles of 8 columns
-  // dx of 16 tokens × 8 channels × kGroup streams is one piece of work.
-  static constexpr int kGroup = kN < 4 ? kN : 4;
+  // dx of 16 tokens × 8 channels × kGroup streams is one piece of work. Two at n = 8: beside its
+  // 80 sums of dphi a lane has no registers for four.
+  static constexpr int kGroup = kN < 4 ? kN : kN == 4 ? 4 : 2;
   static constexpr int kPieces = kSlab / 8 * (kN / kGroup) / kWarps;
 };
 

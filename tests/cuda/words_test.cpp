@@ -58,6 +58,17 @@ TEST(Words, SharedMemoryAndBarriers) {
   });
 }
 
+// 4 KiB and 46 are more than go without asking, but neither is alone.
+TEST(Words, SharedMemoryOfDeclarationAndLaunch) {
+  in_every_schedule([] {
+    constexpr int kAdded = 46 * 1024 / sizeof(float);
+    const DeviceArray<float> out(64);
+    run_shared(out.data(), kAdded * sizeof(float), nullptr);
+    const auto y = out.values();
+    for (int i = 0; i < 64; ++i) EXPECT_EQ(y[size_t(i)], float(kAdded - 1 - i - 2 * (1023 - i)));
+  });
+}
+
 TEST(Words, AsynchronousCopies) {
   in_every_schedule([] {
     for (const int n : {2, 16, 30, 512, 1000, 3 * 512}) {

@@ -11,9 +11,10 @@ namespace birkhoff::cuda {
 
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kFullMask = 0xFFFFFFFFu;
-inline constexpr unsigned kMaxThreads = 1024;            // of a block
-inline constexpr size_t kStaticSharedBytes = 48 * 1024;  // above it a kernel must opt in
-inline constexpr size_t kMaxSharedBytes = 163 * 1024;    // of a block, on sm_80
+inline constexpr unsigned kMaxThreads = 1024;  // of a block
+// Of a block: what a kernel may declare, and have in all without asking (allow_shared).
+inline constexpr size_t kStaticSharedBytes = 48 * 1024;
+inline constexpr size_t kMaxSharedBytes = 163 * 1024;  // in all, on sm_80
 
 struct Dim {
   unsigned x = 1, y = 1, z = 1;

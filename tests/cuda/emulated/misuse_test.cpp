@@ -164,8 +164,15 @@ TEST(Misuse, StreamIsUsedAfterItsEnd) {
   emulator::reset({});
 }
 
+// The declared 4 KiB and the added 160 are more than the 163 of a block.
+TEST(Misuse, LaunchAddsMoreSharedMemoryThanIsLeft) {
+  expect_fault("declares 4096 bytes of shared memory beside the launch's 163840",
+               [](Rig& r) { run_shared(r.x, 160 * 1024, r.a); });
+}
+
 TEST(Misuse, LaunchThatNoDeviceTakes) {
   const Rig r({});
+  EXPECT_THROW(run_shared(r.x, 164 * 1024, r.a), InternalError);
   EXPECT_THROW(run_increment(r.x, 0, r.a), InternalError);  // no blocks
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   emulator::reset({});

@@ -73,7 +73,7 @@ void Block::enter() {
   Block& b = block();
   bool failed = false;
   try {
-    (*b.job_->body)();
+    b.job_->body();
     b.return_from_kernel();
   } catch (const Failed&) {
     failed = true;  // to be left outside of the handler, which belongs to the host's thread

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/fiber.h"
 #include "tests/cuda/emulator/observer.h"
 #include "tests/cuda/emulator/schedule.h"
@@ -54,12 +55,6 @@ struct Warp {
 
 class Block {
  public:
-  struct Job {
-    const char* kernel;
-    cuda::Launch how;
-    const std::function<void()>* body;
-  };
-
   // Runs block `index` to its end. What goes wrong is returned; empty: nothing.
   std::string run(const Job& job, Dim index, const Schedule& schedule, Chance& chance);
 

@@ -26,7 +26,7 @@ Device& device() {
   return the_device;
 }
 
-void check_launch(const char* name, const cuda::Launch& how) {
+void check_launch(const char* name, const cuda::Launch& how, size_t allowed) {
   const Dim g = how.grid;
   if (volume(how.block) == 0 || volume(how.block) > cuda::kMaxThreads)
     throw InternalError(
@@ -34,22 +34,27 @@ void check_launch(const char* name, const cuda::Launch& how) {
   if (volume(g) == 0 || g.x > 0x7FFFFFFFu || g.y > 0xFFFFu || g.z > 0xFFFFu)
     throw InternalError(
         fmt::format("[{}] cannot be launched: a grid of {} blocks", name, to_string(g)));
-  if (how.shared_bytes > cuda::kMaxSharedBytes)
+  if (how.shared_bytes > allowed)
     throw InternalError(
-        fmt::format("[{}] cannot be launched: {} bytes of shared memory; at most "
-                    "{}",
-                    name, how.shared_bytes, cuda::kMaxSharedBytes));
+        fmt::format("[{}] cannot be launched: {} bytes of shared memory; {} are allowed to it",
+                    name, how.shared_bytes, allowed));
 }
 
 void Device::reset(const Schedule& schedule) {
   schedule_ = schedule;
   chance_ = Chance(schedule.seed);
+  allowed_shared_.clear();
 }
 
-void Device::run(const char* name, const cuda::Launch& how, const std::function<void()>& body,
-                 uint32_t operation) {
+std::optional<size_t> Device::allowed_shared(const void* kernel) const {
+  const auto found = allowed_shared_.find(kernel);
+  return found == allowed_shared_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Device::run(const Job& job, uint32_t operation) {
   const Heap::Open open;
-  const Block::Job job{name, how, &body};
+  const char* const name = job.kernel;
+  const cuda::Launch& how = job.how;
   operation_ = operation;
   if (observer()) observer()->begin_kernel(name, operation);
   for (const uint64_t b : order_of_blocks(volume(how.grid))) {

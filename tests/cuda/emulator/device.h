@@ -1,11 +1,21 @@
 #pragma once
 // Runs kernels: blocks in the order of the schedule, each in its own shared memory.
 #include <functional>
+#include <map>
+#include <optional>
 
 #include "kernels/cuda/device/types.h"
 #include "tests/cuda/emulator/schedule.h"
 
 namespace birkhoff::emulator {
+
+// A launch.
+struct Job {
+  const char* kernel;
+  cuda::Launch how;
+  size_t most_shared;  // bytes that a block may have: declared and added by the launch
+  std::function<void()> body;
+};
 
 class Device {
  public:
@@ -14,9 +24,12 @@ class Device {
   Chance& chance() { return chance_; }
 
   // What goes wrong becomes the machine's fault(). `operation` is the place in the streams' order.
-  void run(const char* name, const cuda::Launch& how, const std::function<void()>& body,
-           uint32_t operation);
+  void run(const Job& job, uint32_t operation);
   uint32_t operation() const { return operation_; }  // that runs
+
+  // Bytes of shared memory that a launch may add; none: nobody has asked for this kernel.
+  std::optional<size_t> allowed_shared(const void* kernel) const;
+  void allow_shared(const void* kernel, size_t bytes) { allowed_shared_[kernel] = bytes; }
 
  private:
   std::vector<uint64_t> order_of_blocks(uint64_t blocks);
@@ -24,11 +37,12 @@ class Device {
   Schedule schedule_;
   Chance chance_;
   uint32_t operation_ = 0;
+  std::map<const void*, size_t> allowed_shared_;
 };
 
 Device& device();
 
-// Throws InternalError if no device could run it.
-void check_launch(const char* name, const cuda::Launch& how);
+// Throws InternalError if no device could run it. allowed: bytes of shared memory to add.
+void check_launch(const char* name, const cuda::Launch& how, size_t allowed);
 
 }  // namespace birkhoff::emulator

@@ -22,7 +22,8 @@ static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
 static_assert(cudaMemcpyHostToHost == 0 && cudaMemcpyHostToDevice == 1 &&
               cudaMemcpyDeviceToHost == 2 && cudaMemcpyDeviceToDevice == 3 &&
               cudaMemcpyDefault == 4);
-static_assert(cudaStreamNonBlocking == 1 && cudaEventDisableTiming == 2);
+static_assert(cudaStreamNonBlocking == 1 && cudaEventDisableTiming == 2 &&
+              cudaFuncAttributeMaxDynamicSharedMemorySize == 8);
 
 struct CUstream_st {
   int index;
@@ -176,6 +177,13 @@ cudaError_t cudaGetDevice(int* number) {
 cudaError_t cudaDeviceSynchronize() {
   streams().wait_all();
   return result(cudaSuccess);
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  const bool known = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value >= 0 &&
+                     size_t(value) <= birkhoff::cuda::kMaxSharedBytes;
+  if (known) device().allow_shared(kernel, size_t(value));
+  return result(known ? cudaSuccess : cudaErrorInvalidValue);
 }
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {

@@ -58,12 +58,12 @@ Moment Streams::enqueue(int stream, Run run, const std::vector<Moment>& after) {
   return moment;
 }
 
-void Streams::enqueue_kernel(const char* name, const cuda::Launch& how,
-                             std::function<void()> body) {
-  const int stream = index_of(how.stream);
+void Streams::enqueue_kernel(const Job& job) {
+  const int stream = index_of(job.how.stream);
   if (stream < 0)
-    throw InternalError(fmt::format("[{}] cannot be launched: there is no such stream", name));
-  enqueue(stream, [=](uint32_t operation) { device().run(name, how, body, operation); });
+    throw InternalError(
+        fmt::format("[{}] cannot be launched: there is no such stream", job.kernel));
+  enqueue(stream, [=](uint32_t operation) { device().run(job, operation); });
 }
 
 bool Streams::runnable(const Stream& s) const {

@@ -14,6 +14,7 @@
 namespace birkhoff::emulator {
 
 struct Allocation;
+struct Job;
 
 // How many operations of each stream have happened before.
 class Clock {
@@ -40,7 +41,7 @@ class Streams {
 
   int create(bool blocking);
   Moment enqueue(int stream, Run run, const std::vector<Moment>& after = {});
-  void enqueue_kernel(const char* name, const cuda::Launch& how, std::function<void()> body);
+  void enqueue_kernel(const Job& job);
   Moment last(int stream) const;
   bool done(Moment moment) const;
   // Runs what must have run, and tells the host that it has.

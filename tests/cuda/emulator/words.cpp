@@ -60,9 +60,11 @@ unsigned lane() { return block().current().lane(); }
 
 void* shared(const SharedSite& site) {
   void* memory = shared_memory().place(site);
-  if (!memory || shared_memory().static_bytes() > kStaticSharedBytes)
-    block().fail(fmt::format("declares {} bytes of shared memory; at most {}",
-                             shared_memory().static_bytes(), kStaticSharedBytes),
+  const size_t declared = shared_memory().static_bytes(), added = block().job().how.shared_bytes;
+  if (!memory || declared > kStaticSharedBytes || declared + added > block().job().most_shared)
+    block().fail(fmt::format("declares {} bytes of shared memory beside the launch's {}; at most "
+                             "{}, {} in all",
+                             declared, added, kStaticSharedBytes, block().job().most_shared),
                  {});
   return memory;
 }
@@ -140,9 +142,11 @@ void copy_async_wait(int groups) {
   }
 }
 
-void enqueue(const char* name, const Launch& how, std::function<void()> body) {
-  emulator::check_launch(name, how);
-  emulator::streams().enqueue_kernel(name, how, std::move(body));
+void enqueue(const char* name, const void* kernel, const Launch& how, std::function<void()> body) {
+  const auto allowed = emulator::device().allowed_shared(kernel);
+  emulator::check_launch(name, how, allowed.value_or(kStaticSharedBytes));
+  emulator::streams().enqueue_kernel(
+      {name, how, allowed ? kMaxSharedBytes : kStaticSharedBytes, std::move(body)});
 }
 
 }  // namespace birkhoff::cuda::emulated

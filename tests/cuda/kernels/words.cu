@@ -113,6 +113,20 @@ __global__ void copies(const void* in, void* out, int n) {
   copy_out<2>(s, out, n);
 }
 
+struct Declared {
+  float v[1024];
+};
+
+__global__ void add_memories(float* out, int added) {
+  auto& declared = shared<Declared>();
+  float* const more = dynamic_shared<float>();
+  for (int i = int(thread()); i < 1024; i += int(block_dim().x)) declared.v[i] = float(2 * i);
+  for (int i = int(thread()); i < added; i += int(block_dim().x)) more[i] = float(i);
+  sync_block();
+  const int i = int(thread());
+  store(out + i, more[added - 1 - i] - declared.v[1023 - i]);
+}
+
 __global__ void increment(float* p, int n) {
   const int i = int(block_index().x * block_dim().x + thread());
   if (i < n) store(p + i, load(p + i) + 1);
@@ -130,6 +144,11 @@ void run_half_warp_sums(float* out, cudaStream_t stream) {
 }
 void run_reverse(const float* in, float* out, int n, cudaStream_t stream) {
   launch("reverse", reverse, {.grid = {1}, .block = {unsigned(n)}, .stream = stream}, in, out, n);
+}
+void run_shared(float* out, size_t added, cudaStream_t stream) {
+  launch("add_memories", add_memories,
+         {.grid = {1}, .block = {64}, .shared_bytes = added, .stream = stream}, out,
+         int(added / sizeof(float)));
 }
 void run_ldmatrix(const uint16_t* in, uint32_t* out, bool transposed, cudaStream_t stream) {
   launch("read_matrices", transposed ? read_matrices<true> : read_matrices<false>, one_warp(stream),

@@ -13,6 +13,10 @@ void run_half_warp_sums(float* out, cudaStream_t stream);
 // out[i] = in[n−1−i] through shared memory and a barrier; n ≤ 1024, any.
 void run_reverse(const float* in, float* out, int n, cudaStream_t stream);
 
+// A block that declares 1024 floats, 0, 2, …, in shared memory, and whose launch adds 0, 1, …, to
+// n = added/4. out[i], i < 64: the last but i of what is added minus the last but i of the others.
+void run_shared(float* out, size_t added, cudaStream_t stream);
+
 // out[4·lane + r] of ldmatrix over a 4·8×8 matrix of 16-bit elements.
 void run_ldmatrix(const uint16_t* in, uint32_t* out, bool transposed, cudaStream_t stream);
 

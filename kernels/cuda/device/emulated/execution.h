@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/cuda/device/emulated/machine.h"
+#include "kernels/cuda/device/launched.h"
 
 #define __global__
 #define __device__
@@ -104,7 +105,9 @@ inline bool all(unsigned mask, bool p, emulated::Where where = emulated::Where::
 
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const Launch& how, A... arguments) {
-  emulated::enqueue(name, how, [=] { kernel(P(arguments)...); });
+  const auto address = reinterpret_cast<const void*>(kernel);
+  allow_shared(name, address, how.shared_bytes);
+  emulated::enqueue(name, address, how, [=] { kernel(P(arguments)...); });
 }
 
 }  // namespace birkhoff::cuda

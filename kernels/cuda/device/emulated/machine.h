@@ -51,6 +51,6 @@ void mma_bf16(MmaD& d, const MmaA& a, const MmaB& b, Where where);
 void mma_tf32(MmaD& d, const MmaA& a, const MmaB& b, Where where);
 
 // Behind what is in the stream. `body` is called once a thread.
-void enqueue(const char* name, const Launch& how, std::function<void()> body);
+void enqueue(const char* name, const void* kernel, const Launch& how, std::function<void()> body);
 
 }  // namespace birkhoff::cuda::emulated

@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "kernels/cuda/device/nvidia/launched.h"
+#include "kernels/cuda/device/launched.h"
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
@@ -56,14 +56,10 @@ __device__ __forceinline__ bool all(unsigned mask, bool p) { return __all_sync(m
 
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const Launch& how, A... arguments) {
-  if (how.shared_bytes > kStaticSharedBytes)
-    require_launched(
-        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                             cudaFuncAttributeMaxDynamicSharedMemorySize, int(how.shared_bytes)),
-        name);
+  allow_shared(name, reinterpret_cast<const void*>(kernel), how.shared_bytes);
   kernel<<<dim3(how.grid.x, how.grid.y, how.grid.z), dim3(how.block.x, how.block.y, how.block.z),
            how.shared_bytes, how.stream>>>(P(arguments)...);
-  require_launched(cudaGetLastError(), name);
+  require_launched(name, cudaGetLastError());
 }
 
 }  // namespace birkhoff::cuda
