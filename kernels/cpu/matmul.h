@@ -81,11 +81,12 @@ inline constexpr int64_t kMatmulChunk = 256;
 // place, or more of a shorter one.
 struct PairTiles {
   static constexpr int64_t kChunk = 1024, kPanel = 48, kPackedRows = 400, kRows = 2048;
+  static constexpr int64_t kMostPackedRows = 512;  // of a tile as wide as there are
   static constexpr size_t kPanelBytes = size_t(kChunk * kPanel) * 2;
   static constexpr size_t kBytes = kPanelBytes + size_t(kChunk * kPackedRows) * 2;
   static int64_t packed_rows(int64_t k) {
     const int64_t depth = std::clamp<int64_t>((k + 1) / 2 * 2, 2, kChunk);
-    return std::min(kRows, kChunk * kPackedRows / depth / 8 * 8);
+    return std::min(kMostPackedRows, kChunk * kPackedRows / depth / 8 * 8);
   }
   static bool takes(const Product& p);
 };
@@ -126,6 +127,7 @@ inline constexpr size_t kMatmulWorkspace =
 inline constexpr size_t kMatmulTileBytes =
     size_t(MatmulGrid::kRows * MatmulGrid::kColumns) * sizeof(float);
 static_assert(PairTiles::kBytes <= kMatmulWorkspace);
+static_assert(PairTiles::kMostPackedRows <= MatmulGrid::kRows);
 constexpr size_t matmul_workspace(DType c) {
   return kMatmulWorkspace + (c == DType::bf16 ? kMatmulTileBytes : 0);
 }
