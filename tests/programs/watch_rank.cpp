@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <thread>
@@ -35,6 +36,7 @@ struct Rank {
   Beacon beacon = {};
   std::atomic<bool> aborted{false};
   int64_t sequence = 0;
+  bool logged = false;  // the thread that logs has it
 
   double option(const std::string& name) const {
     const auto found = options.find(name);
@@ -48,10 +50,15 @@ struct Rank {
     return read_file(path, 1 << 16);
   }
 
+  // Not made durable, as no log is: beside tests that sync all the time that can take longer than
+  // the watchdog waits for a log.
+  void note(const std::string& name, const std::string& text) const {
+    std::ofstream(directory / fmt::format("{}-{}", name, rank)) << text;
+  }
+
   // The first line is kept: the cause.
-  void log(const std::string& line) const {
-    const Path path = directory / fmt::format("log-{}", rank);
-    if (!std::filesystem::exists(path)) write_file(path, line);
+  void log(const std::string& line) {
+    if (!std::exchange(logged, true)) note("log", line);
   }
 
   void collective(std::atomic<int64_t>& counter) {
@@ -104,7 +111,7 @@ struct Rank {
       watchdog.finish();
       return 0;
     } catch (const std::exception& e) {
-      write_file(directory / fmt::format("caught-{}", rank), e.what());
+      note("caught", e.what());
       return int(watchdog.report(e));
     }
   }
