@@ -56,19 +56,22 @@ double arithmetic(ThreadTeam& team, double flops_a_round, float (*rounds)(int64_
   return flops_a_round * double(kRounds) * double(tasks) / seconds;
 }
 
+Bandwidths passes(ThreadTeam& team, std::span<float> a, std::span<float> b, Patience least) {
+  const auto count = int64_t(a.size());
+  const auto copy = [&](int64_t begin, int64_t n) {
+    cpu::copy_streaming(a.data() + begin, b.data() + begin, n);
+  };
+  const auto sweep = [&](int64_t begin, int64_t n) { cpu::sweep(a.data() + begin, n); };
+  return {.copy_streaming = bandwidth(team, count, 8, copy, least),
+          .sweep = bandwidth(team, count, 8, sweep, least)};
+}
+
 }  // namespace
 
 Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a, std::span<float> b) {
   check(a.size() == b.size() && !a.empty(), "bandwidths of arrays of {} and {}", a.size(),
         b.size());
-  const auto count = int64_t(a.size());
-  const Patience few{.passes = 3, .seconds = 0};
-  const auto copy = [&](int64_t begin, int64_t n) {
-    cpu::copy_streaming(a.data() + begin, b.data() + begin, n);
-  };
-  const auto sweep = [&](int64_t begin, int64_t n) { cpu::sweep(a.data() + begin, n); };
-  return {.copy_streaming = bandwidth(team, count, 8, copy, few),
-          .sweep = bandwidth(team, count, 8, sweep, few)};
+  return passes(team, a, b, {.passes = 3, .seconds = 0});
 }
 
 double Limits::bandwidth() const { return std::max({copy, copy_streaming, read, sweep}); }
@@ -84,13 +87,10 @@ Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b) 
   l.copy = bandwidth(team, count, 8, [&](int64_t begin, int64_t n) {
     cpu::copy_plain(a.data() + begin, b.data() + begin, n);
   });
-  l.copy_streaming = bandwidth(team, count, 8, [&](int64_t begin, int64_t n) {
-    cpu::copy_streaming(a.data() + begin, b.data() + begin, n);
-  });
   l.read = bandwidth(team, count, 4,
                      [&](int64_t begin, int64_t n) { cpu::read_only(a.data() + begin, n); });
-  l.sweep =
-      bandwidth(team, count, 8, [&](int64_t begin, int64_t n) { cpu::sweep(a.data() + begin, n); });
+  const Bandwidths moved = passes(team, a, b, {});
+  l.copy_streaming = moved.copy_streaming, l.sweep = moved.sweep;
   l.f32 = arithmetic(team, double(cpu::multiply_adds_flops()), cpu::multiply_adds);
   if (const cpu::PairBodies* pairs = cpu::pair_bodies())
     l.bf16 = arithmetic(team, double(pairs->products_flops), pairs->products);

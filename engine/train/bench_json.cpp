@@ -119,7 +119,8 @@ std::string to_json(const BenchResult& r, const std::string& config_file) {
   j["matrix_products"] = json_of(group_of(r, is_matrix_product));
   j["attention"] = json_of(group_of(r, is_attention));
   j["adamw"] = json_of(update_of(r), "sweep");
-  if (closes_of(r).exists()) j["mhc_close"] = json_of(closes_of(r), "copy_streaming");
+  const PassSummary closes = closes_of(r);
+  if (closes.exists()) j["mhc_close"] = json_of(closes, "copy_streaming");
   add_streams(r, j);
   if (!r.scaling.empty()) j["scaling"] = Json::array();
   for (const ScalingPoint& point : r.scaling) {

@@ -202,9 +202,7 @@ void check_first_keys(const int32_t* first_key, int64_t tokens, int64_t sequence
   }
 }
 
-const PairBodies* pairs_of(const Args& a, int q) {
-  return a.inputs[q].spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
-}
+const PairBodies* pairs_of(const Args& a, int q) { return pair_bodies_of(a.inputs[q]); }
 
 }  // namespace
 

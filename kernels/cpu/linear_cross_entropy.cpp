@@ -125,8 +125,8 @@ struct Exponentials {
 };
 
 Exponentials exponentials_of(const Operand& h) {
-  const PairBodies* pairs = h.spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
-  if (pairs) return {pairs->add_logits, pairs->scaled_softmax};
+  if (const PairBodies* pairs = pair_bodies_of(h))
+    return {pairs->add_logits, pairs->scaled_softmax};
   return {add_logits, scaled_softmax_rounded};
 }
 

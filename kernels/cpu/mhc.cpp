@@ -157,8 +157,7 @@ HWY_EXPORT(StoreCoefficients);
 HWY_EXPORT(CloseRows);
 
 const PairBodies* mhc_pair_bodies(const Args& args, int streams) {
-  const TensorSpec& x = *args.inputs[size_t(streams)].spec;
-  return x.dtype == DType::bf16 && x.shape[1] % 2 == 0 ? pair_bodies() : nullptr;
+  return args.dim(streams, 1) % 2 == 0 ? pair_bodies_of(args.inputs[size_t(streams)]) : nullptr;
 }
 
 void mhc_open(const Args& args) {

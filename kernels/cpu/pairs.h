@@ -38,6 +38,10 @@ struct PairBodies {
 
 // Null where there are none. Asked once a call: a body does not change its mind.
 const PairBodies* pair_bodies();
+// For an operand that is bf16; null for any other.
+inline const PairBodies* pair_bodies_of(const Operand& x) {
+  return x.spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
+}
 
 // For tests: false hides them, true (the default) shows them again where the processor has them.
 void allow_pairs(bool allowed);

@@ -90,22 +90,14 @@ int64_t swiglu_rows(const Args& a, int x, int offsets) {
   return valid;
 }
 
-namespace {
-
-const PairBodies* pair_bodies_of(const Args& a, int x) {
-  return a.inputs[size_t(x)].spec->dtype == DType::bf16 ? pair_bodies() : nullptr;
-}
-
-}  // namespace
-
 void swiglu(const Args& a) {
   if (!a.wanted(Swiglu::y)) return;
-  const PairBodies* pairs = pair_bodies_of(a, Swiglu::x);
+  const PairBodies* pairs = pair_bodies_of(a.inputs[Swiglu::x]);
   pairs ? pairs->swiglu(a) : HWY_DYNAMIC_DISPATCH(SwigluRows)(a);
 }
 void swiglu_backward(const Args& a) {
   if (!a.wanted(SwigluBackward::dx)) return;
-  const PairBodies* pairs = pair_bodies_of(a, SwigluBackward::x);
+  const PairBodies* pairs = pair_bodies_of(a.inputs[SwigluBackward::x]);
   pairs ? pairs->swiglu_backward(a) : HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(a);
 }
 

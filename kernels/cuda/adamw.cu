@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads) adamw_elements(AdamWArgs a, Rates ra
 }  // namespace
 
 void adamw(const AdamWArgs& a, cudaStream_t stream) {
-  require_flat("adamw", {a.g, a.p, a.m, a.v});
+  require_aligned("adamw", {a.g, a.p, a.m, a.v});
   if (a.count == 0) return;
   const Rates rates{float(1 - a.beta1), float(1 - a.beta2), float(a.eps), float(a.weight_decay)};
   launch("adamw", adamw_elements,

@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kThreads) fill_elements(T* y, T value, int64_t
 
 template <class From, class To>
 void cast(const char* name, const From* x, To* y, int64_t count, cudaStream_t stream) {
-  require_flat(name, {x, y});
+  require_aligned(name, {x, y});
   if (count == 0) return;
   launch(name, cast_elements<From, To>,
          {.grid = {flat_blocks(count, kCast, kThreads)}, .block = {kThreads}, .stream = stream}, x,
@@ -52,7 +52,7 @@ void cast(const char* name, const From* x, To* y, int64_t count, cudaStream_t st
 
 template <class T>
 void fill_array(T* y, T value, int64_t count, cudaStream_t stream) {
-  require_flat("fill", {y});
+  require_aligned("fill", {y});
   if (count == 0) return;
   launch("fill", fill_elements<T>,
          {.grid = {flat_blocks(count, 16 / sizeof(T), kThreads)},

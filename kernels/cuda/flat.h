@@ -1,7 +1,7 @@
 #pragma once
 // Flat arrays, a pack a thread, and what is left of them.
 #include "kernels/cuda/device/device.h"
-#include "kernels/cuda/require_flat.h"
+#include "kernels/cuda/require.h"
 
 namespace birkhoff::cuda {
 

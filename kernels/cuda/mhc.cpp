@@ -1,35 +1,22 @@
 // How mHC's forward kernels are cut, and what they refuse: the host's half.
-#include <initializer_list>
-
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"
+#include "kernels/cuda/require.h"
 
 namespace birkhoff::cuda {
 namespace {
 
 constexpr int64_t kStep = 256;  // channels: 8 a lane, 4 lanes a token, 8 warps
 
-void require_sizes(const char* name, int n, int64_t width) {
-  check(n == 1 || n == 2 || n == 4 || n == 8, "{}: {} streams; there are kernels for 1, 2, 4 and 8",
-        name, n);
-  check(width > 0 && width % 8 == 0, "{}: a width of {}; it must be a multiple of 8", name, width);
-}
-
-void require_aligned(const char* name, std::initializer_list<const void*> pointers) {
-  for (const void* p : pointers)
-    check(reinterpret_cast<uintptr_t>(p) % 16 == 0,
-          "{}: rows at {}; they must be aligned to 16 bytes", name, p);
-}
-
 }  // namespace
 
 void require_close(const char* name, const MhcCloseArgs& a) {
-  require_sizes(name, a.n, a.width);
+  require_streams(name, a.n, a.width);
   require_aligned(name, {a.x, a.f, a.y});
 }
 
 void require_open(const char* name, const MhcOpenArgs& a) {
-  require_sizes(name, a.n, a.width);
+  require_streams(name, a.n, a.width);
   check(a.width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name,
         a.width, kMhcMostWidth);
   require_aligned(name, {a.x, a.h, a.y, a.gain, a.res, a.post});

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/cuda/mhc_layout.h"
+#include "kernels/cuda/require.h"
 
 namespace birkhoff::cuda {
 namespace {
@@ -39,13 +40,9 @@ MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n) {
 
 void require_rows(const char* name, int n, int64_t width,
                   std::initializer_list<const void*> pointers) {
-  check(n == 1 || n == 2 || n == 4 || n == 8, "{}: {} streams; there are kernels for 1, 2, 4 and 8",
-        name, n);
-  check(width > 0 && width % kPack == 0, "{}: a width of {}; it must be a multiple of {}", name,
-        width, kPack);
-  for (const void* p : pointers)
-    check(p && reinterpret_cast<uintptr_t>(p) % 16 == 0,
-          "{}: rows at {}; they must be aligned to 16 bytes", name, p);
+  require_streams(name, n, width);
+  for (const void* p : pointers) check(p, "{}: rows that are missing", name);
+  require_aligned(name, pointers);
 }
 
 }  // namespace birkhoff::cuda

@@ -188,8 +188,7 @@ __device__ inline void put_squares(OpenShared<kN, kTiles>& s, const float (&squa
   constexpr int kTile = Sizes<kN, kTiles>::kTile;
   const Lane lane;
   for (int tile = 0; tile < kTiles; ++tile) {
-    float sum = squares[tile];
-    for (unsigned lanes = 1; lanes < kGroup; lanes *= 2) sum += shuffle_xor(kFullMask, sum, lanes);
+    const float sum = lanes_sum(squares[tile], 1, kGroup);
     if (lane.part == 0 && lane.token < kTile) s.squares[lane.warp][tile * kTile + lane.token] = sum;
   }
 }

@@ -146,7 +146,7 @@ unsigned squared_sum_blocks(int64_t count) {
 }
 
 void squared_sum(const SquaredSumArgs& a, cudaStream_t stream) {
-  require_flat("squared_sum", {a.g});
+  require_aligned("squared_sum", {a.g});
   const unsigned blocks = squared_sum_blocks(a.count);
   launch("squared_sum", squares, {.grid = {blocks}, .block = {kThreads}, .stream = stream}, a);
   launch("squared_sum_blocks", add_blocks,

@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kWarp* kParts)
 
 void rms_norm_backward(const RmsNormBackwardArgs& a, cudaStream_t stream) {
   const RmsNormBackwardCut cut = rms_norm_backward_cut(a.tokens, a.width);
-  require_flat("rms_norm_backward", {a.dy, a.x, a.gain, a.dx, a.dx_base, a.workspace});
+  require_aligned("rms_norm_backward", {a.dy, a.x, a.gain, a.dx, a.dx_base, a.workspace});
   const auto kernel = cut.packs == 1   ? rms_norm_backward_rows<1>
                       : cut.packs == 2 ? rms_norm_backward_rows<2>
                                        : rms_norm_backward_rows<4>;

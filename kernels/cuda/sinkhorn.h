@@ -4,6 +4,7 @@
 // warp works on kWarp/n tokens. Row sums are the lane's own, column sums are log2 n shuffles.
 #include "kernels/cuda/device/device.h"
 #include "kernels/cuda/sinkhorn_form.h"
+#include "kernels/cuda/warp_sum.h"
 
 namespace birkhoff::cuda {
 
@@ -12,9 +13,7 @@ __device__ inline float sigmoid(float x) { return fast_divide(1.0f, 1.0f + fast_
 // Over the rows of each token of the warp; the same bits for each of them.
 template <int kN>
 __device__ inline float sum_of_rows(float value) {
-  for (unsigned lanes = kWarp / kN; lanes < kWarp; lanes *= 2)
-    value += shuffle_xor(kFullMask, value, lanes);
-  return value;
+  return lanes_sum(value, kWarp / kN, kWarp);
 }
 template <int kN>
 __device__ inline float largest_of_rows(float value) {

@@ -1,0 +1,14 @@
+#pragma once
+// What kernels refuse: the host's half, since nvcc cannot compile fmt.
+#include <cstdint>
+#include <initializer_list>
+
+namespace birkhoff::cuda {
+
+// Throws InternalError unless each pointer is aligned to 16 bytes.
+void require_aligned(const char* name, std::initializer_list<const void*> pointers);
+
+// Throws InternalError unless n is 1, 2, 4 or 8, and width a multiple of 8: 16 bytes of bf16.
+void require_streams(const char* name, int n, int64_t width);
+
+}  // namespace birkhoff::cuda
