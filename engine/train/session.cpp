@@ -58,11 +58,11 @@ Session::Session(const Config& config, ThreadTeam& team, Communicator& ranks,
   executor_->data<double>(programs_.seed)[0] = 1;
   for (const Call& call : programs_.train.update)
     if (call.op == &kBalanceUpdate)
-      loads_.push_back(
+      loads_.emplace_back(
           executor_->data<int32_t>(Value{&programs_.train, call.in[BalanceUpdate::load]}));
   result_.expert_load.resize(loads_.size());
   for (const Value& sum : programs_.io.statistics)
-    statistics_.push_back(executor_->data<double>(sum));
+    statistics_.emplace_back(executor_->data<double>(sum));
 }
 
 Range Session::micro_batches_of_group(int64_t group) const {
