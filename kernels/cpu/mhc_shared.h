@@ -25,12 +25,10 @@ void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs
 
 // Scratch of the backward for pairs beside BackwardScratch.
 struct PairScratch {
-  float* strip;  // [kStrip, n + 1, kPanel]: dlink and dh as floats, even channels before odd
-  float* x;      // [kRows, kPanel] of one stream
+  float* strip;  // [kStrip, n + 1, 2, kPanel]: dlink and dh as floats, even channels before odd
   uint32_t* dz;  // [kRows, K'/2] pairs of columns
   PairScratch(Scratch s, const Projection& p)
-      : strip(s.take(kStrip * (p.n + 1) * kPanel)),
-        x(s.take(kRows * kPanel)),
+      : strip(s.take(kStrip * (p.n + 1) * 2 * kPanel)),
         dz(reinterpret_cast<uint32_t*>(s.take(kRows / 2 * p.padded()))),
         bytes(s.bytes()) {}
   size_t bytes;

@@ -114,7 +114,7 @@ void open_rows(const Args& a, const MhcDesc& desc) {
   const Projection p{a.dim(O::x, 0), n, width, desc.columns()};
   uint32_t* packed = a.shared_workspace<uint32_t>();
   pack(p, a.in<float>(O::phi), packed, a.team());
-  a.team().ranges(p.tokens, kGrain, [&](int64_t begin, int64_t end, int worker) {
+  a.team().ranges(p.tokens, grain(p.tokens, a.team()), [&](int64_t begin, int64_t end, int worker) {
     const ForwardScratch s(Scratch(a.thread_workspace<float>(worker)), p,
                            sinkhorn_trace(n, desc.iterations, false));
     for (int64_t t = begin; t < end; t += kTokens) {
@@ -139,34 +139,72 @@ struct Closing {
   bf16* y;
 };
 
+// Of four streams and kP panels from channel c on, whose factors are set once for all of them: with
+// one panel a processor is busy loading factors, not multiplying.
+template <int kP>
+BIRKHOFF_INLINE void close_four(const Closing& t, auto how, int64_t c) {
+  constexpr int kN = 4;
+  const int64_t width = t.width;
+  Halves x[kN][kP], f[kP];
+#pragma GCC unroll 2
+  for (int p = 0; p < kP; ++p) {
+    const int64_t at = c + p * kChannels;
+#pragma GCC unroll 4
+    for (int j = 0; j < kN; ++j) {
+      x[j][p] = load(how, t.x + j * width + at);
+      prefetch_next(t.x + kN * (width + at) + j * kChannels);
+    }
+    f[p] = load(how, t.f + at);
+    prefetch_next(t.f + width + at);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < kN; ++i) {
+    Halves sum[kP];
+#pragma GCC unroll 2
+    for (int p = 0; p < kP; ++p) sum[p] = scaled(set(t.post[i]), f[p]);
+#pragma GCC unroll 4
+    for (int j = 0; j < kN; ++j) {
+      const V factor = set(t.res[i * kN + j]);
+#pragma GCC unroll 2
+      for (int p = 0; p < kP; ++p) sum[p] = add_scaled(factor, x[j][p], sum[p]);
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < kP; ++p) {
+      const int64_t at = i * width + c + p * kChannels;
+      set(how, sum[p], row(t.base, at), t.y + at);
+    }
+  }
+}
+
+BIRKHOFF_INLINE void close_any(const Closing& t, auto how, int64_t c) {
+  for (int64_t i = 0; i < t.n; ++i) {
+    Halves sum = scaled(set(t.post[i]), load(how, t.f + c));
+    for (int64_t j = 0; j < t.n; ++j)
+      sum = add_scaled(set(t.res[i * t.n + j]), load(how, t.x + j * t.width + c), sum);
+    set(how, sum, row(t.base, i * t.width + c), t.y + i * t.width + c);
+  }
+}
+
 template <int kN, class How>
 void close_token(const Closing& t) {
-  const int64_t n = kN ? kN : t.n, width = t.width, ahead = kAhead * n * width;
-  each_panel<How>(
-      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
-        Halves x[kN ? kN : 1];  // read once where there is room for them
-#pragma GCC unroll 4
-        for (int64_t j = 0; j < kN; ++j) x[j] = load(how, t.x + j * width + c);
-        const Halves f = load(how, t.f + c);
-        for (int64_t j = 0; j < n; ++j) prefetch(t.x + ahead + j * width + c);
-        prefetch(t.f + kAhead * width + c);
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < n; ++i) {
-          Halves sum = scaled(set(t.post[i]), f);
-#pragma GCC unroll 4
-          for (int64_t j = 0; j < n; ++j)
-            sum =
-                add_scaled(set(t.res[i * n + j]), kN ? x[j] : load(how, t.x + j * width + c), sum);
-          set(how, sum, row(t.base, i * width + c), t.y + i * width + c);
-        }
-      });
+  int64_t c = 0;
+  if constexpr (kN == 4) {
+    for (; c + 2 * kChannels <= t.width; c += 2 * kChannels) close_four<2>(t, How(), c);
+    if (c + kChannels <= t.width) close_four<1>(t, How(), c), c += kChannels;
+    if (c < t.width) close_four<1>(t, Part(t.width - c), c);
+  } else {
+    each_panel<How>(
+        t.width, [&](auto how, int64_t at)
+                     __attribute__((always_inline)) { close_any(t, how, at); });
+  }
 }
 
 template <int kN, class How>
 void close_rows(const Args& a) {
   using O = MhcClose;
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(O::f, 1);
-  a.team().ranges(a.dim(O::f, 0), kGrain, [&](int64_t begin, int64_t end, int) {
+  const int64_t tokens = a.dim(O::f, 0);
+  a.team().ranges(tokens, grain(tokens, a.team()), [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t)
       close_token<kN, How>({.n = n,
                             .width = width,

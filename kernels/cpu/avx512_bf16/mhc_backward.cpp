@@ -61,115 +61,169 @@ void load_dots(const Slab& a, int64_t token, int64_t m, float* values) {
     }
 }
 
-// dx of kT tokens, the scratch's rows from `at` on, in the panel from channel c on.
-template <int kN, int kT, class How>
-BIRKHOFF_INLINE void dx_panel(const Slab& a, How how, int64_t token, int64_t at, int64_t c) {
-  const Projection& p = a.p;
-  const int64_t n = kN ? kN : p.n, width = p.width, lines = n + 1;
-  float* strip = a.pairs.strip;
-  const auto line = [&](int64_t t, int64_t i) { return strip + (t * lines + i) * kPanel; };
+// Line i of token t of a strip: dlink's stream i, or dh at i = n.
+template <int kP>
+BIRKHOFF_INLINE float* strip_line(const Slab& a, int64_t t, int64_t i) {
+  return a.pairs.strip + (t * (a.p.n + 1) + i) * kP * kPanel;
+}
+
+// Fills a strip of kT tokens, in kP panels from channel c on.
+template <int kT, int kP>
+BIRKHOFF_INLINE void fill_strip(const Slab& a, auto how, int64_t token, int64_t c) {
+  const int64_t n = a.p.n, width = a.p.width;
   const auto keep = [&](const bf16* from, float* to) {
-    const Halves v = load(how, from);
-    store(v.even, to), store(v.odd, to + kLanes);
+    for (int64_t q = 0; q < kP; ++q) {
+      const Halves v = load(how, from + q * kPanel);
+      store(v.even, to + q * kPanel), store(v.odd, to + q * kPanel + kLanes);
+    }
   };
   for (int64_t t = 0; t < kT; ++t) {
     if (a.dlink)
-      for (int64_t i = 0; i < n; ++i) keep(a.dlink + ((token + t) * n + i) * width + c, line(t, i));
-    if (a.dh) keep(a.dh + (token + t) * width + c, line(t, n));
+      for (int64_t i = 0; i < n; ++i)
+        keep(a.dlink + ((token + t) * n + i) * width + c, strip_line<kP>(a, t, i));
+    if (a.dh) keep(a.dh + (token + t) * width + c, strip_line<kP>(a, t, n));
   }
+}
+
+// dx of kT tokens, the scratch's rows from `at` on, in kP panels from channel c on. With two panels
+// a factor is loaded once for four products: with one, loads are as many as what they are for.
+template <int kN, int kT, int kP>
+BIRKHOFF_INLINE void dx_panels(const Slab& a, auto how, int64_t token, int64_t at, int64_t c) {
+  const Projection& p = a.p;
+  const int64_t n = kN ? kN : p.n, width = p.width;
+  fill_strip<kT, kP>(a, how, token, c);
   for (int64_t j = 0; j < n; ++j) {
-    Halves sum[kT];
+    Halves sum[kT][kP];
 #pragma GCC unroll 4
     for (int64_t t = 0; t < kT; ++t) {
-      const auto kept = [&](int64_t i) {
-        return Halves{load(line(t, i)), load(line(t, i) + kLanes)};
+      const auto add_kept = [&](float factor, int64_t i) __attribute__((always_inline)) {
+        const V f = set(factor);
+#pragma GCC unroll 2
+        for (int64_t q = 0; q < kP; ++q) {
+          const float* kept = strip_line<kP>(a, t, i) + q * kPanel;
+          sum[t][q] = add_scaled(f, Halves{load(kept), load(kept + kLanes)}, sum[t][q]);
+        }
       };
-      const float* res = a.s.res + (at + t) * n * n;
-      sum[t] = scaled(set(a.s.pull[at + t]), load(how, a.x + ((token + t) * n + j) * width + c));
-      if (a.dh) sum[t] = add_scaled(set(a.s.pre[(at + t) * n + j]), kept(n), sum[t]);
+      const bf16* x = a.x + ((token + t) * n + j) * width + c;
+      const V pull = set(a.s.pull[at + t]);
+#pragma GCC unroll 2
+      for (int64_t q = 0; q < kP; ++q) sum[t][q] = scaled(pull, load(how, x + q * kPanel));
+      if (a.dh) add_kept(a.s.pre[(at + t) * n + j], n);
       if (a.dlink)
 #pragma GCC unroll 4
-        for (int64_t i = 0; i < n; ++i) sum[t] = add_scaled(set(res[i * n + j]), kept(i), sum[t]);
+        for (int64_t i = 0; i < n; ++i) add_kept(a.s.res[((at + t) * n + i) * n + j], i);
     }
     const uint32_t* phi = a.phi + (j * p.panels() + c / kPanel) * p.panel_size() / 2;
     const int64_t pairs = kN == 4 ? 12 : p.padded() / 2;
     for (int64_t k = 0; k < pairs; ++k) {
-      const __m512i even = _mm512_loadu_si512(phi + k * kPanel);
-      const __m512i odd = _mm512_loadu_si512(phi + k * kPanel + kLanes);
+      __m512i even[kP], odd[kP];
+#pragma GCC unroll 2
+      for (int64_t q = 0; q < kP; ++q) {
+        const uint32_t* of = phi + q * p.panel_size() / 2 + k * kPanel;
+        even[q] = _mm512_loadu_si512(of), odd[q] = _mm512_loadu_si512(of + kLanes);
+      }
 #pragma GCC unroll 4
       for (int64_t t = 0; t < kT; ++t) {
         const __m512i dz = _mm512_set1_epi32(int(a.pairs.dz[(at + t) * pairs + k]));
-        sum[t].even = dot(sum[t].even, dz, even), sum[t].odd = dot(sum[t].odd, dz, odd);
+#pragma GCC unroll 2
+        for (int64_t q = 0; q < kP; ++q) {
+          sum[t][q].even = dot(sum[t][q].even, dz, even[q]);
+          sum[t][q].odd = dot(sum[t][q].odd, dz, odd[q]);
+        }
       }
     }
 #pragma GCC unroll 4
-    for (int64_t t = 0; t < kT; ++t) {
-      const int64_t e = ((token + t) * n + j) * width + c;
-      set(how, sum[t], row(a.dx_base, e), a.dx + e);
-    }
+    for (int64_t t = 0; t < kT; ++t)
+#pragma GCC unroll 2
+      for (int64_t q = 0; q < kP; ++q) {
+        const int64_t e = ((token + t) * n + j) * width + c + q * kPanel;
+        set(how, sum[t][q], row(a.dx_base, e), a.dx + e);
+      }
   }
+}
+
+// All tokens of some channels, then the next: phi's panels stay in the first cache.
+template <int kN, int kP>
+BIRKHOFF_INLINE void dx_columns(const Slab& a, auto how, int64_t token, int64_t m, int64_t c) {
+  int64_t t = 0;
+  for (; t + kStrip <= m; t += kStrip) dx_panels<kN, int(kStrip), kP>(a, how, token + t, t, c);
+  for (; t < m; ++t) dx_panels<kN, 1, kP>(a, how, token + t, t, c);
 }
 
 template <int kN, class How>
 void dx_rows(const Slab& a, int64_t token, int64_t m) {
-  int64_t t = 0;
-  for (; t + kStrip <= m; t += kStrip)
-    each_panel<How>(a.p.width, [&](auto how, int64_t c) {
-      dx_panel<kN, int(kStrip)>(a, how, token + t, t, c);
-    });
-  for (; t < m; ++t)
-    each_panel<How>(a.p.width,
-                    [&](auto how, int64_t c) { dx_panel<kN, 1>(a, how, token + t, t, c); });
+  const int64_t width = a.p.width;
+  int64_t c = 0;
+  for (; c + 2 * kPanel <= width; c += 2 * kPanel) dx_columns<kN, 2>(a, How(), token, m, c);
+  if (c + kPanel <= width) dx_columns<kN, 1>(a, How(), token, m, c), c += kPanel;
+  if (c < width) dx_columns<kN, 1>(a, Part(width - c), token, m, c);
 }
 
-// Of kC columns and half a panel: sum[k] += Σ_t dz[t, k]·x[t], in the order of the tokens. Asks for
-// a line of every token of the next block meanwhile: all at once they would keep other loads
-// waiting.
+// The tokens of a block, which is the slab's first or last one.
+struct Block {
+  int64_t token, m;
+  bool first, last;
+};
+
+// Of some columns and a panel: rows of dz and x, and the sums; `ask`: lines of the next block.
+struct Outer {
+  const float* dz;
+  const bf16 *x, *ask;
+  float* sum;
+};
+
+// sum[k] (+)= Σ_t dz[t, k]·x[t] of kC columns, in the order of the tokens; even channels before odd
+// ones until the last block. Asks for a line of every token of the next block meanwhile: all at
+// once they would keep other loads waiting.
 template <int kC>
-BIRKHOFF_INLINE void add_outer(const Slab& a, const float* dz, const float* x, int64_t tokens,
-                               const bf16* ask, float* sum) {
+BIRKHOFF_INLINE void add_outer(const Slab& a, auto how, const Block& b, const Outer& o) {
   const int64_t padded = a.p.padded(), wide = a.p.n * a.p.width;
-  V s[kC];
-#pragma GCC unroll 24
-  for (int k = 0; k < kC; ++k) s[k] = load(sum + k * kPanel);
-  for (int64_t t = 0; t < tokens; ++t) {
-    const V row = load(x + t * kPanel);
-    if (ask) prefetch(ask + t * wide);
-#pragma GCC unroll 24
-    for (int k = 0; k < kC; ++k) s[k] = _mm512_fmadd_ps(set(dz[t * padded + k]), row, s[k]);
+  Halves s[kC];
+#pragma GCC unroll 12
+  for (int k = 0; k < kC; ++k) {
+    const float* old = o.sum + k * kPanel;
+    s[k] = b.first ? Halves{zero(), zero()} : Halves{load(old), load(old + kLanes)};
   }
-#pragma GCC unroll 24
-  for (int k = 0; k < kC; ++k) store(s[k], sum + k * kPanel);
+  for (int64_t t = 0; t < b.m; ++t) {
+    const Halves row = load(how, o.x + t * wide);
+    if (o.ask) prefetch(o.ask + t * wide);
+#pragma GCC unroll 12
+    for (int k = 0; k < kC; ++k) s[k] = add_scaled(set(o.dz[t * padded + k]), row, s[k]);
+  }
+#pragma GCC unroll 12
+  for (int k = 0; k < kC; ++k) {
+    if (b.last) s[k] = in_order(s[k]);
+    store(s[k].even, o.sum + k * kPanel), store(s[k].odd, o.sum + k * kPanel + kLanes);
+  }
 }
 
-// The slab's dphi += vᵀ·dz of m tokens.
+// The slab's dphi (+)= vᵀ·dz of m tokens.
 template <int kN>
-void add_dphi(const Slab& a, int64_t token, int64_t m) {
-  constexpr int kC = kN == 4 ? 24 : int(kColumns);
+void add_dphi(const Slab& a, const Block& b) {
+  constexpr int kC = kN == 4 ? 12 : int(kColumns);
   const Projection& p = a.p;
-  const int64_t wide = p.n * p.width;
+  const int64_t wide = p.n * p.width, ahead = kRows * wide;
   for (int64_t j = 0; j < p.n; ++j)
-    for (int64_t c = 0; c < p.width; c += kPanel) {
-      const int64_t at = token * wide + j * p.width + c;
-      const __mmask16 low = first(p.width - c);
-      const __mmask16 high = first(std::max<int64_t>(p.width - c - kLanes, 0));
-      for (int64_t t = 0; t < m; ++t) {
-        store(load(a.x + at + t * wide, low), a.pairs.x + t * kPanel);
-        store(load(a.x + at + t * wide + kLanes, high), a.pairs.x + t * kPanel + kLanes);
-        if (a.dh && j == 0) prefetch(a.dh + (token + t + kRows) * p.width + c);
-      }
-      float* sum = a.sums.dphi + (j * p.panels() + c / kPanel) * p.panel_size();
-      for (int64_t k = 0; k < p.padded(); k += kC) {
-        add_outer<kC>(a, a.s.dz + k, a.pairs.x, m, a.x + at + kRows * wide, sum + k * kPanel);
-        add_outer<kC>(a, a.s.dz + k, a.pairs.x + kLanes, m, row(a.dlink, at + kRows * wide),
-                      sum + k * kPanel + kLanes);
-      }
-    }
+    each_panel<Whole>(
+        p.width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+          const int64_t at = b.token * wide + j * p.width + c;
+          float* sum = a.sums.dphi + (j * p.panels() + c / kPanel) * p.panel_size();
+          if (a.dh && j == 0)
+            for (int64_t t = 0; t < b.m; ++t) prefetch(a.dh + (b.token + t + kRows) * p.width + c);
+          for (int64_t k = 0; k < p.padded(); k += kC) {
+            add_outer<kC>(a, how, b,
+                          {.dz = a.s.dz + k,
+                           .x = a.x + at,
+                           .ask = k == 0 ? a.x + at + ahead : row(a.dlink, at + ahead),
+                           .sum = sum + k * kPanel});
+          }
+        });
 }
 
 template <int kN>
 void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) {
-  std::fill_n(a.sums.dphi, a.sums.bytes / sizeof(float), 0.0f);  // all three
+  std::fill_n(a.sums.products, a.p.columns * kTokens, 0.0f);
+  std::fill_n(a.sums.sums, a.p.columns * kTokens, 0.0f);
   std::fill_n(a.s.dz, kRows * a.p.padded(), 0.0f);
   for (int64_t token = begin; token < end; token += kRows) {
     const int64_t m = std::min(kRows, end - token);
@@ -183,7 +237,7 @@ void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) 
       store(load(a.s.dz + e, some), reinterpret_cast<bf16*>(a.pairs.dz) + e, some);
     }
     if (a.dx) a.streamed ? dx_rows<kN, Streamed>(a, token, m) : dx_rows<kN, Whole>(a, token, m);
-    if (a.dphi) add_dphi<kN>(a, token, m);
+    if (a.dphi) add_dphi<kN>(a, {token, m, token == begin, token + m == end});
   }
   _mm_sfence();  // streamed stores are seen before the task is done
 }
@@ -294,7 +348,8 @@ void mhc_open_backward(const Args& a) {
 void mhc_close_backward(const Args& a) {
   using C = MhcCloseBackward;
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(C::f, 1);
-  a.team().ranges(a.dim(C::f, 0), kGrain, [&](int64_t begin, int64_t end, int worker) {
+  const int64_t tokens = a.dim(C::f, 0);
+  a.team().ranges(tokens, grain(tokens, a.team()), [&](int64_t begin, int64_t end, int worker) {
     float* dres = a.thread_workspace<float>(worker);  // [n² + n] of a token
     for (int64_t t = begin; t < end; ++t) {
       const ClosingBackward token{.n = n,

@@ -1,6 +1,11 @@
 // Rows of bf16 as panels of 32 channels, the even and the odd ones apart: that is one instruction
 // each from 32 to 2 × 16 floats, and two back. Included behind simd-inl.h.
 #pragma once
+#include <algorithm>
+
+#include "base/thread_team.h"
+#include "kernels/cpu/projection.h"
+// after it:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -24,6 +29,14 @@ BIRKHOFF_INLINE Halves add(Halves a, Halves b) {
 // Rounded to 32 bf16 in the order of channels.
 BIRKHOFF_INLINE __m512i merged(Halves x) {
   return paired(__m512i(_mm512_cvtne2ps_pbh(x.odd, x.even)));
+}
+// Channels in their order instead: the first 16 as `even`, the others as `odd`.
+BIRKHOFF_INLINE Halves in_order(Halves x) {
+  const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i rest =
+      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+  return {_mm512_permutex2var_ps(x.even, first, x.odd),
+          _mm512_permutex2var_ps(x.even, rest, x.odd)};
 }
 
 // How a panel is read and written: all of it, or its first channels (zeros behind them).
@@ -68,8 +81,15 @@ inline bool streams_by(const void* rows, int64_t width, int64_t count) {
 // Asks for what a loop over tokens will read kAhead tokens later. Into the second cache: eight rows
 // of 4 KiB do not fit the first.
 constexpr int64_t kAhead = 8;
-constexpr int64_t kGrain = 64;  // tokens of a task: few rows are asked for that another task reads
 BIRKHOFF_INLINE void prefetch(const bf16* from) { _mm_prefetch(from, _MM_HINT_T1); }
+// Of the next token, in the order of memory: what is read in turn from n streams is asked for as
+// one.
+BIRKHOFF_INLINE void prefetch_next(const bf16* from) { _mm_prefetch(from, _MM_HINT_T0); }
+
+// Tokens of a task: many, so that few rows are asked for that another task reads.
+inline int64_t grain(int64_t tokens, const ThreadTeam& team) {
+  return std::clamp(tokens / (4 * team.size()) / kTokens, int64_t(1), int64_t(16)) * kTokens;
+}
 
 // Lane i: the sum of a[i]'s lanes.
 BIRKHOFF_INLINE V sums_of(const V (&a)[kLanes]) {
