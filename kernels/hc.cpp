@@ -116,9 +116,9 @@ const Operator kHcOpenBackward{
     .name = "hc_open_backward",
     .outputs = open_backward_outputs,
     .flops =
-        [](Specs in, const Desc& d) {  // resᵀ·dlink; dpre, pre·dh; dz·theta, dtheta, pull·x
+        [](Specs in, const Desc& d) {  // resᵀ·dlink, dres; dpre, pre·dh; dz·theta, dtheta, pull·x
           const double n = d.as<HcDesc>().n, projection = dynamic(in) ? 4 * (n + 2) + 2 : 0;
-          return (2 * n + 4 + projection) * double(in[HcOpen::x].count());
+          return (4 * n + 4 + projection) * double(in[HcOpen::x].count());
         },
     .body = {cpu::hc_open_backward, reference::hc_open_backward},
     .workspace = open_backward_workspace,

@@ -36,8 +36,8 @@ struct HcOpen {
 };
 extern const Operator kHcOpen;
 
-// With dH~ from dpre_j = <dh, x_j>, dpost and dres (as mhc_close's gradient makes them), and
-// du = alpha ⊙ dH~ ⊙ (1 − tanh²(u)):
+// With dH~ from dpre_j = <dh, x_j>, dpost, dres_ij = <dlink_i, x_j> + what is given (kernels/mhc.h
+// says why), and du = alpha ⊙ dH~ ⊙ (1 − tanh²(u)):
 //   dx_j   = Σ_i res_ij·dlink_i + pre_j·dh + rstd_j·Σ_r du_rj·theta_r
 //            − x_j·rstd_j²/C·Σ_r du_rj·u_rj
 //   db     = Σ_t dH~    dtheta_r = Σ_t Σ_j rstd_j·du_rj·x_j    dalpha = Σ dH~·tanh(u) of each group

@@ -104,14 +104,14 @@ void open_gradient(Gradient& g) {
          {g.in(O::x), g.in(O::phi), g.in(O::alpha), g.in(O::b)}, g.desc());
 }
 
-// The specs of link, f, post (and res) fit together.
-void require_close(std::string_view name, const TensorSpec& link, const TensorSpec& f,
+// The specs of streams (link or dy), f, post (and res) fit together.
+void require_close(std::string_view name, const TensorSpec& streams, const TensorSpec& f,
                    const TensorSpec& post, int64_t n) {
-  require_streams(name, link, n);
-  const int64_t tokens = link.shape[0];
-  require(f == TensorSpec{{tokens, link.shape[1] / n}, link.dtype} &&
-              post == TensorSpec{{tokens, n}, wide(link.dtype)},
-          name, "link {}, f {}, post {}, n {}", link, f, post, n);
+  require_streams(name, streams, n);
+  const int64_t tokens = streams.shape[0];
+  require(f == TensorSpec{{tokens, streams.shape[1] / n}, streams.dtype} &&
+              post == TensorSpec{{tokens, n}, wide(streams.dtype)},
+          name, "streams {}, f {}, post {}, n {}", streams, f, post, n);
 }
 
 Outputs close_outputs(Specs in, const Desc& d) {
@@ -125,19 +125,15 @@ Outputs close_outputs(Specs in, const Desc& d) {
 
 Outputs close_backward_outputs(Specs in, const Desc& d) {
   using C = MhcCloseBackward;
-  const int64_t n = d.as<StreamsDesc>().n;
-  require_close("mhc_close_backward", in[C::link], in[C::f], in[C::post], n);
-  require(in[C::dy] == in[C::link], "mhc_close_backward", "dy {}, link {}", in[C::dy], in[C::link]);
-  return {{.spec = in[C::f]},
-          {.spec = in[C::post]},
-          {.spec = {{in[C::link].shape[0], n * n}, in[C::post].dtype}}};
+  require_close("mhc_close_backward", in[C::dy], in[C::f], in[C::post], d.as<StreamsDesc>().n);
+  return {{.spec = in[C::f]}, {.spec = in[C::post]}};
 }
 
 void close_gradient(Gradient& g) {
   using C = MhcClose;
-  g.emit(kMhcCloseBackward, {g.dy(), g.in(C::link), g.in(C::f), g.in(C::post)},
-         {g.in(C::f), g.in(C::post), g.in(C::res)}, g.desc());
-  g.pass(g.dy(), g.in(C::link));  // unmixed: mhc_open_backward applies resᵀ
+  g.emit(kMhcCloseBackward, {g.dy(), g.in(C::f), g.in(C::post)}, {g.in(C::f), g.in(C::post)},
+         g.desc());
+  g.pass(g.dy(), g.in(C::link));  // unmixed, and for res too: kernels/mhc.h
 }
 
 }  // namespace
@@ -158,9 +154,9 @@ const Operator kMhcOpenBackward{
     .name = "mhc_open_backward",
     .outputs = open_backward_outputs,
     .flops =
-        [](Specs in, const Desc& d) {  // dz·phiᵀ, vᵀ·dz; resᵀ·dlink; dpre, pre·dh, v·ds
+        [](Specs in, const Desc& d) {  // dz·phiᵀ, vᵀ·dz; resᵀ·dlink, dres; dpre, pre·dh, v·ds
           const MhcDesc& desc = d.as<MhcDesc>();
-          return (4.0 * double(desc.columns()) + 2 * desc.n + 6) * double(in[MhcOpen::x].count());
+          return (4.0 * double(desc.columns()) + 4 * desc.n + 6) * double(in[MhcOpen::x].count());
         },
     .body = {cpu::mhc_open_backward, reference::mhc_open_backward},
     .bytes = open_backward_bytes,
@@ -181,15 +177,11 @@ const Operator kMhcClose{
 const Operator kMhcCloseBackward{
     .name = "mhc_close_backward",
     .outputs = close_backward_outputs,
-    .flops =
-        [](Specs in, const Desc& d) {  // dres; dpost and df
-          return (2.0 * d.as<StreamsDesc>().n + 4) * double(in[MhcCloseBackward::link].count());
-        },
+    .flops = [](Specs in, const Desc&) { return 4.0 * double(in[MhcCloseBackward::dy].count()); },
     .body = {cpu::mhc_close_backward, reference::mhc_close_backward},
     .workspace =
-        [](Specs, const Desc& d) {  // a token's dres and dpost
-          const int64_t n = d.as<StreamsDesc>().n;
-          return Workspace{.per_thread = size_t(n * n + n) * sizeof(float)};
+        [](Specs, const Desc& d) {  // a token's dpost
+          return Workspace{.per_thread = size_t(d.as<StreamsDesc>().n) * sizeof(float)};
         },
 };
 

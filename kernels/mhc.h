@@ -32,8 +32,10 @@
 // operator.
 //
 // `link` is x under a private name that mhc_close alone reads. By convention its gradient is dx'
-// itself and not resᵀ·dx': mhc_open_backward mixes it in. So dx is written once, in one pass, and
-// no sum of it is rounded in between: the backward moves 23C elements a token at n = 4, not 39C.
+// itself, and stands for what mhc_close does with x and res: mhc_open_backward makes resᵀ·dx' and
+// <dx'_i, x_j> of it. So dx is written once, x is read once, and no sum of dx is rounded in
+// between: the backward moves 19C elements a token at n = 4, not 39C. A close
+// takes link, post and res of one open.
 #include "kernels/operator.h"
 #include "kernels/streams.h"
 
@@ -80,7 +82,7 @@ extern const Operator kMhcOpen;
 
 // Everything of the backward that mhc_close's leaves, in one pass over the rows (res, pre and post
 // are recomputed from u):
-//   dpre_i = <dh, x_i>;   dH~ from dpre, dpost and dres;   du = alpha ⊙ dH~
+//   dpre_i = <dh, x_i>;   dres_ij = <dlink_i, x_j> + what is given;   du = alpha ⊙ dH~
 //   dx_j   = Σ_i res_ij·dlink_i + pre_j·dh + rho·du·phiᵀ + 2·x_j·ds,
 //   ds     = −½·Σ(du·u)/(Σv² + n·C·eps)
 //   dphi   = Σ_t vᵀ·(rho·du)    dalpha = Σ dH~·u of each group    db = Σ_t dH~
@@ -101,11 +103,11 @@ struct MhcClose {
 };
 extern const Operator kMhcClose;
 
-// df = Σ_i post_i·dx'_i    dpost_i = <dx'_i, f>    dres_ij = <dx'_i, x_j>
-// The link's gradient is dy itself (above), so it is no output here.
+// df = Σ_i post_i·dx'_i    dpost_i = <dx'_i, f>
+// The gradient of link and res is dy itself (above), so there is no output of them here.
 struct MhcCloseBackward {
-  enum In { dy, link, f, post };
-  enum Out { df, dpost, dres };
+  enum In { dy, f, post };
+  enum Out { df, dpost };
   using Desc = StreamsDesc;
 };
 extern const Operator kMhcCloseBackward;

@@ -22,8 +22,12 @@ void load_gradients(const Args& a, const HcSizes& z, int64_t t, float* d) {
   const T* dh = a.has(B::dh) ? a.in<T>(B::dh) + t * z.width : nullptr;
   for (int64_t j = 0; j < n; ++j) d[j] = dh ? dot(dh, x + j * z.width, z.width) : 0;
   for (int64_t j = 0; j < n; ++j) d[n + j] = a.has(B::dpost) ? a.in<float>(B::dpost)[t * n + j] : 0;
-  for (int64_t e = 0; e < n * n; ++e)
-    d[2 * n + e] = a.has(B::dres) ? a.in<float>(B::dres)[t * n * n + e] : 0;
+  const T* dlink = a.has(B::dlink) ? a.in<T>(B::dlink) + t * n * z.width : nullptr;
+  for (int64_t e = 0; e < n * n; ++e) {
+    const float given = a.has(B::dres) ? a.in<float>(B::dres)[t * n * n + e] : 0;
+    d[2 * n + e] =
+        dlink ? given + dot(dlink + e / n * z.width, x + e % n * z.width, z.width) : given;
+  }
 }
 
 // From s.d = gradient of H~ and s.u, s.rstd: leaves dz = rstd·du in s.d, and s.pull.

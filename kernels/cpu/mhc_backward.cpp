@@ -52,7 +52,9 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   load_columns(at(B::u, p.columns), p.columns, m, s.u);
   load_columns(at(B::rho, 1), 1, m, s.rho);
   load_columns(at(B::dpost, n), n, m, s.d + n * kTokens);
-  load_columns(at(B::dres, n * n), n * n, m, s.d + 2 * n * kTokens);
+  if (const float* dres = at(B::dres, n * n))
+    for (int64_t t = 0; t < m; ++t)
+      for (int64_t e = 0; e < n * n; ++e) s.d[(2 * n + e) * kTokens + t] += dres[t * n * n + e];
   const Tag d;
   for (int64_t lane = 0; lane < kTokens; lane += int64_t(hn::Lanes(d)))
     hn::StoreU(coefficients_backward<kN>(a, desc, p, s, sums, lane), d, s.pull + row + lane);
@@ -77,6 +79,44 @@ void store_sums(const Args& a, const MhcDesc& desc, const Projection& p, float* 
     store_sum(dalpha[g], a.base<float>(B::dalpha), a.out<float>(B::dalpha), g);
 }
 
+// Every <dlink_i, x_j> of one token of n = 4, kTokens apart: each row is read once.
+template <class T>
+HWY_INLINE void products_four(const T* dlink, const T* x, int64_t width, float* values) {
+  const Tag d;
+  V sums[4][4];
+  for (auto& line : sums)
+    for (V& v : line) v = hn::Zero(d);
+  for (int64_t c = 0; c < width; c += int64_t(hn::Lanes(d))) {
+    const int64_t left = width - c;
+    V vx[4];
+    for (int64_t j = 0; j < 4; ++j) vx[j] = load_n(x + j * width + c, left);
+    for (int64_t i = 0; i < 4; ++i) {
+      const V row = load_n(dlink + i * width + c, left);
+      for (int64_t j = 0; j < 4; ++j) sums[i][j] = hn::MulAdd(row, vx[j], sums[i][j]);
+    }
+  }
+  for (int64_t i = 0; i < 4; ++i)
+    for (int64_t j = 0; j < 4; ++j)
+      values[(4 * i + j) * kTokens] = hn::GetLane(hn::SumOfLanes(d, sums[i][j]));
+}
+
+// values[i·n + j, t] = <dlink_ti, x_tj> of m tokens; zero behind them, and all of it if dlink is
+// null.
+template <class T>
+HWY_INLINE void load_products(const T* dlink, const T* x, const Projection& p, int64_t m,
+                              float* values) {
+  const int64_t n = p.n, width = p.width;
+  std::fill_n(values, n * n * kTokens, 0.0f);
+  for (int64_t t = 0; dlink && t < m; ++t, dlink += n * width, x += n * width) {
+    if (n == 4) {
+      products_four(dlink, x, width, values + t);
+      continue;
+    }
+    for (int64_t e = 0; e < n * n; ++e)
+      values[e * kTokens + t] = dot(dlink + e / n * width, x + e % n * width, width);
+  }
+}
+
 template <int kN, class T>
 void open_backward(const Args& a, const MhcDesc& desc) {
   const int64_t n = desc.n;
@@ -91,65 +131,28 @@ void open_backward(const Args& a, const MhcDesc& desc) {
                              .dphi = a.out<float>(B::dphi),
                              .dphi_base = a.base<float>(B::dphi)};
   const auto coefficients = [&](const TokenBlock& b) HWY_ATTR {
-    load_dots(r.dh ? r.dh + b.token * p.width : nullptr, r.x + b.token * n * p.width, p, b.m,
-              b.s.d);
+    const T *x = r.x + b.token * n * p.width, *dlink = row(r.dlink, b.token * n * p.width);
+    load_dots(row(r.dh, b.token * p.width), x, p, b.m, b.s.d);
+    load_products(dlink, x, p, b.m, b.s.d + 2 * n * kTokens);
     tokens_backward<kN>(a, desc, p, b);
   };
   store_sums(a, desc, p,
              backward_slabs<kN>(a, r, sinkhorn_trace(n, desc.iterations, true), coefficients));
 }
 
-// Every <dy_i, x_j> and <dy_i, f> of one token of n = 4: each row is read once.
 template <class T>
-HWY_INLINE void products_four(const T* dy, const T* x, const T* f, int64_t width, float* dpost,
-                              float* dres) {
-  const Tag d;
-  V with_x[4][4], with_f[4];
-  for (auto& line : with_x)
-    for (V& v : line) v = hn::Zero(d);
-  for (V& v : with_f) v = hn::Zero(d);
-  for (int64_t c = 0; c < width; c += int64_t(hn::Lanes(d))) {
-    const int64_t left = width - c;
-    const V vf = load_n(f + c, left);
-    V vx[4];
-    for (int64_t j = 0; j < 4; ++j) vx[j] = load_n(x + j * width + c, left);
-    for (int64_t i = 0; i < 4; ++i) {
-      const V vdy = load_n(dy + i * width + c, left);
-      for (int64_t j = 0; j < 4; ++j) with_x[i][j] = hn::MulAdd(vdy, vx[j], with_x[i][j]);
-      with_f[i] = hn::MulAdd(vdy, vf, with_f[i]);
-    }
-  }
-  for (int64_t i = 0; i < 4; ++i) {
-    dpost[i] = hn::GetLane(hn::SumOfLanes(d, with_f[i]));
-    for (int64_t j = 0; j < 4; ++j) dres[4 * i + j] = hn::GetLane(hn::SumOfLanes(d, with_x[i][j]));
-  }
-}
-
-template <class T>
-HWY_INLINE void close_backward(const Args& a, int64_t t, int64_t n, int64_t width, float* dpost,
-                               float* dres) {
+HWY_INLINE void close_backward(const Args& a, int64_t t, int64_t n, int64_t width, float* dpost) {
   using C = MhcCloseBackward;
   const T *dy = a.in<T>(C::dy) + t * n * width, *f = a.in<T>(C::f) + t * width;
-  const T* x = a.in<T>(C::link) + t * n * width;
   const float* post = a.in<float>(C::post) + t * n;
-  if (n == 4 && (a.wanted(C::dpost) || a.wanted(C::dres)))
-    products_four(dy, x, f, width, dpost, dres);
-  else
-    for (int64_t i = 0; i < n; ++i) {
-      if (a.wanted(C::dpost)) dpost[i] = dot(dy + i * width, f, width);
-      if (a.wanted(C::dres))
-        for (int64_t j = 0; j < n; ++j) dres[i * n + j] = dot(dy + i * width, x + j * width, width);
-    }
-  const auto store = [&](C::Out k, const float* values, int64_t count) {
-    if (!a.wanted(k)) return;
-    float* out = a.out<float>(k) + t * count;
-    const float* base = a.base<float>(k);
-    for (int64_t e = 0; e < count; ++e) out[e] = base ? base[t * count + e] + values[e] : values[e];
-  };
-  store(C::dpost, dpost, n);
-  store(C::dres, dres, n * n);
+  if (a.wanted(C::dpost)) {
+    for (int64_t i = 0; i < n; ++i) dpost[i] = dot(dy + i * width, f, width);
+    float* out = a.out<float>(C::dpost) + t * n;
+    const float* base = row(a.base<float>(C::dpost), t * n);
+    for (int64_t i = 0; i < n; ++i) out[i] = base ? base[i] + dpost[i] : dpost[i];
+  }
   if (!a.wanted(C::df)) return;
-  const T* base = a.base<T>(C::df) ? a.base<T>(C::df) + t * width : nullptr;
+  const T* base = row(a.base<T>(C::df), t * width);
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
     auto sum = hn::Mul(hn::Set(d, post[0]), load(d, dy + c));
     for (int64_t i = 1; i < n; ++i)
@@ -163,9 +166,8 @@ void close_backward_rows(const Args& a) {
   using C = MhcCloseBackward;
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(C::f, 1);
   a.team().ranges(a.dim(C::f, 0), kTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
-    float* products = a.thread_workspace<float>(worker);  // [n² + n] of a token
     for (int64_t t = begin; t < end; ++t)
-      close_backward<T>(a, t, n, width, products + n * n, products);
+      close_backward<T>(a, t, n, width, a.thread_workspace<float>(worker));
   });
 }
 
@@ -213,7 +215,7 @@ void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs
   HWY_DYNAMIC_DISPATCH(StoreBackwardSums)(args, p, slabs);
 }
 void mhc_close_backward(const Args& args) {
-  const PairBodies* pairs = mhc_pair_bodies(args, MhcCloseBackward::link);
+  const PairBodies* pairs = mhc_pair_bodies(args, MhcCloseBackward::dy);
   pairs ? pairs->mhc_close_backward(args) : HWY_DYNAMIC_DISPATCH(CloseBackwardRows)(args);
 }
 

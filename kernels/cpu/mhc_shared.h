@@ -16,8 +16,8 @@ const PairBodies* mhc_pair_bodies(const Args& args, int streams);
 // rho, post and res, and leaves pre in s.c.
 void mhc_store_coefficients(const Args& args, const ForwardScratch& s, int64_t first, int64_t m);
 
-// Of mhc_open_backward, from dpre in block.s.d: dz, pre, res and pull of the block's rows; adds to
-// the column sums of the slab.
+// Of mhc_open_backward, from <dh, x_i> and <dlink_i, x_j> in block.s.d (the columns of pre and
+// res): dz, pre, res and pull of the block's rows; adds to the column sums of the slab.
 void mhc_tokens_backward(const Args& args, const Projection& p, const TokenBlock& block);
 
 // Then dphi, dalpha and db from the sums of every slab.

@@ -105,7 +105,12 @@ void hc_open_backward(const Args& a) {
         d[size_t(j)] += given(B::dh, t * width + c) * x[t * wide + j * width + c];
       d[size_t(n + j)] = given(B::dpost, t * n + j);
     }
-    for (int64_t e = 0; e < n * n; ++e) d[size_t(2 * n + e)] = given(B::dres, t * n * n + e);
+    for (int64_t e = 0; e < n * n; ++e) {
+      double sum = given(B::dres, t * n * n + e);
+      for (int64_t c = 0; c < width; ++c)
+        sum += given(B::dlink, t * wide + e / n * width + c) * x[t * wide + e % n * width + c];
+      d[size_t(2 * n + e)] = sum;
+    }
     for (int64_t k = 0; k < columns; ++k) sums.b[size_t(k)] += d[size_t(k)];
     const auto inner =
         a.has(B::theta) ? through_u(a, t, of, d, sums) : std::vector<double>(size_t(wide), 0.0);

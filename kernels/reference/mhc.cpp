@@ -111,8 +111,12 @@ void mhc_open_backward(const Args& a) {
         gradients[size_t(i)] += given(B::dh, t * width + c) * x[t * wide + i * width + c];
       gradients[size_t(n + i)] = given(B::dpost, t * n + i);
     }
-    for (int64_t e = 0; e < n * n; ++e)
-      gradients[size_t(2 * n + e)] = given(B::dres, t * n * n + e);
+    for (int64_t e = 0; e < n * n; ++e) {
+      double sum = given(B::dres, t * n * n + e);
+      for (int64_t c = 0; c < width; ++c)
+        sum += given(B::dlink, t * wide + e / n * width + c) * x[t * wide + e % n * width + c];
+      gradients[size_t(2 * n + e)] = sum;
+    }
     const OpenToken token = open_token(a, t, gradients, dalpha, db);
     for (int64_t j = 0; j < n; ++j)
       for (int64_t c = 0; c < width; ++c) {
@@ -150,8 +154,8 @@ void mhc_close(const Args& a) {
 
 void mhc_close_backward(const Args& a) {
   using B = MhcCloseBackward;
-  const Input dy(a, B::dy), link(a, B::link), f(a, B::f), post(a, B::post);
-  const Output df(a, B::df), dpost(a, B::dpost), dres(a, B::dres);
+  const Input dy(a, B::dy), f(a, B::f), post(a, B::post);
+  const Output df(a, B::df), dpost(a, B::dpost);
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(B::f, 1);
   for (int64_t t = 0; t < a.dim(B::f, 0); ++t) {
     for (int64_t c = 0; c < width; ++c) {
@@ -163,12 +167,6 @@ void mhc_close_backward(const Args& a) {
       double with_f = 0;
       for (int64_t c = 0; c < width; ++c) with_f += dy[(t * n + i) * width + c] * f[t * width + c];
       dpost.set(t * n + i, with_f);
-      for (int64_t j = 0; j < n; ++j) {
-        double with_x = 0;
-        for (int64_t c = 0; c < width; ++c)
-          with_x += dy[(t * n + i) * width + c] * link[(t * n + j) * width + c];
-        dres.set((t * n + i) * n + j, with_x);
-      }
     }
   }
 }

@@ -45,6 +45,13 @@ inline Tensors reference_of(void (*body)(const Args&), const Tensors& inputs,
 inline TensorSpec bf16s(Shape shape) { return {std::move(shape), DType::bf16}; }
 inline TensorSpec f32s(Shape shape) { return {std::move(shape), DType::f32}; }
 
+// Of row i of a and row j of b, of `width` each.
+inline double dot_of(const Tensor& a, int64_t i, const Tensor& b, int64_t j, int64_t width) {
+  double sum = 0;
+  for (int64_t c = 0; c < width; ++c) sum += a.at(i * width + c) * b.at(j * width + c);
+  return sum;
+}
+
 // In the order of MhcOpenBackward::In. A generic state: u of about 1, gradients of post and res as
 // large as sums over C channels are.
 inline Tensors open_backward_inputs(const MhcBackwardCase& c) {
@@ -131,8 +138,15 @@ struct MhcToken {
 inline std::vector<Bounded> open_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
   using B = MhcOpenBackward;
   const int64_t n = c.n, wide = n * c.width, columns = c.columns();
+  Tensors beside_link = in;  // the operator adds what the link says of dres; the passes have it all
+  beside_link[B::dres] = in[B::dres].as(DType::f64);
+  for (int64_t t = 0; t < c.tokens; ++t)
+    for (int64_t e = 0; e < n * n; ++e)
+      beside_link[B::dres].set(
+          t * n * n + e, in[B::dres].at(t * n * n + e) -
+                             dot_of(in[B::dlink], t * n + e / n, in[B::x], t * n + e % n, c.width));
   const Tensors values =
-      reference_of(reference::mhc_open_backward, in,
+      reference_of(reference::mhc_open_backward, beside_link,
                    {{c.tokens, wide}, {wide, columns}, {3}, {columns}}, c.desc());
   std::vector<Bounded> all;
   for (const Tensor& value : values) all.push_back({value, value});

@@ -42,8 +42,8 @@ struct Sublayer {
             random_tensor(f32({tokens, n}), "post"), random_tensor(f32({tokens, n * n}), "res")};
   }
   std::vector<Tensor> close_backward() const {
-    return {stored({tokens, n * width}, "dy"), stored({tokens, n * width}, "x"),
-            stored({tokens, width}, "f"), random_tensor(f32({tokens, n}), "post")};
+    return {stored({tokens, n * width}, "dy"), stored({tokens, width}, "f"),
+            random_tensor(f32({tokens, n}), "post")};
   }
 };
 

@@ -40,8 +40,9 @@ struct ResidualPair {
     Tensor dh = d[MhcClose::f];
     for (int64_t e = 0; e < dh.spec.count(); ++e)
       dh.set(e, 2 * opened[MhcOpen::h].at(e) * dh.at(e));
-    std::vector<Tensor> dy = {dh, d[MhcClose::link], d[MhcClose::post], d[MhcClose::res]};
-    dy.resize(opened.size());  // none for saved values
+    // None for res, of which the link's gradient says all, and for saved values.
+    std::vector<Tensor> dy = {dh, d[MhcClose::link], d[MhcClose::post]};
+    dy.resize(opened.size());
     return gradients(open, in, desc, dy);
   }
 };

@@ -153,10 +153,10 @@ TensorFile run_mhc(const TensorFile& from, DType dtype) {
   const auto open = run(kMhcOpen, {x, phi, alpha, b}, desc, options);
   const Tensor &link = open[MhcOpen::link], &post = open[MhcOpen::post], &res = open[MhcOpen::res];
   const auto close = run(kMhcClose, {link, f, post, res}, streams, options);
-  const auto d = run(kMhcCloseBackward, {dy, link, f, post}, streams, options);
+  const auto d = run(kMhcCloseBackward, {dy, f, post}, streams, options);
   const auto back = run(kMhcOpenBackward,
                         {x, phi, alpha, b, open[MhcOpen::u], open[MhcOpen::rho], dh, dy,
-                         d[MhcCloseBackward::dpost], d[MhcCloseBackward::dres]},
+                         d[MhcCloseBackward::dpost], Tensor()},
                         desc, options);
   return {{},
           {{"h", open[MhcOpen::h]},

@@ -91,6 +91,16 @@ inline int64_t grain(int64_t tokens, const ThreadTeam& team) {
   return std::clamp(tokens / (4 * team.size()) / kTokens, int64_t(1), int64_t(16)) * kTokens;
 }
 
+// Products of pairs are exact and need no floats: rows are never unpacked.
+BIRKHOFF_INLINE float product(const bf16* a, const bf16* b, int64_t width) {
+  V sum = zero();
+  each_panel<Whole>(
+      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+        sum = dot(sum, how.load(a + c), how.load(b + c));
+      });
+  return _mm512_reduce_add_ps(sum);
+}
+
 // Lane i: the sum of a[i]'s lanes.
 BIRKHOFF_INLINE V sums_of(const V (&a)[kLanes]) {
   V b[8], c[4];

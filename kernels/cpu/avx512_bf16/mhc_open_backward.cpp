@@ -44,21 +44,55 @@ struct Slab {
   const SlabSums& sums;
 };
 
-// values[i, t] = <dh_t, x_ti> of m tokens; zero behind them, and all of it if dh is null.
-void load_dots(const Slab& a, int64_t token, int64_t m, float* values) {
+// Of one token of four streams, each row read once: <dh, x_i> to values[i], <dlink_i, x_j> to
+// values[2n + i·n + j], kTokens apart; dh and dlink may be null.
+BIRKHOFF_INLINE void products_four(const bf16* dh, const bf16* dlink, const bf16* x, int64_t width,
+                                   float* values) {
+  V with_link[16], with_h[16];
+  for (V& v : with_link) v = zero();
+  for (V& v : with_h) v = zero();
+  each_panel<Whole>(
+      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
+        __m512i of_x[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) of_x[j] = how.load(x + j * width + c);
+        if (dh) {
+          const __m512i of_h = how.load(dh + c);
+#pragma GCC unroll 4
+          for (int j = 0; j < 4; ++j) with_h[j] = dot(with_h[j], of_h, of_x[j]);
+        }
+        if (!dlink) return;
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+          const __m512i of_link = how.load(dlink + i * width + c);
+#pragma GCC unroll 4
+          for (int j = 0; j < 4; ++j)
+            with_link[4 * i + j] = dot(with_link[4 * i + j], of_link, of_x[j]);
+        }
+      });
+  float sums[2 * kLanes];
+  store(sums_of(with_h), sums), store(sums_of(with_link), sums + kLanes);
+  for (int i = 0; i < 4; ++i) values[i * kTokens] = sums[i];
+  for (int e = 0; e < 16; ++e) values[(8 + e) * kTokens] = sums[kLanes + e];
+}
+
+// <dh, x_i> and <dlink_i, x_j> of m tokens as columns of pre and res; zero behind them, and where a
+// factor is absent.
+void load_products(const Slab& a, int64_t token, int64_t m, float* values) {
   const int64_t n = a.p.n, width = a.p.width;
-  std::fill_n(values, n * kTokens, 0.0f);
-  if (!a.dh) return;
-  for (int64_t t = 0; t < m; ++t)
-    for (int64_t i = 0; i < n; ++i) {
-      V sum = zero();
-      each_panel<Whole>(
-          width, [&](auto how, int64_t c) __attribute__((always_inline)) {
-            sum = dot(sum, how.load(a.dh + (token + t) * width + c),
-                      how.load(a.x + ((token + t) * n + i) * width + c));
-          });
-      values[i * kTokens + t] = _mm512_reduce_add_ps(sum);
+  std::fill_n(values, (2 * n + n * n) * kTokens, 0.0f);
+  for (int64_t t = 0; t < m; ++t) {
+    const bf16 *dh = row(a.dh, (token + t) * width), *dlink = row(a.dlink, (token + t) * n * width);
+    const bf16* x = a.x + (token + t) * n * width;
+    if (n == 4) {
+      products_four(dh, dlink, x, width, values + t);
+      continue;
     }
+    for (int64_t i = 0; dh && i < n; ++i)
+      values[i * kTokens + t] = product(dh, x + i * width, width);
+    for (int64_t e = 0; dlink && e < n * n; ++e)
+      values[(2 * n + e) * kTokens + t] = product(dlink + e / n * width, x + e % n * width, width);
+  }
 }
 
 // Line i of token t of a strip: dlink's stream i, or dh at i = n.
@@ -229,7 +263,7 @@ void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) 
     const int64_t m = std::min(kRows, end - token);
     for (int64_t at = 0; at < m; at += kTokens) {
       const int64_t some = std::min(kTokens, m - at);
-      load_dots(a, token + at, some, a.s.d);
+      load_products(a, token + at, some, a.s.d);
       mhc_tokens_backward(args, a.p, {a.s, a.sums, token + at, some, at});
     }
     for (int64_t e = 0; e < m * a.p.padded(); e += kLanes) {
@@ -273,106 +307,11 @@ void open_backward(const Args& a, const MhcDesc& desc) {
   mhc_store_backward_sums(a, p, slabs);
 }
 
-// Of one token.
-struct ClosingBackward {
-  int64_t n, width;
-  const bf16 *dy, *x, *f;
-  const float* post;
-  const bf16* df_base;
-  bf16* df;             // null: unwanted
-  float *dpost, *dres;  // [n], [n²]
-};
-
-// Products of pairs are exact and need no floats: x and f are never unpacked.
-void products_four(const ClosingBackward& t) {
-  const int64_t width = t.width, ahead = kAhead * 4 * width;
-  V with_x[16], with_f[16];
-  for (V& v : with_x) v = zero();
-  for (V& v : with_f) v = zero();
-  each_panel<Whole>(
-      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
-        const __m512i f = how.load(t.f + c);
-        __m512i x[4];
-        prefetch(t.f + kAhead * width + c);
-        Halves df{zero(), zero()};
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; ++j) {
-          x[j] = how.load(t.x + j * width + c);
-          prefetch(t.x + ahead + j * width + c), prefetch(t.dy + ahead + j * width + c);
-        }
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          const __m512i dy = how.load(t.dy + i * width + c);
-#pragma GCC unroll 4
-          for (int j = 0; j < 4; ++j) with_x[4 * i + j] = dot(with_x[4 * i + j], dy, x[j]);
-          with_f[i] = dot(with_f[i], dy, f);
-          df = add_scaled(set(t.post[i]), halves(dy), df);
-        }
-        if (t.df) set(how, df, row(t.df_base, c), t.df + c);
-      });
-  store(sums_of(with_x), t.dres);
-  store(sums_of(with_f), t.dpost, first(4));
-}
-
-void products_any(const ClosingBackward& t) {
-  const int64_t n = t.n, width = t.width;
-  const auto product = [&](const bf16* a, const bf16* b) {
-    V sum = zero();
-    each_panel<Whole>(
-        width, [&](auto how, int64_t c) __attribute__((always_inline)) {
-          sum = dot(sum, how.load(a + c), how.load(b + c));
-        });
-    return _mm512_reduce_add_ps(sum);
-  };
-  for (int64_t i = 0; i < n; ++i) {
-    t.dpost[i] = product(t.dy + i * width, t.f);
-    for (int64_t j = 0; j < n; ++j) t.dres[i * n + j] = product(t.dy + i * width, t.x + j * width);
-  }
-  if (!t.df) return;
-  each_panel<Whole>(
-      width, [&](auto how, int64_t c) __attribute__((always_inline)) {
-        Halves sum{zero(), zero()};
-        for (int64_t i = 0; i < n; ++i)
-          sum = add_scaled(set(t.post[i]), load(how, t.dy + i * width + c), sum);
-        set(how, sum, row(t.df_base, c), t.df + c);
-      });
-}
-
 }  // namespace
 
 void mhc_open_backward(const Args& a) {
   const MhcDesc& desc = a.desc<MhcDesc>();
   desc.n == 4 ? open_backward<4>(a, desc) : open_backward<0>(a, desc);
-}
-
-void mhc_close_backward(const Args& a) {
-  using C = MhcCloseBackward;
-  const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(C::f, 1);
-  const int64_t tokens = a.dim(C::f, 0);
-  a.team().ranges(tokens, grain(tokens, a.team()), [&](int64_t begin, int64_t end, int worker) {
-    float* dres = a.thread_workspace<float>(worker);  // [n² + n] of a token
-    for (int64_t t = begin; t < end; ++t) {
-      const ClosingBackward token{.n = n,
-                                  .width = width,
-                                  .dy = a.in<bf16>(C::dy) + t * n * width,
-                                  .x = a.in<bf16>(C::link) + t * n * width,
-                                  .f = a.in<bf16>(C::f) + t * width,
-                                  .post = a.in<float>(C::post) + t * n,
-                                  .df_base = row(a.base<bf16>(C::df), t * width),
-                                  .df = row(a.out<bf16>(C::df), t * width),
-                                  .dpost = dres + n * n,
-                                  .dres = dres};
-      n == 4 ? products_four(token) : products_any(token);
-      const auto give = [&](C::Out k, const float* values, int64_t count) {
-        if (!a.wanted(k)) return;
-        float* out = a.out<float>(k) + t * count;
-        const float* base = row(a.base<float>(k), t * count);
-        for (int64_t e = 0; e < count; ++e) out[e] = base ? base[e] + values[e] : values[e];
-      };
-      give(C::dpost, token.dpost, n);
-      give(C::dres, token.dres, n * n);
-    }
-  });
 }
 
 }  // namespace birkhoff::cpu::avx512_bf16
