@@ -1,0 +1,194 @@
+// Stream plans of what a training session runs: micro-batch, update and score of small models. No
+// operator communicates yet, so streams are assigned here as a run over several ranks would need
+// them: gradients summed as they come, tokens sent to experts and back.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/rng.h"
+#include "engine/config/load.h"
+#include "engine/train/programs.h"
+#include "kernels/dispatch.h"
+#include "tests/engine/plan/random_program.h"
+#include "tests/engine/plan/stream_run.h"
+#include "tests/support/model_run.h"
+
+namespace birkhoff::testing {
+namespace {
+
+// In place of a sum over ranks: makes of a gradient what must be made once, behind its last call.
+const Operator kGradientSum{.name = "gradient_sum",
+                            .outputs = nullptr,
+                            .flops = nullptr,
+                            .body = {nullptr,
+                                     [](const Args& a) {
+                                       const Result& out = a.outputs[0];
+                                       for (int64_t i = 0; i < out.spec->count(); ++i)
+                                         static_cast<float*>(out.data)[i] *= 1.5f;
+                                     }},
+                            .updates = true,
+                            .communicates = true};
+
+// Behind each call that adds to a parameter's gradient.
+void sum_gradients(Program& p) {
+  List all;
+  for (const Call& call : p.weight_gradient) {
+    all.push_back(call);
+    for (size_t k = 0; k < call.out.size(); ++k)
+      if (const Slot& slot = p.slots[size_t(call.out[k])];
+          slot.kind == Kind::accumulator && slot.spec.dtype == DType::f32)
+        all.push_back({.op = &kGradientSum,
+                       .out = {call.out[k]},
+                       .base = {call.out[k]},
+                       .phase = call.phase});
+  }
+  p.weight_gradient = all;
+}
+
+bool routes(const Operator* op) {
+  return op == &kDispatch || op == &kDispatchBackward || op == &kCombine || op == &kCombineBackward;
+}
+
+// Tokens of experts on the communication stream; what makes them ready urgent.
+Stream experts_apart(const Turn& t) {
+  if (t.what == Turn::What::call && routes(t.call->op)) return Stream::communication;
+  if (t.what == Turn::What::call && t.call->op->name == "route_layout") return Stream::urgent;
+  return stream_of(t);
+}
+
+struct Case {
+  const char* name;
+  Config config;
+  bool summed;
+  StreamOf of;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  const auto add = [&](const char* name, ResidualKind residual, int64_t recompute, bool summed,
+                       const StreamOf& of) {
+    Config c = small_config();
+    c.model.residual = residual, c.train.recompute = recompute;
+    all.push_back({name, c, summed, of});
+  };
+  add("plain, by operator", ResidualKind::plain, 0, true, stream_of);
+  add("hc, recomputed", ResidualKind::hc, 2, true, stream_of);
+  add("mhc, experts apart", ResidualKind::mhc, 0, true, experts_apart);
+  add("mhc, recomputed, experts apart", ResidualKind::mhc, 2, false, experts_apart);
+  add("mhc, at random", ResidualKind::mhc, 2, true, random_streams(1, 4));
+  add("dense, at random", ResidualKind::plain, 0, true, random_streams(2, 3));
+  all.back().config.model.dense_layers = all.back().config.model.layers;
+  return all;
+}
+
+struct Planned {
+  Planned(const Case& c, bool by_events) : programs(std::make_unique<SessionPrograms>(c.config)) {
+    if (c.summed) sum_gradients(programs->train);
+    const Schedule& schedule = programs->schedule;
+    plan = by_events ? plan_memory(schedule, c.of) : plan_memory(schedule);
+    streams = plan_streams(schedule, plan, c.of);
+  }
+  std::unique_ptr<SessionPrograms> programs;  // plans point to it
+  Plan plan;
+  StreamPlan streams;
+};
+
+TEST(ModelStreams, OrderWhatTouchesTheSameBytes) {
+  for (const Case& c : cases())
+    for (const bool by_events : {true, false}) {
+      const Planned p(c, by_events);
+      EXPECT_EQ(fault(p.plan, p.streams, histories(3, 2)), "") << c.name;
+      EXPECT_EQ(fault(p.plan, p.streams, {{0, 0, 1, 0}, {0, 2, 0}, {2, 1, 0}}), "") << c.name;
+      for (size_t part = 0; part < 3 && by_events; ++part)
+        EXPECT_EQ(reuse_fault(p.plan, p.streams, part), "") << c.name;
+    }
+}
+
+TEST(ModelStreams, NoWaitCanBeLeftOut) {
+  Case c = cases()[2];
+  c.config.model.layers = 2;
+  const Planned p(c, true);
+  EXPECT_THAT(needless_waits(p.plan, p.streams), ::testing::IsEmpty());
+}
+
+// Parameters and inputs as the seed says; the step's constants as a first step has them.
+class ModelInputs {
+ public:
+  ModelInputs(const Planned& p, const Config& c) : p_(p), config_(c) {}
+
+  void set_parameters(StreamRun& run) const {
+    for (const Plan::Named& n : p_.plan.named(Kind::parameter)) {
+      auto* values = reinterpret_cast<float*>(run.at(n.place));
+      const Random random(3, n.name);
+      const bool gain = n.name.find("norm") != std::string::npos;
+      for (int64_t i = 0; i < n.spec.count(); ++i)
+        values[i] = float(gain) + 0.3f * random.normal(uint64_t(i));
+    }
+  }
+
+  void operator()(const Turn& t, size_t run, std::span<std::byte> bytes) const {
+    const SessionPrograms& s = *p_.programs;
+    const bool training = t.program == &s.train;
+    const ModelIo& io = training ? s.io : s.score_io;
+    if (t.slot == io.scale.id && training) return set(bytes, 0.1f);
+    if (t.slot == s.seed.id && training) return set(bytes, 1.0);
+    if (t.slot == s.optimizer.hyper.id && training)
+      return set(bytes, std::array<float, 4>{1e-2f, 10, 20, 0});
+    if (t.slot == io.telemetry.id && training) return set(bytes, int32_t(run % 2));
+    const Random random(run + 10, "tokens");
+    const auto vocab = uint64_t(config_.model.vocab);
+    const int64_t sequence = config_.train.sequence;
+    for (size_t i = 0; i < bytes.size() / sizeof(int32_t); ++i) {
+      const auto at = int64_t(i) % sequence;
+      const int64_t value = t.slot == io.position.id    ? at
+                            : t.slot == io.first_key.id ? int64_t(i) - at
+                                                        : int64_t(random.below(i, vocab));
+      set(bytes.subspan(i * sizeof(int32_t), sizeof(int32_t)), int32_t(value));
+    }
+  }
+
+ private:
+  template <class T>
+  static void set(std::span<std::byte> bytes, const T& value) {
+    check(bytes.size() == sizeof value, "an input of {} bytes", bytes.size());
+    std::memcpy(bytes.data(), &value, sizeof value);
+  }
+  const Planned& p_;
+  const Config& config_;
+};
+
+TEST(ModelStreams, AnyOrderGivesTheSameBits) {
+  for (const Case& c : cases()) {
+    const Planned p(c, true);
+    const ModelInputs inputs(p, c.config);
+    const auto run = [&](Pick pick, uint64_t seed) {
+      StreamRun device(p.plan, p.streams, inputs);
+      inputs.set_parameters(device);
+      return device.run({0, 0, 1, 0, 2, 0, 1}, pick, seed);
+    };
+    const StreamRunResult expected = run(Pick::issue_order, 0);
+    for (uint64_t order = 0; order < 6; ++order)
+      EXPECT_EQ(run(order % 2 ? Pick::drawn : Pick::ranked, order), expected) << c.name;
+  }
+}
+
+// What it costs that memory in use by another stream is not taken over: measured for tiny and 3B,
+// of the activations.
+TEST(ModelStreams, LifetimesThatEndAtEventsCostLittle) {
+  for (const char* name : {"tiny", "3b"}) {
+    const Config config =
+        load_config(fmt::format("{}/configs/{}.yaml", BIRKHOFF_SOURCE_DIR, name), {});
+    const SessionPrograms programs(config);
+    const auto bytes = [&](const StreamOf& of) {
+      return double(plan_memory(programs.schedule, of).bytes(Arena::activations));
+    };
+    const auto one = double(plan_memory(programs.schedule).bytes(Arena::activations));
+    std::printf("%s: one stream %.0f, copies %.6f, experts apart %.6f\n", name, one,
+                bytes(stream_of) / one, bytes(experts_apart) / one);
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::testing
