@@ -273,6 +273,40 @@ struct Random3 {  // of a seed: programs, streams
   StreamOf of;
 };
 
+bool in_place(const Planned& planned, const Turn& t) {
+  for (size_t k = 0; k < t.call->out.size(); ++k) {
+    const SlotId out = t.call->out[k], base = t.call->base[k];
+    if (base == kNone || base == out || !planned.plan.placed(*t.program, t.lane, out)) continue;
+    if (planned.plan.place(*t.program, t.lane, out).offset ==
+        planned.plan.place(*t.program, t.lane, base).offset)
+      return true;
+  }
+  return false;
+}
+
+// That the random programs have what they are for.
+TEST(RandomStreams, HaveAllThereIs) {
+  std::map<std::string, size_t> seeds;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const Random3 r(seed);
+    const Planned planned(r.programs.schedule, r.of);
+    std::set<std::string> has;
+    for (const auto& part : planned.streams.parts)
+      for (const Turn& t : part) {
+        if (t.lane == 1) has.insert("lanes");
+        if (t.what != Turn::What::call) continue;
+        has.insert(std::string(t.call->op->name));
+        if (in_place(planned, t)) has.insert("in place");
+        const SlotId out = t.call->out[0];
+        if (!planned.plan.placed(*t.program, t.lane, out)) has.insert("unread");
+      }
+    for (const std::string& what : has) ++seeds[what];
+  }
+  for (const char* what :
+       {"lanes", "in place", "unread", "rounds", "tail", "send", "reduce", "decay"})
+    EXPECT_GE(seeds[what], 60u) << what;
+}
+
 TEST(RandomStreams, OrderWhatTouchesTheSameBytes) {
   for (uint64_t seed = 0; seed < 300; ++seed)
     for (const bool by_events : {true, false}) {
