@@ -34,8 +34,9 @@ void Touched::forget(const Access& a) {
 void Touched::add(const Access& a, Stream stream, int number) {
   if (a.writes) {
     forget(a);
-    segments_[{a.space, a.begin}] = {.end = a.end};
-    segments_[{a.space, a.begin}].written[size_t(stream)] = number;
+    Segment& segment = segments_[{a.space, a.begin}];
+    segment.end = a.end;
+    segment.written[size_t(stream)] = number;
     return;
   }
   cut(a.space, a.begin), cut(a.space, a.end);

@@ -17,7 +17,7 @@ class Touched {
 
  private:
   struct Segment {
-    size_t end;
+    size_t end = 0;
     Counts written = {}, read = {};  // read since it was written
   };
   using Begin = std::pair<int, size_t>;  // space, first byte

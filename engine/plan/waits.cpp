@@ -25,6 +25,8 @@ void join(Counts& to, const Counts& other) {
 
 struct Cause {  // a turn that must be over before another
   size_t epoch;
+  size_t stream;
+  int number;   // on it, from 1
   size_t turn;  // of that part
 };
 
@@ -38,7 +40,7 @@ struct Derived {                           // of a part
 
 class Deriver {
  public:
-  // Without `runs`: as if nothing had run before.
+  // `runs`: how runs of all parts end. Without them: as if nothing had run before.
   Deriver(size_t parts, const std::vector<Derived>* runs) : now_(parts), runs_(runs) {
     for (size_t s = 0; s < kStreams; ++s) {
       streams_[s].assign(parts, kAll);
@@ -88,7 +90,8 @@ class Deriver {
         needs[s] = std::max(needs[s], d_.clocks[size_t(t.behind)][now_][s]);
       }
       for (size_t s = 0; s < kStreams; ++s)
-        if (needs[s] > known[e][s]) causes.push_back({e, run_of(e).turns[s][size_t(needs[s]) - 1]});
+        if (needs[s] > known[e][s])
+          causes.push_back({e, s, needs[s], run_of(e).turns[s][size_t(needs[s]) - 1]});
     }
     return causes;
   }
@@ -100,16 +103,8 @@ class Deriver {
     return cause.epoch == epoch ? clock[now_] : Counts{};
   }
 
-  // The place of a turn on its stream; the turn's own clock alone counts it.
   bool implies(const Cause& a, const Cause& b) const {
-    const Derived& run = run_of(b.epoch);
-    for (size_t s = 0; s < kStreams; ++s) {
-      const auto& turns = run.turns[s];
-      const auto at = std::lower_bound(turns.begin(), turns.end(), b.turn);
-      if (at != turns.end() && *at == b.turn)
-        return told(a, b.epoch)[s] >= int(at - turns.begin()) + 1;
-    }
-    return false;
+    return told(a, b.epoch)[b.stream] >= b.number;
   }
 
   std::vector<Cause> reduce(const std::vector<Cause>& causes) const {
