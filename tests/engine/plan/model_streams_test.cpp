@@ -284,29 +284,27 @@ Schedule forward_over_backward(const Program& p) {
 // What it costs that memory in use by another stream is not taken over, in bytes of activations,
 // and what it saves, in waits for memory. One micro-batch with copies alone, or with experts'
 // traffic on a stream of its own: nothing. A forward over a backward, experts' traffic and weight
-// gradients on streams of their own: docs/decisions/0011 has what was measured.
+// gradients on streams of their own, for tiny, 3b and 27b: 3.1, 2.4 and 2.6 % of bytes; 298 of 353,
+// 458 of 561 and 1178 of 1426 waits are left; 2.5, 4.3 and 4.1 % of the modelled time are saved.
 TEST(ModelStreams, LifetimesThatEndAtEventsCostLittle) {
-  struct Measured {
-    const char* name;
-    double bytes;  // by events, of those by issue
-    size_t waits_by_issue, waits_by_events;
-  };
-  for (const Measured& m :
-       {Measured{"tiny", 1.031, 353, 298}, {"3b", 1.024, 561, 458}, {"27b", 1.027, 1426, 1178}}) {
+  for (const char* name : {"tiny", "3b", "27b"}) {
     const SessionPrograms s(
-        load_config(fmt::format("{}/configs/{}.yaml", BIRKHOFF_SOURCE_DIR, m.name), {}));
+        load_config(fmt::format("{}/configs/{}.yaml", BIRKHOFF_SOURCE_DIR, name), {}));
     const auto bytes = [](const Plan& plan) { return plan.bytes(Arena::activations); };
     for (const StreamOf of : {stream_of, experts_apart})
-      EXPECT_EQ(bytes(plan_memory(s.schedule, of)), bytes(plan_memory(s.schedule))) << m.name;
+      EXPECT_EQ(bytes(plan_memory(s.schedule, of)), bytes(plan_memory(s.schedule))) << name;
     const Schedule two = forward_over_backward(s.train);
     const Plan by_events = plan_memory(two, weights_apart), by_issue = plan_memory(two);
     const StreamPlan streams = plan_streams(two, by_events, weights_apart);
     const StreamPlan waiting = plan_streams(two, by_issue, weights_apart);
-    EXPECT_GT(bytes(by_events), bytes(by_issue)) << m.name;
-    EXPECT_LE(double(bytes(by_events)), m.bytes * double(bytes(by_issue))) << m.name;
-    EXPECT_LE(waits_within_runs(streams), m.waits_by_events) << m.name;
-    EXPECT_GE(waits_within_runs(waiting), m.waits_by_issue) << m.name;
-    EXPECT_LE(modelled_seconds(streams), 0.98 * modelled_seconds(waiting)) << m.name;
+    const auto waits = [](const StreamPlan& plan) { return double(waits_within_runs(plan)); };
+    EXPECT_GT(bytes(by_events), bytes(by_issue)) << name;
+    EXPECT_LE(double(bytes(by_events)), 1.05 * double(bytes(by_issue))) << name;
+    EXPECT_LE(waits(streams), 0.9 * waits(waiting)) << name;
+    EXPECT_LE(modelled_seconds(streams), 0.99 * modelled_seconds(waiting)) << name;
+    std::printf("%s: bytes %zu, by issue %zu; waits %.0f, %.0f; modelled seconds %.6f, %.6f\n",
+                name, bytes(by_events), bytes(by_issue), waits(streams), waits(waiting),
+                modelled_seconds(streams), modelled_seconds(waiting));
   }
 }
 
