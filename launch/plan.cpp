@@ -18,15 +18,26 @@ struct Options {
   std::string config;
   std::vector<std::string> overrides;
   int world = 1;
-  bool json = false, listing = false;
+  bool json = false, listing = false, streams = false;
 };
 
 void print_listing(const Config& config) {
   std::fputs(listing(SessionPrograms(config).train).c_str(), stdout);
 }
 
+void print_streams(const Config& config) {
+  const SessionPrograms programs(config);
+  const Plan plan = plan_memory(programs.schedule, stream_of);
+  const StreamPlan streams = plan_streams(programs.schedule, plan);
+  std::fputs(listing(programs.schedule, streams).c_str(), stdout);
+  const size_t one = plan_memory(programs.schedule).bytes(Arena::activations);
+  std::printf("%d events; activations %zu B, on one stream %zu B\n", streams.events,
+              plan.bytes(Arena::activations), one);
+}
+
 void run(const Options& o) {
   const Config config = load_config(o.config, o.overrides);
+  if (o.streams) return print_streams(config);
   if (o.listing) return print_listing(config);
   // The places of documents that are there already: 40 bytes each, of an index with 20 or more.
   std::error_code missing;
@@ -51,6 +62,8 @@ void add_plan(CLI::App& app) {
   command->add_option("--world", options->world, "ranks of the run")->check(CLI::Range(1, 1 << 20));
   command->add_flag("--json", options->json, "print JSON");
   command->add_flag("--listing", options->listing, "print the step's program, one line a call");
+  command->add_flag("--streams", options->streams,
+                    "print the same as a device with streams runs it: what waits for what");
   command->callback([options] { run(*options); });
 }
 

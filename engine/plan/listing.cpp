@@ -13,23 +13,39 @@ std::string describe(const Program& p, SlotId id) {
                      s.name.empty() ? std::to_string(id) : s.name, to_string(s.spec));
 }
 
+std::string line(const Program& p, const Call& call, const std::string& indent) {
+  std::string in, out;
+  for (const SlotId id : call.in) in += " " + describe(p, id);
+  for (size_t k = 0; k < call.out.size(); ++k) {
+    const SlotId id = call.out[k], base = call.base[k];
+    out += " " + describe(p, id);
+    if (base != kNone) out += base == id ? " +=" : fmt::format(" + {}", describe(p, base));
+  }
+  const Cost c = cost(p, call);
+  return fmt::format("{:<12} {:<4}{:<28}{:>12.0f} flop {:>10.0f} B {} ← {}{}{}\n",
+                     to_string(call.phase),
+                     call.segment == kNone ? "-" : fmt::format("r{}", call.segment),
+                     fmt::format("{}{}", indent, call.op->name), c.flops, c.bytes, out, in,
+                     call.desc.text().empty() ? "" : "  | ", call.desc.text());
+}
+
 void print(const Program& p, const List& list, const std::string& indent, std::string& text) {
   for (const Call& call : list) {
-    std::string in, out;
-    for (const SlotId id : call.in) in += " " + describe(p, id);
-    for (size_t k = 0; k < call.out.size(); ++k) {
-      const SlotId id = call.out[k], base = call.base[k];
-      out += " " + describe(p, id);
-      if (base != kNone) out += base == id ? " +=" : fmt::format(" + {}", describe(p, base));
-    }
-    const Cost c = cost(p, call);
-    text += fmt::format("{:<12} {:<4}{:<28}{:>12.0f} flop {:>10.0f} B {} ← {}{}{}\n",
-                        to_string(call.phase),
-                        call.segment == kNone ? "-" : fmt::format("r{}", call.segment),
-                        fmt::format("{}{}", indent, call.op->name), c.flops, c.bytes, out, in,
-                        call.desc.text().empty() ? "" : "  | ", call.desc.text());
+    text += line(p, call, indent);
     print(p, call.body, indent + "  ", text);
   }
+}
+
+std::string line(const Turn& turn) {
+  std::string waits;
+  for (const Wait& w : turn.waits) waits += fmt::format(" {}{}", w.event, w.earlier ? "'" : "");
+  constexpr std::string_view kCopies[] = {"", "upload", "count", "download"};
+  return fmt::format(
+      "{:<14}{:<20} {:<10} {}", name_of(turn.stream), waits.empty() ? "" : "after" + waits,
+      turn.record == kNone ? "" : fmt::format("event {}", turn.record),
+      turn.what == Turn::What::call ? line(*turn.program, *turn.call, "")
+                                    : fmt::format("{:<17}{} {}\n", "", kCopies[size_t(turn.what)],
+                                                  describe(*turn.program, turn.slot)));
 }
 
 }  // namespace
@@ -44,6 +60,15 @@ std::string listing(const Program& p) {
     if (list->empty()) continue;
     text += fmt::format("-- {}\n", name);
     print(p, *list, "", text);
+  }
+  return text;
+}
+
+std::string listing(const Schedule& schedule, const StreamPlan& streams) {
+  std::string text;
+  for (size_t part = 0; part < schedule.size(); ++part) {
+    text += fmt::format("-- {}\n", schedule[part].name);
+    for (const Turn& turn : streams.parts[part]) text += line(turn);
   }
   return text;
 }

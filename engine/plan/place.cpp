@@ -10,10 +10,15 @@ size_t aligned(size_t bytes) {
   return (bytes + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
 }
 
-bool overlap(const Item& a, const Item& b) {
-  for (const Life x : a.lives)
-    for (const Life y : b.lives)
-      if (x.born <= y.dies && y.born <= x.dies) return true;
+// May y have the memory of x behind it? In another run there are waits for that.
+bool makes_way(const Life& x, const Life& y, const CallOrders& orders) {
+  return x.dies < y.born && (x.part != y.part || over(x, y.users.front(), orders));
+}
+
+bool overlap(const Item& a, const Item& b, const CallOrders& orders) {
+  for (const Life& x : a.lives)
+    for (const Life& y : b.lives)
+      if (!makes_way(x, y, orders) && !makes_way(y, x, orders)) return true;
   return false;
 }
 
@@ -30,7 +35,13 @@ size_t best_fit(const std::vector<Item*>& near, size_t bytes) {
 
 }  // namespace
 
-size_t place_items(const std::vector<Item*>& items) {
+bool over(const Life& life, int call, const CallOrders& orders) {
+  return orders.empty() || std::all_of(life.users.begin(), life.users.end(), [&](int user) {
+           return orders[life.part].behind(call, user);
+         });
+}
+
+size_t place_items(const std::vector<Item*>& items, const CallOrders& orders) {
   std::vector<Item*> order;
   for (Item* i : items)
     if (!i->in) order.push_back(i);
@@ -41,7 +52,7 @@ size_t place_items(const std::vector<Item*>& items) {
   for (Item* i : order) {
     near.clear();
     for (Item* other : placed)  // kept sorted by offset
-      if (overlap(*i, *other)) near.push_back(other);
+      if (overlap(*i, *other, orders)) near.push_back(other);
     i->offset = best_fit(near, aligned(i->bytes));
     size = std::max(size, i->offset + i->bytes);
     placed.insert(
@@ -56,7 +67,7 @@ size_t most_alive(const std::vector<Item*>& items) {
   std::map<int, int64_t> change;
   for (const Item* i : items)
     if (!i->in)
-      for (const Life l : i->lives)
+      for (const Life& l : i->lives)
         change[l.born] += int64_t(i->bytes), change[l.dies + 1] -= int64_t(i->bytes);
   int64_t alive = 0, most = 0;
   for (const auto& [time, delta] : change) most = std::max(most, alive += delta);

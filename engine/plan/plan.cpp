@@ -49,22 +49,32 @@ std::string_view name_of(Arena arena) {
 
 class Planner {
  public:
-  Plan run(const Schedule& schedule) {
+  // Without stream_of: one stream.
+  Plan run(const Schedule& schedule, const StreamOf* stream_of) {
     for (const SchedulePart& part : schedule)
       for (const Together& together : part.steps)
         for (const Cursor& c : together) collect_reads(*c.program, *c.list, reads_[c.program]);
     std::vector<int> starts;
     for (const SchedulePart& part : schedule) {
       starts.push_back(time_);
+      part_ = starts.size() - 1, call_ = 0;
       for (const Together& together : part.steps)
         for (const Cursor& c : together) keep_constants(*c.program, c.lane);
-      walk(part, [&](const Cursor& c, const Call& call) { visit(*c.program, c.lane, call); });
+      walk(part, [&](const Cursor& c, const Call& call) {
+        visit(*c.program, c.lane, call);
+        ++call_;
+      });
       // Nothing outlives its part: what is read in another part must be kept or fail here.
       written_.clear();
     }
     starts.push_back(time_);
-    merge();
-    place();
+    CallOrders orders;
+    if (stream_of) {
+      place_apart();
+      orders = call_orders(schedule, plan_, *stream_of);
+    }
+    merge(orders);
+    place(orders);
     bury(starts);
     return std::move(plan_);
   }
@@ -103,7 +113,12 @@ class Planner {
     const Plan::Key key = Plan::key(p, lane, root);
     check(written_.count(key), "[{}] of {} reads %{} before it is written: a wrong schedule",
           call.op->name, to_string(call.phase), root);
-    items_[key].lives.back().dies = time_;
+    use(items_[key].lives.back());
+  }
+
+  void use(Life& life) {
+    life.dies = time_;
+    life.users.push_back(call_);
   }
 
   void write(const Program& p, int lane, SlotId id, bool accumulates) {
@@ -116,9 +131,9 @@ class Planner {
     Item& item = items_[key];
     item.bytes = p.slots[size_t(id)].spec.bytes();
     if (accumulates && written_.count(key))
-      item.lives.back().dies = time_;
+      use(item.lives.back());
     else
-      item.lives.push_back({time_, time_});
+      item.lives.push_back({time_, time_, part_, {call_}});
     written_.insert(key);
   }
 
@@ -166,24 +181,38 @@ class Planner {
   static Item* home(Item* i) { return i->in ? home(i->in) : i; }
 
   // A base that dies in every life where its output is born shares its memory.
-  void merge() {
+  void merge(const CallOrders& orders) {
     for (const auto& [first, out] : in_place_) {
       Item* base = home(first);
       bool fits = base != out && !out->in && base->bytes == out->bytes &&
                   base->lives.size() == out->lives.size();
       for (size_t k = 0; fits && k < out->lives.size(); ++k)
-        fits = base->lives[k].dies == out->lives[k].born;
+        fits = base->lives[k].dies == out->lives[k].born &&
+               over(base->lives[k], out->lives[k].users.front(), orders);
       if (!fits) continue;
-      for (size_t k = 0; k < out->lives.size(); ++k) base->lives[k].dies = out->lives[k].dies;
+      for (size_t k = 0; k < out->lives.size(); ++k) {
+        Life &to = base->lives[k], &from = out->lives[k];
+        to.dies = from.dies;
+        to.users.insert(to.users.end(), from.users.begin(), from.users.end());
+      }
       out->in = base;
     }
   }
 
-  void place() {
+  // For the order that data alone asks for: nothing has the memory of another.
+  void place_apart() {
+    size_t end = 0;
+    for (const auto& [key, item] : items_) {
+      plan_.places_[key] = {Arena::activations, end, item.bytes};
+      end += item.bytes;
+    }
+  }
+
+  void place(const CallOrders& orders) {
     std::vector<Item*> all;
     for (auto& [key, item] : items_) all.push_back(&item);
     plan_.activation_floor = most_alive(all);
-    plan_.bytes_[size_t(Arena::activations)] = place_items(all);
+    plan_.bytes_[size_t(Arena::activations)] = place_items(all, orders);
     for (auto& [key, item] : items_)
       plan_.places_[key] = {Arena::activations, home(&item)->offset, item.bytes};
   }
@@ -192,7 +221,7 @@ class Planner {
     for (size_t part = 0; part + 1 < starts.size(); ++part)
       plan_.freed.emplace_back(size_t(starts[part + 1] - starts[part]));
     for (const auto& [key, item] : items_)
-      for (const Life l : item.lives) {
+      for (const Life& l : item.lives) {
         if (item.in) continue;
         const auto next = std::upper_bound(starts.begin(), starts.end(), l.dies);
         const size_t part = size_t(next - starts.begin()) - 1;
@@ -207,6 +236,8 @@ class Planner {
   std::set<Plan::Key> written_;  // in this part so far
   std::vector<std::pair<Item*, Item*>> in_place_;
   int time_ = 0;
+  size_t part_ = 0;
+  int call_ = 0;  // in the part's walk; a rounds node is one, with its body
 };
 
 Plan::Key Plan::key(const Program& p, int lane, SlotId root) {
@@ -237,6 +268,10 @@ std::vector<Plan::Named> Plan::named(Kind kind) const {
   return all;
 }
 
-Plan plan_memory(const Schedule& schedule) { return Planner().run(schedule); }
+Plan plan_memory(const Schedule& schedule) { return Planner().run(schedule, nullptr); }
+
+Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of) {
+  return Planner().run(schedule, &stream_of);
+}
 
 }  // namespace birkhoff

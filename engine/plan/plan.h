@@ -44,7 +44,7 @@ class Plan {
   size_t bytes(Arena arena) const { return bytes_[size_t(arena)]; }
   size_t activation_floor = 0;  // most bytes alive at one time: no placement can need less
   Workspace workspace;          // shared, and for each thread
-  // Per part and issue: places whose slots are dead once that call is over.
+  // Per part and issue: places whose slots are dead once that call is over, and all issued by then.
   std::vector<std::vector<std::vector<Place>>> freed;
 
  private:

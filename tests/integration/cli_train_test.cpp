@@ -271,6 +271,11 @@ TEST_F(CliTrain, PlansParametersMemoryAndTheProgram) {
   EXPECT_EQ(listing.code, 0);
   for (const char* what : {"mhc_open", "attention_backward", "adamw"})
     EXPECT_THAT(listing.out, HasSubstr(what));
+  const Finished streams = small_->with_config("plan", {"--streams"});
+  EXPECT_EQ(streams.code, 0);
+  for (const char* what :
+       {"staging ", "upload <token", "after 0", "event 0", "download >", "adamw"})
+    EXPECT_THAT(streams.out, HasSubstr(what));
   const Finished plain = small_->with_config("plan", {"--json", "model.residual=plain"});
   EXPECT_EQ(json::parse(plain.out)["parameters"]["mhc"], 0);
 }

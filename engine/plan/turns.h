@@ -1,0 +1,38 @@
+#pragma once
+// Inside the planner: turns with the bytes they touch, and which of them are behind which.
+#include "engine/plan/streams.h"
+
+namespace birkhoff {
+
+struct Access {
+  int space;  // an arena, or kCommunicator
+  size_t begin, end;
+  bool writes;
+};
+inline constexpr int kCommunicator = kArenas;
+
+struct TouchingTurn {
+  Turn turn;
+  std::vector<Access> accesses = {};
+  int behind = kNone;  // a rounds node: the turn of its count, which the host waits for
+};
+using TouchingTurns = std::vector<std::vector<TouchingTurn>>;  // by part; without waits and events
+
+TouchingTurns turns_of(const Schedule& schedule, const Plan& plan, const StreamOf& stream_of);
+
+using Counts = std::array<int, kStreams>;  // turns of each stream
+
+// The calls of a part by their place in the walk, and what each knows to be over by then.
+struct CallOrder {
+  std::vector<Stream> stream;
+  std::vector<int> number;  // on its stream, from 1
+  std::vector<Counts> knows;
+  bool behind(int later, int earlier) const {
+    return knows[size_t(later)][size_t(stream[size_t(earlier)])] >= number[size_t(earlier)];
+  }
+};
+
+// Within a run, by what the plan's places ask for.
+std::vector<CallOrder> call_orders(const Schedule& schedule, const Plan& plan, const StreamOf&);
+
+}  // namespace birkhoff
