@@ -60,6 +60,7 @@ TEST(Gpu, NamesCallOperatorRankAndDevice) {
                 StartsWith("rank 3, device 0: cudaMemcpyAsync failed in linear_dw: "
                            "cudaErrorInvalidValue, "));
     EXPECT_THROW(fail(), InternalError);
+    EXPECT_THROW(gpu.check(cudaSetDevice(-1), "cudaSetDevice"), ConfigError);
     gpu.run("linear_dx", stream, [] {});  // the error is behind us
   });
 }
