@@ -53,11 +53,15 @@ std::string culprit(const Failure& f) {
 
 }  // namespace
 
+std::string failed_text(const Failure& f) {
+  return fmt::format("rank {}, device {}: {} failed{}", f.rank, f.device, f.call,
+                     f.op.empty() ? "" : fmt::format(" in {}", f.op));
+}
+
 void throw_failure(const Failure& f) {
   throw_error(exit_code(f.status),
-              fmt::format("rank {}, device {}: {} failed{}: {}, {}{}", f.rank, f.device, f.call,
-                          f.op.empty() ? "" : fmt::format(" in {}", f.op),
-                          cudaGetErrorName(f.status), cudaGetErrorString(f.status), culprit(f)));
+              fmt::format("{}: {}, {}{}", failed_text(f), cudaGetErrorName(f.status),
+                          cudaGetErrorString(f.status), culprit(f)));
 }
 
 }  // namespace birkhoff::cuda

@@ -11,6 +11,7 @@
 // each operator is waited for, the line then says that an earlier one may have done it.
 #include <cuda_runtime_api.h>
 
+#include <string>
 #include <string_view>
 
 namespace birkhoff::cuda {
@@ -22,6 +23,9 @@ struct Failure {
   int rank = 0, device = 0;
   bool synchronised = false;  // all operators before have been waited for
 };
+
+// "rank 3, device 0: cudaMemcpyAsync failed in linear_dw": also for what is no call of the runtime.
+std::string failed_text(const Failure& failure);
 
 [[noreturn]] void throw_failure(const Failure& failure);
 

@@ -55,6 +55,10 @@ void Gpu::finish(const Stream& stream) const {
   if (options_.synchronise) stream.synchronise();
 }
 
+std::string Gpu::failed(const char* call) const {
+  return failed_text({cudaSuccess, call, op_, rank(), device()});
+}
+
 // An error that does not last is taken back, or the next operator would be told of it.
 void Gpu::fail(cudaError_t status, const char* call) const {
   cudaGetLastError();

@@ -38,6 +38,9 @@ class Gpu {
     if (status != cudaSuccess) fail(status, call);
   }
 
+  // What error.h says of a failed call, for the functions of other libraries.
+  std::string failed(const char* call) const;
+
   // body(), which gives work to `stream`, as operator `op`: errors and a profiler's range have that
   // name. A launch that was refused is found at the end, at the latest. `op` outlives the call.
   template <class F>

@@ -55,12 +55,12 @@ LibraryNeed driver_need() {
 // 12 and 13 have the same functions, types and numbers of what is called here.
 LibraryNeed cublaslt_need() {
   return {.names = {"libcublasLt.so.13", "libcublasLt.so.12"},
-          .symbols = {"cublasLtGetVersion", "cublasLtCreate", "cublasLtDestroy", "cublasLtMatmul",
-                      "cublasLtMatmulAlgoGetHeuristic", "cublasLtMatmulDescCreate",
-                      "cublasLtMatmulDescDestroy", "cublasLtMatmulDescSetAttribute",
-                      "cublasLtMatrixLayoutCreate", "cublasLtMatrixLayoutDestroy",
-                      "cublasLtMatmulPreferenceCreate", "cublasLtMatmulPreferenceDestroy",
-                      "cublasLtMatmulPreferenceSetAttribute"},
+          .symbols = {"cublasLtGetVersion", "cublasLtGetStatusName", "cublasLtCreate",
+                      "cublasLtDestroy", "cublasLtMatmul", "cublasLtMatmulAlgoGetHeuristic",
+                      "cublasLtMatmulDescCreate", "cublasLtMatmulDescDestroy",
+                      "cublasLtMatmulDescSetAttribute", "cublasLtMatrixLayoutCreate",
+                      "cublasLtMatrixLayoutDestroy", "cublasLtMatmulPreferenceCreate",
+                      "cublasLtMatmulPreferenceDestroy", "cublasLtMatmulPreferenceSetAttribute"},
           .version = cublaslt_version,
           .least = {12, 0, 0},
           .below = {14, 0, 0}};

@@ -130,6 +130,7 @@ class Budgets(unittest.TestCase):
         self.assertEqual(self.count({"base/a.h": f"void f({six});"}), 0)
         self.assertEqual(self.count({"base/a.h": f"void f({six}, int b);"}), 1)
         self.assertEqual(self.count({"base/a.cpp": function(3, "f", six + ", int b")}), 1)
+        self.assertEqual(self.count({"tests/a.h": f"int cublasLtMatmul({six}, int b);"}), 0)
 
     def test_core(self):
         files = {"engine/autograd/a.cpp": "\n" * 400, "engine/autograd/b.cpp": "\n" * 300}

@@ -6,6 +6,7 @@
 #include "base/cuda/stream.h"
 #include "base/describe_cuda.h"
 #include "base/error.h"
+#include "kernels/cuda/cublaslt.h"
 #include "tests/cuda/emulator/machine.h"
 
 namespace birkhoff::testing {
@@ -31,6 +32,41 @@ TEST(Libraries, AreFound) {
   const LoadedLibrary driver = load_as(cuda::driver_need(), FAKE("driver"));
   EXPECT_TRUE(driver.library.loaded());
   EXPECT_EQ(driver.line, FAKE("driver") ", 13.0.0");
+}
+
+// Every function is taken by its own name: each of the fake ones returns its place.
+TEST(Libraries, CublasLtHasItsFunctions) {
+  const LoadedLibrary loaded = load_as(cuda::cublaslt_need(), FAKE("cublaslt"));
+  EXPECT_EQ(loaded.line, FAKE("cublaslt") ", 13.1.2");
+  const cuda::CublasLtFunctions f = cuda::cublaslt_functions(loaded);
+  EXPECT_EQ(int(f.create(nullptr)), 1);
+  EXPECT_EQ(int(f.destroy(nullptr)), 2);
+  EXPECT_STREQ(f.status_name(CUBLAS_STATUS_SUCCESS), "fake");
+  EXPECT_EQ(int(f.layout_create(nullptr, CUDA_R_32F, 0, 0, 0)), 3);
+  EXPECT_EQ(int(f.layout_destroy(nullptr)), 4);
+  EXPECT_EQ(int(f.desc_create(nullptr, CUBLAS_COMPUTE_32F, CUDA_R_32F)), 5);
+  EXPECT_EQ(int(f.desc_destroy(nullptr)), 6);
+  EXPECT_EQ(int(f.desc_set(nullptr, CUBLASLT_MATMUL_DESC_TRANSA, nullptr, 0)), 7);
+  EXPECT_EQ(int(f.preference_create(nullptr)), 8);
+  EXPECT_EQ(int(f.preference_destroy(nullptr)), 9);
+  EXPECT_EQ(int(f.preference_set(nullptr, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, nullptr, 0)),
+            10);
+  EXPECT_EQ(int(f.heuristic(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0,
+                            nullptr, nullptr)),
+            11);
+  EXPECT_EQ(int(f.matmul(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                         nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0, nullptr)),
+            12);
+}
+
+TEST(Libraries, CublasLtIsMissedByWhoNeedsIt) {
+  const LoadedLibrary missing = load_as(cuda::cublaslt_need(), "./no-such.so");
+  try {
+    cuda::cublaslt_functions(missing);
+    ADD_FAILURE() << "it is there";
+  } catch (const ConfigError& e) {
+    EXPECT_THAT(e.what(), StartsWith("matrix products on a GPU need cuBLASLt: none: lib"));
+  }
 }
 
 TEST(Libraries, AreMissing) {

@@ -11,6 +11,7 @@ struct Board {
   int devices = 1;  // one heap and one set of streams, whatever their number
   int major = 8, minor = 0;
   size_t memory = size_t{64} << 30;
+  bool matmul_algorithms = true;  // cuBLASLt has one for what it is asked
   // The call from now on, counted from 1, that fails with `status`; 0: none. Calls that end
   // something, or ask for the last error, are not counted: nobody can do anything about those.
   int failing = 0;
