@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "base/describe_cuda.h"
 #include "base/error.h"
 #include "launch/commands.h"
 
@@ -37,6 +38,8 @@ int run(int argc, char** argv) {
       "Birkhoff pretrains MLA + MoE language models with manifold-constrained "
       "hyper-connections.",
       "birkhoff");
+  app.set_version_flag(
+      "--version", [] { return "birkhoff " BIRKHOFF_VERSION "\n" + birkhoff::describe_cuda(); });
   app.require_subcommand(1);
   ExitCode result = ExitCode::ok;
   birkhoff::add_train(app, result);
@@ -53,7 +56,11 @@ int run(int argc, char** argv) {
     birkhoff::flush_out();
     return int(result);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    if (e.get_exit_code() == 0) {  // --help, --version
+      app.exit(e);
+      birkhoff::flush_out();
+      return int(ExitCode::ok);
+    }
     return report_usage(app, e, argc > 1 ? argv[1] : "");
   }
 }

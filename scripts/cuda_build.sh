@@ -18,7 +18,12 @@ nvcc=$toolkit/bin/nvcc
 grep -qs "^CMAKE_CUDA_COMPILER:[A-Z]*=$nvcc\$" build/cuda/CMakeCache.txt ||
   rm -rf build/cuda/CMakeCache.txt build/cuda/CMakeFiles
 quietly "build cuda" build cuda -DBIRKHOFF_TESTS=ON -DCMAKE_CUDA_COMPILER="$nvcc" \
-  -DCMAKE_CUDA_ARCHITECTURES="${list%;}" -- birkhoff_cuda test_cuda_hardware cuda_runtime_signatures
+  -DCMAKE_CUDA_ARCHITECTURES="${list%;}" -- birkhoff birkhoff_cuda test_cuda_hardware \
+  cuda_runtime_signatures
 say "compiled for ${architectures[*]} by $nvcc"
+# The binary starts where nothing of CUDA is installed, and says what there is.
+! readelf -d build/cuda/birkhoff | grep -E 'NEEDED.*lib(cu|nccl|nvToolsExt)' ||
+  die "build/cuda/birkhoff needs a library of CUDA to start"
+build/cuda/birkhoff --version
 quietly "tests on a GPU" build/cuda/tests/test_cuda_hardware --gtest_brief=1
 grep -E '^\[ +(PASSED|SKIPPED)' build/log/tests-on-a-GPU.log

@@ -17,15 +17,21 @@ PARTS = {"config": 0, "tensor": 1, "autograd": 2, "nn": 3, "execute": 4, "plan":
          "metrics": 4, "train": 5}
 # Parsers of untrusted bytes: a library of their own on top of base, each to be fuzzed alone.
 FORMATS = ("config", "data", "checkpoint", "exchange", "metrics")
-# Backend folders: seen from their own room only (and by tests, which compare bodies).
-BACKENDS = ("kernels/cpu/", "kernels/cuda/", "kernels/reference/", "comm/mpi/", "comm/nccl/")
+# Backend folders → who sees them: their own room (and tests, which compare bodies). What all of
+# CUDA stands on is seen from CUDA's folders alone, also in its own room.
+BACKENDS = {
+    "kernels/cpu/": ("kernels/",), "kernels/cuda/": ("kernels/",),
+    "kernels/reference/": ("kernels/",), "comm/mpi/": ("comm/",), "comm/nccl/": ("comm/",),
+    "base/cuda/": ("base/cuda/", "kernels/cuda/", "comm/nccl/"),
+}
 # Third-party headers → folders that may include them.
 WRAPPED = [
     (r"(dnnl|oneapi/dnnl|mkldnn).*", ("kernels/cpu/",)),
     (r"hwy/.*", ("kernels/cpu/", "tests/kernels/")),  # tests choose the instruction set
     (r"mpi\.h", ("comm/mpi/",)),
     (r"nccl\.h", ("comm/nccl/",)),
-    (r"(cuda|cublas|cutlass|cub/|nvrtc|nvtx).*", ("kernels/cuda/", "comm/nccl/", "tests/cuda/")),
+    (r"(cuda|cublas|cutlass|cub/|nvrtc|nvtx).*",
+     ("base/cuda/", "kernels/cuda/", "comm/nccl/", "tests/cuda/")),
     (r"omp\.h", ()),
     (r"yaml-cpp/.*", ("engine/config/",)),
     (r"CLI/.*", ("launch/",)),
@@ -87,9 +93,9 @@ def _wrong(path, here, name, there):
     if ROOMS[there[0]] > ROOMS[here[0]] or (
             ROOMS[there[0]] == ROOMS[here[0]] and there[0] != here[0]):
         return f"{here[0]} must not include {there[0]} ({name})"
-    for backend in BACKENDS:
+    for backend, sees in BACKENDS.items():
         room = backend.split("/")[0] + "/"
-        if name.startswith(backend) and not path.startswith((room, "tests/", "bench/")):
+        if name.startswith(backend) and not path.startswith((*sees, "tests/", "bench/")):
             return f"{name} is a backend of {room}; include the contract"
         if path.startswith(backend) and any(
                 name.startswith(other) for other in BACKENDS

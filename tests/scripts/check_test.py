@@ -54,6 +54,7 @@ class Layering(unittest.TestCase):
                            "kernels/cpu/a.cpp"), ("hwy/highway.h", "kernels/cpu/a.cpp"),
                            ("mpi.h", "comm/mpi/a.cpp"), ("nccl.h", "comm/nccl/a.cpp"),
                            ("cuda_runtime.h", "kernels/cuda/a.cu"),
+                           ("cuda_runtime_api.h", "base/cuda/a.cpp"),
                            ("yaml-cpp/eventhandler.h", "engine/config/a.cpp"),
                            ("CLI/CLI.hpp", "launch/a.cpp"), ("gtest/gtest.h", "tests/a.cpp")):
             for form in (f"#include <{name}>", f'#  include "{name}"'):
@@ -70,6 +71,15 @@ class Layering(unittest.TestCase):
                                       "kernels/cpu/g.h")), 1)
         self.assertEqual(self.one("tests/kernels/a.cpp", include("kernels/cpu/g.h"),
                                   "kernels/cpu/g.h"), [])
+
+    def test_what_cuda_stands_on_is_seen_by_cuda_alone(self):
+        below = "base/cuda/stream.h"
+        for path in ("base/cuda/a.cpp", "kernels/cuda/a.cpp", "comm/nccl/a.cpp",
+                     "tests/cuda/a.cpp"):
+            self.assertEqual(self.one(path, include(below), below), [], path)
+        for path in ("base/a.cpp", "kernels/a.cpp", "kernels/cpu/a.cpp", "engine/execute/a.cpp",
+                     "launch/a.cpp"):
+            self.assertEqual(len(self.one(path, include(below), below)), 1, path)
 
     def test_circles_between_parts(self):
         files = {"engine/plan/p.h": include("engine/execute/e.h"),
@@ -120,6 +130,7 @@ class Budgets(unittest.TestCase):
         self.assertEqual(self.count({"base/a.h": f"void f({six});"}), 0)
         self.assertEqual(self.count({"base/a.h": f"void f({six}, int b);"}), 1)
         self.assertEqual(self.count({"base/a.cpp": function(3, "f", six + ", int b")}), 1)
+        self.assertEqual(self.count({"tests/a.h": f"int cublasLtMatmul({six}, int b);"}), 0)
 
     def test_core(self):
         files = {"engine/autograd/a.cpp": "\n" * 400, "engine/autograd/b.cpp": "\n" * 300}

@@ -132,6 +132,93 @@ TEST(Misuse, CopyOfTheWrongKind) {
   });
 }
 
+TEST(Misuse, CopyBeyondTheEndToAndFromTheHost) {
+  std::vector<float> host(2 * kCount, 1.0f);
+  static float* all;
+  all = host.data();
+  expect_fault("[copy to the device] 260 bytes at byte 0 of an allocation of 256",
+               [](Rig& r) { cudaMemcpyAsync(r.x, all, kBytes + 4, cudaMemcpyHostToDevice, r.a); });
+  expect_fault("[copy from the device] 256 bytes at byte 8 of an allocation of 256",
+               [](Rig& r) { cudaMemcpyAsync(all, r.x + 2, kBytes, cudaMemcpyDeviceToHost, r.a); });
+}
+
+TEST(Misuse, HostCopiesUseFreedMemory) {
+  expect_fault("[copy to the device] byte 0 of an allocation of 256 that has been freed",
+               [](Rig& r) {
+                 cudaFree(r.x);
+                 cudaMemcpyAsync(r.x, r.host.data(), kBytes, cudaMemcpyHostToDevice, r.a);
+               });
+  expect_fault("[copy from the device] byte 0 of an allocation of 256 that has been freed",
+               [](Rig& r) {
+                 cudaFree(r.x);
+                 cudaMemcpyAsync(r.host.data(), r.x, kBytes, cudaMemcpyDeviceToHost, r.a);
+               });
+}
+
+void* pinned(size_t bytes) {
+  void* p = nullptr;
+  require_cuda(cudaHostAlloc(&p, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+  return p;
+}
+
+TEST(Misuse, PinnedMemoryIsFreedBeforeItsCopyEnds) {
+  constexpr const char* kFound = "pinned memory of 256 bytes is freed before its copy had ended";
+  expect_fault(kFound, [](Rig& r) {
+    void* const p = pinned(kBytes);
+    cudaMemcpyAsync(r.x, p, kBytes, cudaMemcpyHostToDevice, r.a);
+    cudaStreamSynchronize(r.b);  // the wrong one
+    cudaFreeHost(p);
+  });
+  expect_fault(kFound, [](Rig& r) {
+    void* const p = pinned(kBytes);
+    cudaMemcpyAsync(static_cast<std::byte*>(p) + 128, r.x, 64, cudaMemcpyDeviceToHost, r.a);
+    cudaFreeHost(p);
+  });
+}
+
+TEST(Misuse, PinnedMemoryIsFreedTwiceOrInTheMiddle) {
+  expect_fault("is freed, but is no pinned memory, or not any more", [](Rig&) {
+    void* const p = pinned(kBytes);
+    cudaFreeHost(p), cudaFreeHost(p);
+  });
+  expect_fault("is freed, but is no pinned memory, or not any more",
+               [](Rig&) { cudaFreeHost(static_cast<std::byte*>(pinned(kBytes)) + 16); });
+}
+
+// A chunk of pinned memory that is filled again for the next piece: what a ring must not do.
+TEST(Misuse, ChunkIsReusedBeforeItsCopyEnds) {
+  expect_fault("was written before its copy to the device had ended", [](Rig& r) {
+    auto* const chunk = static_cast<float*>(pinned(kBytes / 2));
+    for (int piece = 0; piece < 2; ++piece) {
+      std::fill_n(chunk, kCount / 2, float(piece));
+      cudaMemcpyAsync(r.x + piece * kCount / 2, chunk, kBytes / 2, cudaMemcpyHostToDevice, r.a);
+    }
+  });
+}
+
+void uploaded_without_event(Rig& r) {
+  cudaMemcpyAsync(r.x, r.host.data(), kBytes, cudaMemcpyHostToDevice, r.a);
+  run_increment(r.x, kCount, r.b);
+}
+
+TEST(Misuse, EventIsMissingBehindAnUpload) {
+  if (!has_checker()) GTEST_SKIP() << "needs the checker";
+  expect_fault("unordered", uploaded_without_event);
+}
+
+// An event that was never recorded is over, for CUDA: the wait is none.
+TEST(Misuse, EventIsWaitedForBeforeItIsRecorded) {
+  if (!has_checker()) GTEST_SKIP() << "needs the checker";
+  expect_fault("unordered", [](Rig& r) {
+    cudaEvent_t event = nullptr;
+    cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+    cudaStreamWaitEvent(r.b, event);
+    run_increment(r.x, kCount, r.a);
+    cudaEventRecord(event, r.a);
+    cudaMemcpyAsync(r.y, r.x, kBytes, cudaMemcpyDeviceToDevice, r.b);
+  });
+}
+
 void without_event(Rig& r) {
   run_increment(r.x, kCount, r.a);
   cudaMemcpyAsync(r.y, r.x, kBytes, cudaMemcpyDeviceToDevice, r.b);
@@ -161,6 +248,26 @@ TEST(Misuse, StreamIsUsedAfterItsEnd) {
   EXPECT_EQ(cudaStreamSynchronize(r.a), cudaErrorInvalidResourceHandle);
   EXPECT_EQ(cudaStreamDestroy(r.a), cudaErrorInvalidResourceHandle);
   EXPECT_THROW(run_increment(r.x, kCount, r.a), InternalError);
+  emulator::reset({});
+}
+
+TEST(Misuse, EventIsUsedAfterItsOrItsStreamsEnd) {
+  for (const emulator::Schedule& schedule : emulator::schedules()) {
+    SCOPED_TRACE(to_string(schedule));
+    const Rig r(schedule);
+    cudaEvent_t event = nullptr;
+    ASSERT_EQ(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), cudaSuccess);
+    ASSERT_EQ(cudaEventRecord(event, r.a), cudaSuccess);
+    ASSERT_EQ(cudaStreamDestroy(r.a), cudaSuccess);
+    EXPECT_EQ(cudaEventRecord(event, r.a), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaStreamWaitEvent(r.a, event), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaStreamWaitEvent(r.b, event), cudaSuccess);  // it outlives the stream
+    ASSERT_EQ(cudaEventDestroy(event), cudaSuccess);
+    EXPECT_EQ(cudaStreamWaitEvent(r.b, event), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaEventRecord(event, r.b), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaEventSynchronize(event), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaEventDestroy(event), cudaErrorInvalidResourceHandle);
+  }
   emulator::reset({});
 }
 

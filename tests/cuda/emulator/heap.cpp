@@ -42,12 +42,14 @@ Allocation* Heap::allocate(size_t bytes) {
   unpoison(a.data, bytes);
   protect(a, opened_ > 0);
   if (observer()) observer()->allocated(a.data, bytes);
+  in_use_ += bytes;
   return &allocations_.emplace(a.pages, a).first->second;
 }
 
 // The pages are given back, the addresses are not.
 void Heap::free(Allocation& a) {
   a.freed = true;
+  in_use_ -= a.bytes;
   if (observer()) observer()->freed(a.data);
   unpoison(a.pages, a.page_bytes);
   mmap(a.pages, a.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,

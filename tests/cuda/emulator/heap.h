@@ -30,6 +30,7 @@ class Heap {
   Allocation* allocate(size_t bytes);  // null: no room
   void free(Allocation& allocation);
   void reset();
+  size_t in_use() const { return in_use_; }  // bytes that are allocated and not freed
 
   bool has(const void* p) const { return p >= base_ && p < base_ + kRoom; }
   // The allocation, freed or not, that p is in, or just behind: null if there is none.
@@ -54,6 +55,7 @@ class Heap {
   std::byte* base_ = nullptr;
   std::byte* top_ = nullptr;
   int opened_ = 0;
+  size_t in_use_ = 0;
   std::map<const std::byte*, Allocation> allocations_;  // by pages
 };
 

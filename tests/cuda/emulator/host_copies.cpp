@@ -29,8 +29,7 @@ void HostCopies::to_device(std::byte* device, const std::byte* host, size_t byte
   streams().enqueue(stream, [=, this](uint32_t operation) {
     // What an earlier copy brought there is read, although the host has not seen it yet.
     for (Copy& c : under_way_)
-      if (c.to_host && c.host() < host + bytes && host < c.host() + c.content.size() &&
-          streams().done(c.moment))
+      if (c.to_host && c.touches(host, bytes) && streams().done(c.moment))
         std::copy(c.content.begin(), c.content.end(), c.to_host), c.checked = false;
     copy_to_device(operation, device, host, bytes);
   });
@@ -50,9 +49,13 @@ void HostCopies::to_host(std::byte* host, const std::byte* device, size_t bytes,
 bool HostCopies::overlaps(const std::byte* host, size_t bytes, bool sources) {
   bool any = false;
   for (Copy& c : under_way_)
-    if (c.host() < host + bytes && host < c.host() + c.content.size() && (c.to_host || sources))
-      any = true, c.checked = false;
+    if (c.touches(host, bytes) && (c.to_host || sources)) any = true, c.checked = false;
   return any;
+}
+
+bool HostCopies::uses(const std::byte* host, size_t bytes) const {
+  return std::any_of(under_way_.begin(), under_way_.end(),
+                     [&](const Copy& c) { return c.touches(host, bytes); });
 }
 
 void HostCopies::end(const Copy& copy) {

@@ -15,6 +15,8 @@ class HostCopies {
   // Queues the copy.
   void to_device(std::byte* device, const std::byte* host, size_t bytes, int stream);
   void to_host(std::byte* host, const std::byte* device, size_t bytes, int stream);
+  // Whether a copy from or to that memory is under way, as far as the host knows.
+  bool uses(const std::byte* host, size_t bytes) const;
   // The host knows of all operations of `clock`.
   void deliver(const Clock& clock);
   void reset() { under_way_.clear(); }
@@ -28,6 +30,9 @@ class HostCopies {
     Moment moment;
 
     const std::byte* host() const { return to_host ? to_host : from_host; }
+    bool touches(const std::byte* p, size_t bytes) const {
+      return host() < p + bytes && p < host() + content.size();
+    }
   };
   // Whether copies to that memory are under way, or, if asked for, from it: those are not checked.
   bool overlaps(const std::byte* host, size_t bytes, bool sources);

@@ -2,12 +2,14 @@
 // never throws; what it finds is machine.h's fault(), which cudaGetErrorString repeats.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 
 #include "base/format.h"
+#include "tests/cuda/emulator/board.h"
 #include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/heap.h"
 #include "tests/cuda/emulator/host_copies.h"
@@ -17,19 +19,32 @@
 
 // The numbers are part of the interface: a header that says others is not the one meant.
 static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
-              cudaErrorInvalidDevice == 101 && cudaErrorInvalidResourceHandle == 400 &&
-              cudaErrorNotReady == 600 && cudaErrorLaunchFailure == 719);
+              cudaErrorInsufficientDriver == 35 && cudaErrorDevicesUnavailable == 46 &&
+              cudaErrorNoDevice == 100 && cudaErrorInvalidDevice == 101 &&
+              cudaErrorNoKernelImageForDevice == 209 && cudaErrorECCUncorrectable == 214 &&
+              cudaErrorNvlinkUncorrectable == 220 && cudaErrorUnsupportedPtxVersion == 222 &&
+              cudaErrorContained == 226 && cudaErrorInvalidResourceHandle == 400 &&
+              cudaErrorNotReady == 600 && cudaErrorIllegalAddress == 700 &&
+              cudaErrorLaunchTimeout == 702 && cudaErrorAssert == 710 &&
+              cudaErrorHardwareStackError == 714 && cudaErrorIllegalInstruction == 715 &&
+              cudaErrorMisalignedAddress == 716 && cudaErrorInvalidAddressSpace == 717 &&
+              cudaErrorInvalidPc == 718 && cudaErrorLaunchFailure == 719 &&
+              cudaErrorSystemNotReady == 802 && cudaErrorSystemDriverMismatch == 803);
 static_assert(cudaMemcpyHostToHost == 0 && cudaMemcpyHostToDevice == 1 &&
               cudaMemcpyDeviceToHost == 2 && cudaMemcpyDeviceToDevice == 3 &&
               cudaMemcpyDefault == 4);
-static_assert(cudaStreamNonBlocking == 1 && cudaEventDisableTiming == 2 &&
-              cudaFuncAttributeMaxDynamicSharedMemorySize == 8);
+static_assert(cudaStreamNonBlocking == 1 && cudaEventDefault == 0 && cudaEventBlockingSync == 1 &&
+              cudaEventDisableTiming == 2 && cudaHostAllocDefault == 0 &&
+              cudaHostAllocPortable == 1 && cudaFuncAttributeMaxDynamicSharedMemorySize == 8 &&
+              cudaDevAttrMultiProcessorCount == 16 && cudaDevAttrComputeCapabilityMajor == 75 &&
+              cudaDevAttrComputeCapabilityMinor == 76 && CUDART_VERSION == 13000);
 
 struct CUstream_st {
-  int index;
+  int index, priority;
 };
 struct CUevent_st {
   birkhoff::emulator::Moment moment;
+  bool timing;
 };
 
 namespace birkhoff::emulator {
@@ -38,10 +53,15 @@ namespace {
 // The handles there are; freed ones are never given out again while the machine lives.
 std::map<cudaStream_t, std::unique_ptr<CUstream_st>> the_streams;
 std::map<cudaEvent_t, std::unique_ptr<CUevent_st>> the_events;
+std::map<void*, size_t> pinned;  // memory of the host, by where it starts: its bytes
 std::string the_fault;
 cudaError_t last_error = cudaSuccess;
+int current_device = 0;
 
-cudaError_t result(cudaError_t status) {
+constexpr int kGreatestPriority = -5;  // as on the GPUs there are
+
+cudaError_t result(cudaError_t status, const char* call = __builtin_FUNCTION()) {
+  status = failing(status, call);
   if (!the_fault.empty()) status = cudaErrorLaunchFailure;
   if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
   return status;
@@ -50,13 +70,39 @@ cudaError_t result(cudaError_t status) {
 std::byte* bytes_at(void* p) { return static_cast<std::byte*>(p); }
 const std::byte* bytes_at(const void* p) { return static_cast<const std::byte*>(p); }
 
-cudaError_t create_stream(cudaStream_t* stream, unsigned flags) {
-  if (!stream || (flags & ~unsigned(cudaStreamNonBlocking))) return result(cudaErrorInvalidValue);
+cudaError_t create_stream(cudaStream_t* stream, unsigned flags, int priority = 0) {
+  if (!stream || (flags & ~unsigned(cudaStreamNonBlocking))) return cudaErrorInvalidValue;
   auto made = std::make_unique<CUstream_st>();
   made->index = streams().create(!(flags & cudaStreamNonBlocking));
+  made->priority = std::clamp(priority, kGreatestPriority, 0);
   *stream = made.get();
   the_streams.emplace(*stream, std::move(made));
-  return result(cudaSuccess);
+  return cudaSuccess;
+}
+
+cudaError_t allocate_host(void** p, size_t bytes, unsigned flags) {
+  if (!p || (flags & ~unsigned(cudaHostAllocPortable))) return cudaErrorInvalidValue;
+  *p = std::malloc(bytes);
+  if (!*p) return cudaErrorMemoryAllocation;
+  std::memset(*p, 0xFF, bytes);
+  pinned.emplace(*p, bytes);
+  return cudaSuccess;
+}
+
+// Looked at before anything is waited for, so that every schedule finds it.
+cudaError_t free_host(void* p) {
+  const auto found = pinned.find(p);
+  if (found == pinned.end()) {
+    set_fault(fmt::format("{} is freed, but is no pinned memory, or not any more", p));
+    return cudaErrorInvalidValue;
+  }
+  if (host_copies().uses(static_cast<std::byte*>(p), found->second))
+    set_fault(
+        fmt::format("pinned memory of {} bytes is freed before its copy had ended", found->second));
+  streams().wait_all();
+  pinned.erase(found);
+  std::free(p);
+  return cudaSuccess;
 }
 
 CUevent_st* event_at(cudaEvent_t event) {
@@ -75,6 +121,7 @@ Allocation* to_free(void* p) {
 
 cudaError_t allocate(void** p, size_t bytes, Allocation** made) {
   if (!p) return cudaErrorInvalidValue;
+  if (bytes > board().memory - heap().in_use()) return cudaErrorMemoryAllocation;
   *made = heap().allocate(bytes);
   if (!*made) return cudaErrorMemoryAllocation;
   *p = (*made)->data;
@@ -136,7 +183,11 @@ void reset(const Schedule& schedule) {
   heap().reset();
   device().reset(schedule);
   the_streams.clear(), the_events.clear(), the_fault.clear();
+  for (const auto& [p, bytes] : pinned) std::free(p);
+  pinned.clear();
   last_error = cudaSuccess;
+  current_device = 0;
+  board() = {};
 }
 
 }  // namespace birkhoff::emulator
@@ -145,6 +196,26 @@ using namespace birkhoff::emulator;
 
 extern "C" {
 
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case cudaErrorIllegalAddress:
+      return "cudaErrorIllegalAddress";
+    case cudaErrorLaunchFailure:
+      return "cudaErrorLaunchFailure";
+    default:
+      return "an error without a name here";
+  }
+}
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
     case cudaSuccess:
@@ -164,14 +235,40 @@ cudaError_t cudaGetLastError() {
   return error;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return result(cudaSuccess);
+  *count = board().devices;
+  return result(*count ? cudaSuccess : cudaErrorNoDevice);
 }
 cudaError_t cudaSetDevice(int number) {
-  return result(number == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+  if (number < 0 || number >= board().devices) return result(cudaErrorInvalidDevice);
+  current_device = number;
+  return result(cudaSuccess);
 }
 cudaError_t cudaGetDevice(int* number) {
-  *number = 0;
+  *number = current_device;
+  return result(cudaSuccess);
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int number) {
+  if (number < 0 || number >= board().devices) return result(cudaErrorInvalidDevice);
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount:
+      *value = 108;  // A100
+      return result(cudaSuccess);
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = board().major;
+      return result(cudaSuccess);
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = board().minor;
+      return result(cudaSuccess);
+    default:
+      return result(cudaErrorInvalidValue);
+  }
+}
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0, *greatest = kGreatestPriority;
+  return result(cudaSuccess);
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
   return result(cudaSuccess);
 }
 cudaError_t cudaDeviceSynchronize() {
@@ -188,7 +285,9 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   Allocation* made = nullptr;
-  return result(allocate(p, bytes, &made));
+  const cudaError_t status = result(allocate(p, bytes, &made));
+  if (status != cudaSuccess && made) heap().free(*made);  // nobody will
+  return status;
 }
 cudaError_t cudaFree(void* p) {
   if (!p) return result(cudaSuccess);
@@ -219,16 +318,14 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
   return result(cudaSuccess);
 }
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
-  *p = std::malloc(bytes);
-  return result(*p ? cudaSuccess : cudaErrorMemoryAllocation);
+  return result(allocate_host(p, bytes, cudaHostAllocDefault));
 }
-cudaError_t cudaFreeHost(void* p) {
-  streams().wait_all();
-  std::free(p);
-  return result(cudaSuccess);
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned flags) {
+  return result(allocate_host(p, bytes, flags));
 }
+cudaError_t cudaFreeHost(void* p) { return result(p ? free_host(p) : cudaSuccess); }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-  *free = *total = size_t{64} << 30;
+  *total = board().memory, *free = *total - heap().in_use();
   return result(cudaSuccess);
 }
 
@@ -252,12 +349,18 @@ cudaError_t cudaMemset(void* p, int value, size_t bytes) {
   return cudaMemsetAsync(p, value, bytes, nullptr);
 }
 
-cudaError_t cudaStreamCreate(cudaStream_t* stream) { return create_stream(stream, 0); }
+cudaError_t cudaStreamCreate(cudaStream_t* stream) { return result(create_stream(stream, 0)); }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
-  return create_stream(stream, flags);
+  return result(create_stream(stream, flags));
 }
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
-  return create_stream(stream, flags);
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {
+  return result(create_stream(stream, flags, priority));
+}
+cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
+  const auto found = the_streams.find(stream);
+  if (stream && found == the_streams.end()) return result(cudaErrorInvalidResourceHandle);
+  *priority = stream ? found->second->priority : 0;
+  return result(cudaSuccess);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return result(the_streams.erase(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle);
@@ -281,8 +384,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return result(cudaSuccess);
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  if (flags & ~unsigned(cudaEventBlockingSync | cudaEventDisableTiming))
+    return result(cudaErrorInvalidValue);
   auto made = std::make_unique<CUevent_st>();
+  made->timing = !(flags & cudaEventDisableTiming);
   *event = made.get();
   the_events.emplace(*event, std::move(made));
   return result(cudaSuccess);
@@ -308,6 +414,17 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const CUevent_st* e = event_at(event);
   if (!e) return result(cudaErrorInvalidResourceHandle);
   return result(ready(e->moment));
+}
+// An operation takes a microsecond.
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  const CUevent_st *from = event_at(start), *to = event_at(end);
+  if (!from || !to || !from->timing || !to->timing || !from->moment.number || !to->moment.number)
+    return result(cudaErrorInvalidResourceHandle);
+  if (!streams().done(from->moment) || !streams().done(to->moment))
+    return result(cudaErrorNotReady);
+  const auto time = [](Moment m) { return float(streams().id(m)) / 1000; };
+  *milliseconds = time(to->moment) - time(from->moment);
+  return result(cudaSuccess);
 }
 
 }  // extern "C"

@@ -9,7 +9,6 @@
 #include "tests/cuda/emulator/streams.h"
 
 namespace birkhoff::emulator {
-namespace {
 
 bool touch(const char* what, uint32_t operation, const std::byte* p, size_t bytes, bool write) {
   std::string wrong = heap().wrong_range(p, bytes);
@@ -21,8 +20,6 @@ bool touch(const char* what, uint32_t operation, const std::byte* p, size_t byte
   if (observer()) observer()->transfer(operation, p, bytes, write);
   return true;
 }
-
-}  // namespace
 
 void copy_to_device(uint32_t operation, std::byte* device, const std::byte* host, size_t bytes) {
   const Heap::Open open;

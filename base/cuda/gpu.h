@@ -1,0 +1,70 @@
+#pragma once
+// A rank's GPU: which one it is, who asks, and which operator is at work, for errors and profilers.
+// One a rank; it outlives whatever lives on the device. Not thread-safe: all calls come from the
+// thread that made it.
+#include "base/cuda/error.h"
+#include "base/cuda/ranges.h"
+
+namespace birkhoff::cuda {
+
+class Stream;
+
+// Whether BIRKHOFF_CUDA_SYNC asks for GpuOptions::synchronise: "1" does; "0", "" and nothing do
+// not. Throws ConfigError for anything else.
+bool synchronise_asked();
+
+struct GpuOptions {
+  int device = 0, rank = 0;
+  // Waits for each operator's stream at its end, so that a kernel's fault is told by the operator
+  // that made it. Slow: the host no longer runs ahead, and nothing overlaps.
+  bool synchronise = synchronise_asked();
+  const Ranges* ranges = &cuda::ranges();
+};
+
+class Gpu {
+ public:
+  using Options = GpuOptions;
+  // Selects the device for this thread. Throws ConfigError if there is none of that number, or one
+  // older than sm_80, for which no kernel is built.
+  explicit Gpu(const Options& options = {});
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  int device() const { return options_.device; }
+  int rank() const { return options_.rank; }
+
+  // Throws (error.h) unless `status` is a success. `call`: the function of the runtime.
+  void check(cudaError_t status, const char* call) const {
+    if (status != cudaSuccess) fail(status, call);
+  }
+
+  // What error.h says of a failed call, for the functions of other libraries.
+  std::string failed(const char* call) const;
+
+  // body(), which gives work to `stream`, as operator `op`: errors and a profiler's range have that
+  // name. A launch that was refused is found at the end, at the latest. `op` outlives the call.
+  template <class F>
+  void run(const char* op, const Stream& stream, F&& body) {
+    const Work work(*this, op);
+    body();
+    finish(stream);
+  }
+
+ private:
+  struct Work {
+    Work(Gpu& on, const char* op) : gpu(on) { gpu.begin(op); }
+    ~Work() { gpu.end(); }
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+    Gpu& gpu;
+  };
+  void begin(const char* op);
+  void end();
+  void finish(const Stream& stream) const;
+  [[noreturn]] void fail(cudaError_t status, const char* call) const;
+
+  Options options_;
+  const char* op_ = "";
+};
+
+}  // namespace birkhoff::cuda

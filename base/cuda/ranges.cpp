@@ -1,0 +1,91 @@
+#include "base/cuda/ranges.h"
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/shared_library.h"
+
+namespace birkhoff::cuda {
+namespace {
+
+// Of nvtx3/nvtxDetail/nvtxTypes.h: modules, with how many functions each has, the first of them
+// none; those functions of the first module that are called here; tables.
+constexpr int kCore = 1;
+constexpr std::array<unsigned, 7> kFunctions{0, 16, 9, 15, 7, 16, 7};
+constexpr size_t kRangePushA = 9, kRangePop = 11;
+constexpr uint32_t kCallbacks = 1, kVersionInfo = 3, kNvtxVersion = 3;
+
+using Function = void();
+struct Module {
+  std::array<Function*, 16> functions{};  // where a tool writes its own
+  std::array<Function**, 17> slots{};     // their addresses; null behind the last
+};
+std::array<Module, kFunctions.size()> modules;
+
+int module_functions(int module, Function**** slots, unsigned* count) {
+  if (module < kCore || size_t(module) >= modules.size()) return 0;
+  Module& m = modules[size_t(module)];
+  const unsigned size = kFunctions[size_t(module)];
+  for (size_t i = 1; i < size; ++i) m.slots[i] = &m.functions[i];
+  if (slots) *slots = m.slots.data();
+  if (count) *count = size;
+  return 1;
+}
+
+struct Callbacks {
+  size_t bytes;
+  int (*functions)(int module, Function**** slots, unsigned* count);
+};
+struct VersionInfo {
+  size_t bytes;
+  uint32_t version, reserved;
+  void (*set_tool_version)(uint32_t version);
+};
+
+const void* export_table(uint32_t id) {
+  static const Callbacks callbacks{sizeof(Callbacks), module_functions};
+  static const VersionInfo version{sizeof(VersionInfo), kNvtxVersion, 0, [](uint32_t) {}};
+  if (id == kCallbacks) return &callbacks;
+  return id == kVersionInfo ? &version : nullptr;
+}
+
+}  // namespace
+
+Ranges::Ranges(const char* injection) {
+  if (!injection || !*injection) {
+    line_ = "no profiler asks (NVTX_INJECTION64_PATH)";
+    return;
+  }
+  const char* const names[] = {injection};
+  SharedLibrary library(names);
+  if (!library.loaded()) {
+    line_ = "none: " + library.why();
+    return;
+  }
+  using Initialise = int(const void* (*)(uint32_t));
+  const auto initialise = library.symbol<Initialise>("InitializeInjectionNvtx2");
+  modules = {};
+  if (!initialise || !initialise(export_table)) {
+    line_ = fmt::format("none: {} {}", printable(injection),
+                        initialise ? "refuses" : "lacks InitializeInjectionNvtx2");
+    return;
+  }
+  library.keep();
+  const auto& core = modules[kCore].functions;
+  if (!core[kRangePushA] || !core[kRangePop]) {
+    line_ = fmt::format("{}, which takes no ranges", printable(injection));
+    return;
+  }
+  push_ = reinterpret_cast<int (*)(const char*)>(core[kRangePushA]);
+  pop_ = reinterpret_cast<int (*)()>(core[kRangePop]);
+  line_ = printable(injection);
+}
+
+const Ranges& ranges() {
+  static const Ranges all(std::getenv("NVTX_INJECTION64_PATH"));
+  return all;
+}
+
+}  // namespace birkhoff::cuda

@@ -1,0 +1,30 @@
+#include "base/shared_library.h"
+
+#include <dlfcn.h>
+
+#include "base/error.h"
+
+namespace birkhoff {
+
+SharedLibrary::SharedLibrary(std::span<const char* const> names) {
+  for (const char* name : names) {
+    // Now, not at the first call: what the library itself lacks is said here. Local: its symbols
+    // are nobody else's.
+    handle_.reset(dlopen(name, RTLD_NOW | RTLD_LOCAL));
+    if (handle_) {
+      name_ = name;
+      why_.clear();
+      return;
+    }
+    const char* reason = dlerror();
+    why_ += (why_.empty() ? "" : "; ") + printable(reason ? reason : name);
+  }
+}
+
+void SharedLibrary::Close::operator()(void* handle) const { dlclose(handle); }
+
+void* SharedLibrary::address(const char* name) const {
+  return handle_ ? dlsym(handle_.get(), name) : nullptr;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,5 @@
+// Stands for libcuda.so.1.
+extern "C" int cuDriverGetVersion(int* version) {
+  *version = FAKE_VERSION;
+  return 0;
+}

@@ -1,0 +1,127 @@
+// A rank's GPU: what it refuses, and what its errors say.
+#include "base/cuda/gpu.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+
+#include "base/cuda/arena.h"
+#include "base/cuda/stream.h"
+#include "base/error.h"
+#include "tests/cuda/kernels/words.h"
+#include "tests/cuda/support/session.h"
+
+namespace birkhoff::testing {
+namespace {
+
+using cuda::Arena;
+using cuda::Event;
+using cuda::Gpu;
+using cuda::Stream;
+using cuda::StreamKind;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string message_of(const std::function<void()>& failing) {
+  try {
+    failing();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(Gpu, RefusesADeviceThatIsNotThere) {
+  in_every_schedule([] {
+    int count = 0;
+    ASSERT_EQ(cudaGetDeviceCount(&count), cudaSuccess);
+    EXPECT_THROW(Gpu({.device = count, .rank = 9}), ConfigError);
+    EXPECT_THROW(Gpu({.device = -1}), ConfigError);
+    EXPECT_EQ(message_of([&] { Gpu({.device = count, .rank = 9}); }),
+              fmt::format("rank 9 wants device {} of {}; start as many ranks on a host as it has "
+                          "GPUs",
+                          count, count));
+  });
+}
+
+TEST(Gpu, NamesCallOperatorRankAndDevice) {
+  in_every_schedule([] {
+    Gpu gpu({.rank = 3});
+    const Stream stream(gpu, StreamKind::compute);
+    const Event event(gpu);
+    EXPECT_EQ(message_of([&] {
+                gpu.check(cudaErrorInvalidValue, "cudaMemcpyAsync");
+              }).find("rank 3, device 0: cudaMemcpyAsync failed: cudaErrorInvalidValue, "),
+              0u);
+    const auto fail = [&] {
+      gpu.run("linear_dw", stream, [&] { gpu.check(cudaErrorInvalidValue, "cudaMemcpyAsync"); });
+    };
+    EXPECT_THAT(message_of(fail),
+                StartsWith("rank 3, device 0: cudaMemcpyAsync failed in linear_dw: "
+                           "cudaErrorInvalidValue, "));
+    EXPECT_THROW(fail(), InternalError);
+    EXPECT_THROW(gpu.check(cudaSetDevice(-1), "cudaSetDevice"), ConfigError);
+    gpu.run("linear_dx", stream, [] {});  // the error is behind us
+  });
+}
+
+// By the exit code of who has to act.
+TEST(Gpu, ErrorsAreOfTheirKind) {
+  in_every_schedule([] {
+    const Gpu gpu;
+    for (const cudaError_t status :
+         {cudaErrorNoDevice, cudaErrorInsufficientDriver, cudaErrorNoKernelImageForDevice})
+      EXPECT_THROW(gpu.check(status, "call"), ConfigError);
+    for (const cudaError_t status :
+         {cudaErrorMemoryAllocation, cudaErrorECCUncorrectable, cudaErrorDevicesUnavailable})
+      EXPECT_THROW(gpu.check(status, "call"), ResourceError);
+    for (const cudaError_t status :
+         {cudaErrorInvalidValue, cudaErrorIllegalAddress, cudaErrorLaunchFailure})
+      EXPECT_THROW(gpu.check(status, "call"), InternalError);
+  });
+}
+
+// What a kernel did is told later; what a call did is told at once.
+TEST(Gpu, SaysWhoMayHaveFaulted) {
+  in_every_schedule([] {
+    for (const bool synchronise : {false, true}) {
+      Gpu gpu({.synchronise = synchronise});
+      const Stream stream(gpu, StreamKind::compute);
+      const auto told = [&](cudaError_t status, const char* op) {
+        return message_of([&] { gpu.run(op, stream, [&] { gpu.check(status, "call"); }); });
+      };
+      EXPECT_THAT(
+          told(cudaErrorIllegalAddress, "swiglu"),
+          ::testing::EndsWith(synchronise ? "; by a kernel of swiglu"
+                                          : "; by a kernel of swiglu or of an operator before it: "
+                                            "BIRKHOFF_CUDA_SYNC=1 names it"));
+      EXPECT_THAT(told(cudaErrorInvalidValue, "swiglu"), ::testing::Not(HasSubstr("by a kernel")));
+    }
+  });
+}
+
+TEST(Gpu, OperatorsDoNotNest) {
+  in_every_schedule([] {
+    Gpu gpu;
+    const Stream stream(gpu, StreamKind::compute);
+    EXPECT_EQ(
+        message_of([&] { gpu.run("outer", stream, [&] { gpu.run("inner", stream, [] {}); }); }),
+        "[inner] begins inside of outer");
+  });
+}
+
+TEST(Gpu, SynchronisesIfTheEnvironmentAsks) {
+  for (const auto& [value, asked] : {std::pair("1", true), {"0", false}, {"", false}}) {
+    setenv("BIRKHOFF_CUDA_SYNC", value, 1);
+    EXPECT_EQ(cuda::synchronise_asked(), asked) << value;
+  }
+  setenv("BIRKHOFF_CUDA_SYNC", "yes", 1);
+  EXPECT_EQ(message_of([] { cuda::synchronise_asked(); }),
+            "BIRKHOFF_CUDA_SYNC=yes: 1 waits for the device after each operator, 0 does not");
+  EXPECT_THROW(cuda::synchronise_asked(), ConfigError);
+  unsetenv("BIRKHOFF_CUDA_SYNC");
+  EXPECT_FALSE(cuda::synchronise_asked());
+}
+
+}  // namespace
+}  // namespace birkhoff::testing

@@ -1,0 +1,9 @@
+#pragma once
+// cuBLASLt for tests: the emulated one (emulated_cublaslt.cpp), or the library (hardware/).
+#include "kernels/cuda/cublaslt.h"
+
+namespace birkhoff::testing {
+
+cuda::CublasLtFunctions cublaslt();
+
+}  // namespace birkhoff::testing
