@@ -82,13 +82,30 @@ const Planted kPlanted[] = {
     {"TwoWriters", Fault::two_writers, "writes what is written", "faulty.cu:", true},
     {"BlockReadsBlock", Fault::block_reads_block, "unordered", "faulty.cu:", true},
     {"EndlessStack", Fault::endless_stack, "its stack is full", "thread"},
+    {"DroppedSyncCluster", Fault::dropped_sync_cluster, "unordered", "faulty_sm_90.cu:", true},
+    {"PeerNotBegun", Fault::peer_not_begun, "touches a block that may not have begun",
+     "faulty_sm_90.cu:", true},
+    {"PeerReturned", Fault::peer_returned, "returned", "faulty_sm_90.cu:", true},
+    {"PeerOutOfCluster", Fault::peer_out_of_cluster, "block 2 of a cluster of 2",
+     "faulty_sm_90.cu:"},
+    {"PeerOfGlobal", Fault::peer_of_global, "not of the block's own shared memory",
+     "faulty_sm_90.cu:"},
+    {"PlainPeer", Fault::plain_peer, "another block's shared memory without load or store",
+     "faulty_sm_90.cu:", true},
+    {"TwoBlocksWriteOne", Fault::two_blocks_write_one, "writes what is written",
+     "faulty_sm_90.cu:", true},
+    {"TwoClusterBarriers", Fault::two_cluster_barriers, "comes to another sync_cluster",
+     "faulty_sm_90.cu:"},
+    {"ClusterDeadlock", Fault::cluster_deadlock,
+     "waits in sync_cluster at faulty_sm_90.cu:", "128 of 128 threads have not returned"},
 };
 INSTANTIATE_TEST_SUITE_P(Planted, Faults, ::testing::ValuesIn(kPlanted),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(NoFault, NoneIsFoundWhereNoneIs) {
   for (const emulator::Schedule& schedule : emulator::schedules())
-    EXPECT_EQ(fault_of(schedule, Fault::none), "");
+    for (const Fault none : {Fault::none, Fault::harmless_cluster})
+      EXPECT_EQ(fault_of(schedule, none), "");
 }
 
 // The faults of a real kernel. Without the checker some schedules let them pass, so nothing is
