@@ -32,6 +32,7 @@ void Checker::begin_cluster(unsigned first, unsigned blocks, unsigned threads) {
   clocks_.begin(blocks * threads);
   shadow_.begin_cluster();
   for (auto& visits : visits_) visits.clear();
+  for (Released& r : released_) r = {};
 }
 
 // Some thread of the block must know of each visit.
@@ -40,7 +41,10 @@ void Checker::block_returns(unsigned rank) {
     bool known = false;
     for (unsigned t = rank * threads_; t < (rank + 1) * threads_ && !known; ++t)
       known = clocks_.knows(t, visit.mark.thread, visit.mark.clock);
-    if (!known) find("touches a block that may have returned", visit.p, visit.mark);
+    if (!known)
+      find(of_copy(visit.mark) ? "may change a block that has returned"
+                               : "touches a block that may have returned",
+           visit.p, visit.mark);
   }
 }
 
@@ -65,6 +69,11 @@ Mark Checker::mark(const Site& site) {
   const Thread& t = cluster().current();
   const unsigned thread = cluster().number(t);
   return {operation_, first_block_ + t.rank, thread, clocks_.now(thread), sites_.index(site)};
+}
+
+// A bulk copy's column is its mbarrier's.
+bool Checker::of_copy(const Mark& m) const {
+  return m.operation == operation_ && in_cluster(m) && m.thread >= blocks_ * threads_;
 }
 
 bool Checker::ordered(const Mark& before, const Mark& now) const {
@@ -108,7 +117,7 @@ void Checker::plain_access(const Access& a) {
 }
 
 void Checker::read(Cell& cell, const Mark& now, const void* p) {
-  if (cell.in_flight)
+  if (cell.in_flight || (of_copy(cell.written) && !ordered(cell.written, now)))
     find("reads what a copy is still bringing", p, now, &cell.written);
   else if (!cell.initialised)
     find("reads what nobody has set", p, now);
@@ -127,7 +136,7 @@ void Checker::read(Cell& cell, const Mark& now, const void* p) {
 }
 
 void Checker::write(Cell& cell, const Mark& now, const void* p) {
-  if (cell.in_flight)
+  if (cell.in_flight || (of_copy(cell.written) && !ordered(cell.written, now)))
     find("writes where a copy is under way", p, now, &cell.written);
   else if (!ordered(cell.written, now))
     find("writes what is written", p, now, &cell.written);
@@ -150,6 +159,35 @@ void Checker::in_flight(const Access& copy, bool begins) {
     cell.in_flight = begins;
     ++p;
   });
+}
+
+void Checker::arrive(unsigned mbarrier) {
+  clocks_.release(cluster().number(cluster().current()), released_[mbarrier].next);
+}
+
+void Checker::phase_ends(unsigned mbarrier, uint32_t phases) {
+  Released& r = released_[mbarrier];
+  Clocks::add(r.ended, r.next);
+  r.ended.at(clocks_.column(mbarrier)) = phases;
+  r.next.clear();
+}
+
+void Checker::acquire(unsigned mbarrier) {
+  clocks_.acquire(cluster().number(cluster().current()), released_[mbarrier].ended);
+}
+
+// A write by the thread that issues it, as far as what came before goes; then the mbarrier's.
+void Checker::bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) {
+  const Mark now = mark(copy.site);
+  const unsigned rank = cluster().current().rank;
+  const Mark landing{operation_, now.block, clocks_.column(mbarrier), phases, now.site};
+  const auto* p = static_cast<const std::byte*>(copy.address);
+  shadow_.each(copy.address, copy.bytes, [&](Cell& cell) {
+    write(cell, now, p++);
+    cell.written = landing;
+  });
+  visits_[rank].try_emplace({landing.thread, landing.clock, now.site},
+                            Visit{landing, copy.address});
 }
 
 void Checker::transfer(uint32_t operation, const void* device, size_t bytes, bool write) {
@@ -186,6 +224,7 @@ void Checker::count(const Access& a, uint32_t site) {
 
 std::string Checker::who(const Mark& m) const {
   const std::string where = sites_.text(m.site);
+  if (of_copy(m)) return "a bulk copy at " + where;
   if (m.operation == operation_)
     return fmt::format("block {} thread {} at {}", m.block, m.thread % threads_, where);
   return where.empty() ? "a copy or fill of a stream" : "an earlier kernel at " + where;

@@ -15,6 +15,7 @@
 #include "tests/cuda/checker/requests.h"
 #include "tests/cuda/checker/shadow.h"
 #include "tests/cuda/checker/sites.h"
+#include "tests/cuda/emulator/mbarriers.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::emulator {
@@ -33,6 +34,10 @@ class Checker final : public Observer {
   }
   void barrier(unsigned rank) override { clocks_.barrier(rank * threads_, (rank + 1) * threads_); }
   void cluster_barrier() override { clocks_.barrier(0, blocks_ * threads_); }
+  void arrive(unsigned mbarrier) override;
+  void phase_ends(unsigned mbarrier, uint32_t phases) override;
+  void acquire(unsigned mbarrier) override;
+  void bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) override;
   void transfer(uint32_t operation, const void* device, size_t bytes, bool write) override;
   void allocated(const void* device, size_t bytes) override { shadow_.allocated(device, bytes); }
   void freed(const void* device) override { shadow_.freed(device); }
@@ -45,6 +50,7 @@ class Checker final : public Observer {
  private:
   Mark mark(const Site& site);
   bool in_cluster(const Mark& m) const { return m.block - first_block_ < blocks_; }
+  bool of_copy(const Mark& m) const;
   bool ordered(const Mark& before, const Mark& now) const;
   void visit(const Access& access, const Mark& now);
   void read(Cell& cell, const Mark& now, const void* p);
@@ -60,7 +66,13 @@ class Checker final : public Observer {
     const void* p;
   };
 
+  // What who waits for an mbarrier sees: of the phases that have ended, and of the next.
+  struct Released {
+    Clocks::Seen ended, next;
+  };
+
   Clocks clocks_;
+  Released released_[Mbarriers::kMost];
   Shadow shadow_;
   Sites sites_;
   Requests requests_;

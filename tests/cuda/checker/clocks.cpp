@@ -6,7 +6,7 @@
 namespace birkhoff::emulator {
 
 void Clocks::begin(unsigned threads) {
-  threads_ = threads, columns_ = threads + kMbarriers;
+  threads_ = threads, columns_ = threads + Mbarriers::kMost;
   now_.assign(threads, 1);
   seen_.assign(size_t(threads) * columns_, 0);
 }
@@ -38,6 +38,11 @@ void Clocks::barrier(unsigned first, unsigned end) {
     std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * columns_));
     ++now_[t];
   }
+}
+
+void Clocks::add(Seen& to, const Seen& from) {
+  to.resize(std::max(to.size(), from.size()));
+  for (size_t c = 0; c < from.size(); ++c) to[c] = std::max(to[c], from[c]);
 }
 
 void Clocks::release(unsigned thread, Seen& to) {

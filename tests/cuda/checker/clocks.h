@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tests/cuda/emulator/mbarriers.h"
+
 namespace birkhoff::emulator {
 
 class Clocks {
@@ -27,9 +29,9 @@ class Clocks {
   // What `thread` has seen and done is added to `to`; and what `from` has, to it.
   void release(unsigned thread, Seen& to);
   void acquire(unsigned thread, const Seen& from);
+  static void add(Seen& to, const Seen& from);
   // The column of an mbarrier.
   unsigned column(unsigned mbarrier) const { return threads_ + mbarrier; }
-  static constexpr unsigned kMbarriers = 128;  // of a cluster, at most
 
  private:
   void join(Seen& to, unsigned thread) const;

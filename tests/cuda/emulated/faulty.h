@@ -36,6 +36,22 @@ enum class Fault {
   two_blocks_write_one,  // block's memory
   two_cluster_barriers,  // the blocks at two different sync_cluster
   cluster_deadlock,      // half a block waits for it, half for the cluster
+  bulk_harmless,
+  bulk_wrong_parity,   // the wait is for the phase before the first
+  bulk_too_few_bytes,  // are expected
+  bulk_too_many_bytes,
+  bulk_read_before_wait,
+  bulk_wrong_thread_waits,  // and tells the others nothing
+  bulk_over_what_is_read,   // a buffer is filled again while it is read
+  bulk_write_in_flight,     // by a thread, where a copy is under way
+  bulk_copies_overlap,
+  bulk_misaligned,  // 16 bytes of 4-byte elements, from the second on
+  bulk_odd_size,
+  bulk_not_waited_for,     // the block returns
+  mbarrier_not_seen,       // is used by others without a barrier behind its init
+  mbarrier_never_made,     // no init
+  mbarrier_arrives_twice,  // two arrivals in a phase of one
+  mbarrier_phase_skipped,  // a wait for the phase that has not begun
 };
 
 // p and q have 64 floats each; one block of 64 threads, or two where that is the point.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/format.h"
+#include "tests/cuda/emulator/mbarriers.h"
 
 namespace birkhoff::emulator {
 namespace {
@@ -41,12 +42,16 @@ std::string Cluster::run(const Job& job, Dim first, const Schedule& schedule, Ch
   job_ = &job, schedule_ = &schedule, chance_ = &chance;
   if (!host_.bottom) host_ = host_context();
   prepare(first);
+  mbarriers().begin_cluster();
   current_ = next();
   switch_context(host_, current_->fiber.context());
   current_ = nullptr;
   if (error_.empty() && barrier_.alive > 0)
     error_ = fmt::format("[{}] block {}: deadlock: {}", job.kernel, to_string(first),
-                         where_threads_wait());
+                         where_threads_wait() + mbarriers().lacking());
+  if (error_.empty())
+    if (const std::string copy = mbarriers().under_way(); !copy.empty())
+      error_ = fmt::format("[{}] block {}: {}", job.kernel, to_string(first), copy);
   return error_;
 }
 
@@ -108,7 +113,8 @@ void Cluster::return_from_kernel() {
 }
 
 Thread* Cluster::next() {
-  if (ready_.empty()) return nullptr;
+  while (ready_.empty())
+    if (barrier_.alive == 0 || !mbarriers().land()) return nullptr;
   size_t at = 0;
   if (schedule_->order == Order::lifo) at = ready_.size() - 1;
   if (schedule_->order == Order::random) at = size_t(chance_->below(ready_.size()));

@@ -41,6 +41,14 @@ class Observer {
   virtual void barrier(unsigned rank) = 0;
   virtual void cluster_barrier() = 0;
 
+  // Of mbarriers, by their numbers in the cluster: the running thread arrives; a phase ends, the
+  // `phases`-th; the running thread has seen the last one that ended.
+  virtual void arrive(unsigned mbarrier) = 0;
+  virtual void phase_ends(unsigned mbarrier, uint32_t phases) = 0;
+  virtual void acquire(unsigned mbarrier) = 0;
+  // By the running thread, to shared memory; in flight until that phase of the mbarrier ends.
+  virtual void bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) = 0;
+
   // By the host's copies and fills.
   virtual void transfer(uint32_t operation, const void* device, size_t bytes, bool write) = 0;
   virtual void allocated(const void* device, size_t bytes) = 0;

@@ -6,6 +6,7 @@
 #include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/heap.h"
+#include "tests/cuda/emulator/mbarriers.h"
 #include "tests/cuda/emulator/shared_memory.h"
 #include "tests/cuda/emulator/streams.h"
 
@@ -163,6 +164,31 @@ void copy_async_wait(int groups) {
     }
     t.groups.pop_front();
   }
+}
+
+void mbarrier_init(Mbarrier* b, unsigned arrivals, Where where) {
+  emulator::mbarriers().init(b, arrivals, where);
+}
+void mbarrier_arrive(Mbarrier* b, unsigned bytes, Where where) {
+  emulator::mbarriers().arrive(b, bytes, where);
+}
+void mbarrier_wait(const Mbarrier* b, unsigned parity, Where where) {
+  emulator::mbarriers().wait(b, parity, where);
+}
+
+void copy_bulk(void* shared, const void* global, unsigned bytes, Mbarrier* b, Where where) {
+  const SharedMemory& memory = shared_memory();
+  const auto fail = [&](const std::string& what) { cluster().fail("copy_bulk" + what, where); };
+  if (bytes == 0 || bytes % 16 != 0) fail(fmt::format(" of {} bytes", bytes));
+  if (!aligned(shared, 16) || !aligned(global, 16)) fail(": not aligned to 16 bytes");
+  if (!memory.has(shared) || memory.rank(shared) != cluster().current().rank ||
+      !memory.allocated(shared, bytes))
+    fail(" to: not the block's shared memory");
+  const std::string wrong = wrong_global(global, bytes);
+  if (!wrong.empty()) fail(" from: " + wrong);
+  observe(global, bytes, false, where);
+  emulator::mbarriers().copy(
+      {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, b, where});
 }
 
 void enqueue(const char* name, const void* kernel, const Launch& how, std::function<void()> body) {

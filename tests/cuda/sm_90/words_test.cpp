@@ -68,6 +68,39 @@ TEST(WordsSm90, APeersMemoryIsWritten) {
   });
 }
 
+TEST(WordsSm90, BulkCopies) {
+  in_every_schedule([] {
+    if (capability() < 90) GTEST_SKIP() << "needs sm_90";
+    constexpr int kMostRounds = 5;
+    const auto x = numbers(kMostRounds * kThreads);
+    const DeviceArray<float> in(x);
+    for (const int n : {4, 20, 64})
+      for (const int rounds : {1, 2, kMostRounds}) {
+        const DeviceArray<float> out{size_t(n)};
+        reset_traffic();
+        run_copy_bulk(in.data(), out.data(), n, rounds, nullptr);
+        const auto y = out.values();
+        for (size_t i = 0; i < size_t(n); ++i) {
+          float sum = 0;  // of small integers: exact
+          for (size_t r = 0; r < size_t(rounds); ++r) sum += x[r * kThreads + i];
+          EXPECT_EQ(y[i], sum) << n << " " << rounds << " " << i;
+        }
+        if (has_checker()) {
+          EXPECT_EQ(traffic().read, size_t(n * rounds) * sizeof(float));
+        }
+      }
+  });
+}
+
+TEST(WordsSm90, AnMbarrierOrdersWhatCameBeforeItsArrivals) {
+  in_every_schedule([] {
+    if (capability() < 90) GTEST_SKIP() << "needs sm_90";
+    const DeviceArray<int> counts(3 * kThreads);
+    run_arrivals(counts.data(), nullptr);
+    EXPECT_EQ(counts.values(), std::vector<int>(3 * kThreads, int(kThreads)));
+  });
+}
+
 TEST(WordsSm90, AGridIsOfWholeClusters) {
   in_every_schedule([] {
     if (capability() < 90) GTEST_SKIP() << "needs sm_90";

@@ -16,4 +16,12 @@ void run_read_next(const float* in, float* out, unsigned blocks, unsigned cluste
 void run_write_next(const float* in, float* out, unsigned blocks, unsigned cluster,
                     cudaStream_t stream);
 
+// One block: n floats, a multiple of 4 of 64 at most, by a bulk copy in each of `rounds` rounds
+// through one buffer: out[i] = Σ over the rounds of in[64·round + i].
+void run_copy_bulk(const float* in, float* out, int n, int rounds, cudaStream_t stream);
+
+// One block of 64 threads: counts[i] = of how many threads i has seen a number, which each writes
+// before it arrives at an mbarrier and others read behind their wait. 64 each, in three phases.
+void run_arrivals(int* counts, cudaStream_t stream);
+
 }  // namespace birkhoff::testing
