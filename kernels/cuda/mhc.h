@@ -12,10 +12,10 @@
 //
 // h and y may each be null (not wanted). n is 1, 2, 4 or 8, width a multiple of 8; of what is
 // opened it is kMhcMostWidth at most. Addresses are multiples of 16. What is read must not be what
-// is written. Arithmetic in f32, but that phi is rounded to tf32 in v·phi (x is exact there). The
-// bits of a token are a function of that token and the weights: where it stands, and how many there
-// are, changes none. Not synchronised with anything but `stream`. Throws InternalError for other
-// sizes and addresses, or if the launch is refused.
+// is written. Which kernel runs changes no bit. Arithmetic in f32, but that phi is rounded to tf32
+// in v·phi (x is exact there). The bits of a token are a function of that token and the weights:
+// where it stands, and how many there are, changes none. Not synchronised with anything but
+// `stream`. Throws InternalError for other sizes and addresses, or if the launch is refused.
 #include "kernels/cuda/sinkhorn_form.h"
 
 namespace birkhoff::cuda {
@@ -31,6 +31,7 @@ struct MhcOpenArgs {
   int n = 1;
   float eps = 0, norm_eps = 0;
   SinkhornHow sinkhorn = {};
+  int capability = 80;  // of the device: 10·major + minor. From 90 on wide rows go by clusters
 };
 void mhc_open(const MhcOpenArgs& args, cudaStream_t stream);
 
@@ -48,9 +49,10 @@ void mhc_close_open(const MhcCloseArgs& close, const MhcOpenArgs& open, cudaStre
 
 // How a call is cut: a pure function of what is to be done.
 struct MhcOpenCut {
-  int tokens = 0;  // of a block, which reads phi once
+  int cluster = 1;  // blocks that share the channels of their tokens
+  int tokens = 0;   // of a cluster, which reads phi once
   int64_t blocks = 0;
-  int steps = 0;            // of 256 channels
+  int steps = 0;            // of 256 channels, of all blocks of a cluster
   size_t shared_bytes = 0;  // for the rows
 };
 MhcOpenCut mhc_open_cut(const MhcOpenArgs& args);

@@ -9,11 +9,11 @@
 // of product s is channel 8·t + 2·s of a warp's 32, depth t + 4 the next.
 //
 // Rows fill what a block of sm_80 may have: 8 tokens of 4·2560 or 16 of 4·1280 are 160 KiB of 163.
-// So phi is read once for 4 to 32 tokens and not for 64; that takes a cluster of blocks (sm_90).
+// So phi is read once for 4 to 32 tokens and not for 64; that takes a cluster of blocks
+// (sm_90/mhc_open_cluster.cu).
 // Rows in registers as well, for 16 tokens of 4·2560, were tried: ptxas spills.
 #include "kernels/cuda/mhc_host.h"
-#include "kernels/cuda/sinkhorn.h"
-#include "kernels/cuda/streams.h"
+#include "kernels/cuda/mhc_rows.h"
 
 namespace birkhoff::cuda {
 namespace {
@@ -131,19 +131,15 @@ struct Partial {
   float squares[kTiles] = {};
 };
 
-// Adds two channels of one stream. phi: of the lane's column and the first of them. A bf16 is a
-// tf32 as it stands, with zeros behind it.
+// Adds two channels of one stream. phi: of the lane's column and the first of them.
 template <int kN, int kTiles>
 __device__ inline void add_pair(const float* phi, int pair, const Channels (&x)[kTiles],
                                 Partial<kN, kTiles>& sum) {
   constexpr int kColumns = Sizes<kN, kTiles>::kColumns;
   MmaB factors[kTiles];
   for (int tile = 0; tile < kTiles; ++tile) {
-    factors[tile] = {{x[tile].v[pair] << 16, x[tile].v[pair] & 0xFFFF0000u}};
-    for (int h = 0; h < 2; ++h) {
-      const float value = channel(x[tile], 2 * pair + h);
-      sum.squares[tile] = fmaf(value, value, sum.squares[tile]);
-    }
+    factors[tile] = factor_of(x[tile], pair);
+    sum.squares[tile] = add_squares(sum.squares[tile], x[tile], 2 * pair, 2 * pair + 2);
   }
   for (int p = 0; p < Sizes<kN, kTiles>::kProducts; ++p) {
     MmaA weights;
@@ -245,8 +241,7 @@ __device__ inline void make_logits(const MhcOpenArgs& a, int64_t first, OpenShar
       store(a.u + (first + token) * S::kColumns + column, u);
       if (column == 0) store(a.rho + first + token, rho);
     }
-    const int group = column / kN < 2 ? column / kN : 2;
-    logit = fmaf(load<Cache::constant>(a.alpha + group), u, load<Cache::constant>(a.b + column));
+    logit = logit_of<kN>(a, column, u);
   });
   sync_block();
   each([&](int, int column, int token, float& logit) {
@@ -266,13 +261,7 @@ __device__ inline void make_mixes(const MhcOpenArgs& a, int64_t first, OpenShare
   sinkhorn(res, a.sinkhorn);
   const int64_t token = first + in_block;
   if (token >= a.tokens) return;
-  store(a.post + token * kN + i, 2.0f * sigmoid(s.logit(1, i, in_block)));
-  constexpr int kWords = kN < 4 ? kN : 4;
-  for (int j = 0; j < kN; j += kWords) {
-    Pack<float, kWords> words;
-    for (int w = 0; w < kWords; ++w) words.v[w] = res[j + w];
-    store(reinterpret_cast<Pack<float, kWords>*>(a.res + (token * kN + i) * kN + j), words);
-  }
+  store_mix(a, token, i, s.logit(1, i, in_block), res);
 }
 
 // h in the place of stream 0; the squares of it, as rounded.
@@ -289,14 +278,8 @@ __device__ inline void sum_streams(const MhcOpenArgs& a, int64_t first, OpenShar
     for (int i = 0; i < kN; ++i) pre[i] = sigmoid(s.logit(0, i, in_block)) + a.sinkhorn.pre_eps();
     for (int step = 0; step < rows.steps; ++step) {
       const int c = lane.channel(step);
-      float sums[kChannels] = {};
-      for (int i = 0; i < kN; ++i) {
-        const Channels x = load(rows.at(step, tile, i));
-        for (int e = 0; e < kChannels; ++e) sums[e] = fmaf(pre[i], channel(x, e), sums[e]);
-      }
-      const Channels h = rounded(sums);
-      for (int e = 0; e < kChannels; ++e)
-        squares[tile] = fmaf(channel(h, e), channel(h, e), squares[tile]);
+      const Channels h = weighted(pre, [&](int i) { return load(rows.at(step, tile, i)); });
+      squares[tile] = add_squares(squares[tile], h, 0, kChannels);
       store(rows.at(step, tile, 0), h);
       if (a.h && c < a.width && token < a.tokens) store_channels(a.h + token * a.width + c, h);
     }
@@ -330,9 +313,7 @@ __device__ inline void normalise(const MhcOpenArgs& a, int64_t first,
       const int64_t token = first + tile * kTile + lane.token;
       if (token >= a.tokens) break;
       const Channels h = load(rows.at(step, tile, 0));
-      float y[kChannels];
-      for (int e = 0; e < kChannels; ++e) y[e] = channel(h, e) * rstd[tile] * gain[e / 4].v[e % 4];
-      store_channels(a.y + token * a.width + c, rounded(y));
+      store_channels(a.y + token * a.width + c, normalised(h, rstd[tile], gain));
     }
   }
 }
@@ -373,6 +354,7 @@ void run(const char* name, const MhcOpenArgs& a, const MhcCloseArgs& close, cuda
   require_open(name, a);
   if (a.tokens == 0) return;
   const MhcOpenCut cut = mhc_open_cut(a);
+  if (cut.cluster > 1) return mhc_open_cluster(name, a, kCloses ? &close : nullptr, stream);
   launch(name, kernel_of<kCloses>(a.n, cut.tokens / mhc_open_tile(a.n)),
          {.grid = {unsigned(cut.blocks)},
           .block = {kOpenThreads},

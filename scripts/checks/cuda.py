@@ -35,6 +35,9 @@ def findings(tree):
         for number, line in enumerate(text.split("\n"), 1):
             if _INCLUDE.search(line):
                 found.append(Finding(path, number, "include kernels/cuda/device/device.h instead"))
+            if f'"{DEVICE}sm_90.h"' in line and "/sm_90/" not in path:
+                found.append(Finding(path, number, "sm_80 has not these words: what says them "
+                                                   "belongs in a folder named sm_90"))
             if re.match(r"\s*#\s*if.*__CUDA", line):
                 found.append(Finding(path, number, "kernels are the same text for every compiler"))
     return found

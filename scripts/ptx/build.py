@@ -3,6 +3,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from . import read
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLACE = ROOT / "build" / "ptx"
+_ARCHITECTURE = re.compile(r"--generate-code=arch=compute_(\w+)")
 # A spill is a finding here, with its kernel, and not the compiler's error.
 _DROPPED = ("--generate-code", "-Xptxas=--warn-on-spills")
 
@@ -37,8 +39,11 @@ class Compiler:
         self.nvdisasm = run(["scripts/cuda_toolkit.sh", "--nvdisasm"]).strip()
         self._configure()
         entries = json.loads((PLACE / "compile_commands.json").read_text(encoding="utf-8"))
-        self.commands = {os.path.relpath(e["file"], ROOT): self._of_device(e["command"])
-                         for e in entries if e["file"].endswith(".cu")}
+        of_file = {os.path.relpath(e["file"], ROOT): e["command"]
+                   for e in entries if e["file"].endswith(".cu")}
+        self.commands = {f: self._of_device(c) for f, c in of_file.items()}
+        # What CMake compiles a file for: folders named sm_90 not for sm_80.
+        self.architectures = {f: _ARCHITECTURE.findall(c) for f, c in of_file.items()}
 
     def _configure(self):
         nvcc = self.toolkit / "bin" / "nvcc"
@@ -55,9 +60,8 @@ class Compiler:
         words = words[:words.index("-c")]  # then the file and -o: they stand last
         return [w for w in words if not w.startswith(_DROPPED)]
 
-    def kernels(self, files, architectures):
-        """The Kernels of all files, in order."""
-        jobs = [(f, a) for f in files for a in architectures]
+    def kernels(self, jobs):
+        """The Kernels of each (file, architecture), in order."""
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             return [k for found in pool.map(lambda job: self._kernels_of(*job), jobs)
                     for k in found]

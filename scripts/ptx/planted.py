@@ -49,20 +49,23 @@ def _expect(what, found, wanted):
 def errors(compiler, occupancy, architectures):
     found = _expect("blocks", dict(zip([b[0] for b in _BLOCKS],
                                        occupancy.blocks([b[0] for b in _BLOCKS]))), dict(_BLOCKS))
+    found += _expect("folders", _count(rules.misplaced({"a/sm_90/b.cu": ["80", "90a", "100a"],
+                                                        "a/b.cu": ["80"]})),
+                     {("architecture", "a/sm_90/b.cu"): 1})
     for architecture in architectures:
         found += _errors_of(compiler, occupancy, architecture)
     return found
 
 
 def _errors_of(compiler, occupancy, architecture):
-    kernels = compiler.kernels([FILE], [architecture])
+    kernels = compiler.kernels([(FILE, architecture)])
     what = f"sm_{architecture}"
     judged, lines = rules.with_needs(kernels, _NEEDS)
     found = _expect(what, _count(lines), {("stale need", "no_products"): 1})
     blocks = occupancy.of(judged)
     table = {(FILE, k.name, k.architecture): rules.row_of(k, b)
              for (k, _), b in zip(judged, blocks)}
-    found += _expect(what, _count(rules.judge(judged, blocks, table, [architecture])), _EXPECTED)
+    found += _expect(what, _count(rules.judge(judged, blocks, table)), _EXPECTED)
     return found + _table_errors(what, judged, blocks, table, architecture)
 
 
@@ -77,7 +80,7 @@ def _table_errors(what, judged, blocks, table, architecture):
     changed = {**_EXPECTED, ("changed", "clean"): 1, ("new", "narrow"): 1, ("stale", "gone"): 1}
     changed.update({("tensor", k.name): 1 for k, _ in judged})
     del changed["tensor", "multiplies"]
-    found = _expect(what, _count(rules.judge(tensor, blocks, table, [architecture])), changed)
+    found = _expect(what, _count(rules.judge(tensor, blocks, table, {(FILE, "1")})), changed)
     needs = {n: _NEED for n in _NEEDS if n != "clean"}
     return found + _expect(what, _count(rules.with_needs([k for k, _ in judged], needs)[1]),
                            {("no need", "clean"): 1, ("stale need", "no_products"): 1})

@@ -150,8 +150,17 @@ def _broken(kernel, need):
                          "otherwise")
 
 
-def judge(judged, blocks, table, architectures):
-    """Findings. judged: (kernel, need); blocks: of each; architectures: what was compiled."""
+def misplaced(architectures):
+    """Findings: a file of a folder named sm_N that is compiled for less. architectures: by file."""
+    return [Finding("architecture", file, f"{file}: is compiled for sm_{a}; CMake must compile "
+                    f"what is in a folder named sm_{least[1]} for that and above alone")
+            for file, of in sorted(architectures.items()) for a in of
+            if (least := re.search(r"/sm_(\d+)/", file)) and _number(a) < int(least[1])]
+
+
+def judge(judged, blocks, table, skipped=()):
+    """Findings. judged: (kernel, need); blocks: of each; skipped: (file, architecture) that were
+    not compiled."""
     found, seen = [], set()
     for (kernel, need), fits in zip(judged, blocks):
         found += [Finding(kind, kernel.name, f"{kernel}: {text}")
@@ -171,7 +180,7 @@ def judge(judged, blocks, table, architectures):
                                  f"{table[key]}: look why; if it is right, {ACCEPT}"))
     found += [Finding("stale", key[1], f"{TABLE}: {key[1]} of {key[0]} for sm_{key[2]} is no more: "
                       f"run {ACCEPT}")
-              for key in sorted(set(table) - seen) if key[2] in architectures]
+              for key in sorted(set(table) - seen) if (key[0], key[2]) not in skipped]
     return found
 
 

@@ -194,6 +194,12 @@ class Cuda(unittest.TestCase):
             self.assertEqual(self.check(line, "kernels/cuda/device/nvidia/a.h"), [])
             self.assertEqual(self.check(line, "tests/cuda/emulated/a.cu"), [])
 
+    def test_words_of_sm_90_in_their_folders_alone(self):
+        line = '#include "kernels/cuda/device/sm_90.h"'
+        for path, found in (("kernels/cuda/a.cu", 1), ("tests/cuda/kernels/a.cu", 1),
+                            ("kernels/cuda/sm_90/a.cu", 0), ("tests/cuda/kernels/sm_90/a.cu", 0)):
+            self.assertEqual(len(self.check(line, path)), found, path)
+
 
 class Tidy(unittest.TestCase):
     def test_every_file_has_its_turn(self):

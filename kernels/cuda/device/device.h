@@ -31,6 +31,8 @@
 //   mma_bf16(d, a, b)   d[16×8] += a[16×16]·b[16×8], bf16 factors; tests/cuda/layouts.h has which
 //   mma_tf32(d, a, b)   d[16×8] += a[16×8]·b[8×8]; factors from to_tf32()      lane holds what
 //   widen(bf16), round_bf16(float), as_pair(low, high), fast_exp, fast_rsqrt, fast_divide
+//
+// sm_90.h has the words that sm_80 has not: clusters, barriers in shared memory, bulk copies.
 #include "kernels/cuda/device/types.h"
 
 #if defined(__CUDACC__)

@@ -21,41 +21,77 @@ class Sets {
     for (const unsigned t : threads) all.insert(known_[t].begin(), known_[t].end());
     for (const unsigned t : threads) known_[t] = all;
   }
+  void release(unsigned thread, std::set<Event>& to) const {
+    to.insert(known_[thread].begin(), known_[thread].end());
+  }
+  void acquire(unsigned thread, const std::set<Event>& from) {
+    known_[thread].insert(from.begin(), from.end());
+  }
   bool knows(unsigned thread, const Event& event) const { return known_[thread].contains(event); }
 
  private:
   std::vector<std::set<Event>> known_;
 };
 
-TEST(BlockClocks, KnowWhatSetsOfEventsKnow) {
-  constexpr unsigned kThreads = 70;  // two warps and a part of one
+constexpr unsigned kThreads = 70, kBlocks = 2;  // two warps and a part of one, each
+
+std::vector<unsigned> range(unsigned begin, unsigned end) {
+  std::vector<unsigned> all;
+  for (unsigned t = begin; t < end; ++t) all.push_back(t);
+  return all;
+}
+
+// A meeting of some kind, in both. Of threads whose events are all known: what is released is.
+void meet_somehow(Chance& chance, Clocks& clocks, Sets& sets) {
+  const auto first = unsigned(chance.below(kBlocks)) * kThreads;
+  const uint64_t kind = chance.below(10);
+  if (kind == 0) {
+    sets.meet(range(0, kBlocks * kThreads));
+    clocks.barrier(0, kBlocks * kThreads);
+  } else if (kind == 1) {
+    sets.meet(range(first, first + kThreads));
+    clocks.barrier(first, first + kThreads);
+  } else if (kind < 5) {  // an mbarrier: some arrive, then some wait
+    Clocks::Seen seen;
+    std::set<Event> events;
+    for (int i = 0; i < 3; ++i) {
+      const auto t = unsigned(chance.below(kBlocks * kThreads));
+      sets.release(t, events);
+      clocks.release(t, seen);
+    }
+    for (int i = 0; i < 5; ++i) {
+      const auto t = unsigned(chance.below(kBlocks * kThreads));
+      sets.acquire(t, events);
+      clocks.acquire(t, seen);
+    }
+  } else {
+    const auto warp = unsigned(chance.below(3)) * 32;
+    uint32_t mask = uint32_t(chance.below(uint64_t{1} << 32)) | 1;
+    if (warp == 64) mask &= 0x3F;
+    std::vector<unsigned> together;
+    for (unsigned lane = 0; lane < 32; ++lane)
+      if (mask >> lane & 1) together.push_back(first + warp + lane);
+    sets.meet(together);
+    clocks.meet(first + warp, mask);
+  }
+}
+
+TEST(Clocks, KnowWhatSetsOfEventsKnow) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     Chance chance(seed);
-    BlockClocks clocks;
-    clocks.begin(kThreads);
-    Sets sets(kThreads);
+    Clocks clocks;
+    clocks.begin(kBlocks * kThreads);
+    Sets sets(kBlocks * kThreads);
     std::vector<Event> events;
     for (int step = 0; step < 60; ++step) {
       for (int i = 0; i < 4; ++i) {
-        const auto t = unsigned(chance.below(kThreads));
+        const auto t = unsigned(chance.below(kBlocks * kThreads));
         events.emplace_back(t, clocks.now(t));
         sets.happens(t, clocks.now(t));
       }
-      std::vector<unsigned> together;
-      if (chance.below(8) == 0) {
-        for (unsigned t = 0; t < kThreads; ++t) together.push_back(t);
-        clocks.barrier();
-      } else {
-        const auto warp = unsigned(chance.below(3));
-        unsigned mask = unsigned(chance.below(uint64_t{1} << 32)) | 1;
-        if (warp == 2) mask = (mask & 0x3F);
-        for (unsigned lane = 0; lane < 32; ++lane)
-          if (mask >> lane & 1) together.push_back(warp * 32 + lane);
-        clocks.meet(warp, mask);
-      }
-      sets.meet(together);
+      meet_somehow(chance, clocks, sets);
       for (const Event& e : events)
-        for (unsigned t = 0; t < kThreads; ++t)
+        for (unsigned t = 0; t < kBlocks * kThreads; ++t)
           ASSERT_EQ(clocks.knows(t, e.first, e.second), t == e.first || sets.knows(t, e))
               << "seed " << seed << ", step " << step << ", thread " << t << " of " << e.first;
     }

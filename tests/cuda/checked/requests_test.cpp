@@ -51,7 +51,7 @@ TEST(Requests, TimesOfLanesBelongTogether) {
   requests.add(instruction, {1, 68, 4});
   requests.add(instruction, {0, 0, 4});
   requests.add(instruction, {0, 64, 4});
-  requests.end_block(global, shared);
+  requests.end_cluster(global, shared);
   expect(global, 2, 2);
   expect(shared, 0, 0);
 }

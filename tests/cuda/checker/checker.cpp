@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/format.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/heap.h"
 #include "tests/cuda/emulator/machine.h"
 #include "tests/cuda/emulator/streams.h"
@@ -13,6 +13,7 @@ namespace birkhoff::emulator {
 namespace {
 
 constexpr size_t kMostFindings = 4;  // in one message
+constexpr unsigned kWarpsOfBlock = cuda::kMaxThreads / cuda::kWarp;
 constexpr const char* kTransfer = "a copy or fill";
 
 }  // namespace
@@ -26,15 +27,30 @@ void Checker::begin_kernel(const char* name, uint32_t operation) {
   kernel_ = name, operation_ = operation;
 }
 
-void Checker::begin_block(unsigned block, unsigned threads) {
-  block_ = block;
-  clocks_.begin(threads);
-  shadow_.begin_block();
+void Checker::begin_cluster(unsigned first, unsigned blocks, unsigned threads) {
+  first_block_ = first, blocks_ = blocks, threads_ = threads;
+  clocks_.begin(blocks * threads);
+  shadow_.begin_cluster();
+  for (auto& visits : visits_) visits.clear();
+  for (Released& r : released_) r = {};
 }
 
-void Checker::end_block() {
+// Some thread of the block must know of each visit.
+void Checker::block_returns(unsigned rank) {
+  for (const auto& [key, visit] : visits_[rank]) {
+    bool known = false;
+    for (unsigned t = rank * threads_; t < (rank + 1) * threads_ && !known; ++t)
+      known = clocks_.knows(t, visit.mark.thread, visit.mark.clock);
+    if (!known)
+      find(of_copy(visit.mark) ? "may change a block that has returned"
+                               : "touches a block that may have returned",
+           visit.p, visit.mark);
+  }
+}
+
+void Checker::end_cluster() {
   Cost global, shared;
-  requests_.end_block(global, shared);
+  requests_.end_cluster(global, shared);
   traffic_.sectors += global.spent, traffic_.fewest_sectors += global.fewest;
   traffic_.wavefronts += shared.spent, traffic_.fewest_wavefronts += shared.fewest;
 }
@@ -50,20 +66,37 @@ void Checker::report() {
 }
 
 Mark Checker::mark(const Site& site) {
-  const unsigned thread = block().current().number;
-  return {operation_, block_, thread, clocks_.now(thread), sites_.index(site)};
+  const Thread& t = cluster().current();
+  const unsigned thread = cluster().number(t);
+  return {operation_, first_block_ + t.rank, thread, clocks_.now(thread), sites_.index(site)};
+}
+
+// A bulk copy's column is its mbarrier's.
+bool Checker::of_copy(const Mark& m) const {
+  return m.operation == operation_ && in_cluster(m) && m.thread >= blocks_ * threads_;
 }
 
 bool Checker::ordered(const Mark& before, const Mark& now) const {
   if (before.operation == 0) return true;
   if (before.operation != now.operation) return streams().ordered(before.operation, now.operation);
-  if (before.block != now.block) return false;
-  return before.thread == now.thread || clocks_.knows(now.thread, before.thread, before.clock);
+  return in_cluster(before) && clocks_.knows(now.thread, before.thread, before.clock);
+}
+
+// The shared memory of another block.
+void Checker::visit(const Access& a, const Mark& now) {
+  const unsigned rank = shared_memory().rank(a.address);
+  if (!clocks_.knows(now.thread, rank * threads_, 1))
+    find("touches a block that may not have begun", a.address, now);
+  visits_[rank].try_emplace({now.thread, now.clock, now.site}, Visit{now, a.address});
+  (a.write ? traffic_.peer_written : traffic_.peer_read) += a.bytes;
 }
 
 void Checker::access(const Access& a) {
   const Mark now = mark(a.site);
-  count(a, now.site);
+  if (shared_memory().has(a.address) && shared_memory().rank(a.address) != cluster().current().rank)
+    visit(a, now);
+  else
+    count(a, now.site);
   const auto* p = static_cast<const std::byte*>(a.address);
   shadow_.each(a.address, a.bytes, [&](Cell& cell) {
     a.write ? write(cell, now, p) : read(cell, now, p);
@@ -75,6 +108,8 @@ void Checker::plain_access(const Access& a) {
   if (shared_memory().has(a.address)) {
     if (!shared_memory().allocated(a.address, a.bytes))
       find("memory that was not declared", a.address, mark(a.site));
+    if (shared_memory().rank(a.address) != cluster().current().rank)
+      find("another block's shared memory without load or store", a.address, mark(a.site));
     access(a);
   } else if (heap().has(a.address)) {
     find("device memory without load or store", a.address, mark(a.site));
@@ -82,26 +117,26 @@ void Checker::plain_access(const Access& a) {
 }
 
 void Checker::read(Cell& cell, const Mark& now, const void* p) {
-  if (cell.in_flight)
+  if (cell.in_flight || (of_copy(cell.written) && !ordered(cell.written, now)))
     find("reads what a copy is still bringing", p, now, &cell.written);
   else if (!cell.initialised)
     find("reads what nobody has set", p, now);
   else if (!ordered(cell.written, now))
     find("reads while it is written", p, now, &cell.written);
   // A later write that is ordered behind this read is ordered behind all that this one knows of;
-  // and of the reads by other blocks one stands for all.
-  bool other_block = false;
+  // and of the reads by other clusters one stands for all.
+  bool other_cluster = false;
   const auto known = [&](const Mark& m) {
     if (ordered(m, now)) return true;
-    if (m.operation != now.operation || m.block == now.block) return false;
-    return std::exchange(other_block, true);
+    if (m.operation != now.operation || in_cluster(m)) return false;
+    return std::exchange(other_cluster, true);
   };
   cell.read.erase(std::remove_if(cell.read.begin(), cell.read.end(), known), cell.read.end());
   cell.read.push_back(now);
 }
 
 void Checker::write(Cell& cell, const Mark& now, const void* p) {
-  if (cell.in_flight)
+  if (cell.in_flight || (of_copy(cell.written) && !ordered(cell.written, now)))
     find("writes where a copy is under way", p, now, &cell.written);
   else if (!ordered(cell.written, now))
     find("writes what is written", p, now, &cell.written);
@@ -126,6 +161,35 @@ void Checker::in_flight(const Access& copy, bool begins) {
   });
 }
 
+void Checker::arrive(unsigned mbarrier) {
+  clocks_.release(cluster().number(cluster().current()), released_[mbarrier].next);
+}
+
+void Checker::phase_ends(unsigned mbarrier, uint32_t phases) {
+  Released& r = released_[mbarrier];
+  Clocks::add(r.ended, r.next);
+  r.ended.at(clocks_.column(mbarrier)) = phases;
+  r.next.clear();
+}
+
+void Checker::acquire(unsigned mbarrier) {
+  clocks_.acquire(cluster().number(cluster().current()), released_[mbarrier].ended);
+}
+
+// A write by the thread that issues it, as far as what came before goes; then the mbarrier's.
+void Checker::bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) {
+  const Mark now = mark(copy.site);
+  const unsigned rank = cluster().current().rank;
+  const Mark landing{operation_, now.block, clocks_.column(mbarrier), phases, now.site};
+  const auto* p = static_cast<const std::byte*>(copy.address);
+  shadow_.each(copy.address, copy.bytes, [&](Cell& cell) {
+    write(cell, now, p++);
+    cell.written = landing;
+  });
+  visits_[rank].try_emplace({landing.thread, landing.clock, now.site},
+                            Visit{landing, copy.address});
+}
+
 void Checker::transfer(uint32_t operation, const void* device, size_t bytes, bool write) {
   const Mark now{operation, 0, 0, 0, sites_.index({})};
   const auto* p = static_cast<const std::byte*>(device);
@@ -143,10 +207,10 @@ void Checker::transfer(uint32_t operation, const void* device, size_t bytes, boo
 }
 
 void Checker::count(const Access& a, uint32_t site) {
-  const Thread& t = block().current();
+  const Thread& t = cluster().current();
   const bool shared = shared_memory().has(a.address);
   requests_.add(
-      {t.warp(), site, shared, a.write},
+      {t.rank * kWarpsOfBlock + t.warp(), site, shared, a.write},
       {t.lane(), shared ? shared_memory().offset(a.address) : reinterpret_cast<uint64_t>(a.address),
        a.bytes});
   if (shared) return;
@@ -160,8 +224,9 @@ void Checker::count(const Access& a, uint32_t site) {
 
 std::string Checker::who(const Mark& m) const {
   const std::string where = sites_.text(m.site);
+  if (of_copy(m)) return "a bulk copy at " + where;
   if (m.operation == operation_)
-    return fmt::format("block {} thread {} at {}", m.block, m.thread, where);
+    return fmt::format("block {} thread {} at {}", m.block, m.thread % threads_, where);
   return where.empty() ? "a copy or fill of a stream" : "an earlier kernel at " + where;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 // Finds, in every schedule: races, within a block, between blocks and between streams; reads of
-// memory that nobody set, or that a copy may still change; global memory touched by anything but
-// load and store. A finding is a fault of the launch. Counts traffic on the way.
+// memory that nobody set, or that a copy may still change; global memory, or another block's shared
+// memory, touched by anything but load and store; that of a block which may not have begun, or may
+// have returned. A finding is a fault of the launch. Counts traffic on the way.
 //
 // Every load and store of the kernels arrives here: those of the vocabulary from the machine, those
 // of shared memory from the hooks that -fsanitize=thread compiles in (hooks.cpp).
+#include <map>
 #include <set>
 #include <string>
 #include <tuple>
@@ -13,6 +15,7 @@
 #include "tests/cuda/checker/requests.h"
 #include "tests/cuda/checker/shadow.h"
 #include "tests/cuda/checker/sites.h"
+#include "tests/cuda/emulator/mbarriers.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::emulator {
@@ -20,13 +23,21 @@ namespace birkhoff::emulator {
 class Checker final : public Observer {
  public:
   void begin_kernel(const char* name, uint32_t operation) override;
-  void begin_block(unsigned block, unsigned threads) override;
-  void end_block() override;
+  void begin_cluster(unsigned first, unsigned blocks, unsigned threads) override;
+  void block_returns(unsigned rank) override;
+  void end_cluster() override;
   void end_kernel() override;
   void access(const Access& access) override;
   void in_flight(const Access& copy, bool begins) override;
-  void meet(unsigned warp, unsigned mask) override { clocks_.meet(warp, mask); }
-  void barrier() override { clocks_.barrier(); }
+  void meet(unsigned rank, unsigned warp, unsigned mask) override {
+    clocks_.meet(rank * threads_ + warp * cuda::kWarp, mask);
+  }
+  void barrier(unsigned rank) override { clocks_.barrier(rank * threads_, (rank + 1) * threads_); }
+  void cluster_barrier() override { clocks_.barrier(0, blocks_ * threads_); }
+  void arrive(unsigned mbarrier) override;
+  void phase_ends(unsigned mbarrier, uint32_t phases) override;
+  void acquire(unsigned mbarrier) override;
+  void bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) override;
   void transfer(uint32_t operation, const void* device, size_t bytes, bool write) override;
   void allocated(const void* device, size_t bytes) override { shadow_.allocated(device, bytes); }
   void freed(const void* device) override { shadow_.freed(device); }
@@ -38,7 +49,10 @@ class Checker final : public Observer {
 
  private:
   Mark mark(const Site& site);
+  bool in_cluster(const Mark& m) const { return m.block - first_block_ < blocks_; }
+  bool of_copy(const Mark& m) const;
   bool ordered(const Mark& before, const Mark& now) const;
+  void visit(const Access& access, const Mark& now);
   void read(Cell& cell, const Mark& now, const void* p);
   void write(Cell& cell, const Mark& now, const void* p);
   void count(const Access& access, uint32_t site);
@@ -46,13 +60,28 @@ class Checker final : public Observer {
   void report();
   std::string who(const Mark& mark) const;
 
-  BlockClocks clocks_;
+  // An access to a block's shared memory by another, which the block must outlive.
+  struct Visit {
+    Mark mark;
+    const void* p;
+  };
+
+  // What who waits for an mbarrier sees: of the phases that have ended, and of the next.
+  struct Released {
+    Clocks::Seen ended, next;
+  };
+
+  Clocks clocks_;
+  Released released_[Mbarriers::kMost];
   Shadow shadow_;
   Sites sites_;
   Requests requests_;
   testing::Traffic traffic_;
   const char* kernel_ = "";
-  uint32_t operation_ = 0, block_ = 0;
+  uint32_t operation_ = 0;
+  unsigned first_block_ = 0, blocks_ = 0, threads_ = 0;  // of the cluster; threads of a block
+  // By block: of each thread, clock and site.
+  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, Visit> visits_[cuda::kMaxCluster];
   std::set<std::tuple<std::string, uint32_t, uint32_t>> found_;  // what, and at which sites
   std::string findings_;
 };

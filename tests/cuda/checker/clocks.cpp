@@ -1,42 +1,58 @@
 #include "tests/cuda/checker/clocks.h"
 
 #include <algorithm>
-
-#include "kernels/cuda/device/types.h"
+#include <bit>
 
 namespace birkhoff::emulator {
 
-using cuda::kWarp;
-
-void BlockClocks::begin(unsigned threads) {
+void Clocks::begin(unsigned threads) {
+  threads_ = threads, columns_ = threads + Mbarriers::kMost;
   now_.assign(threads, 1);
-  at_barrier_.assign(threads, 0);
-  in_warp_.assign(size_t(threads) * kWarp, 0);
+  seen_.assign(size_t(threads) * columns_, 0);
 }
 
-bool BlockClocks::knows(unsigned thread, unsigned other, uint32_t clock) const {
-  if (thread == other || at_barrier_[other] >= clock) return true;
-  return thread / kWarp == other / kWarp && in_warp_[thread * kWarp + other % kWarp] >= clock;
+// Adds to `to` what a thread has seen, and where it stands.
+void Clocks::join(Seen& to, unsigned thread) const {
+  to.resize(columns_);
+  const uint32_t* const row = &seen_[size_t(thread) * columns_];
+  for (unsigned c = 0; c < columns_; ++c) to[c] = std::max(to[c], row[c]);
+  to[thread] = std::max(to[thread], now_[thread]);
 }
 
-// Each lane of the mask learns what any of them knew, and where each stands.
-void BlockClocks::meet(unsigned warp, unsigned mask) {
-  const auto each = [&](auto&& f) {
-    for (unsigned lane = 0; lane < kWarp; ++lane)
-      if (mask >> lane & 1) f(warp * kWarp + lane);
-  };
-  for (unsigned about = 0; about < kWarp; ++about) {
-    uint32_t most = 0;
-    each([&](unsigned t) { most = std::max(most, in_warp_[t * kWarp + about]); });
-    if (mask >> about & 1) most = std::max(most, now_[warp * kWarp + about]);
-    each([&](unsigned t) { in_warp_[t * kWarp + about] = most; });
+// Each learns what any of them knew, and where each stands.
+void Clocks::meet(unsigned first, uint32_t mask) {
+  Seen all;
+  for (uint32_t rest = mask; rest; rest &= rest - 1)
+    join(all, first + unsigned(std::countr_zero(rest)));
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    const unsigned t = first + unsigned(std::countr_zero(rest));
+    std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * columns_));
+    ++now_[t];
   }
-  each([&](unsigned t) { ++now_[t]; });
 }
 
-void BlockClocks::barrier() {
-  at_barrier_ = now_;
-  for (uint32_t& clock : now_) ++clock;
+void Clocks::barrier(unsigned first, unsigned end) {
+  Seen all;
+  for (unsigned t = first; t < end; ++t) join(all, t);
+  for (unsigned t = first; t < end; ++t) {
+    std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * columns_));
+    ++now_[t];
+  }
+}
+
+void Clocks::add(Seen& to, const Seen& from) {
+  to.resize(std::max(to.size(), from.size()));
+  for (size_t c = 0; c < from.size(); ++c) to[c] = std::max(to[c], from[c]);
+}
+
+void Clocks::release(unsigned thread, Seen& to) {
+  join(to, thread);
+  ++now_[thread];
+}
+
+void Clocks::acquire(unsigned thread, const Seen& from) {
+  uint32_t* const row = &seen_[size_t(thread) * columns_];
+  for (unsigned c = 0; c < from.size(); ++c) row[c] = std::max(row[c], from[c]);
 }
 
 }  // namespace birkhoff::emulator

@@ -1,24 +1,44 @@
 #pragma once
-// Who in a block knows what of whom: a clock a thread, and how far each thread has seen those of
+// Who in a cluster knows what of whom: a clock a thread, and how far each thread has seen those of
 // the others. Only barriers and sync_warp teach; a shuffle orders no memory.
+//
+// Threads are numbered through the cluster, block by block. Behind them come mbarriers: what lands
+// before a phase of one ends is known to who has waited for that phase.
 #include <cstdint>
 #include <vector>
 
+#include "tests/cuda/emulator/mbarriers.h"
+
 namespace birkhoff::emulator {
 
-class BlockClocks {
+class Clocks {
  public:
+  using Seen = std::vector<uint32_t>;  // of each thread and mbarrier
+
   void begin(unsigned threads);
   uint32_t now(unsigned thread) const { return now_[thread]; }
   // Whether `thread` has seen what `other` did at `clock`.
-  bool knows(unsigned thread, unsigned other, uint32_t clock) const;
-  void meet(unsigned warp, unsigned mask);
-  void barrier();
+  bool knows(unsigned thread, unsigned other, uint32_t clock) const {
+    return thread == other || seen_[thread * columns_ + other] >= clock;
+  }
+  // The threads of `mask`, counted from `first` on, meet.
+  void meet(unsigned first, uint32_t mask);
+  // All threads [first, end) do.
+  void barrier(unsigned first, unsigned end);
+
+  // What `thread` has seen and done is added to `to`; and what `from` has, to it.
+  void release(unsigned thread, Seen& to);
+  void acquire(unsigned thread, const Seen& from);
+  static void add(Seen& to, const Seen& from);
+  // The column of an mbarrier.
+  unsigned column(unsigned mbarrier) const { return threads_ + mbarrier; }
 
  private:
-  std::vector<uint32_t> now_;         // of each thread; rises when others learn of it
-  std::vector<uint32_t> at_barrier_;  // what all threads have seen of each
-  std::vector<uint32_t> in_warp_;     // [thread, lane]: what it has seen of its warp
+  void join(Seen& to, unsigned thread) const;
+
+  unsigned threads_ = 0, columns_ = 0;
+  Seen now_;   // of each thread; rises when others learn of it
+  Seen seen_;  // [thread, column]
 };
 
 }  // namespace birkhoff::emulator

@@ -4,12 +4,12 @@
 #include <cstdint>
 
 #include "tests/cuda/checker/checker.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 
 namespace {
 
 void on_access(const void* p, size_t bytes, bool write, const void* pc) {
-  if (birkhoff::emulator::block().running())
+  if (birkhoff::emulator::cluster().running())
     birkhoff::emulator::checker().plain_access({p, bytes, write, {.pc = pc}});
 }
 

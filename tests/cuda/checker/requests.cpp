@@ -44,7 +44,7 @@ void Requests::add(const Instruction& instruction, const LaneAccess& access) {
   r.requests[time].push_back(access);
 }
 
-void Requests::end_block(Cost& global, Cost& shared) {
+void Requests::end_cluster(Cost& global, Cost& shared) {
   for (const auto& [instruction, repeated] : instructions_)
     for (const auto& request : repeated.requests) {
       const Cost cost = instruction.shared ? wavefronts(request) : sectors(request);

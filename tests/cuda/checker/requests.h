@@ -31,14 +31,14 @@ Cost wavefronts(const std::vector<LaneAccess>& accesses);
 class Requests {
  public:
   struct Instruction {
-    unsigned warp;
+    unsigned warp;  // of the cluster
     uint32_t site;
     bool shared, write;
     auto operator<=>(const Instruction&) const = default;
   };
   void add(const Instruction& instruction, const LaneAccess& access);
-  // Adds up what the block has asked for, and forgets it.
-  void end_block(Cost& global, Cost& shared);
+  // Adds up what the cluster has asked for, and forgets it.
+  void end_cluster(Cost& global, Cost& shared);
 
  private:
   struct Repeated {

@@ -9,14 +9,15 @@ void Shadow::allocated(const void* device, size_t bytes) {
 }
 
 Cell* Shadow::shared(const void* p, size_t bytes) {
-  if (shared_.empty()) {
-    shared_.resize(SharedMemory::kWindow);
-    of_block_.resize(SharedMemory::kWindow);
+  auto& [cells, of_cluster] = shared_[shared_memory().rank(p)];
+  if (cells.empty()) {
+    cells.resize(SharedMemory::kWindow);
+    of_cluster.resize(SharedMemory::kWindow);
   }
-  const size_t begin = shared_memory().offset(p), end = std::min(begin + bytes, shared_.size());
+  const size_t begin = shared_memory().offset(p), end = std::min(begin + bytes, cells.size());
   for (size_t i = begin; i < end; ++i)
-    if (of_block_[i] != block_) of_block_[i] = block_, shared_[i] = {};
-  return begin + bytes <= shared_.size() ? &shared_[begin] : nullptr;
+    if (of_cluster[i] != cluster_) of_cluster[i] = cluster_, cells[i] = {};
+  return begin + bytes <= cells.size() ? &cells[begin] : nullptr;
 }
 
 Cell* Shadow::device(const void* p, size_t bytes) {

@@ -9,7 +9,8 @@
 
 namespace birkhoff::emulator {
 
-// One thread's access. Operation 0: there was none.
+// One thread's access, or a bulk copy's. Operation 0: there was none. block: of the grid; thread: a
+// column of the cluster's Clocks.
 struct Mark {
   uint32_t operation = 0, block = 0, thread = 0, clock = 0;
   uint32_t site = 0;  // index into Sites
@@ -26,7 +27,7 @@ struct Cell {
 
 class Shadow {
  public:
-  void begin_block() { ++block_; }  // shared memory starts over
+  void begin_cluster() { ++cluster_; }  // shared memory starts over
   void allocated(const void* device, size_t bytes);
   void freed(const void* device) { device_.erase(static_cast<const std::byte*>(device)); }
 
@@ -42,9 +43,12 @@ class Shadow {
   Cell* device(const void* p, size_t bytes);
 
   std::map<const std::byte*, std::vector<Cell>> device_;  // by the allocation's address
-  std::vector<Cell> shared_;
-  std::vector<uint64_t> of_block_;  // which block a shared cell was last used in
-  uint64_t block_ = 0;
+  struct Window {
+    std::vector<Cell> cells;
+    std::vector<uint64_t> of_cluster;  // which cluster a cell was last used in
+  };
+  Window shared_[cuda::kMaxCluster];
+  uint64_t cluster_ = 0;
 };
 
 }  // namespace birkhoff::emulator

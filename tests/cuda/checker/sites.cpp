@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/format.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 
 namespace birkhoff::emulator {
 namespace {

@@ -136,6 +136,7 @@ Kernel kernel_of(Fault fault) {
 }  // namespace
 
 void run_faulty(Fault fault, float* p, float* q, cudaStream_t stream) {
+  if (fault >= Fault::harmless_cluster) return run_faulty_sm_90(fault, p, q, stream);
   const bool two = fault == Fault::two_writers || fault == Fault::block_reads_block;
   launch("faulty", kernel_of(fault),
          {.grid = {two ? 2u : 1u}, .block = {kThreads}, .stream = stream}, p, q);

@@ -25,9 +25,38 @@ enum class Fault {
   two_writers,  // two blocks write one element
   block_reads_block,
   endless_stack,
+  // Of sm_90, in a cluster of two blocks (faulty_sm_90.cu).
+  harmless_cluster,
+  dropped_sync_cluster,  // a peer is read before it has written
+  peer_not_begun,        // a peer is written before the first sync_cluster
+  peer_returned,         // a peer is read after the last
+  peer_out_of_cluster,   // its rank is the cluster's size
+  peer_of_global,        // of an address that is not in shared memory
+  plain_peer,            // without the vocabulary's load
+  two_blocks_write_one,  // block's memory
+  two_cluster_barriers,  // the blocks at two different sync_cluster
+  cluster_deadlock,      // half a block waits for it, half for the cluster
+  bulk_harmless,
+  bulk_wrong_parity,   // the wait is for the phase before the first
+  bulk_too_few_bytes,  // are expected
+  bulk_too_many_bytes,
+  bulk_read_before_wait,
+  bulk_wrong_thread_waits,  // and tells the others nothing
+  bulk_over_what_is_read,   // a buffer is filled again while it is read
+  bulk_write_in_flight,     // by a thread, where a copy is under way
+  bulk_copies_overlap,
+  bulk_misaligned,  // 16 bytes of 4-byte elements, from the second on
+  bulk_odd_size,
+  bulk_not_waited_for,     // the block returns
+  mbarrier_not_seen,       // is used by others without a barrier behind its init
+  mbarrier_never_made,     // no init
+  mbarrier_arrives_twice,  // two arrivals in a phase of one
+  mbarrier_phase_skipped,  // a wait for the phase that has not begun
 };
 
 // p and q have 64 floats each; one block of 64 threads, or two where that is the point.
 void run_faulty(Fault fault, float* p, float* q, cudaStream_t stream);
+// The faults from harmless_cluster on.
+void run_faulty_sm_90(Fault fault, float* p, float* q, cudaStream_t stream);
 
 }  // namespace birkhoff::testing

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/heap.h"
 #include "tests/cuda/emulator/machine.h"
 #include "tests/cuda/emulator/shared_memory.h"
@@ -28,16 +28,18 @@ Device& device() {
 
 void check_launch(const char* name, const cuda::Launch& how, size_t allowed) {
   const Dim g = how.grid;
+  const auto refuse = [&](const std::string& why) {
+    throw InternalError(fmt::format("[{}] cannot be launched: {}", name, why));
+  };
   if (volume(how.block) == 0 || volume(how.block) > cuda::kMaxThreads)
-    throw InternalError(
-        fmt::format("[{}] cannot be launched: a block of {} threads", name, to_string(how.block)));
+    refuse(fmt::format("a block of {} threads", to_string(how.block)));
   if (volume(g) == 0 || g.x > 0x7FFFFFFFu || g.y > 0xFFFFu || g.z > 0xFFFFu)
-    throw InternalError(
-        fmt::format("[{}] cannot be launched: a grid of {} blocks", name, to_string(g)));
+    refuse(fmt::format("a grid of {} blocks", to_string(g)));
+  if (how.cluster == 0 || how.cluster > cuda::kMaxCluster || g.x % how.cluster != 0)
+    refuse(fmt::format("a grid of {} blocks in clusters of {}", to_string(g), how.cluster));
   if (how.shared_bytes > allowed)
-    throw InternalError(
-        fmt::format("[{}] cannot be launched: {} bytes of shared memory; {} are allowed to it",
-                    name, how.shared_bytes, allowed));
+    refuse(
+        fmt::format("{} bytes of shared memory; {} are allowed to it", how.shared_bytes, allowed));
 }
 
 void Device::reset(const Schedule& schedule) {
@@ -57,16 +59,18 @@ void Device::run(const Job& job, uint32_t operation) {
   const cuda::Launch& how = job.how;
   operation_ = operation;
   if (observer()) observer()->begin_kernel(name, operation);
-  for (const uint64_t b : order_of_blocks(volume(how.grid))) {
-    const Dim index{unsigned(b % how.grid.x), unsigned(b / how.grid.x % how.grid.y),
+  for (const uint64_t c : order_of(volume(how.grid) / how.cluster)) {
+    const uint64_t b = c * how.cluster;  // its first block
+    const Dim first{unsigned(b % how.grid.x), unsigned(b / how.grid.x % how.grid.y),
                     unsigned(b / how.grid.x / how.grid.y)};
-    shared_memory().begin_block(how.shared_bytes);
-    if (observer()) observer()->begin_block(unsigned(b), unsigned(volume(how.block)));
-    std::string wrong = block().run(job, index, schedule_, chance_);
-    if (observer()) observer()->end_block();
-    const std::string outside = shared_memory().end_block();
+    shared_memory().begin_cluster(how.cluster, how.shared_bytes);
+    if (observer())
+      observer()->begin_cluster(unsigned(b), how.cluster, unsigned(volume(how.block)));
+    std::string wrong = cluster().run(job, first, schedule_, chance_);
+    if (observer()) observer()->end_cluster();
+    const std::string outside = shared_memory().end_cluster();
     if (wrong.empty() && !outside.empty())
-      wrong = fmt::format("[{}] block {}: {}", name, to_string(index), outside);
+      wrong = fmt::format("[{}] block {}: {}", name, to_string(first), outside);
     if (!wrong.empty()) {
       set_fault(wrong);
       break;
@@ -78,12 +82,12 @@ void Device::run(const Job& job, uint32_t operation) {
   operation_ = 0;
 }
 
-std::vector<uint64_t> Device::order_of_blocks(uint64_t blocks) {
-  std::vector<uint64_t> order(blocks);
+std::vector<uint64_t> Device::order_of(uint64_t clusters) {
+  std::vector<uint64_t> order(clusters);
   std::iota(order.begin(), order.end(), 0);
   if (schedule_.order == Order::lifo) std::reverse(order.begin(), order.end());
   if (schedule_.order == Order::random)
-    for (uint64_t i = blocks; i > 1; --i) std::swap(order[i - 1], order[chance_.below(i)]);
+    for (uint64_t i = clusters; i > 1; --i) std::swap(order[i - 1], order[chance_.below(i)]);
   return order;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Runs kernels: blocks in the order of the schedule, each in its own shared memory.
+// Runs kernels: clusters in the order of the schedule, each in its own shared memory.
 #include <functional>
 #include <map>
 #include <optional>
@@ -32,7 +32,7 @@ class Device {
   void allow_shared(const void* kernel, size_t bytes) { allowed_shared_[kernel] = bytes; }
 
  private:
-  std::vector<uint64_t> order_of_blocks(uint64_t blocks);
+  std::vector<uint64_t> order_of(uint64_t clusters);
 
   Schedule schedule_;
   Chance chance_;

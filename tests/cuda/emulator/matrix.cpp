@@ -4,13 +4,13 @@
 #include <cstring>
 
 #include "base/format.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/shared_memory.h"
 
 namespace birkhoff::cuda::emulated {
 namespace {
 
-using emulator::block;
+using emulator::cluster;
 using emulator::observer;
 using emulator::shared_memory;
 
@@ -97,10 +97,11 @@ void multiply_tf32(void* const* arguments, unsigned) {
 
 void ldmatrix_x4(uint32_t* r, const void* row, bool transposed, Where where) {
   const char* name = transposed ? "ldmatrix_x4_transposed" : "ldmatrix_x4";
-  if (!shared_memory().has(row) || !shared_memory().allocated(row, 16))
-    block().fail(fmt::format("{}: the row is not in shared memory", name), where);
+  if (!shared_memory().has(row) || !shared_memory().allocated(row, 16) ||
+      shared_memory().rank(row) != cluster().current().rank)
+    cluster().fail(fmt::format("{}: the row is not in the block's shared memory", name), where);
   if (reinterpret_cast<uintptr_t>(row) % 16 != 0)
-    block().fail(fmt::format("{}: the row is not aligned to 16 bytes", name), where);
+    cluster().fail(fmt::format("{}: the row is not aligned to 16 bytes", name), where);
   if (observer()) observer()->access({row, 16, false, {.where = where}});
   MatrixRows mine{static_cast<const std::byte*>(row), r};
   collective({name, kFullMask, transposed ? distribute<true> : distribute<false>}, &mine, where);

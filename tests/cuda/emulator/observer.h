@@ -26,8 +26,10 @@ struct Access {
 class Observer {
  public:
   virtual void begin_kernel(const char* name, uint32_t operation) = 0;
-  virtual void begin_block(unsigned block, unsigned threads) = 0;
-  virtual void end_block() = 0;
+  // first: the number of its first block in the grid; the others follow. threads: of each.
+  virtual void begin_cluster(unsigned first, unsigned blocks, unsigned threads) = 0;
+  virtual void block_returns(unsigned rank) = 0;  // its last thread
+  virtual void end_cluster() = 0;
   virtual void end_kernel() = 0;
 
   // By the running thread; in global or shared memory.
@@ -35,8 +37,17 @@ class Observer {
   // What lies in shared memory may be changed by a copy from now on, or is no longer.
   virtual void in_flight(const Access& copy, bool begins) = 0;
   // The lanes of `mask` see each other's shared memory.
-  virtual void meet(unsigned warp, unsigned mask) = 0;
-  virtual void barrier() = 0;
+  virtual void meet(unsigned rank, unsigned warp, unsigned mask) = 0;
+  virtual void barrier(unsigned rank) = 0;
+  virtual void cluster_barrier() = 0;
+
+  // Of mbarriers, by their numbers in the cluster: the running thread arrives; a phase ends, the
+  // `phases`-th; the running thread has seen the last one that ended.
+  virtual void arrive(unsigned mbarrier) = 0;
+  virtual void phase_ends(unsigned mbarrier, uint32_t phases) = 0;
+  virtual void acquire(unsigned mbarrier) = 0;
+  // By the running thread, to shared memory; in flight until that phase of the mbarrier ends.
+  virtual void bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) = 0;
 
   // By the host's copies and fills.
   virtual void transfer(uint32_t operation, const void* device, size_t bytes, bool write) = 0;

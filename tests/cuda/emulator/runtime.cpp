@@ -278,7 +278,7 @@ cudaError_t cudaDeviceSynchronize() {
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   const bool known = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value >= 0 &&
-                     size_t(value) <= birkhoff::cuda::kMaxSharedBytes;
+                     size_t(value) <= birkhoff::cuda::kMaxClusterSharedBytes;
   if (known) device().allow_shared(kernel, size_t(value));
   return result(known ? cudaSuccess : cudaErrorInvalidValue);
 }

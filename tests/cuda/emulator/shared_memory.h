@@ -17,26 +17,33 @@ class SharedMemory {
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
 
-  void begin_block(size_t dynamic_bytes);
+  void begin_cluster(unsigned blocks, size_t dynamic_bytes);
   // Whether the gaps are as they were; otherwise what was written over.
-  std::string end_block();
+  std::string end_cluster();
 
-  std::byte* dynamic() const { return memory_; }
-  std::byte* place(const cuda::emulated::SharedSite& site);  // null: there is no room
+  std::byte* dynamic(unsigned rank) const { return window(rank); }
+  // What one block declares lies at the same place in all. Null: there is no room.
+  std::byte* place(const cuda::emulated::SharedSite& site, unsigned rank);
   size_t static_bytes() const { return static_bytes_; }
 
-  bool has(const void* p) const { return p >= memory_ && p < memory_ + kWindow; }
+  bool has(const void* p) const { return p >= memory_ && p < window(blocks_); }
   bool allocated(const void* p, size_t bytes) const;
-  size_t offset(const void* p) const { return size_t(static_cast<const std::byte*>(p) - memory_); }
-  static constexpr size_t kWindow = 256 << 10;
+  unsigned rank(const void* p) const { return unsigned(from_begin(p) / kWindow); }
+  size_t offset(const void* p) const { return from_begin(p) % kWindow; }  // in its block's
+  static constexpr size_t kWindow = 256 << 10;                            // of a block
 
  private:
   struct Piece {
     size_t begin, end;
   };
   void add(size_t begin, size_t bytes);
+  std::byte* window(unsigned rank) const { return memory_ + rank * kWindow; }
+  size_t from_begin(const void* p) const {
+    return size_t(static_cast<const std::byte*>(p) - memory_);
+  }
 
   std::byte* memory_ = nullptr;
+  unsigned blocks_ = 0;
   size_t static_bytes_ = 0, top_ = 0;
   std::vector<Piece> pieces_;
   std::unordered_map<const void*, size_t> sites_;  // → piece

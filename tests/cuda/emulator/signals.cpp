@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "tests/cuda/emulator/asan.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/heap.h"
 
 namespace birkhoff::emulator {
@@ -27,20 +27,21 @@ std::string text;
 
 // Entered instead of the instruction that failed, on the fiber's stack.
 [[noreturn]] void fail_kernel() {
-  const bool full = block().running()->fiber.guards(touched);
+  const bool full = cluster().running()->fiber.guards(touched);
   text = full ? "its stack is full" : "touches " + what_is_at(touched);
-  block().fail_at_once(text);
+  cluster().fail_at_once(text);
 }
 
 void on_fault(int, siginfo_t* info, void* machine_state) {
   touched = info->si_addr;
-  const Thread* t = block().running();
+  const Thread* t = cluster().running();
   if (t && (heap().has(touched) || t->fiber.guards(touched))) {
     auto& registers = static_cast<ucontext_t*>(machine_state)->uc_mcontext.gregs;
     // Below the red zone, and as behind a call; a full stack starts over, nothing returns to it.
     auto stack = reinterpret_cast<uintptr_t>(t->fiber.top());
     if (t->fiber.guards(touched))
-      unpoison(block().current().fiber.context().bottom, block().current().fiber.context().bytes);
+      unpoison(cluster().current().fiber.context().bottom,
+               cluster().current().fiber.context().bytes);
     else
       stack = uintptr_t(registers[REG_RSP]) - 128;
     registers[REG_RSP] = greg_t((stack & ~uintptr_t{15}) - 8);

@@ -3,9 +3,10 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/heap.h"
+#include "tests/cuda/emulator/mbarriers.h"
 #include "tests/cuda/emulator/shared_memory.h"
 #include "tests/cuda/emulator/streams.h"
 
@@ -13,10 +14,12 @@ namespace birkhoff::cuda::emulated {
 namespace {
 
 using emulator::AsyncCopy;
-using emulator::block;
+using emulator::Block;
+using emulator::cluster;
 using emulator::heap;
 using emulator::observer;
 using emulator::shared_memory;
+using emulator::SharedMemory;
 
 bool aligned(const void* p, size_t to) { return reinterpret_cast<uintptr_t>(p) % to == 0; }
 
@@ -29,16 +32,22 @@ std::string wrong_global(const void* p, size_t bytes) {
 // Fails unless the running thread may touch `bytes` there in one access.
 void require_access(const char* word, const void* p, size_t bytes, Where where) {
   if (!aligned(p, bytes))
-    block().fail(fmt::format("{} of {} bytes at {}: not aligned to them", word, bytes, p), where);
+    cluster().fail(fmt::format("{} of {} bytes at {}: not aligned to them", word, bytes, p), where);
   if (shared_memory().has(p)) {
     if (!shared_memory().allocated(p, bytes))
-      block().fail(fmt::format("{} of {} bytes at byte {} of shared memory: not declared", word,
-                               bytes, shared_memory().offset(p)),
-                   where);
+      cluster().fail(fmt::format("{} of {} bytes at byte {} of shared memory: not declared", word,
+                                 bytes, shared_memory().offset(p)),
+                     where);
+    if (const Block& of = cluster().block(shared_memory().rank(p)); of.barrier.alive == 0)
+      cluster().fail(
+          fmt::format("{} of {} bytes at byte {} of the shared memory of block {}, which "
+                      "has returned",
+                      word, bytes, shared_memory().offset(p), emulator::to_string(of.index)),
+          where);
     return;
   }
   const std::string wrong = wrong_global(p, bytes);
-  if (!wrong.empty()) block().fail(fmt::format("{}: {}", word, wrong), where);
+  if (!wrong.empty()) cluster().fail(fmt::format("{}: {}", word, wrong), where);
 }
 
 void observe(const void* p, size_t bytes, bool write, Where where) {
@@ -52,27 +61,41 @@ void land(const AsyncCopy& copy) {
 
 }  // namespace
 
-Dim thread_index() { return block().current().index; }
-Dim block_index() { return block().index(); }
-Dim block_dim() { return block().job().how.block; }
-Dim grid_dim() { return block().job().how.grid; }
-unsigned lane() { return block().current().lane(); }
+Dim thread_index() { return cluster().current().index; }
+Dim block_index() { return cluster().index(); }
+Dim block_dim() { return cluster().job().how.block; }
+Dim grid_dim() { return cluster().job().how.grid; }
+unsigned lane() { return cluster().current().lane(); }
 
 void* shared(const SharedSite& site) {
-  void* memory = shared_memory().place(site);
-  const size_t declared = shared_memory().static_bytes(), added = block().job().how.shared_bytes;
-  if (!memory || declared > kStaticSharedBytes || declared + added > block().job().most_shared)
-    block().fail(fmt::format("declares {} bytes of shared memory beside the launch's {}; at most "
-                             "{}, {} in all",
-                             declared, added, kStaticSharedBytes, block().job().most_shared),
-                 {});
+  void* memory = shared_memory().place(site, cluster().current().rank);
+  const size_t declared = shared_memory().static_bytes(), added = cluster().job().how.shared_bytes;
+  if (!memory || declared > kStaticSharedBytes || declared + added > cluster().job().most_shared)
+    cluster().fail(fmt::format("declares {} bytes of shared memory beside the launch's {}; at most "
+                               "{}, {} in all",
+                               declared, added, kStaticSharedBytes, cluster().job().most_shared),
+                   {});
   return memory;
 }
-void* dynamic_shared() { return shared_memory().dynamic(); }
+void* dynamic_shared() { return shared_memory().dynamic(cluster().current().rank); }
 
-void barrier(Where where) { block().barrier(where); }
+void barrier(Where where) { cluster().barrier(where); }
+void cluster_barrier(Where where) { cluster().cluster_barrier(where); }
+unsigned cluster_rank() { return cluster().current().rank; }
+unsigned cluster_size() { return cluster().blocks(); }
+
+void* peer(const void* mine, unsigned rank, Where where) {
+  const SharedMemory& memory = shared_memory();
+  const unsigned of = cluster().current().rank;
+  if (!memory.has(mine) || memory.rank(mine) != of || !memory.allocated(mine, 1))
+    cluster().fail("peer: not of the block's own shared memory", where);
+  if (rank >= cluster().blocks())
+    cluster().fail(fmt::format("peer: block {} of a cluster of {}", rank, cluster().blocks()),
+                   where);
+  return memory.dynamic(rank) + memory.offset(mine);
+}
 void collective(const Collective& what, void* argument, Where where) {
-  block().collective(what, argument, where);
+  cluster().collective(what, argument, where);
 }
 
 unsigned vote(const char* name, unsigned mask, bool p, Where where) {
@@ -105,34 +128,35 @@ void store(void* to, const void* from, size_t bytes, Where where) {
 
 // The bytes land somewhere between here and the wait: at one of the two ends, as the schedule says.
 void copy_async(void* shared, const void* global, int bytes, Where where) {
-  if (!shared_memory().has(shared)) block().fail("copy_async: not to shared memory", where);
-  if (bytes < 0 || bytes > 16) block().fail(fmt::format("copy_async of {} bytes", bytes), where);
+  if (!shared_memory().has(shared) || shared_memory().rank(shared) != cluster().current().rank)
+    cluster().fail("copy_async: not to the block's shared memory", where);
+  if (bytes < 0 || bytes > 16) cluster().fail(fmt::format("copy_async of {} bytes", bytes), where);
   require_access("copy_async to", shared, 16, where);
-  if (!aligned(global, 16)) block().fail("copy_async from: not aligned to 16 bytes", where);
+  if (!aligned(global, 16)) cluster().fail("copy_async from: not aligned to 16 bytes", where);
   if (bytes > 0) {
     const std::string wrong = wrong_global(global, size_t(bytes));
-    if (!wrong.empty()) block().fail("copy_async from: " + wrong, where);
+    if (!wrong.empty()) cluster().fail("copy_async from: " + wrong, where);
     observe(global, size_t(bytes), false, where);
   }
   using emulator::Completion;
-  const Completion when = block().completion();
+  const Completion when = cluster().completion();
   AsyncCopy copy{
       static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes,
-      when == Completion::early || (when == Completion::random && block().chance().below(2) == 0),
+      when == Completion::early || (when == Completion::random && cluster().chance().below(2) == 0),
       where};
   if (observer()) observer()->in_flight({shared, 16, true, {.where = where}}, true);
   if (copy.landed) land(copy);
-  block().current().open.push_back(copy);
+  cluster().current().open.push_back(copy);
 }
 
 void copy_async_commit() {
-  emulator::Thread& t = block().current();
+  emulator::Thread& t = cluster().current();
   t.groups.push_back(std::move(t.open));
   t.open.clear();
 }
 
 void copy_async_wait(int groups) {
-  emulator::Thread& t = block().current();
+  emulator::Thread& t = cluster().current();
   while (t.groups.size() > size_t(groups)) {
     for (const AsyncCopy& copy : t.groups.front()) {
       if (!copy.landed) land(copy);
@@ -142,11 +166,36 @@ void copy_async_wait(int groups) {
   }
 }
 
+void mbarrier_init(Mbarrier* b, unsigned arrivals, Where where) {
+  emulator::mbarriers().init(b, arrivals, where);
+}
+void mbarrier_arrive(Mbarrier* b, unsigned bytes, Where where) {
+  emulator::mbarriers().arrive(b, bytes, where);
+}
+void mbarrier_wait(const Mbarrier* b, unsigned parity, Where where) {
+  emulator::mbarriers().wait(b, parity, where);
+}
+
+void copy_bulk(void* shared, const void* global, unsigned bytes, Mbarrier* b, Where where) {
+  const SharedMemory& memory = shared_memory();
+  const auto fail = [&](const std::string& what) { cluster().fail("copy_bulk" + what, where); };
+  if (bytes == 0 || bytes % 16 != 0) fail(fmt::format(" of {} bytes", bytes));
+  if (!aligned(shared, 16) || !aligned(global, 16)) fail(": not aligned to 16 bytes");
+  if (!memory.has(shared) || memory.rank(shared) != cluster().current().rank ||
+      !memory.allocated(shared, bytes))
+    fail(" to: not the block's shared memory");
+  const std::string wrong = wrong_global(global, bytes);
+  if (!wrong.empty()) fail(" from: " + wrong);
+  observe(global, bytes, false, where);
+  emulator::mbarriers().copy(
+      {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, b, where});
+}
+
 void enqueue(const char* name, const void* kernel, const Launch& how, std::function<void()> body) {
   const auto allowed = emulator::device().allowed_shared(kernel);
   emulator::check_launch(name, how, allowed.value_or(kStaticSharedBytes));
   emulator::streams().enqueue_kernel(
-      {name, how, allowed ? kMaxSharedBytes : kStaticSharedBytes, std::move(body)});
+      {name, how, allowed ? most_shared_bytes(how) : kStaticSharedBytes, std::move(body)});
 }
 
 }  // namespace birkhoff::cuda::emulated

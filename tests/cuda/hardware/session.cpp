@@ -14,6 +14,13 @@ void in_every_schedule(const std::function<void()>& test) {
 
 void in_one_schedule(const std::function<void()>& test) { in_every_schedule(test); }
 
+int capability() {
+  int major = 0, minor = 0;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0);
+  return 10 * major + minor;
+}
+
 bool has_checker() { return false; }
 Traffic traffic() { return {}; }
 void reset_traffic() {}

@@ -28,4 +28,6 @@ void in_one_schedule(const std::function<void()>& test) {
   in_schedule({.order = emulator::Order::random, .completion = emulator::Completion::late}, test);
 }
 
+int capability() { return 90; }
+
 }  // namespace birkhoff::testing

@@ -12,12 +12,16 @@ void in_every_schedule(const std::function<void()>& test);
 // In a random one, for what is large.
 void in_one_schedule(const std::function<void()>& test);
 
+// Of the device: 80, 90, 100. The emulated one knows all words.
+int capability();
+
 // Bytes of global memory that kernels moved since the last reset, and what that cost.
 struct Traffic {
   uint64_t read = 0, written = 0;  // unique bytes, by kernel
   uint64_t read_requested = 0, written_requested = 0;
   uint64_t sectors = 0, fewest_sectors = 0;        // of 32 bytes, by warp and instruction
   uint64_t wavefronts = 0, fewest_wavefronts = 0;  // of shared memory: more are bank conflicts
+  uint64_t peer_read = 0, peer_written = 0;        // bytes of other blocks' shared memory
 };
 
 // Whether the checker is linked: then traffic() counts, and races are found.

@@ -106,7 +106,7 @@ inline bool all(unsigned mask, bool p, emulated::Where where = emulated::Where::
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const Launch& how, A... arguments) {
   const auto address = reinterpret_cast<const void*>(kernel);
-  allow_shared(name, address, how.shared_bytes);
+  allow_shared(name, address, how);
   emulated::enqueue(name, address, how, [=] { kernel(P(arguments)...); });
 }
 

@@ -28,6 +28,11 @@ void* dynamic_shared();
 
 void barrier(Where where);
 
+unsigned cluster_rank();
+unsigned cluster_size();
+void cluster_barrier(Where where);
+void* peer(const void* mine, unsigned rank, Where where);
+
 // Done once, by the lane that comes last: arguments[lane] of the lanes in mask.
 using Exchange = void (*)(void* const* arguments, unsigned mask);
 struct Collective {
@@ -45,6 +50,11 @@ void store(void* to, const void* from, size_t bytes, Where where);
 void copy_async(void* shared, const void* global, int bytes, Where where);
 void copy_async_commit();
 void copy_async_wait(int groups);
+
+void mbarrier_init(Mbarrier* b, unsigned arrivals, Where where);
+void mbarrier_arrive(Mbarrier* b, unsigned bytes, Where where);  // and expects so many
+void mbarrier_wait(const Mbarrier* b, unsigned parity, Where where);
+void copy_bulk(void* shared, const void* global, unsigned bytes, Mbarrier* b, Where where);
 
 void ldmatrix_x4(uint32_t* r, const void* row, bool transposed, Where where);
 void mma_bf16(MmaD& d, const MmaA& a, const MmaB& b, Where where);

@@ -2,6 +2,7 @@
 // For nvcc: where a thread is, what it shares, how it meets others (contract: ../device.h).
 #include <cuda_runtime.h>
 
+#include <tuple>
 #include <type_traits>
 
 #include "kernels/cuda/device/launched.h"
@@ -56,10 +57,24 @@ __device__ __forceinline__ bool all(unsigned mask, bool p) { return __all_sync(m
 
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const Launch& how, A... arguments) {
-  allow_shared(name, reinterpret_cast<const void*>(kernel), how.shared_bytes);
-  kernel<<<dim3(how.grid.x, how.grid.y, how.grid.z), dim3(how.block.x, how.block.y, how.block.z),
-           how.shared_bytes, how.stream>>>(P(arguments)...);
-  require_launched(name, cudaGetLastError());
+  const auto address = reinterpret_cast<const void*>(kernel);
+  allow_shared(name, address, how);
+  cudaLaunchAttribute in_clusters{};
+  in_clusters.id = cudaLaunchAttributeClusterDimension;
+  in_clusters.val.clusterDim = {how.cluster, 1, 1};
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(how.grid.x, how.grid.y, how.grid.z);
+  config.blockDim = dim3(how.block.x, how.block.y, how.block.z);
+  config.dynamicSmemBytes = how.shared_bytes;
+  config.stream = how.stream;
+  config.attrs = &in_clusters;
+  config.numAttrs = how.cluster > 1 ? 1 : 0;
+  std::tuple<P...> values{P(arguments)...};
+  const auto run = [&](auto&... value) {
+    void* pointers[] = {&value..., nullptr};  // none is no array
+    return cudaLaunchKernelExC(&config, address, pointers);
+  };
+  require_launched(name, std::apply(run, values));
 }
 
 }  // namespace birkhoff::cuda

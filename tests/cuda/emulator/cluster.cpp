@@ -1,10 +1,11 @@
-#include "tests/cuda/emulator/block.h"
+#include "tests/cuda/emulator/cluster.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "base/format.h"
+#include "tests/cuda/emulator/mbarriers.h"
 
 namespace birkhoff::emulator {
 namespace {
@@ -18,9 +19,9 @@ bool same_place(Where a, Where b) {
 
 }  // namespace
 
-Block& block() {
-  static Block the_block;
-  return the_block;
+Cluster& cluster() {
+  static Cluster the_cluster;
+  return the_cluster;
 }
 
 std::string to_string(Where where) {
@@ -30,62 +31,74 @@ std::string to_string(Where where) {
 
 std::string to_string(Dim d) { return fmt::format("({},{},{})", d.x, d.y, d.z); }
 
-void Thread::place(unsigned n, Dim block) {
-  number = n;
+void Thread::place(unsigned n, unsigned of_rank, Dim block) {
+  number = n, rank = of_rank;
   index = {n % block.x, n / block.x % block.y, n / (block.x * block.y)};
   state = State::ready;
   open.clear(), groups.clear();
 }
 
-std::string Block::run(const Job& job, Dim index, const Schedule& schedule, Chance& chance) {
-  job_ = &job, index_ = index, schedule_ = &schedule, chance_ = &chance;
+std::string Cluster::run(const Job& job, Dim first, const Schedule& schedule, Chance& chance) {
+  job_ = &job, schedule_ = &schedule, chance_ = &chance;
   if (!host_.bottom) host_ = host_context();
-  const Dim d = job.how.block;
-  prepare(d.x * d.y * d.z);
+  prepare(first);
+  mbarriers().begin_cluster();
   current_ = next();
   switch_context(host_, current_->fiber.context());
   current_ = nullptr;
-  if (error_.empty() && alive_ > 0)
-    error_ = fmt::format("[{}] block {}: deadlock: {}", job.kernel, to_string(index),
-                         where_threads_wait());
+  if (error_.empty() && barrier_.alive > 0)
+    error_ = fmt::format("[{}] block {}: deadlock: {}", job.kernel, to_string(first),
+                         where_threads_wait() + mbarriers().lacking());
+  if (error_.empty())
+    if (const std::string copy = mbarriers().under_way(); !copy.empty())
+      error_ = fmt::format("[{}] block {}: {}", job.kernel, to_string(first), copy);
   return error_;
 }
 
-void Block::prepare(unsigned threads) {
-  while (threads_.size() < threads) threads_.push_back(std::make_unique<Thread>());
-  count_ = alive_ = threads;
-  warps_.assign((threads + kWarp - 1) / kWarp, {});
-  ready_.clear(), at_barrier_.clear(), error_.clear();
-  for (unsigned n = 0; n < threads; ++n) {
-    Thread& t = *threads_[n];
-    t.place(n, job_->how.block);
-    t.fiber.prepare(&Block::enter);
-    warps_[t.warp()].alive |= 1u << t.lane();
-    ready_.push_back(n);
+void Cluster::prepare(Dim first) {
+  const Dim d = job_->how.block;
+  const unsigned threads = d.x * d.y * d.z;
+  threads_of_block_ = threads;
+  while (threads_.size() < size_t{threads} * job_->how.cluster)
+    threads_.push_back(std::make_unique<Thread>());
+  ready_.clear(), error_.clear(), blocks_.clear(), barrier_.come.clear();
+  barrier_.alive = threads * job_->how.cluster;
+  for (unsigned rank = 0; rank < job_->how.cluster; ++rank) {
+    Block& b = blocks_.emplace_back(
+        Block{{first.x + rank, first.y, first.z}, {"sync_block", threads}, {}});
+    b.warps.resize((threads + kWarp - 1) / kWarp);
+    for (unsigned n = 0; n < threads; ++n) {
+      Thread& t = *threads_[rank * threads + n];
+      t.place(n, rank, d);
+      t.fiber.prepare(&Cluster::enter);
+      b.warps[t.warp()].alive |= 1u << t.lane();
+      ready_.push_back(rank * threads + n);
+    }
   }
 }
 
 // Thrown through a kernel that has failed.
 struct Failed {};
 
-void Block::enter() {
+void Cluster::enter() {
   begin_context();
-  Block& b = block();
+  Cluster& c = cluster();
   bool failed = false;
   try {
-    b.job_->body();
-    b.return_from_kernel();
+    c.job_->body();
+    c.return_from_kernel();
   } catch (const Failed&) {
     failed = true;  // to be left outside of the handler, which belongs to the host's thread
   }
-  if (failed) b.leave();
-  b.go_on();
+  if (failed) c.leave();
+  c.go_on();
   std::abort();  // a thread that has returned is never entered again
 }
 
-void Block::return_from_kernel() {
+void Cluster::return_from_kernel() {
   Thread& t = *current_;
-  Warp& w = warps_[t.warp()];
+  Block& b = blocks_[t.rank];
+  Warp& w = b.warps[t.warp()];
   for (const Meeting& m : w.meetings)
     if (m.mask >> t.lane() & 1)
       fail(fmt::format("returns, but lanes {:#x} wait for it in {} at {}", m.arrived, m.name,
@@ -93,12 +106,15 @@ void Block::return_from_kernel() {
            kNowhere);
   w.alive &= ~(1u << t.lane());
   t.state = Thread::State::returned;
-  --alive_;
-  barrier_complete();
+  --b.barrier.alive, --barrier_.alive;
+  complete(b.barrier);
+  complete(barrier_);
+  if (b.barrier.alive == 0 && observer()) observer()->block_returns(t.rank);
 }
 
-Thread* Block::next() {
-  if (ready_.empty()) return nullptr;
+Thread* Cluster::next() {
+  while (ready_.empty())
+    if (barrier_.alive == 0 || !mbarriers().land()) return nullptr;
   size_t at = 0;
   if (schedule_->order == Order::lifo) at = ready_.size() - 1;
   if (schedule_->order == Order::random) at = size_t(chance_->below(ready_.size()));
@@ -109,7 +125,7 @@ Thread* Block::next() {
 }
 
 // Leaves the running thread for one that is ready, or for the host when none is.
-void Block::go_on() {
+void Cluster::go_on() {
   Thread& from = *current_;
   Thread* to = next();
   if (to == &from) return;
@@ -118,34 +134,34 @@ void Block::go_on() {
                  from.state == Thread::State::returned);
 }
 
-void Block::wait(const char* name, Where where) {
+void Cluster::wait(const char* name, Where where) {
   Thread& t = *current_;
   t.state = Thread::State::waiting, t.waits_at = name, t.where = where;
   go_on();
 }
 
-void Block::wake(unsigned thread) {
+void Cluster::wake(unsigned thread) {
   threads_[thread]->state = Thread::State::ready;
   ready_.push_back(thread);
 }
 
-void Block::fail(const std::string& what, Where where) {
+void Cluster::fail(const std::string& what, Where where) {
   set_error(what, where);
   throw Failed{};
 }
 
-void Block::fail_at_once(const std::string& what) {
+void Cluster::fail_at_once(const std::string& what) {
   set_error(what, kNowhere);
   leave();
 }
 
-void Block::set_error(const std::string& what, Where where) {
+void Cluster::set_error(const std::string& what, Where where) {
   const std::string place = where.line() ? " at " + to_string(where) : std::string();
-  error_ = fmt::format("[{}] block {} thread {}{}: {}", job_->kernel, to_string(index_),
+  error_ = fmt::format("[{}] block {} thread {}{}: {}", job_->kernel, to_string(index()),
                        to_string(current_->index), place, what);
 }
 
-void Block::leave() {
+void Cluster::leave() {
   Thread& t = *current_;
   t.state = Thread::State::returned;
   current_ = nullptr;
@@ -153,47 +169,50 @@ void Block::leave() {
   std::abort();
 }
 
-void Block::barrier(Where where) {
-  const unsigned me = current_->number;
-  if (!at_barrier_.empty()) {
-    const Thread& first = *threads_[at_barrier_.front()];
+void Cluster::barrier(Where where) { come(blocks_[current_->rank].barrier, where); }
+void Cluster::cluster_barrier(Where where) { come(barrier_, where); }
+
+void Cluster::come(Gathering& to, Where where) {
+  if (!to.come.empty()) {
+    const Thread& first = *threads_[to.come.front()];
     if (!same_place(first.where, where))
-      fail(fmt::format("comes to another sync_block than thread {} at {}", to_string(first.index),
+      fail(fmt::format("comes to another {} than thread {} at {}", to.name, to_string(first.index),
                        to_string(first.where)),
            where);
   }
   current_->where = where;
-  at_barrier_.push_back(me);
-  if (!barrier_complete()) wait("sync_block", where);
+  to.come.push_back(number(*current_));
+  if (!complete(to)) wait(to.name, where);
 }
 
 // Whether all threads that are left have come; then they go on.
-bool Block::barrier_complete() {
-  if (at_barrier_.empty() || at_barrier_.size() < alive_) return false;
-  if (observer()) observer()->barrier();
-  for (const unsigned n : at_barrier_)
+bool Cluster::complete(Gathering& g) {
+  if (g.come.empty() || g.come.size() < g.alive) return false;
+  if (observer())
+    &g == &barrier_ ? observer()->cluster_barrier() : observer()->barrier(current_->rank);
+  for (const unsigned n : g.come)
     if (threads_[n].get() != current_) wake(n);
-  at_barrier_.clear();
+  g.come.clear();
   return true;
 }
 
-void Block::collective(const cuda::emulated::Collective& what, void* argument, Where where) {
+void Cluster::collective(const cuda::emulated::Collective& what, void* argument, Where where) {
   Thread& t = *current_;
   Meeting& m = meeting(what, where);
   m.arrived |= 1u << t.lane();
   m.arguments[t.lane()] = argument;
   if (m.arrived != m.mask) return wait(what.name, where);
   what.exchange(m.arguments, what.mask);
-  if (observer() && what.orders_memory) observer()->meet(t.warp(), what.mask);
+  if (observer() && what.orders_memory) observer()->meet(t.rank, t.warp(), what.mask);
   m.mask = 0;
   for (unsigned others = what.mask & ~(1u << t.lane()); others; others &= others - 1)
-    wake(t.warp() * kWarp + unsigned(std::countr_zero(others)));
+    wake(number(t) - t.lane() + unsigned(std::countr_zero(others)));
 }
 
 // The meeting that the running lane joins, or a new one; fails if the mask or the place is wrong.
-Meeting& Block::meeting(const cuda::emulated::Collective& what, Where where) {
+Meeting& Cluster::meeting(const cuda::emulated::Collective& what, Where where) {
   const Thread& t = *current_;
-  Warp& w = warps_[t.warp()];
+  Warp& w = blocks_[t.rank].warps[t.warp()];
   if (!(what.mask >> t.lane() & 1))
     fail(fmt::format("{}: lane {} is not in its mask {:#x}", what.name, t.lane(), what.mask),
          where);
@@ -216,16 +235,18 @@ Meeting& Block::meeting(const cuda::emulated::Collective& what, Where where) {
   return *free;
 }
 
-std::string Block::where_threads_wait() const {
+std::string Cluster::where_threads_wait() const {
   std::string text;
   int said = 0;
-  for (unsigned n = 0; n < count_ && said < 4; ++n) {
+  const unsigned count = blocks() * threads_of_block_;
+  for (unsigned n = 0; n < count && said < 4; ++n) {
     const Thread& t = *threads_[n];
     if (t.state != Thread::State::waiting) continue;
-    text += fmt::format("{}thread {} waits in {} at {}", said++ ? ", " : "", to_string(t.index),
-                        t.waits_at, to_string(t.where));
+    const std::string of = t.rank ? fmt::format(" of block {}", t.rank) : "";
+    text += fmt::format("{}thread {}{} waits in {} at {}", said++ ? ", " : "", to_string(t.index),
+                        of, t.waits_at, to_string(t.where));
   }
-  return text + fmt::format("; {} of {} threads have not returned", alive_, count_);
+  return text + fmt::format("; {} of {} threads have not returned", barrier_.alive, count);
 }
 
 }  // namespace birkhoff::emulator

@@ -1,5 +1,6 @@
 #pragma once
-// The threads of one block and how they take turns. One block runs at a time.
+// The threads of a cluster of blocks and how they take turns. One cluster runs at a time; a launch
+// without clusters has clusters of one block.
 #include <deque>
 #include <functional>
 #include <memory>
@@ -30,6 +31,7 @@ struct Thread {
   Fiber fiber;
   Dim index;
   unsigned number = 0;  // in the block
+  unsigned rank = 0;    // of the block
   State state = State::ready;
   const char* waits_at = "";
   Where where;                                // while it waits
@@ -38,7 +40,7 @@ struct Thread {
 
   unsigned lane() const { return number % kWarp; }
   unsigned warp() const { return number / kWarp; }
-  void place(unsigned n, Dim block);
+  void place(unsigned n, unsigned of_rank, Dim block);
 };
 
 // Lanes on their way to one collective.
@@ -53,56 +55,76 @@ struct Warp {
   std::vector<Meeting> meetings;
 };
 
-class Block {
+// Threads that have come to a barrier and those that it waits for.
+struct Gathering {
+  const char* name;
+  unsigned alive = 0;
+  std::vector<unsigned> come = {};  // numbers in the cluster
+};
+
+struct Block {
+  Dim index;
+  Gathering barrier;
+  std::vector<Warp> warps;
+};
+
+class Cluster {
  public:
-  // Runs block `index` to its end. What goes wrong is returned; empty: nothing.
-  std::string run(const Job& job, Dim index, const Schedule& schedule, Chance& chance);
+  // Runs the cluster whose first block is `first` to its end. What goes wrong is returned; empty:
+  // nothing.
+  std::string run(const Job& job, Dim first, const Schedule& schedule, Chance& chance);
 
   const Job& job() const { return *job_; }
-  Dim index() const { return index_; }
+  unsigned blocks() const { return unsigned(blocks_.size()); }
+  const Block& block(unsigned rank) const { return blocks_[rank]; }
+  Dim index() const { return blocks_[current_->rank].index; }  // of the running thread's block
   Thread& current() { return *current_; }
   const Thread* running() const { return current_; }  // null: the host is
   Completion completion() const { return schedule_->completion; }
   Chance& chance() { return *chance_; }
 
-  void barrier(Where where);
+  void barrier(Where where);  // of the block
+  void cluster_barrier(Where where);
   void collective(const cuda::emulated::Collective& what, void* argument, Where where);
 
-  // Ends the block: unwinds the running thread, and leaves it and the others for good.
+  // The running thread waits; the thread of that number in the cluster goes on.
+  void wait(const char* name, Where where);
+  void wake(unsigned thread);
+  unsigned number(const Thread& t) const { return t.rank * threads_of_block_ + t.number; }
+
+  // Ends the cluster: unwinds the running thread, and leaves it and the others for good.
   [[noreturn]] void fail(const std::string& what, Where where);
   // The same where nothing can be unwound: in place of an instruction that failed.
   [[noreturn]] void fail_at_once(const std::string& what);
 
  private:
   static void enter();
-  void prepare(unsigned threads);
+  void prepare(Dim first);
   void return_from_kernel();
   [[noreturn]] void leave();
   void set_error(const std::string& what, Where where);
-  void wait(const char* name, Where where);
-  void wake(unsigned thread);
   Thread* next();
   void go_on();
-  bool barrier_complete();
+  void come(Gathering& to, Where where);
+  bool complete(Gathering& g);
   Meeting& meeting(const cuda::emulated::Collective& what, Where where);
   std::string where_threads_wait() const;
 
-  std::vector<std::unique_ptr<Thread>> threads_;  // kept from block to block
-  std::vector<Warp> warps_;
+  std::vector<std::unique_ptr<Thread>> threads_;  // kept from cluster to cluster
+  std::vector<Block> blocks_;
+  Gathering barrier_{"sync_cluster"};  // of all blocks
   std::deque<unsigned> ready_;
-  std::vector<unsigned> at_barrier_;
-  unsigned count_ = 0, alive_ = 0;
+  unsigned threads_of_block_ = 0;
   Thread* current_ = nullptr;
   Context host_;
   const Job* job_ = nullptr;
-  Dim index_;
   const Schedule* schedule_ = nullptr;
   Chance* chance_ = nullptr;
   std::string error_;
 };
 
-// The one block there is.
-Block& block();
+// The one cluster there is.
+Cluster& cluster();
 
 // "rms_norm.cu:57"
 std::string to_string(Where where);

@@ -1,0 +1,61 @@
+#pragma once
+// Device functions: what mhc_open does with 8 channels of a token, in a block or in a cluster of
+// them. The same order in both, and so the same bits.
+#include "kernels/cuda/mhc.h"
+#include "kernels/cuda/sinkhorn.h"
+#include "kernels/cuda/streams.h"
+
+namespace birkhoff::cuda {
+
+// Channels 2·pair and the next as a factor of a product. A bf16 is a tf32 as it stands, with zeros
+// behind it.
+__device__ inline MmaB factor_of(const Channels& x, int pair) {
+  return {{x.v[pair] << 16, x.v[pair] & 0xFFFF0000u}};
+}
+
+// sum + Σ of the squares of channels [first, end).
+__device__ inline float add_squares(float sum, const Channels& x, int first, int end) {
+  for (int e = first; e < end; ++e) sum = fmaf(channel(x, e), channel(x, e), sum);
+  return sum;
+}
+
+// h = Σ pre_i·x_i, rounded once. x: gives stream i.
+template <int kN, class X>
+__device__ inline Channels weighted(const float (&pre)[kN], X&& x) {
+  float sums[kChannels] = {};
+  for (int i = 0; i < kN; ++i) {
+    const Channels stream = x(i);
+    for (int e = 0; e < kChannels; ++e) sums[e] = fmaf(pre[i], channel(stream, e), sums[e]);
+  }
+  return rounded(sums);
+}
+
+// y = gain ⊙ h·rstd, rounded once.
+__device__ inline Channels normalised(const Channels& h, float rstd,
+                                      const Pack<float, 4> (&gain)[2]) {
+  float y[kChannels];
+  for (int e = 0; e < kChannels; ++e) y[e] = channel(h, e) * rstd * gain[e / 4].v[e % 4];
+  return rounded(y);
+}
+
+// H~ of one column, of its product with v as the norm has it.
+template <int kN>
+__device__ inline float logit_of(const MhcOpenArgs& a, int column, float u) {
+  const int group = column / kN < 2 ? column / kN : 2;
+  return fmaf(load<Cache::constant>(a.alpha + group), u, load<Cache::constant>(a.b + column));
+}
+
+// post_i and row i of res of a token.
+template <int kN>
+__device__ inline void store_mix(const MhcOpenArgs& a, int64_t token, int i, float post_logit,
+                                 const float (&res)[kN]) {
+  store(a.post + token * kN + i, 2.0f * sigmoid(post_logit));
+  constexpr int kWords = kN < 4 ? kN : 4;
+  for (int j = 0; j < kN; j += kWords) {
+    Pack<float, kWords> words;
+    for (int w = 0; w < kWords; ++w) words.v[w] = res[j + w];
+    store(reinterpret_cast<Pack<float, kWords>*>(a.res + (token * kN + i) * kN + j), words);
+  }
+}
+
+}  // namespace birkhoff::cuda
