@@ -23,7 +23,7 @@ const float* coefficients(const MhcDesc& desc, const float* alpha, const float* 
   const float* res = nullptr;
   for (int64_t lane = 0; lane < kTokens; lane += int64_t(hn::Lanes(d))) {
     gates(desc, alpha, b, s.u + lane, s.c + lane);
-    res = Sinkhorn<kN>(desc, s.trace + lane, false).forward(s.c + 2 * n * kTokens + lane) - lane;
+    res = Sinkhorn<kN, false>(desc, s.trace + lane).forward(s.c + 2 * n * kTokens + lane) - lane;
     for (int64_t i = 0; i < n; ++i) {
       float *pre = s.c + i * kTokens + lane, *post = pre + n * kTokens;
       hn::StoreU(hn::Add(hn::LoadU(d, pre), hn::Set(d, float(desc.pre_eps()))), d, pre);

@@ -31,7 +31,7 @@ V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
     const V slope = hn::Mul(gate, hn::Sub(one, gate));
     hn::StoreU(hn::Mul(k < n ? dk : hn::Add(dk, dk), slope), tag, d + k * kTokens);
   }
-  Sinkhorn<kN> sinkhorn(desc, s.trace + lane, true);
+  Sinkhorn<kN, true> sinkhorn(desc, s.trace + lane);
   const float* res = sinkhorn.forward(c + 2 * n * kTokens);
   sinkhorn.backward(d + 2 * n * kTokens);
   for (int64_t e = 0; e < n * n; ++e)  // the logits are spent

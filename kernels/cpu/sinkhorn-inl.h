@@ -30,15 +30,61 @@ HWY_INLINE V sigmoid(V x) {
   return hn::Div(one, hn::Add(one, exp_of(hn::Neg(x))));
 }
 
-// kN: n where it is known when compiling, so that loops over it unroll; 0 otherwise.
+// The matrices of a vector of tokens that one division after the other changes: in registers where
+// n is known when compiling, else in memory. A step reads where the one before wrote.
 template <int kN>
+class Iterate {
+ public:
+  HWY_INLINE Iterate(const float* from, int64_t) {
+#pragma GCC unroll 16
+    for (int64_t e = 0; e < kN * kN; ++e) v_[e] = hn::LoadU(Tag(), from + e * kTokens);
+  }
+  HWY_INLINE V get(int64_t i, int64_t j) const { return v_[i * kN + j]; }
+  HWY_INLINE void set(V value, int64_t i, int64_t j) { v_[i * kN + j] = value; }
+  HWY_INLINE void begin_step(float*) {}
+  HWY_INLINE void end_step(float* to, bool keep) const {
+    if (!keep) return;
+#pragma GCC unroll 16
+    for (int64_t e = 0; e < kN * kN; ++e) hn::StoreU(v_[e], Tag(), to + e * kTokens);
+  }
+
+ private:
+  V v_[kN * kN];
+};
+template <>
+class Iterate<0> {
+ public:
+  HWY_INLINE Iterate(float* from, int64_t n) : from_(from), to_(from), n_(n) {}
+  HWY_INLINE V get(int64_t i, int64_t j) const { return hn::LoadU(Tag(), from_ + at(i, j)); }
+  HWY_INLINE void set(V value, int64_t i, int64_t j) { hn::StoreU(value, Tag(), to_ + at(i, j)); }
+  HWY_INLINE void begin_step(float* to) { to_ = to; }
+  HWY_INLINE void end_step(float* to, bool) { from_ = to; }
+
+ private:
+  HWY_INLINE int64_t at(int64_t i, int64_t j) const { return (i * n_ + j) * kTokens; }
+  float *from_, *to_;
+  int64_t n_;
+};
+
+// Element k of column or row `line`.
+template <bool kByColumns, class M>
+HWY_INLINE V get_line(const M& m, int64_t line, int64_t k) {
+  return kByColumns ? m.get(k, line) : m.get(line, k);
+}
+template <bool kByColumns, class M>
+HWY_INLINE void set_line(V value, M& m, int64_t line, int64_t k) {
+  kByColumns ? m.set(value, k, line) : m.set(value, line, k);
+}
+
+// kN: n where it is known when compiling, so that loops over it unroll; 0 otherwise. kKeep: what
+// backward() needs is kept.
+template <int kN, bool kKeep>
 class Sinkhorn {
  public:
-  // trace: sinkhorn_trace(n, iterations, keep) floats.
-  Sinkhorn(const MhcDesc& desc, float* trace, bool keep)
-      : n_(kN ? kN : desc.n),
+  // trace: sinkhorn_trace(n, iterations, kKeep) floats.
+  Sinkhorn(const MhcDesc& desc, float* trace)
+      : n_(desc.n),
         paper_(desc.sinkhorn == SinkhornForm::paper),
-        keep_(keep),
         steps_(2 * (desc.iterations - 1) + (paper_ ? 0 : 1)),
         eps_(paper_ ? 0 : float(desc.sinkhorn_eps)),
         p_(trace),
@@ -50,42 +96,44 @@ class Sinkhorn {
   HWY_INLINE const float* forward(const float* logits) {
     column_softmax(logits);
     paper_ ? row_softmax() : add_eps();
-    for (int64_t s = 1; s <= steps_; ++s) by_columns(s) ? divide<true>(s) : divide<false>(s);
+    Matrix m(slot(0), n_);
+    for (int64_t s = 1; s <= steps_; ++s) {
+      m.begin_step(slot(s));
+      by_columns(s) ? divide<true>(m, s) : divide<false>(m, s);
+      m.end_step(slot(s), kKeep || s == steps_);
+    }
     return slot(steps_);
   }
 
-  // d: dM in, dL out. REQUIRES keep, and forward() of the same tokens just before.
+  // d: dM in, dL out. REQUIRES kKeep, and forward() of the same tokens just before.
   HWY_INLINE void backward(float* d) const {
+    Matrix m(d, n_);
     for (int64_t s = steps_; s > 0; --s)
-      by_columns(s) ? divide_backward<true>(s, d) : divide_backward<false>(s, d);
-    if (!paper_) return softmax_backward<true>(p_, d);
-    softmax_backward<false>(slot(0), d);
+      by_columns(s) ? divide_backward<true>(s, m) : divide_backward<false>(s, m);
+    m.end_step(d, true);
+    Line in_memory(d, n_);
+    if (!paper_) return softmax_backward<true>(p_, in_memory);
+    softmax_backward<false>(slot(0), in_memory);
     const Tag tag;  // log-softmax over each column: dL = dc − p·Σ dc
-    for (int64_t j = 0; j < n_; ++j) {
+    for (int64_t j = 0; j < n(); ++j) {
       V sum = hn::Zero(tag);
-      for (int64_t i = 0; i < n_; ++i) sum = hn::Add(sum, load(d, i, j));
-      for (int64_t i = 0; i < n_; ++i)
+      for (int64_t i = 0; i < n(); ++i) sum = hn::Add(sum, load(d, i, j));
+      for (int64_t i = 0; i < n(); ++i)
         store(hn::NegMulAdd(load(p_, i, j), sum, load(d, i, j)), d, i, j);
     }
   }
 
  private:
-  float* slot(int64_t s) const { return slots_ + (keep_ ? s : s % 2) * (n_ * n_ + n_) * kTokens; }
+  using Matrix = Iterate<kN>;
+  using Line = Iterate<0>;
+  int64_t n() const { return kN ? kN : n_; }
+  float* slot(int64_t s) const { return slots_ + (kKeep ? s : s % 2) * (n_ * n_ + n_) * kTokens; }
   bool by_columns(int64_t s) const { return (s % 2 == 1) == paper_; }
   HWY_INLINE V load(const float* m, int64_t i, int64_t j) const {
-    return hn::LoadU(Tag(), m + (i * n_ + j) * kTokens);
+    return hn::LoadU(Tag(), m + (i * n() + j) * kTokens);
   }
   HWY_INLINE void store(V value, float* m, int64_t i, int64_t j) const {
-    hn::StoreU(value, Tag(), m + (i * n_ + j) * kTokens);
-  }
-  // Element k of column or row `line`.
-  template <bool kByColumns>
-  HWY_INLINE V load_line(const float* m, int64_t line, int64_t k) const {
-    return kByColumns ? load(m, k, line) : load(m, line, k);
-  }
-  template <bool kByColumns>
-  HWY_INLINE void store_line(V value, float* m, int64_t line, int64_t k) const {
-    kByColumns ? store(value, m, k, line) : store(value, m, line, k);
+    hn::StoreU(value, Tag(), m + (i * n() + j) * kTokens);
   }
 
   // p = softmax of L over each column. Its log is kept as high + low, exact but for log Σ: after
@@ -93,10 +141,10 @@ class Sinkhorn {
   // maximum, and not one of logits of 100.
   HWY_INLINE void column_softmax(const float* logits) {
     const Tag d;
-    for (int64_t j = 0; j < n_; ++j) {
+    for (int64_t j = 0; j < n(); ++j) {
       V top = load(logits, 0, j), sum = hn::Zero(d);
-      for (int64_t i = 1; i < n_; ++i) top = hn::Max(top, load(logits, i, j));
-      for (int64_t i = 0; i < n_; ++i) {
+      for (int64_t i = 1; i < n(); ++i) top = hn::Max(top, load(logits, i, j));
+      for (int64_t i = 0; i < n(); ++i) {
         const V logit = load(logits, i, j), high = hn::Sub(logit, top);
         const V back = hn::Sub(high, logit);  // ≈ −top; low: what rounding took (Knuth's two-sum)
         const V low = hn::Sub(hn::Sub(logit, hn::Sub(high, back)), hn::Add(top, back));
@@ -105,7 +153,7 @@ class Sinkhorn {
         store(high, high_, i, j), store(low, low_, i, j), store(e, p_, i, j);
       }
       const V inverse = hn::Div(hn::Set(d, 1.0f), sum), log = hn::Log(d, sum);
-      for (int64_t i = 0; i < n_; ++i) {
+      for (int64_t i = 0; i < n(); ++i) {
         store(hn::Mul(load(p_, i, j), inverse), p_, i, j);
         store(hn::Sub(load(low_, i, j), log), low_, i, j);
       }
@@ -114,76 +162,83 @@ class Sinkhorn {
   HWY_INLINE void row_softmax() {
     const Tag d;
     float* m = slot(0);
-    for (int64_t i = 0; i < n_; ++i) {
+    for (int64_t i = 0; i < n(); ++i) {
       V high = load(high_, i, 0), low = load(low_, i, 0);
-      for (int64_t j = 1; j < n_; ++j) {
+      for (int64_t j = 1; j < n(); ++j) {
         const V h = load(high_, i, j), l = load(low_, i, j);
         const auto larger = hn::Gt(hn::Add(h, l), hn::Add(high, low));
         high = hn::IfThenElse(larger, h, high), low = hn::IfThenElse(larger, l, low);
       }
       V sum = hn::Zero(d);
-      for (int64_t j = 0; j < n_; ++j) {
+      for (int64_t j = 0; j < n(); ++j) {
         const V e =
             exp_of(hn::Add(hn::Sub(load(high_, i, j), high), hn::Sub(load(low_, i, j), low)));
         sum = hn::Add(sum, e);
         store(e, m, i, j);
       }
       const V inverse = hn::Div(hn::Set(d, 1.0f), sum);
-      for (int64_t j = 0; j < n_; ++j) store(hn::Mul(load(m, i, j), inverse), m, i, j);
+      for (int64_t j = 0; j < n(); ++j) store(hn::Mul(load(m, i, j), inverse), m, i, j);
     }
   }
   HWY_INLINE void add_eps() {
-    for (int64_t e = 0; e < n_ * n_; ++e)
+    for (int64_t e = 0; e < n() * n(); ++e)
       store(hn::Add(load(p_, 0, e), hn::Set(Tag(), eps_)), slot(0), 0, e);
   }
 
   template <bool kByColumns>
-  HWY_INLINE void divide(int64_t s) {
+  HWY_INLINE void divide(Matrix& m, int64_t s) const {
     const Tag d;
-    const float* from = slot(s - 1);
-    float *to = slot(s), *inverses = to + n_ * n_ * kTokens;
-    for (int64_t line = 0; line < n_; ++line) {
+    const int64_t n = kN ? kN : n_;
+    float* inverses = slot(s) + n_ * n_ * kTokens;
+#pragma GCC unroll 4
+    for (int64_t line = 0; line < n; ++line) {
       V sum = hn::Set(d, eps_);
-      for (int64_t k = 0; k < n_; ++k) sum = hn::Add(sum, load_line<kByColumns>(from, line, k));
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < n; ++k) sum = hn::Add(sum, get_line<kByColumns>(m, line, k));
       const V inverse = hn::Div(hn::Set(d, 1.0f), sum);
-      hn::StoreU(inverse, d, inverses + line * kTokens);
-      for (int64_t k = 0; k < n_; ++k)
-        store_line<kByColumns>(hn::Mul(load_line<kByColumns>(from, line, k), inverse), to, line, k);
+      if (kKeep) hn::StoreU(inverse, d, inverses + line * kTokens);
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < n; ++k)
+        set_line<kByColumns>(hn::Mul(get_line<kByColumns>(m, line, k), inverse), m, line, k);
     }
   }
   // y = x/(Σx + e):  dx = (dy − Σ dy·y)/(Σx + e)
   template <bool kByColumns>
-  HWY_INLINE void divide_backward(int64_t s, float* d) const {
+  HWY_INLINE void divide_backward(int64_t s, Matrix& d) const {
     const Tag tag;
-    const float *y = slot(s), *inverses = y + n_ * n_ * kTokens;
-    for (int64_t line = 0; line < n_; ++line) {
+    const int64_t n = kN ? kN : n_;
+    const Line y(slot(s), n_);
+    const float* inverses = slot(s) + n_ * n_ * kTokens;
+#pragma GCC unroll 4
+    for (int64_t line = 0; line < n; ++line) {
       V pull = hn::Zero(tag);
-      for (int64_t k = 0; k < n_; ++k)
-        pull =
-            hn::MulAdd(load_line<kByColumns>(d, line, k), load_line<kByColumns>(y, line, k), pull);
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < n; ++k)
+        pull = hn::MulAdd(get_line<kByColumns>(d, line, k), get_line<kByColumns>(y, line, k), pull);
       const V inverse = hn::LoadU(tag, inverses + line * kTokens);
-      for (int64_t k = 0; k < n_; ++k)
-        store_line<kByColumns>(hn::Mul(hn::Sub(load_line<kByColumns>(d, line, k), pull), inverse),
-                               d, line, k);
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < n; ++k)
+        set_line<kByColumns>(hn::Mul(hn::Sub(get_line<kByColumns>(d, line, k), pull), inverse), d,
+                             line, k);
     }
   }
   // y = softmax(x):  dx = y·(dy − Σ dy·y)
   template <bool kByColumns>
-  HWY_INLINE void softmax_backward(const float* y, float* d) const {
-    for (int64_t line = 0; line < n_; ++line) {
+  HWY_INLINE void softmax_backward(float* of, Line& d) const {
+    const Line y(of, n_);
+    for (int64_t line = 0; line < n(); ++line) {
       V pull = hn::Zero(Tag());
-      for (int64_t k = 0; k < n_; ++k)
-        pull =
-            hn::MulAdd(load_line<kByColumns>(d, line, k), load_line<kByColumns>(y, line, k), pull);
-      for (int64_t k = 0; k < n_; ++k)
-        store_line<kByColumns>(hn::Mul(load_line<kByColumns>(y, line, k),
-                                       hn::Sub(load_line<kByColumns>(d, line, k), pull)),
-                               d, line, k);
+      for (int64_t k = 0; k < n(); ++k)
+        pull = hn::MulAdd(get_line<kByColumns>(d, line, k), get_line<kByColumns>(y, line, k), pull);
+      for (int64_t k = 0; k < n(); ++k)
+        set_line<kByColumns>(hn::Mul(get_line<kByColumns>(y, line, k),
+                                     hn::Sub(get_line<kByColumns>(d, line, k), pull)),
+                             d, line, k);
     }
   }
 
   const int64_t n_;
-  const bool paper_, keep_;
+  const bool paper_;
   const int64_t steps_;  // divisions after the first pair (paper) or the softmax (v4)
   const float eps_;
   float* const p_;     // softmax over the columns
