@@ -9,14 +9,12 @@
 #endif
 
 #include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/iterate-inl.h"
 #include "kernels/cpu/projection.h"
-#include "kernels/cpu/simd-inl.h"
 #include "kernels/mhc.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
-
-using V = hn::Vec<Tag>;
 
 // e^x for every x. Highway's is right to 1 ulp on [−104, 88] but makes garbage of +inf and 0 of
 // NaN, and a NaN must stay one: a step with one is skipped.
@@ -28,52 +26,6 @@ HWY_INLINE V exp_of(V x) {
 HWY_INLINE V sigmoid(V x) {
   const V one = hn::Set(Tag(), 1.0f);
   return hn::Div(one, hn::Add(one, exp_of(hn::Neg(x))));
-}
-
-// The matrices of a vector of tokens that one division after the other changes: in registers where
-// n is known when compiling, else in memory. A step reads where the one before wrote.
-template <int kN>
-class Iterate {
- public:
-  HWY_INLINE Iterate(const float* from, int64_t) {
-#pragma GCC unroll 16
-    for (int64_t e = 0; e < kN * kN; ++e) v_[e] = hn::LoadU(Tag(), from + e * kTokens);
-  }
-  HWY_INLINE V get(int64_t i, int64_t j) const { return v_[i * kN + j]; }
-  HWY_INLINE void set(V value, int64_t i, int64_t j) { v_[i * kN + j] = value; }
-  HWY_INLINE void begin_step(float*) {}
-  HWY_INLINE void end_step(float* to, bool keep) const {
-    if (!keep) return;
-#pragma GCC unroll 16
-    for (int64_t e = 0; e < kN * kN; ++e) hn::StoreU(v_[e], Tag(), to + e * kTokens);
-  }
-
- private:
-  V v_[kN * kN];
-};
-template <>
-class Iterate<0> {
- public:
-  HWY_INLINE Iterate(float* from, int64_t n) : from_(from), to_(from), n_(n) {}
-  HWY_INLINE V get(int64_t i, int64_t j) const { return hn::LoadU(Tag(), from_ + at(i, j)); }
-  HWY_INLINE void set(V value, int64_t i, int64_t j) { hn::StoreU(value, Tag(), to_ + at(i, j)); }
-  HWY_INLINE void begin_step(float* to) { to_ = to; }
-  HWY_INLINE void end_step(float* to, bool) { from_ = to; }
-
- private:
-  HWY_INLINE int64_t at(int64_t i, int64_t j) const { return (i * n_ + j) * kTokens; }
-  float *from_, *to_;
-  int64_t n_;
-};
-
-// Element k of column or row `line`.
-template <bool kByColumns, class M>
-HWY_INLINE V get_line(const M& m, int64_t line, int64_t k) {
-  return kByColumns ? m.get(k, line) : m.get(line, k);
-}
-template <bool kByColumns, class M>
-HWY_INLINE void set_line(V value, M& m, int64_t line, int64_t k) {
-  kByColumns ? m.set(value, k, line) : m.set(value, line, k);
 }
 
 // kN: n where it is known when compiling, so that loops over it unroll; 0 otherwise. kKeep: what
