@@ -8,25 +8,13 @@
 #define BIRKHOFF_SINKHORN_INL
 #endif
 
-#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/exp-inl.h"
 #include "kernels/cpu/iterate-inl.h"
 #include "kernels/cpu/projection.h"
 #include "kernels/mhc.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
-
-// e^x for every x. Highway's is right to 1 ulp on [−104, 88] but makes garbage of +inf and 0 of
-// NaN, and a NaN must stay one: a step with one is skipped.
-HWY_INLINE V exp_of(V x) {
-  const Tag d;
-  const V clamped = hn::Min(x, hn::Set(d, 104.0f));
-  return hn::IfThenElse(hn::Eq(x, x), hn::Exp(d, clamped), x);
-}
-HWY_INLINE V sigmoid(V x) {
-  const V one = hn::Set(Tag(), 1.0f);
-  return hn::Div(one, hn::Add(one, exp_of(hn::Neg(x))));
-}
 
 // kN: n where it is known when compiling, so that loops over it unroll; 0 otherwise. kKeep: what
 // backward() needs is kept.
