@@ -1,6 +1,7 @@
 #pragma once
-// A library that is loaded while the program runs, and is missed only by who asks for it. Movable;
-// closed with the object, and its symbols with it.
+// A library that is loaded while the program runs, and is missed only by who asks for it. Movable.
+// What was loaded stays until the process ends: CUDA's libraries and profilers leave memory and
+// threads behind, which must not outlive their code.
 #include <memory>
 #include <span>
 #include <string>
@@ -17,9 +18,6 @@ class SharedLibrary {
   bool loaded() const { return handle_ != nullptr; }
   const std::string& name() const { return name_; }  // the one that was found
   const std::string& why() const { return why_; }    // one line; empty: it is loaded
-
-  // From here on it stays loaded until the process ends.
-  void keep() { (void)handle_.release(); }
 
   // Null if there is none of that name. F is the function's type, which nobody can check.
   template <class F>

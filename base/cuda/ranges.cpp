@@ -59,7 +59,7 @@ Ranges::Ranges(const char* injection) {
     return;
   }
   const char* const names[] = {injection};
-  SharedLibrary library(names);
+  const SharedLibrary library(names);
   if (!library.loaded()) {
     line_ = "none: " + library.why();
     return;
@@ -72,7 +72,6 @@ Ranges::Ranges(const char* injection) {
                         initialise ? "refuses" : "lacks InitializeInjectionNvtx2");
     return;
   }
-  library.keep();
   const auto& core = modules[kCore].functions;
   if (!core[kRangePushA] || !core[kRangePop]) {
     line_ = fmt::format("{}, which takes no ranges", printable(injection));

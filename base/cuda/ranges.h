@@ -9,9 +9,8 @@ namespace birkhoff::cuda {
 
 class Ranges {
  public:
-  // Loads `injection`, which is then never unloaded: it may have threads. Null or empty: nobody
-  // asks. One that cannot be loaded or refuses costs the ranges alone; line() says so. Not for two
-  // threads at a time.
+  // Loads `injection`. Null or empty: nobody asks. One that cannot be loaded or refuses costs the
+  // ranges alone; line() says so. Not for two threads at a time.
   explicit Ranges(const char* injection);
 
   void push(const char* name) const {

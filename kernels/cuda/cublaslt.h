@@ -23,7 +23,7 @@ struct CublasLtFunctions {
   decltype(&cublasLtMatmul) matmul;
 };
 
-// Those of a library, for as long as it stays loaded. Throws ConfigError with its line if it is not
+// Those of a library. Throws ConfigError with its line if it is not
 // what is needed.
 CublasLtFunctions cublaslt_functions(const LoadedLibrary& loaded);
 

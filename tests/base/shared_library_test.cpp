@@ -29,7 +29,7 @@ TEST(SharedLibrary, NoneIsThere) {
   EXPECT_EQ(library.symbol<void()>("fabs"), nullptr);
 }
 
-TEST(SharedLibrary, IsClosedWithItsOwner) {
+TEST(SharedLibrary, IsMoved) {
   const char* const names[] = {kMaths};
   SharedLibrary first(names);
   const SharedLibrary second = std::move(first);

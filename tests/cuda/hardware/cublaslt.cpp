@@ -3,8 +3,7 @@
 namespace birkhoff::testing {
 
 cuda::CublasLtFunctions cublaslt() {
-  static const cuda::LoadedLibrary library = cuda::load(cuda::cublaslt_need());
-  return cuda::cublaslt_functions(library);
+  return cuda::cublaslt_functions(cuda::load(cuda::cublaslt_need()));
 }
 
 }  // namespace birkhoff::testing
