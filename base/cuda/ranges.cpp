@@ -15,7 +15,7 @@ namespace {
 constexpr int kCore = 1;
 constexpr std::array<unsigned, 7> kFunctions{0, 16, 9, 15, 7, 16, 7};
 constexpr size_t kRangePushA = 9, kRangePop = 11;
-constexpr uint32_t kCallbacks = 1, kVersionInfo = 3, kNvtxVersion = 3;
+constexpr uint32_t kCallbacksId = 1, kVersionInfoId = 3, kNvtxVersion = 3;
 
 using Function = void();
 struct Module {
@@ -45,10 +45,10 @@ struct VersionInfo {
 };
 
 const void* export_table(uint32_t id) {
-  static const Callbacks callbacks{sizeof(Callbacks), module_functions};
-  static const VersionInfo version{sizeof(VersionInfo), kNvtxVersion, 0, [](uint32_t) {}};
-  if (id == kCallbacks) return &callbacks;
-  return id == kVersionInfo ? &version : nullptr;
+  static constexpr Callbacks kCallbacks{sizeof(Callbacks), module_functions};
+  static constexpr VersionInfo kVersionInfo{sizeof(VersionInfo), kNvtxVersion, 0, [](uint32_t) {}};
+  if (id == kCallbacksId) return &kCallbacks;
+  return id == kVersionInfoId ? &kVersionInfo : nullptr;
 }
 
 }  // namespace
@@ -83,8 +83,8 @@ Ranges::Ranges(const char* injection) {
 }
 
 const Ranges& ranges() {
-  static const Ranges all(std::getenv("NVTX_INJECTION64_PATH"));
-  return all;
+  static const Ranges kAll(std::getenv("NVTX_INJECTION64_PATH"));
+  return kAll;
 }
 
 }  // namespace birkhoff::cuda
