@@ -1,4 +1,4 @@
-// How mHC's forward kernels are cut, and what they refuse: the host's half.
+// How what opens streams is cut, and what it refuses: the host's half.
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/require.h"
@@ -8,6 +8,12 @@ namespace {
 
 constexpr int64_t kStep = 256;  // channels: 8 a lane, 4 lanes a token, 8 warps
 
+void require_opened(const char* name, int n, int64_t width) {
+  require_streams(name, n, width);
+  check(width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name, width,
+        kMhcMostWidth);
+}
+
 }  // namespace
 
 void require_close(const char* name, const MhcCloseArgs& a) {
@@ -16,13 +22,18 @@ void require_close(const char* name, const MhcCloseArgs& a) {
 }
 
 void require_open(const char* name, const MhcOpenArgs& a) {
-  require_streams(name, a.n, a.width);
-  check(a.width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name,
-        a.width, kMhcMostWidth);
+  require_opened(name, a.n, a.width);
   require_aligned(name, {a.x, a.h, a.y, a.gain, a.res, a.post});
 }
 
-void require_same_rows(const char* name, const MhcCloseArgs& close, const MhcOpenArgs& open) {
+void require_open(const char* name, const HcOpenArgs& a) {
+  require_opened(name, a.n, a.width);
+  require_aligned(name, {a.x, a.h, a.y, a.gain, a.res, a.post, a.theta});
+  require_all_or_none(name, "theta, alpha, u and stream_rstd",
+                      {a.theta, a.alpha, a.u, a.stream_rstd});
+}
+
+void require_closed(const char* name, const MhcCloseArgs& close, const OpenedRows& open) {
   check(open.x == close.y && open.tokens == close.tokens && open.width == close.width &&
             open.n == close.n,
         "{}: {}x{}x{} at {} are opened, {}x{}x{} at {} closed; they must be the same", name,
@@ -30,15 +41,23 @@ void require_same_rows(const char* name, const MhcCloseArgs& close, const MhcOpe
         close.width, static_cast<const void*>(close.y));
 }
 
-MhcOpenCut mhc_open_cut(const MhcOpenArgs& a) {
+MhcOpenCut streams_open_cut(int64_t tokens, int64_t width, int n) {
   MhcOpenCut cut;
-  cut.steps = int((a.width + kStep - 1) / kStep);
-  cut.tokens = mhc_open_tile(a.n) * (a.n == 1 ? 4 : a.n == 2 ? 2 : 1);
-  const size_t token = size_t(cut.steps * kStep * a.n) * sizeof(bf16);
-  if (a.n == 2 || a.n == 4) cut.tokens *= 2 * size_t(cut.tokens) * token <= kMostRowBytes ? 2 : 1;
-  cut.blocks = (a.tokens + cut.tokens - 1) / cut.tokens;
+  cut.steps = int((width + kStep - 1) / kStep);
+  cut.tokens = mhc_open_tile(n) * (n == 1 ? 4 : n == 2 ? 2 : 1);
+  const size_t token = size_t(cut.steps * kStep * n) * sizeof(bf16);
+  if (n == 2 || n == 4) cut.tokens *= 2 * size_t(cut.tokens) * token <= kMostRowBytes ? 2 : 1;
+  cut.blocks = (tokens + cut.tokens - 1) / cut.tokens;
   cut.shared_bytes = size_t(cut.tokens) * token;
   return cut;
 }
+
+unsigned token_threads(int64_t width) {
+  const int64_t packs = (width + 7) / 8, rounds = (packs + kTokenThreads - 1) / kTokenThreads;
+  return unsigned(((packs + rounds - 1) / rounds + kWarp - 1) / kWarp * kWarp);
+}
+
+MhcOpenCut mhc_open_cut(const MhcOpenArgs& a) { return streams_open_cut(a.tokens, a.width, a.n); }
+MhcOpenCut hc_open_cut(const HcOpenArgs& a) { return streams_open_cut(a.tokens, a.width, a.n); }
 
 }  // namespace birkhoff::cuda

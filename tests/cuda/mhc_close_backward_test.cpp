@@ -11,14 +11,14 @@ namespace {
 // Some roundings of f32, in norm.
 constexpr double kRoundings = 0x1p-20;
 
-Tensors close_backward_inputs(const MhcBackwardCase& c) {  // in the order of MhcCloseBackward::In
+Tensors close_backward_inputs(const MhcCase& c) {  // in the order of MhcCloseBackward::In
   const int64_t t = c.tokens, wide = c.n * c.width;
   return {random_tensor(bf16s({t, wide}), "dy"), random_tensor(bf16s({t, wide}), "link"),
           random_tensor(bf16s({t, c.width}), "f"), random_tensor(f32s({t, c.n}), "post")};
 }
 
 // Of sums over channels: those of a lane, 32 apart, then five more. df has n products.
-std::vector<Bounded> close_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
+std::vector<Bounded> close_backward_oracle(const MhcCase& c, const Tensors& in) {
   using B = MhcCloseBackward;
   const int64_t t = c.tokens, n = c.n, width = c.width;
   const std::vector<Shape> shapes = {{t, width}, {t, n}, {t, n * n}};
@@ -40,56 +40,49 @@ std::vector<Bounded> close_backward_oracle(const MhcBackwardCase& c, const Tenso
   return all;
 }
 
-struct CloseTrial {
-  MhcBackwardCase c;
-  DeviceArray<bf16> dy, link, f, df;
-  DeviceArray<float> post, dpost, dres;
+struct CloseBackwardRun {
+  OnDevice<bf16> dy, link, f, df;
+  OnDevice<float> post, dpost, dres;
+  cuda::MhcCloseBackwardArgs args;
 
-  CloseTrial(const MhcBackwardCase& of, const Tensors& in)
-      : c(of),
-        dy(values_of<bf16>(in[0])),
-        link(values_of<bf16>(in[1])),
-        f(values_of<bf16>(in[2])),
-        df(f.size()),
-        post(values_of<float>(in[3])),
-        dpost(post.size()),
-        dres(post.size() * size_t(c.n)) {}
-  void run() const {
-    cuda::mhc_close_backward({.dy = dy.data(),
-                              .link = link.data(),
-                              .f = f.data(),
-                              .post = post.data(),
-                              .df = df.data(),
-                              .dpost = dpost.data(),
-                              .dres = dres.data(),
-                              .tokens = c.tokens,
-                              .width = c.width,
-                              .n = c.n},
-                             nullptr);
-  }
-  Tensors results() const {
-    return {from_device(df, bf16s({c.tokens, c.width})), from_device(dpost, f32s({c.tokens, c.n})),
-            from_device(dres, f32s({c.tokens, c.n * c.n}))};
-  }
+  CloseBackwardRun(const MhcCase& c, const Tensors& in)
+      : dy(in[0]),
+        link(in[1]),
+        f(in[2]),
+        df(in[2].spec),
+        post(in[3]),
+        dpost(in[3].spec),
+        dres(c.floats(c.n * c.n)),
+        args{.dy = dy.data(),
+             .link = link.data(),
+             .f = f.data(),
+             .post = post.data(),
+             .df = df.data(),
+             .dpost = dpost.data(),
+             .dres = dres.data(),
+             .tokens = c.tokens,
+             .width = c.width,
+             .n = c.n} {}
+  Tensors results() const { return {df.tensor(), dpost.tensor(), dres.tensor()}; }
 };
 
 TEST(CudaMhcCloseBackward, IsTheReference) {
-  for (const MhcBackwardCase& c : {MhcBackwardCase{.tokens = 1, .width = 8, .n = 1},
-                                   {.tokens = 6, .width = 264, .n = 1},
-                                   {.tokens = 5, .width = 72, .n = 2},
-                                   {.tokens = 9, .width = 520},
-                                   {.tokens = 3, .width = 264, .n = 8},
-                                   {.tokens = 2, .width = 1280},
-                                   {.tokens = 2, .width = 1920},
-                                   {.tokens = 3, .width = 2560}}) {
-    SCOPED_TRACE(c.label());
+  for (const MhcCase& c : {MhcCase{.tokens = 1, .width = 8, .n = 1},
+                           {.tokens = 6, .width = 264, .n = 1},
+                           {.tokens = 5, .width = 72, .n = 2},
+                           {.tokens = 9, .width = 520},
+                           {.tokens = 3, .width = 264, .n = 8},
+                           {.tokens = 2, .width = 1280},
+                           {.tokens = 2, .width = 1920},
+                           {.tokens = 3, .width = 2560}}) {
+    SCOPED_TRACE(c.name());
     const Tensors in = close_backward_inputs(c);
     const std::vector<Bounded> want = close_backward_oracle(c, in);
     std::optional<Tensors> first;
     in_every_schedule([&] {
-      const CloseTrial trial(c, in);
-      trial.run();
-      const Tensors got = trial.results();
+      const CloseBackwardRun run(c, in);
+      cuda::mhc_close_backward(run.args, nullptr);
+      const Tensors got = run.results();
       for (size_t k = 0; k < got.size(); ++k) {
         expect_within(got[k], want[k], "df, dpost or dres",
                       k == 0 ? kStored / std::sqrt(3) : kRoundings);
@@ -102,12 +95,11 @@ TEST(CudaMhcCloseBackward, IsTheReference) {
 
 TEST(CudaMhcCloseBackward, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
-  for (const MhcBackwardCase& c :
-       {MhcBackwardCase{.tokens = 5, .width = 512}, {.tokens = 6, .width = 272, .n = 8}})
+  for (const MhcCase& c : {MhcCase{.tokens = 5, .width = 512}, {.tokens = 6, .width = 272, .n = 8}})
     in_every_schedule([&] {
-      const CloseTrial trial(c, close_backward_inputs(c));
+      const CloseBackwardRun run(c, close_backward_inputs(c));
       reset_traffic();
-      trial.run();
+      cuda::mhc_close_backward(run.args, nullptr);
       ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       const Traffic t = traffic();
       const auto tokens = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width);
