@@ -6,6 +6,7 @@
 //
 //   M::Args                            x, dh, alpha, b, u, dpost, dres, workspace, tokens, width, …
 //   M::kPerStream                      a norm for each stream, of its own columns
+//   M::kSublayer, M::kAlphas           whether there are post and res: three alphas, else one
 //   M::projects(a)                     whether there are u, norms and alpha
 //   M::norms(a)                        1/rms of the rows, [tokens, 1 or n]
 //   M::bounded(u)                      f(u) of H~ = alpha ⊙ f(u) + b, and its slope
@@ -27,7 +28,7 @@ struct Bounded {
 
 template <class M, int kN>
 struct CoefficientShape {
-  static constexpr MhcRow kRow{kN, M::kPerStream};
+  static constexpr MhcRow kRow{kN, M::kPerStream, M::kSublayer};
   static constexpr int kColumns = kRow.columns, kGroup = mhc_group(kN), kNorms = kRow.pulls;
   static constexpr int kHeld = (kColumns + int(kWarp) - 1) / int(kWarp);  // columns of a lane
   // Rows of the tokens of a warp apart by what lets all of its lanes read in one go.
@@ -97,10 +98,12 @@ __device__ inline void load_group(const typename M::Args& a, int64_t first, int 
       if (lane == i) g.row[k][i] = dots[i];
     for (int c = lane; c < S::kColumns; c += int(kWarp))
       g.u[k][c] = projects && k < count ? load(a.u + t * S::kColumns + c) : 0;
-    for (int i = lane; i < kN; i += int(kWarp))
-      g.row[k][kN + i] = k < count ? load(a.dpost + t * kN + i) : 0;
-    for (int e = lane; e < kN * kN; e += int(kWarp))
-      g.row[k][2 * kN + e] = k < count ? load(a.dres + t * kN * kN + e) : 0;
+    if constexpr (M::kSublayer) {
+      for (int i = lane; i < kN; i += int(kWarp))
+        g.row[k][kN + i] = k < count ? load(a.dpost + t * kN + i) : 0;
+      for (int e = lane; e < kN * kN; e += int(kWarp))
+        g.row[k][2 * kN + e] = k < count ? load(a.dres + t * kN * kN + e) : 0;
+    }
   }
 }
 
@@ -140,7 +143,7 @@ __global__ void __launch_bounds__(kCoefficientThreads, 5)
   CoefficientGroup<M, kN>& g = s.groups[warp];
   float* const trace =
       reinterpret_cast<float*>(&s + 1) + warp * unsigned(M::template trace_floats<kN>(a));
-  if (thread() < 3)
+  if (thread() < M::kAlphas)
     s.alpha[thread()] = M::projects(a) ? load<Cache::constant>(a.alpha + thread()) : 0;
   if (thread() < S::kColumns) s.b[thread()] = load<Cache::constant>(a.b + thread());
   sync_block();

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kMaxThreads)
     store(out + i, float(base ? double(load(base + i)) + value : value));
   };
   if (k >= columns) return put(a.db_base, a.db, k - columns, total(k));
-  if (k >= 3 || !a.dalpha) return;
+  if (k >= M::kAlphas || !a.dalpha) return;
   const auto n = unsigned(a.n), first = k * n;  // pre, post, res: columns 0, n and 2n on
   double all = 0;
   for (unsigned c = first; c < (k < 2 ? first + n : columns); ++c) all += total(c);
@@ -52,7 +52,9 @@ void launch_coefficients_backward(const char* name, const typename M::Args& a,
   };
   if (a.tokens > 0) with_streams(a.n, run);
   launch(name, total_sums<M>,
-         {.grid = {1}, .block = {2 * unsigned(MhcRow(a.n).columns), kSumParts}, .stream = stream},
+         {.grid = {1},
+          .block = {2 * unsigned(MhcRow(a.n, M::kPerStream, M::kSublayer).columns), kSumParts},
+          .stream = stream},
          a, cut);
 }
 

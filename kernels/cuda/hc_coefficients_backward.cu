@@ -8,7 +8,8 @@ namespace {
 
 struct Hc {
   using Args = HcOpenBackwardArgs;
-  static constexpr bool kPerStream = true;
+  static constexpr bool kPerStream = true, kSublayer = true;
+  static constexpr unsigned kAlphas = 3;
 
   static __device__ bool projects(const Args& a) { return a.theta != nullptr; }
   static __device__ const float* norms(const Args& a) { return a.stream_rstd; }

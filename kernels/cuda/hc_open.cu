@@ -14,10 +14,11 @@ namespace {
 
 struct Hc {
   using Args = HcOpenArgs;
-  static constexpr bool kPerStream = true;
+  static constexpr bool kPerStream = true, kSublayer = true;
 
   static __device__ bool projects(const Args& a) { return a.theta != nullptr; }
   static __device__ float* norms(const Args& a) { return a.stream_rstd; }
+  static __device__ bf16* h(const Args& a) { return a.h; }
   template <int kN>
   static __device__ float coefficient(const Args& a, float u, int column) {
     const float b = load<Cache::constant>(a.b + column);

@@ -7,7 +7,7 @@ namespace {
 
 struct Hc {
   using Args = HcOpenBackwardArgs;
-  static constexpr bool kPerStream = true;
+  static constexpr bool kPerStream = true, kSublayer = true;
 
   static __device__ const float* weights(const Args& a) { return a.theta; }
   template <int kN>

@@ -8,13 +8,13 @@ namespace {
 
 constexpr int64_t kStep = 256;  // channels: 8 a lane, 4 lanes a token, 8 warps
 
+}  // namespace
+
 void require_opened(const char* name, int n, int64_t width) {
   require_streams(name, n, width);
   check(width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name, width,
         kMhcMostWidth);
 }
-
-}  // namespace
 
 void require_close(const char* name, const MhcCloseArgs& a) {
   require_streams(name, a.n, a.width);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/mhc_layout.h"
+#include "kernels/cuda/readout.h"
 
 namespace birkhoff::cuda {
 namespace {
@@ -41,6 +42,9 @@ MhcOpenBackwardCut cut_of(int64_t tokens, int64_t width, const MhcRow& row, int6
 MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n) {
   const MhcRow row(n);
   return cut_of(tokens, width, row, int64_t{n} * row.columns);
+}
+MhcOpenBackwardCut readout_backward_cut(int64_t tokens, int64_t width, int n) {
+  return cut_of(tokens, width, MhcRow(n, false, false), int64_t{n} * n);
 }
 MhcOpenBackwardCut hc_open_backward_cut(int64_t tokens, int64_t width, int n) {
   return cut_of(tokens, width, MhcRow(n, true), n + 2);

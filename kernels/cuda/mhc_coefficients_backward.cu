@@ -14,7 +14,8 @@ struct Mhc {
   using Shared = CoefficientShared<Mhc, kN>;
   template <int kN>
   using Group = CoefficientGroup<Mhc, kN>;
-  static constexpr bool kPerStream = false;
+  static constexpr bool kPerStream = false, kSublayer = true;
+  static constexpr unsigned kAlphas = 3;
 
   static __device__ bool projects(const Args&) { return true; }
   static __device__ const float* norms(const Args& a) { return a.rho; }

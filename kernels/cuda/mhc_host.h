@@ -13,6 +13,7 @@ struct OpenedRows {
 
 // Throw InternalError unless sizes and addresses are what kernels/cuda/mhc.h and hc.h say.
 void require_close(const char* name, const MhcCloseArgs& args);
+void require_opened(const char* name, int n, int64_t width);
 void require_open(const char* name, const MhcOpenArgs& args);
 void require_open(const char* name, const HcOpenArgs& args);
 void require_closed(const char* name, const MhcCloseArgs& close, const OpenedRows& open);

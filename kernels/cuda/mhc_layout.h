@@ -7,19 +7,20 @@ namespace birkhoff::cuda {
 
 // A token's coefficients: dz, pre [n], res [n, n], 2·ds, and zeros up to 16 bytes. Of mHC dz is [K,
 // zeros up to whole tiles of 8], and ds one number. Where each stream has a norm and columns of its
-// own (HC), dz is [n, n + 2 and zeros up to whole tiles], and there is a ds for each. In shared
+// own (HC), dz is [n, n + 2 and zeros up to whole tiles], and there is a ds for each. Without a
+// sublayer (a read-out) columns are n, and there is no res. In shared
 // memory two more numbers of a row matter: rows are an odd number of 16 bytes apart, so that eight
 // of them lie in different banks.
 struct MhcRow {
   int n, columns, own, padded, pre, res, pull, pulls, floats, stride;
-  constexpr explicit MhcRow(int streams, bool per_stream = false)
+  constexpr explicit MhcRow(int streams, bool per_stream = false, bool sublayer = true)
       : n(streams),
-        columns(n * n + 2 * n),
+        columns(sublayer ? n * n + 2 * n : n),
         own(((per_stream ? n + 2 : columns) + 7) / 8 * 8),
         padded(per_stream ? n * own : own),
         pre(padded),
         res(pre + n),
-        pull(res + n * n),
+        pull(res + (sublayer ? n * n : 0)),
         pulls(per_stream ? n : 1),
         floats((pull + pulls + 3) / 4 * 4),
         stride(floats / 4 % 2 == 0 ? floats + 4 : floats) {}

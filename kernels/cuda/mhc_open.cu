@@ -5,6 +5,7 @@
 // So phi is read once for 4 to 32 tokens and not for 64; that takes a cluster of blocks (sm_90).
 // Rows in registers as well, for 16 tokens of 4·2560, were tried: ptxas spills.
 #include "kernels/cuda/open_kernel.h"
+#include "kernels/cuda/open_projection.h"
 #include "kernels/cuda/sinkhorn.h"
 
 namespace birkhoff::cuda {
@@ -12,10 +13,11 @@ namespace {
 
 struct Mhc {
   using Args = MhcOpenArgs;
-  static constexpr bool kPerStream = false;
+  static constexpr bool kPerStream = false, kSublayer = true;
 
   static __device__ bool projects(const Args&) { return true; }
   static __device__ float* norms(const Args& a) { return a.rho; }
+  static __device__ bf16* h(const Args& a) { return a.h; }
   template <int kN>
   static __device__ float coefficient(const Args& a, float u, int column) {
     const int group = column / kN < 2 ? column / kN : 2;
@@ -30,48 +32,10 @@ struct Mhc {
     sinkhorn(row, a.sinkhorn);
   }
 
-  // Adds two channels of one stream. phi: of the lane's column and the first of them.
-  template <int kN, int kTiles>
-  static __device__ void add_pair(const float* phi, int pair, const Channels (&x)[kTiles],
-                                  Partial<Mhc, kN, kTiles>& sum) {
-    using S = OpenSizes<Mhc, kN, kTiles>;
-    MmaB of[kTiles];
-    for (int tile = 0; tile < kTiles; ++tile) {
-      of[tile] = factors(x[tile], pair);
-      sum.squares[tile][0] = add_squares(x[tile], pair, sum.squares[tile][0]);
-    }
-    for (int p = 0; p < S::kProducts; ++p) {
-      MmaA weights;
-      for (int r = 0; r < 4; ++r) {
-        const int column = p * 16 + r % 2 * 8;
-        weights.r[r] = column + int(thread() % kWarp / kOpenGroup) < S::kColumns
-                           ? to_tf32(load<Cache::constant>(phi + r / 2 * S::kColumns + column))
-                           : 0;
-      }
-      for (int tile = 0; tile < kTiles; ++tile) mma_tf32(sum.products[tile][p], weights, of[tile]);
-    }
-  }
-
   template <int kN, int kTiles>
   static __device__ void project(const Args& a, const Rows<kN, kTiles>& rows,
                                  Partial<Mhc, kN, kTiles>& sum) {
-    constexpr int kColumns = OpenSizes<Mhc, kN, kTiles>::kColumns;
-    const Lane lane;
-    const int width = int(a.width);
-    for (int step = 0; step < rows.steps; ++step) {
-      const int c = lane.channel(step);
-      if (c - lane.part * kChannels >= width) break;  // the whole warp
-      // Behind the last channel x is 0: any of phi will do.
-      const int from = c < width ? c : width - kChannels;
-      for (int i = 0; i < kN; ++i) {
-        const float* phi = a.phi + (i * width + from) * kColumns + lane.token;
-        Channels x[kTiles];
-        for (int tile = 0; tile < kTiles; ++tile)
-          x[tile] = rows.mine() ? load(rows.at(step, tile, i)) : Channels{};
-        for (int pair = 0; pair < kChannels / 2; ++pair)
-          add_pair<kN, kTiles>(phi + 2 * pair * kColumns, pair, x, sum);
-      }
-    }
+    project_all(a.phi, int(a.width), rows, sum);
   }
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 struct Mhc {
   using Args = MhcOpenBackwardArgs;
-  static constexpr bool kPerStream = false;
+  static constexpr bool kPerStream = false, kSublayer = true;
 
   static __device__ const float* weights(const Args& a) { return a.phi; }
   template <int kN>

@@ -27,9 +27,11 @@ __device__ inline void make_h(const typename M::Args& a, int64_t first,
       for (int e = 0; e < kChannels; ++e)
         squares[tile] = fmaf(channel(h, e), channel(h, e), squares[tile]);
       store(rows.at(step, tile, 0), h);
-      if (a.h && c < a.width && token < a.tokens) store_channels(a.h + token * a.width + c, h);
+      if (M::h(a) && c < a.width && token < a.tokens)
+        store_channels(M::h(a) + token * a.width + c, h);
     }
   }
+  if constexpr (!M::kSublayer) return;
   for (int tile = 0; tile < kTiles; ++tile) {  // over a token's four lanes, by warp
     const float sum = lanes_sum(squares[tile], 1, kOpenGroup);
     if (lane.part == 0 && lane.token < kTile) s.squares[lane.warp][tile * kTile + lane.token] = sum;
@@ -92,10 +94,13 @@ __global__ void __launch_bounds__(kOpenThreads, 1)
     put_sums(s, sum);
   }
   make_coefficients(a, first, s);
-  if (thread() / kWarp < unsigned(S::kMatrixWarps)) make_mixes(a, first, s);
+  if constexpr (M::kSublayer)
+    if (thread() / kWarp < unsigned(S::kMatrixWarps)) make_mixes(a, first, s);
   make_h(a, first, s, rows);
-  sync_block();
-  normalise(a, first, s, rows);
+  if constexpr (M::kSublayer) {
+    sync_block();
+    normalise(a, first, s, rows);
+  }
 }
 
 template <class M, bool kCloses>

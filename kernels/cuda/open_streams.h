@@ -5,11 +5,13 @@
 //
 // What the coefficients are is a map M, and the only thing in which mHC and HC differ:
 //
-//   M::Args                                    x, gain, h, y, post, res, u, rstd, tokens, width, …
+//   M::Args                                    x, u, tokens, width, n, eps; what stands below
+//   M::kSublayer                               F stands behind: post, res, gain, y, rstd; else h is
+//                                              all that comes out, and H~ has pre alone
 //   M::kPerStream                              a norm for each stream; each has its own columns
 //   M::projects(a)                             whether anything depends on x
 //   M::project<kN, kTiles>(a, rows, sum)       products and Σx² of the warp's channels
-//   M::norms(a)                                where 1/rms goes: [tokens, 1 or n]
+//   M::norms(a), M::h(a)                       where 1/rms and h go: [tokens, 1 or n], [tokens, C]
 //   M::coefficient<kN>(a, u, column)           H~
 //   M::pre(a, H~), M::post(H~), M::res(a, row)    of a row of H~ a lane; all lanes of the warp come
 //
@@ -24,7 +26,8 @@ namespace birkhoff::cuda {
 template <class M, int kN, int kTiles>
 struct OpenSizes {
   static constexpr int kTile = mhc_open_tile(kN), kTokens = kTile * kTiles;  // tokens of a product
-  static constexpr int kRows = kN + 2, kColumns = kN * kRows, kNorms = M::kPerStream ? kN : 1;
+  static constexpr int kRows = M::kSublayer ? kN + 2 : 1;  // of coefficients, of n each
+  static constexpr int kColumns = kN * kRows, kNorms = M::kPerStream ? kN : 1;
   static constexpr int kProducts = M::kPerStream ? kN : (kColumns + 15) / 16;
   static constexpr int kSums = kTiles * (kColumns + kNorms) * kTile;  // [tile, slot, token]
   // Where a column's sum is, and Σx²: a stream's rows and its squares side by side, so that lanes

@@ -6,6 +6,7 @@
 //
 //   M::Args                              x, dh, dlink, dx, workspace, tokens, width
 //   M::kPerStream                        columns of dz are a stream's own; streams share weights
+//   M::kSublayer                         whether there are dlink and res
 //   M::weights(a)                        null: there are none, and no gradients of them
 //   M::index<kN>(C, stream, c, column)   where the weight of a channel and a column is
 #include "kernels/cuda/channels.h"
@@ -15,7 +16,7 @@ namespace birkhoff::cuda {
 
 template <class M, int kN>
 struct StreamShape {
-  static constexpr MhcRow kRow{kN, M::kPerStream};
+  static constexpr MhcRow kRow{kN, M::kPerStream, M::kSublayer};
   static constexpr int kSlab = mhc_slab(kN);
   // Weights on the chip, [rows, columns]. Streams that share theirs are kAdded to the same.
   static constexpr int kRows = M::kPerStream ? kSlab : kN * kSlab;
@@ -38,7 +39,8 @@ template <class M, int kN>
 struct StreamTile {
   using S = StreamShape<M, kN>;
   alignas(16) bf16 x[kMhcTile][kN * S::kSlab + kChannels];  // and then dx
-  alignas(16) bf16 dlink[kMhcTile][kN * S::kSlab + kChannels];
+  // Without a sublayer there is no link.
+  alignas(16) bf16 dlink[M::kSublayer ? kMhcTile : 1][kN * S::kSlab + kChannels];
   alignas(16) bf16 dh[kMhcTile][S::kSlab + kChannels];
   alignas(16) float c[kMhcTile][S::kRow.stride];
 };
@@ -95,7 +97,7 @@ __device__ inline void copy_tile(const typename M::Args& a, int64_t first, int64
     const int64_t t = first + row, c = channel + chunk * kChannels;
     const int at = stream * S::kSlab + chunk * kChannels;
     copy(&tile.x[row][at], a.x, t * kN + stream, c, t);
-    copy(&tile.dlink[row][at], a.dlink, t * kN + stream, c, t);
+    if constexpr (M::kSublayer) copy(&tile.dlink[row][at], a.dlink, t * kN + stream, c, t);
   }
   for (int i = id; i < kMhcTile * kChunks; i += int(S::kThreads)) {
     const Piece at(i, kChunks);
