@@ -1,11 +1,10 @@
-// How the passes of mHC's backward are cut, and what they refuse: the host's half.
-#include "kernels/cuda/mhc_backward.h"
+// How the passes of mHC's backward are cut: the host's half.
+#include "kernels/cuda/hc_backward.h"
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "kernels/cuda/mhc_layout.h"
-#include "kernels/cuda/require.h"
+#include "kernels/cuda/readout.h"
 
 namespace birkhoff::cuda {
 namespace {
@@ -18,10 +17,9 @@ constexpr int64_t kLeastTiles = 4;
 
 constexpr int64_t ceil_to(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-}  // namespace
-
-MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n) {
-  const MhcRow row(n);
+// weights: floats of a channel.
+MhcOpenBackwardCut cut_of(int64_t tokens, int64_t width, const MhcRow& row, int64_t weights) {
+  const int n = row.n;
   MhcOpenBackwardCut cut;
   cut.row = row.floats;
   cut.block_tokens =
@@ -34,15 +32,22 @@ MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n) {
   cut.splits = unsigned((tokens + cut.split_tokens - 1) / cut.split_tokens);
   cut.sums = tokens * cut.row;
   cut.dphi = ceil_to(cut.sums + int64_t{cut.blocks} * 2 * row.columns, 4);
-  cut.workspace = cut.dphi + int64_t{cut.splits} * n * width * row.columns;
+  cut.weights = width * weights;
+  cut.workspace = cut.dphi + int64_t{cut.splits} * cut.weights;
   return cut;
 }
 
-void require_rows(const char* name, int n, int64_t width,
-                  std::initializer_list<const void*> pointers) {
-  require_streams(name, n, width);
-  for (const void* p : pointers) check(p, "{}: rows that are missing", name);
-  require_aligned(name, pointers);
+}  // namespace
+
+MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n) {
+  const MhcRow row(n);
+  return cut_of(tokens, width, row, int64_t{n} * row.columns);
+}
+MhcOpenBackwardCut readout_backward_cut(int64_t tokens, int64_t width, int n) {
+  return cut_of(tokens, width, MhcRow(n, false, false), int64_t{n} * n);
+}
+MhcOpenBackwardCut hc_open_backward_cut(int64_t tokens, int64_t width, int n) {
+  return cut_of(tokens, width, MhcRow(n, true), n + 2);
 }
 
 }  // namespace birkhoff::cuda

@@ -6,10 +6,13 @@
 //   mhc_open_backward    (b)  dpre, and by it dH~, dz and ds; dalpha, db
 //                        (c)  dx, dphi
 //
+// (b) is given all of dres, as (a) makes it; the operator in kernels/mhc.h makes of dlink and x
+// what (a) makes of dy and link.
+//
 // Elements of storage a token: (a) reads (2n + 1)C and writes C, (b) reads (n + 1)C, (c) reads
 // (2n + 1)C and writes nC; 28C at n = 4. Beside them go coefficients: K + n + 1 + n² floats that
 // (b) reads and cut.row that it writes and (c) reads; phi once; the partial sums of dphi, written
-// and read, cut.splits·n·C·K floats; dphi. docs/kernels_backward.md has the table.
+// and read, cut.splits·n·C·K floats; dphi. docs/kernels.md has the table.
 //
 // n is 1, 2, 4 or 8, C a multiple of 8, rows are aligned to 16 bytes; streams and their gradients
 // are bf16, all else is f32. No pointer is null but those of a base (0). dx is summed in f32 and
@@ -17,7 +20,7 @@
 // summed in a fixed order that the number of tokens decides: bits repeat. Not synchronised with
 // anything but `stream`. Throws InternalError if an argument is none of these or a launch is
 // refused.
-#include "kernels/cuda/device/types.h"
+#include "kernels/cuda/sinkhorn_form.h"
 
 namespace birkhoff::cuda {
 
@@ -41,9 +44,8 @@ struct MhcOpenBackwardArgs {
   float *dphi = nullptr, *dalpha = nullptr, *db = nullptr;
   float* workspace = nullptr;  // [cut.workspace], aligned to 16 bytes
   int64_t tokens = 0, width = 0;
-  int n = 0, iterations = 20;
-  bool v4 = false;  // SinkhornForm::v4, with its e in sinkhorn_eps; paper has none
-  float sinkhorn_eps = 1e-6f;
+  int n = 0;
+  SinkhornHow sinkhorn = {};
 };
 void mhc_open_backward(const MhcOpenBackwardArgs& args, cudaStream_t stream);
 
@@ -56,6 +58,7 @@ struct MhcOpenBackwardCut {
   int64_t split_tokens = 0;        // that it walks
   unsigned slabs = 0, splits = 0;  // blocks of (c)
   int64_t sums = 0, dphi = 0;      // where partial sums begin in the workspace, in floats
+  int64_t weights = 0;             // floats of a partial sum of dphi
   int64_t workspace = 0;           // floats
 };
 MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n);

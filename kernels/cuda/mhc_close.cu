@@ -7,15 +7,13 @@
 namespace birkhoff::cuda {
 namespace {
 
-constexpr unsigned kThreads = 256;
-
 template <int kN>
 struct CloseShared {
   Mix<kN> mix[1];
 };
 
 template <int kN>
-__global__ void __launch_bounds__(kThreads) close_streams(MhcCloseArgs a) {
+__global__ void __launch_bounds__(kTokenThreads) close_streams(MhcCloseArgs a) {
   auto& s = shared<CloseShared<kN>>();
   const int64_t token = block_index().x;
   load_mixes(a.res, a.post, token, a.tokens, s.mix);
@@ -38,11 +36,8 @@ void mhc_close(const MhcCloseArgs& a, cudaStream_t stream) {
                       : a.n == 2 ? close_streams<2>
                       : a.n == 4 ? close_streams<4>
                                  : close_streams<8>;
-  // As few rounds as kThreads make of a row, and in them as few threads as that takes.
-  const int64_t packs = a.width / kChannels, rounds = (packs + kThreads - 1) / kThreads;
-  const int64_t threads = ((packs + rounds - 1) / rounds + kWarp - 1) / kWarp * kWarp;
   launch("mhc_close", kernel,
-         {.grid = {unsigned(a.tokens)}, .block = {unsigned(threads)}, .stream = stream}, a);
+         {.grid = {unsigned(a.tokens)}, .block = {token_threads(a.width)}, .stream = stream}, a);
 }
 
 }  // namespace birkhoff::cuda

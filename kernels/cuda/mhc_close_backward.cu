@@ -1,9 +1,9 @@
 // (a) of the three passes: a warp takes a token and reads each of its rows once, 16 bytes a lane,
 // with n² + n sums a lane in registers. 24 FMAs a channel at n = 4, beside 20 bytes: a tenth of
 // what the arithmetic units do in the time that memory needs, so no tensor core is wanted.
-#include "kernels/cuda/device/device.h"
+#include "kernels/cuda/channels.h"
 #include "kernels/cuda/mhc_backward.h"
-#include "kernels/cuda/mhc_layout.h"
+#include "kernels/cuda/require.h"
 #include "kernels/cuda/unrolled.h"
 #include "kernels/cuda/warp_sum.h"
 
@@ -12,33 +12,30 @@ namespace {
 
 constexpr unsigned kThreads = 128, kWarps = kThreads / kWarp;
 
-// Channels 8·p and on of token t: into df, and into the sums.
+// 8 channels from c on of token t: into df, and into the sums.
 template <int kN>
-__device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, int64_t p,
+__device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, int64_t c,
                                     const float (&post)[kN], float (&dots)[kN * kN + kN]) {
-  const int64_t packs = a.width / kPack;
-  const auto pack = [&](const bf16* rows, int64_t row) {
-    return load<Cache::streaming>(reinterpret_cast<const Bf16s*>(rows) + row * packs + p);
+  const auto row = [&](const bf16* rows, int64_t number) {
+    return load_channels(rows + number * a.width + c);
   };
-  Bf16s dy[kN], df;
-  for (int i = 0; i < kN; ++i) dy[i] = pack(a.dy, t * kN + i);
-  const Bf16s f = pack(a.f, t);
-  for (int e = 0; e < kPack; ++e) {
-    float sum = 0;
+  Channels dy[kN];
+  for (int i = 0; i < kN; ++i) dy[i] = row(a.dy, t * kN + i);
+  const Channels f = row(a.f, t);
+  float df[kChannels] = {};
+  for (int e = 0; e < kChannels; ++e)
     for (int i = 0; i < kN; ++i) {
-      const float d = widen(dy[i].v[e]);
-      sum = fmaf(post[i], d, sum);
-      dots[kN * kN + i] = fmaf(d, widen(f.v[e]), dots[kN * kN + i]);
+      const float d = channel(dy[i], e);
+      df[e] = fmaf(post[i], d, df[e]);
+      dots[kN * kN + i] = fmaf(d, channel(f, e), dots[kN * kN + i]);
     }
-    df.v[e] = round_bf16(sum);
-  }
   unrolled<kN>([&](int j) {
-    const Bf16s x = pack(a.link, t * kN + j);
-    for (int e = 0; e < kPack; ++e)
+    const Channels x = row(a.link, t * kN + j);
+    for (int e = 0; e < kChannels; ++e)
       for (int i = 0; i < kN; ++i)
-        dots[i * kN + j] = fmaf(widen(dy[i].v[e]), widen(x.v[e]), dots[i * kN + j]);
+        dots[i * kN + j] = fmaf(channel(dy[i], e), channel(x, e), dots[i * kN + j]);
   });
-  store<Cache::streaming>(reinterpret_cast<Bf16s*>(a.df) + t * packs + p, df);
+  store_channels(a.df + t * a.width + c, rounded(df));
 }
 
 // Blocks that are to fit at a time: without them ptxas keeps n = 8 to 168 registers, and spills.
@@ -51,7 +48,8 @@ __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
   const float mine = lane < kN ? load(a.post + t * kN + lane) : 0;
   float post[kN], dots[kN * kN + kN] = {};
   for (int i = 0; i < kN; ++i) post[i] = shuffle(kFullMask, mine, unsigned(i));
-  for (int64_t p = lane; p < a.width / kPack; p += kWarp) add_channels<kN>(a, t, p, post, dots);
+  for (int64_t c = lane * kChannels; c < a.width; c += kWarp * kChannels)
+    add_channels<kN>(a, t, c, post, dots);
   // Lane k keeps sum k, and another 32 further on, so that they are written side by side.
   constexpr int kSums = kN * kN + kN;
   float kept[(kSums + int(kWarp) - 1) / int(kWarp)] = {};
@@ -66,7 +64,8 @@ __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
 }  // namespace
 
 void mhc_close_backward(const MhcCloseBackwardArgs& a, cudaStream_t stream) {
-  require_rows("mhc_close_backward", a.n, a.width, {a.dy, a.link, a.f, a.df});
+  require_streams("mhc_close_backward", a.n, a.width);
+  require_given("mhc_close_backward", {a.dy, a.link, a.f, a.df});
   if (a.tokens == 0) return;
   const auto kernel = a.n == 1   ? close_backward<1>
                       : a.n == 2 ? close_backward<2>

@@ -1,13 +1,25 @@
 #pragma once
-// What mHC's forward kernels refuse: the host's half, since nvcc cannot compile fmt.
-#include "kernels/cuda/mhc.h"
+// What opens and closes streams refuses, and how it is cut: the host's half, since nvcc cannot
+// compile fmt.
+#include "kernels/cuda/hc.h"
 
 namespace birkhoff::cuda {
 
-// Throw InternalError unless sizes and addresses are what kernels/cuda/mhc.h says.
+struct OpenedRows {
+  const bf16* x;
+  int64_t tokens, width;
+  int n;
+};
+
+// Throw InternalError unless sizes and addresses are what kernels/cuda/mhc.h and hc.h say.
 void require_close(const char* name, const MhcCloseArgs& args);
+void require_opened(const char* name, int n, int64_t width);
 void require_open(const char* name, const MhcOpenArgs& args);
-void require_same_rows(const char* name, const MhcCloseArgs& close, const MhcOpenArgs& open);
+void require_open(const char* name, const HcOpenArgs& args);
+void require_closed(const char* name, const MhcCloseArgs& close, const OpenedRows& open);
+
+// Of what a block opens by itself.
+MhcOpenCut streams_open_cut(int64_t tokens, int64_t width, int n);
 
 // By clusters of kOpenRanks blocks (sm_90/mhc_open_cluster.cu), whatever the width; close: null, or
 // what is closed. REQUIRES what mhc_open does. sm_90/no_sm_90.cpp takes its place where no
@@ -27,5 +39,10 @@ inline constexpr int kOpenRanks = 8;  // blocks of a cluster
 constexpr int mhc_open_cluster_tiles(int n) { return n == 8 ? 5 : 10; }
 inline constexpr int64_t kMhcClusterWidth = 1920;  // from which on clusters are worth asking for
 inline constexpr size_t kMostClusterRowBytes = 200 * 1024;
+
+// Threads of a block that takes a token, 8 channels a thread: as few rounds as kTokenThreads make
+// of a row, and in them as few threads as that takes.
+inline constexpr unsigned kTokenThreads = 256;
+unsigned token_threads(int64_t width);
 
 }  // namespace birkhoff::cuda

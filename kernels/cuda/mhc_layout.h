@@ -1,29 +1,28 @@
 #pragma once
-// What the passes of mHC's backward share: accesses of 16 bytes, and the row of coefficients that
-// (b) writes and (c) reads. Host code reads the numbers too.
-#include <initializer_list>
-
+// What the passes of mHC's backward share: the row of coefficients that (b) writes and (c) reads.
+// Host code reads the numbers too.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
 
-inline constexpr int kPack = 8;  // bf16 in 16 bytes
-using Bf16s = Pack<bf16, kPack>;
-using Floats = Pack<float, 4>;
-
-// A token's coefficients: dz [K, zeros up to whole tiles of 8], pre [n], res [n, n], 2·ds, and
-// zeros up to 16 bytes. In shared memory two more numbers of a row matter: rows are an odd number
-// of 16 bytes apart, so that eight of them lie in different banks.
+// A token's coefficients: dz, pre [n], res [n, n], 2·ds, and zeros up to 16 bytes. Of mHC dz is [K,
+// zeros up to whole tiles of 8], and ds one number. Where each stream has a norm and columns of its
+// own (HC), dz is [n, n + 2 and zeros up to whole tiles], and there is a ds for each. Without a
+// sublayer (a read-out) columns are n, and there is no res. In shared
+// memory two more numbers of a row matter: rows are an odd number of 16 bytes apart, so that eight
+// of them lie in different banks.
 struct MhcRow {
-  int n, columns, padded, pre, res, pull, floats, stride;
-  constexpr explicit MhcRow(int streams)
+  int n, columns, own, padded, pre, res, pull, pulls, floats, stride;
+  constexpr explicit MhcRow(int streams, bool per_stream = false, bool sublayer = true)
       : n(streams),
-        columns(n * n + 2 * n),
-        padded((columns + 7) / 8 * 8),
+        columns(sublayer ? n * n + 2 * n : n),
+        own(((per_stream ? n + 2 : columns) + 7) / 8 * 8),
+        padded(per_stream ? n * own : own),
         pre(padded),
         res(pre + n),
-        pull(res + n * n),
-        floats((pull + 4) / 4 * 4),
+        pull(res + (sublayer ? n * n : 0)),
+        pulls(per_stream ? n : 1),
+        floats((pull + pulls + 3) / 4 * 4),
         stride(floats / 4 % 2 == 0 ? floats + 4 : floats) {}
 };
 
@@ -33,10 +32,5 @@ inline constexpr unsigned kMhcWarps = 4;  // of a block of (b)
 constexpr int mhc_slab(int n) { return n == 8 ? 32 : 64; }  // channels of a block of (c)
 // Tokens whose matrices a warp of (b) holds at a time, an entry (n = 8: two) a lane.
 constexpr int mhc_group(int n) { return n * n < int(kWarp) ? int(kWarp) / (n * n) : 1; }
-
-// Throws InternalError unless n is 1, 2, 4 or 8, width a multiple of 8, and each pointer one of 16
-// bytes.
-void require_rows(const char* name, int n, int64_t width,
-                  std::initializer_list<const void*> pointers);
 
 }  // namespace birkhoff::cuda

@@ -1,5 +1,7 @@
 #include "kernels/cuda/require.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace birkhoff::cuda {
@@ -8,6 +10,18 @@ void require_aligned(const char* name, std::initializer_list<const void*> pointe
   for (const void* p : pointers)
     check(reinterpret_cast<uintptr_t>(p) % 16 == 0, "{}: an array at {}; align it to 16 bytes",
           name, p);
+}
+
+void require_given(const char* name, std::initializer_list<const void*> pointers) {
+  for (const void* p : pointers) check(p, "{}: an array that is missing", name);
+  require_aligned(name, pointers);
+}
+
+void require_all_or_none(const char* name, const char* what,
+                         std::initializer_list<const void*> pointers) {
+  const auto given = std::count_if(pointers.begin(), pointers.end(), [](auto* p) { return p; });
+  check(given == 0 || given == ptrdiff_t(pointers.size()),
+        "{}: {} of {}; all must be there or none", name, given, what);
 }
 
 void require_streams(const char* name, int n, int64_t width) {

@@ -5,8 +5,15 @@
 
 namespace birkhoff::cuda {
 
-// Throws InternalError unless each pointer is aligned to 16 bytes.
+// Throws InternalError unless each pointer is aligned to 16 bytes; null is.
 void require_aligned(const char* name, std::initializer_list<const void*> pointers);
+
+// Throws InternalError unless each pointer is there, and aligned to 16 bytes.
+void require_given(const char* name, std::initializer_list<const void*> pointers);
+
+// Throws InternalError if some of the pointers are null and others are not. what: their names.
+void require_all_or_none(const char* name, const char* what,
+                         std::initializer_list<const void*> pointers);
 
 // Throws InternalError unless n is 1, 2, 4 or 8, and width a multiple of 8: 16 bytes of bf16.
 void require_streams(const char* name, int n, int64_t width);

@@ -6,20 +6,16 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/device/device.h"
+#include "kernels/cuda/channels.h"
 #include "kernels/cuda/warp_sum.h"
 
 namespace birkhoff::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-constexpr int kPack = 8;  // bf16 in 16 bytes
 // Four blocks for each of 132 multiprocessors, before a block takes more rows; from 2 rows on, gain
 // adds no more than half of what x and y move.
 constexpr int64_t kBlocks = 4 * 132, kLeastRows = 2, kMostRows = 16;
-
-using Bf16s = Pack<bf16, kPack>;
-using Floats = Pack<float, 4>;
 
 struct Shared {
   // By parity of the row: who is late reads the sums of one row while others write the next one's.
@@ -36,15 +32,14 @@ __device__ inline void store_rstd(const RmsNormArgs& a, int64_t row, float rstd)
 }
 
 template <int kPacks>
-__device__ inline float load_row(const RmsNormArgs& a, int64_t row, Bf16s (&x)[kPacks]) {
-  const auto* from = reinterpret_cast<const Bf16s*>(a.x + row * a.width);
+__device__ inline float load_row(const RmsNormArgs& a, int64_t row, Channels (&x)[kPacks]) {
   float squares = 0;
   for (int p = 0; p < kPacks; ++p) {
     const int64_t i = thread() + int64_t{p} * block_dim().x;
-    if (i >= a.width / kPack) break;
-    x[p] = load<Cache::streaming>(from + i);
-    for (int e = 0; e < kPack; ++e) {
-      const float value = widen(x[p].v[e]);
+    if (i >= a.width / kChannels) break;
+    x[p] = load_channels(a.x + row * a.width + i * kChannels);
+    for (int e = 0; e < kChannels; ++e) {
+      const float value = channel(x[p], e);
       squares = fmaf(value, value, squares);
     }
   }
@@ -52,14 +47,13 @@ __device__ inline float load_row(const RmsNormArgs& a, int64_t row, Bf16s (&x)[k
 }
 
 // y = base + gain ⊙ x·rstd, of one pack.
-__device__ inline void store_pack(const RmsNormArgs& a, int64_t at, const Bf16s& x,
+__device__ inline void store_pack(const RmsNormArgs& a, int64_t at, const Channels& x,
                                   const Floats (&gain)[2], float rstd) {
-  Bf16s base = {}, y;
-  if (a.base) base = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.base + at));
-  for (int e = 0; e < kPack; ++e)
-    y.v[e] = round_bf16(
-        fmaf(widen(x.v[e]) * rstd, gain[e / 4].v[e % 4], a.base ? widen(base.v[e]) : 0.0f));
-  store<Cache::streaming>(reinterpret_cast<Bf16s*>(a.y + at), y);
+  const Channels base = a.base ? load_channels(a.base + at) : Channels{};
+  float y[kChannels];
+  for (int e = 0; e < kChannels; ++e)
+    y[e] = fmaf(channel(x, e) * rstd, gain[e / 4].v[e % 4], a.base ? channel(base, e) : 0.0f);
+  store_channels(a.y + at, rounded(y));
 }
 
 template <int kPacks>
@@ -68,21 +62,21 @@ __global__ void __launch_bounds__(kThreads) rms_norm_rows(RmsNormArgs a, int64_t
   Floats gain[kPacks][2] = {};
   for (int p = 0; p < kPacks; ++p) {
     const int64_t i = thread() + int64_t{p} * block_dim().x;
-    if (i >= a.width / kPack) break;
+    if (i >= a.width / kChannels) break;
     for (int half = 0; half < 2; ++half)
       gain[p][half] = load<Cache::constant>(reinterpret_cast<const Floats*>(a.gain) + 2 * i + half);
   }
   const int64_t first = block_index().x * rows;
   for (int64_t row = first; row < first + rows && row < a.tokens; ++row) {
-    Bf16s x[kPacks] = {};
+    Channels x[kPacks] = {};
     const float squares = load_row(a, row, x);
     const float rstd = row_rstd(a, squares, s.sums[(row - first) % 2]);
     store_rstd(a, row, rstd);
     if (!a.y) continue;
     for (int p = 0; p < kPacks; ++p) {
       const int64_t i = thread() + int64_t{p} * block_dim().x;
-      if (i >= a.width / kPack) break;
-      store_pack(a, row * a.width + i * kPack, x[p], gain[p], rstd);
+      if (i >= a.width / kChannels) break;
+      store_pack(a, row * a.width + i * kChannels, x[p], gain[p], rstd);
     }
   }
 }
@@ -114,9 +108,9 @@ bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
 RmsNormCut rms_norm_cut(const RmsNormArgs& a) {
   RmsNormCut cut;
-  const bool vectors =
-      a.width % kPack == 0 && aligned(a.x) && aligned(a.gain) && aligned(a.base) && aligned(a.y);
-  const int64_t units = vectors ? a.width / kPack : a.width;
+  const bool vectors = a.width % kChannels == 0 && aligned(a.x) && aligned(a.gain) &&
+                       aligned(a.base) && aligned(a.y);
+  const int64_t units = vectors ? a.width / kChannels : a.width;
   cut.threads = unsigned(std::min<int64_t>(kThreads, (units + kWarp - 1) / kWarp * kWarp));
   for (const int packs : {4, 2, 1})
     if (vectors && units <= packs * int64_t{cut.threads}) cut.packs = packs;

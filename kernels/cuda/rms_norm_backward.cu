@@ -2,7 +2,7 @@
 // dgain there for all of its rows, and a further kernel adds the blocks up in order.
 #include "kernels/cuda/rms_norm_backward.h"
 
-#include "kernels/cuda/device/device.h"
+#include "kernels/cuda/channels.h"
 #include "kernels/cuda/flat.h"
 #include "kernels/cuda/warp_sum.h"
 
@@ -10,18 +10,14 @@ namespace birkhoff::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-constexpr int kPack = 8;  // bf16 in 16 bytes
 constexpr unsigned kParts = 16;
-
-using Bf16s = Pack<bf16, kPack>;
-using Floats = Pack<float, 4>;
 
 struct Shared {
   float sums[2][kThreads / kWarp];  // by parity of the row
 };
 
-struct Channels {
-  float gain[kPack], dgain[kPack];
+struct Gains {
+  float gain[kChannels], dgain[kChannels];
 };
 
 // The pack of a row that is number p of this thread; behind the row's end, none.
@@ -29,16 +25,17 @@ __device__ inline int64_t pack_of(int p) { return thread() + int64_t{p} * block_
 
 template <int kPacks>
 __device__ inline float load_row(const RmsNormBackwardArgs& a, int64_t row,
-                                 const Channels (&channels)[kPacks], Bf16s (&x)[kPacks],
-                                 Bf16s (&dy)[kPacks]) {
-  const int64_t packs = a.width / kPack;
+                                 const Gains (&gains)[kPacks], Channels (&x)[kPacks],
+                                 Channels (&dy)[kPacks]) {
+  const int64_t packs = a.width / kChannels;
   float dot = 0;
   for (int p = 0; p < kPacks; ++p) {
     if (pack_of(p) >= packs) break;
-    x[p] = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.x) + row * packs + pack_of(p));
-    dy[p] = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.dy) + row * packs + pack_of(p));
-    for (int e = 0; e < kPack; ++e)
-      dot = fmaf(channels[p].gain[e] * widen(dy[p].v[e]), widen(x[p].v[e]), dot);
+    const int64_t at = row * a.width + pack_of(p) * kChannels;
+    x[p] = load_channels(a.x + at);
+    dy[p] = load_channels(a.dy + at);
+    for (int e = 0; e < kChannels; ++e)
+      dot = fmaf(gains[p].gain[e] * channel(dy[p], e), channel(x[p], e), dot);
   }
   return dot;
 }
@@ -47,34 +44,33 @@ template <int kPacks>
 __global__ void __launch_bounds__(kThreads)
     rms_norm_backward_rows(RmsNormBackwardArgs a, RmsNormBackwardCut cut) {
   auto& s = shared<Shared>();
-  const int64_t packs = a.width / kPack, first = block_index().x * cut.rows;
-  Channels channels[kPacks] = {};
+  const int64_t packs = a.width / kChannels, first = block_index().x * cut.rows;
+  Gains gains[kPacks] = {};
   for (int p = 0; p < kPacks; ++p) {
     if (pack_of(p) >= packs) break;
     for (int half = 0; half < 2; ++half) {
       const auto* from = reinterpret_cast<const Floats*>(a.gain) + 2 * pack_of(p) + half;
       const Floats gain = load<Cache::constant>(from);
-      for (int e = 0; e < 4; ++e) channels[p].gain[4 * half + e] = gain.v[e];
+      for (int e = 0; e < 4; ++e) gains[p].gain[4 * half + e] = gain.v[e];
     }
   }
   for (int64_t row = first; row < first + cut.rows && row < a.tokens; ++row) {
-    Bf16s x[kPacks] = {}, dy[kPacks] = {};
-    const float dot =
-        block_sum(load_row<kPacks>(a, row, channels, x, dy), s.sums[(row - first) % 2]);
+    Channels x[kPacks] = {}, dy[kPacks] = {};
+    const float dot = block_sum(load_row<kPacks>(a, row, gains, x, dy), s.sums[(row - first) % 2]);
     const float mine = thread() % kWarp == 0 ? load(a.rstd + row) : 0;
     const float rstd = shuffle(kFullMask, mine, 0), pull = dot * (rstd * rstd) / float(a.width);
     for (int p = 0; p < kPacks; ++p) {
       if (pack_of(p) >= packs) break;
-      const int64_t at = row * packs + pack_of(p);
-      Bf16s base = {}, dx;
-      if (a.dx_base) base = load<Cache::streaming>(reinterpret_cast<const Bf16s*>(a.dx_base) + at);
-      for (int e = 0; e < kPack; ++e) {
-        const float vx = widen(x[p].v[e]), vdy = widen(dy[p].v[e]);
-        channels[p].dgain[e] = fmaf(vdy * vx, rstd, channels[p].dgain[e]);
-        const float value = rstd * (channels[p].gain[e] * vdy - vx * pull);
-        dx.v[e] = round_bf16(a.dx_base ? widen(base.v[e]) + value : value);
+      const int64_t at = row * a.width + pack_of(p) * kChannels;
+      const Channels base = a.dx_base ? load_channels(a.dx_base + at) : Channels{};
+      float dx[kChannels];
+      for (int e = 0; e < kChannels; ++e) {
+        const float vx = channel(x[p], e), vdy = channel(dy[p], e);
+        gains[p].dgain[e] = fmaf(vdy * vx, rstd, gains[p].dgain[e]);
+        const float value = rstd * (gains[p].gain[e] * vdy - vx * pull);
+        dx[e] = a.dx_base ? channel(base, e) + value : value;
       }
-      store<Cache::streaming>(reinterpret_cast<Bf16s*>(a.dx) + at, dx);
+      store_channels(a.dx + at, rounded(dx));
     }
   }
   auto* partial = reinterpret_cast<Floats*>(a.workspace + block_index().x * a.width);
@@ -82,7 +78,7 @@ __global__ void __launch_bounds__(kThreads)
     if (pack_of(p) >= packs) break;
     for (int half = 0; half < 2; ++half) {
       Floats sums;
-      for (int e = 0; e < 4; ++e) sums.v[e] = channels[p].dgain[4 * half + e];
+      for (int e = 0; e < 4; ++e) sums.v[e] = gains[p].dgain[4 * half + e];
       store(partial + 2 * pack_of(p) + half, sums);
     }
   }

@@ -2,9 +2,10 @@
 // Sinkhorn–Knopp of small matrices and its backward (kernels/mhc.h says what is computed), an entry
 // a lane: entry i·n + j of a matrix of n ≤ 4 is at that lane of its group of n², at n = 8 a lane
 // has two entries, 32 apart. Sums over a line are shuffles. Iterates stay on the chip, in `trace`.
+// (sinkhorn.h says why the forward does it in another way.)
 #include <cmath>
 
-#include "kernels/cuda/warp_sum.h"
+#include "kernels/cuda/sinkhorn.h"
 
 namespace birkhoff::cuda {
 
@@ -17,13 +18,13 @@ class SinkhornLanes {
   using Held = float[kHeld];
 
   // trace: of this warp, [steps, 2, kHeld, kWarp]; not shared with another warp.
-  __device__ SinkhornLanes(float* trace, int iterations, bool v4, float eps)
+  __device__ SinkhornLanes(float* trace, const SinkhornHow& how)
       : trace_(trace + thread() % kWarp),
-        steps_(2 * (iterations - 1) + (v4 ? 1 : 0)),
-        v4_(v4),
-        eps_(v4 ? eps : 0) {}
-  static constexpr int trace_floats(int iterations, bool v4) {
-    return (2 * (iterations - 1) + (v4 ? 1 : 0)) * 2 * kHeld * int(kWarp);
+        steps_(steps(how)),
+        v4_(how.v4),
+        eps_(how.v4 ? how.eps : 0) {}
+  static constexpr int trace_floats(const SinkhornHow& how) {
+    return steps(how) * 2 * kHeld * int(kWarp);
   }
 
   // m: logits in, H_res out.
@@ -45,6 +46,10 @@ class SinkhornLanes {
   }
 
  private:
+  // Divisions after the first pair (paper) or the softmax (v4).
+  static constexpr int steps(const SinkhornHow& how) {
+    return 2 * (how.iterations - 1) + (how.v4 ? 1 : 0);
+  }
   __device__ bool by_columns(int s) const { return (s % 2 == 1) != v4_; }
   __device__ float& slot(int s, int part, int h) const {
     return trace_[(((s - 1) * 2 + part) * kHeld + h) * int(kWarp)];
@@ -82,9 +87,8 @@ class SinkhornLanes {
     Held top, high, low, e, sum;
     line_top<true>(m, top);
     for (int h = 0; h < kHeld; ++h) {
-      high[h] = m[h] - top[h];
-      const float back = high[h] - m[h];  // ≈ −top; low: what rounding took (Knuth's two-sum)
-      low[h] = (m[h] - (high[h] - back)) - (top[h] + back);
+      const Distance from = distance(m[h], top[h]);
+      high[h] = from.high, low[h] = from.low;
       e[h] = expf(high[h]);
     }
     line_sum<true>(e, sum);
@@ -128,7 +132,7 @@ class SinkhornLanes {
   }
 
   float* const trace_;
-  const int steps_;  // divisions after the first pair (paper) or the softmax (v4)
+  const int steps_;
   const bool v4_;
   const float eps_;
   Held columns_;  // softmax over the columns

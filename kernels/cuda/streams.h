@@ -1,22 +1,8 @@
 #pragma once
-// Device functions: the rows of n streams in accesses of 16 bytes, and x' = H_res·x + H_postᵀ·f.
-#include "kernels/cuda/device/device.h"
+// Device functions: x' = H_res·x + H_postᵀ·f.
+#include "kernels/cuda/channels.h"
 
 namespace birkhoff::cuda {
-
-inline constexpr int kChannels = 8;  // bf16 in 16 bytes
-// As words: of 16-bit elements the compiler may keep each in a register of its own.
-using Channels = Pack<uint32_t, kChannels / 2>;
-
-__device__ inline float channel(const Channels& x, int e) {
-  return widen({uint16_t(x.v[e / 2] >> e % 2 * 16)});
-}
-__device__ inline Channels rounded(const float (&x)[kChannels]) {
-  Channels y;
-  for (int w = 0; w < kChannels / 2; ++w)
-    y.v[w] = as_pair(round_bf16(x[2 * w]), round_bf16(x[2 * w + 1]));
-  return y;
-}
 
 // H_res and H_post of one token in shared memory: row i of H_res at i·n, H_post at n². Of odd
 // length, so that tokens side by side lie in different banks.
@@ -51,14 +37,6 @@ __device__ inline Channels mixed(const Mix<kN>& mix, int i, const Channels (&x)[
     for (int e = 0; e < kChannels; ++e) sums[e] = fmaf(res, channel(x[j], e), sums[e]);
   }
   return rounded(sums);
-}
-
-template <Cache kCache = Cache::streaming>
-__device__ inline Channels load_channels(const bf16* p) {
-  return load<kCache>(reinterpret_cast<const Channels*>(p));
-}
-__device__ inline void store_channels(bf16* p, const Channels& value) {
-  store<Cache::streaming>(reinterpret_cast<Channels*>(p), value);
 }
 
 }  // namespace birkhoff::cuda

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tests/cuda/support/bounded.h"
+#include "tests/cuda/support/on_device.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::testing {
@@ -24,18 +25,14 @@ struct Setting {
 
 // g, p, m, v on the device.
 struct Shard {
-  DeviceArray<float> g, p, m, v;
+  OnDevice<float> g, p, m, v;
 
-  explicit Shard(const std::array<Tensor, 4>& t)
-      : g(values_of<float>(t[0])),
-        p(values_of<float>(t[1])),
-        m(values_of<float>(t[2])),
-        v(values_of<float>(t[3])) {}
+  explicit Shard(const std::array<Tensor, 4>& t) : g(t[0]), p(t[1]), m(t[2]), v(t[3]) {}
   void step(const Setting& s) const {
     const DeviceArray<float> hyper(s.hyper()), scale(std::vector<float>{float(s.scale)});
     cuda::AdamWArgs a = s.rates;
     a.g = g.data(), a.hyper = hyper.data(), a.scale = scale.data();
-    a.p = p.data(), a.m = m.data(), a.v = v.data(), a.count = int64_t(g.size());
+    a.p = p.data(), a.m = m.data(), a.v = v.data(), a.count = g.size();
     cuda::adamw(a, nullptr);
     ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   }
@@ -70,7 +67,7 @@ TEST(CudaAdamW, IsThePapersInDouble) {
       const Setting s;
       const Shard shard(before);
       shard.step(s);
-      const auto p = shard.p.values(), m = shard.m.values(), v = shard.v.values();
+      const Tensor p = shard.p.tensor(), m = shard.m.tensor(), v = shard.v.tensor();
       for (int64_t i = 0; i < count; ++i) {
         const double g = before[0].at(i), p0 = before[1].at(i);
         Adam want{p0, before[2].at(i), before[3].at(i)};
@@ -78,13 +75,13 @@ TEST(CudaAdamW, IsThePapersInDouble) {
         const double moved = want.step(s, g), root = std::sqrt(want.v) + s.rates.eps;
         // Roundings of g', of the distance, of the rate and of the sum; v has one of g'² more.
         const double m_error = 4 * kHalf * largest, v_error = 5 * kHalf * (want.v + g * g);
-        ASSERT_LE(std::fabs(double(m[size_t(i)]) - want.m), m_error) << i;
-        ASSERT_LE(std::fabs(double(v[size_t(i)]) - want.v), v_error) << i;
+        ASSERT_LE(std::fabs(m.at(i) - want.m), m_error) << i;
+        ASSERT_LE(std::fabs(v.at(i) - want.v), v_error) << i;
         // p: half of v's relative error in the root, m's, eight roundings of the quotient and its
         // factors, and two of p.
         const double error = std::fabs(moved) * (v_error / want.v + 8 * kHalf) +
                              2 * s.lr * m_error / root + 2 * kHalf * (std::fabs(p0) + s.lr);
-        ASSERT_LE(std::fabs(double(p[size_t(i)]) - want.p), error) << i;
+        ASSERT_LE(std::fabs(p.at(i) - want.p), error) << i;
       }
     });
 }
@@ -102,15 +99,15 @@ TEST(CudaAdamW, TinyGradientsAreNotFlushed) {
       const Shard shard({Tensor(flat(5), std::vector<double>(5, g)), zero, zero, zero});
       Adam want;
       for (s.t = 1; s.t <= 10; ++s.t) {
-        const double before = double(shard.p.values()[0]), expected_before = want.p;
+        const double before = shard.p.tensor().at(0), expected_before = want.p;
         shard.step(s);
         want.step(s, g);
-        const auto p = shard.p.values();
-        const double moved = double(p[0]) - before, expected = want.p - expected_before;
+        const auto p = shard.p.tensor().values();
+        const double moved = p[0] - before, expected = want.p - expected_before;
         const double bound = std::fabs(expected) * (lost / (g + eps - lost) + 64 * kHalf) +
                              2 * kHalf * std::fabs(want.p);
         EXPECT_LE(std::fabs(moved - expected), bound) << "|g| " << size << " step " << s.t;
-        for (const float other : p) ASSERT_EQ(other, p[0]);
+        for (const double other : p) ASSERT_EQ(other, p[0]);
       }
     });
 }
@@ -121,9 +118,9 @@ TEST(CudaAdamW, AScaleThatIsNotFiniteChangesNothing) {
       const auto before = state(6);
       const Shard shard(before);
       shard.step({.scale = scale});
-      EXPECT_EQ(shard.p.values(), values_of<float>(before[1]));
-      EXPECT_EQ(shard.m.values(), values_of<float>(before[2]));
-      EXPECT_EQ(shard.v.values(), values_of<float>(before[3]));
+      EXPECT_EQ(shard.p.tensor().bytes, before[1].bytes);
+      EXPECT_EQ(shard.m.tensor().bytes, before[2].bytes);
+      EXPECT_EQ(shard.v.tensor().bytes, before[3].bytes);
     });
 }
 

@@ -2,9 +2,10 @@
 // What mHC's backward must give, in fp64, and how far f32 and the tensor cores may be from it.
 #include <cmath>
 
-#include "kernels/mhc.h"
 #include "kernels/reference/sinkhorn.h"
+#include "tests/cuda/mhc_case.h"
 #include "tests/cuda/support/bounded.h"
+#include "tests/cuda/support/dres.h"
 
 namespace birkhoff::reference {
 void mhc_open(const Args& args);
@@ -14,53 +15,15 @@ void mhc_close_backward(const Args& args);
 
 namespace birkhoff::testing {
 
-struct MhcBackwardCase {
-  int64_t tokens, width;
-  int n = 4;
-  bool v4 = false, base = false;
-  double logits = 1;  // sd of b
-
-  int64_t columns() const { return desc().columns(); }
-  MhcDesc desc() const { return {.n = n, .sinkhorn = v4 ? SinkhornForm::v4 : SinkhornForm::paper}; }
-  std::string label() const {
-    return fmt::format("{} tokens, {} streams of {}{}", tokens, n, width, v4 ? ", v4" : "");
-  }
-};
-
-// `body` with f64 everywhere.
-inline Tensors reference_of(void (*body)(const Args&), const Tensors& inputs,
-                            const std::vector<Shape>& shapes, const Desc& desc) {
-  Tensors wide, outputs;
-  for (const Tensor& t : inputs) wide.push_back(t.as(DType::f64));
-  for (const Shape& shape : shapes) outputs.emplace_back(TensorSpec{shape, DType::f64});
-  std::vector<Operand> operands;
-  std::vector<Result> results;
-  for (const Tensor& t : wide) operands.push_back({&t.spec, t.bytes.data()});
-  for (Tensor& t : outputs) results.push_back({&t.spec, t.bytes.data()});
-  Context context;
-  body({operands, results, &desc, &context});
-  return outputs;
-}
-
-inline TensorSpec bf16s(Shape shape) { return {std::move(shape), DType::bf16}; }
-inline TensorSpec f32s(Shape shape) { return {std::move(shape), DType::f32}; }
-
-// Of row i of a and row j of b, of `width` each.
-inline double dot_of(const Tensor& a, int64_t i, const Tensor& b, int64_t j, int64_t width) {
-  double sum = 0;
-  for (int64_t c = 0; c < width; ++c) sum += a.at(i * width + c) * b.at(j * width + c);
-  return sum;
-}
-
 // In the order of MhcOpenBackward::In. A generic state: u of about 1, gradients of post and res as
 // large as sums over C channels are.
-inline Tensors open_backward_inputs(const MhcBackwardCase& c) {
+inline Tensors open_backward_inputs(const MhcCase& c) {
   const int64_t t = c.tokens, n = c.n, wide = n * c.width, k = c.columns();
   const double root = std::sqrt(double(c.width));
   Tensors all = {random_tensor(bf16s({t, wide}), "x"),
                  random_tensor(f32s({wide, k}), "phi", 1 / std::sqrt(double(wide))),
                  random_tensor(f32s({3}), "alpha", 0.3, 1),
-                 random_tensor(f32s({k}), "b", c.logits)};
+                 random_tensor(f32s({k}), "b", c.b_scale)};
   const Tensors out =
       reference_of(reference::mhc_open, all,
                    {{t, c.width}, {t, wide}, {t, n}, {t, n * n}, {t, k}, {t}}, c.desc());
@@ -82,7 +45,7 @@ struct MhcToken {
   std::vector<double> pre, res;
   double pull = 0, pull_error = 0, res_error = 0;
 
-  MhcToken(const MhcBackwardCase& c, const Tensors& in, int64_t t) {
+  MhcToken(const MhcCase& c, const Tensors& in, int64_t t) {
     using B = MhcOpenBackward;
     const MhcDesc desc = c.desc();
     const int64_t n = c.n, columns = c.columns();
@@ -135,18 +98,11 @@ struct MhcToken {
 };
 
 // In the order of MhcOpenBackward::Out; dphi, dalpha and db without a base.
-inline std::vector<Bounded> open_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
+inline std::vector<Bounded> open_backward_oracle(const MhcCase& c, const Tensors& in) {
   using B = MhcOpenBackward;
   const int64_t n = c.n, wide = n * c.width, columns = c.columns();
-  Tensors beside_link = in;  // the operator adds what the link says of dres; the passes have it all
-  beside_link[B::dres] = in[B::dres].as(DType::f64);
-  for (int64_t t = 0; t < c.tokens; ++t)
-    for (int64_t e = 0; e < n * n; ++e)
-      beside_link[B::dres].set(
-          t * n * n + e, in[B::dres].at(t * n * n + e) -
-                             dot_of(in[B::dlink], t * n + e / n, in[B::x], t * n + e % n, c.width));
   const Tensors values =
-      reference_of(reference::mhc_open_backward, beside_link,
+      reference_of(reference::mhc_open_backward, with_dres_beside_link<B>(c, in),
                    {{c.tokens, wide}, {wide, columns}, {3}, {columns}}, c.desc());
   std::vector<Bounded> all;
   for (const Tensor& value : values) all.push_back({value, value});

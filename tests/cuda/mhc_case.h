@@ -1,5 +1,5 @@
 #pragma once
-// A case of mHC's forward on the device: inputs by name, and a run's arguments and results.
+// A case of mHC on the device: the forward's inputs by name, its arguments and results.
 #include "kernels/cuda/mhc.h"
 #include "kernels/mhc.h"
 #include "tests/cuda/support/on_device.h"
@@ -12,6 +12,7 @@ struct MhcCase {
   SinkhornForm form = SinkhornForm::paper;
   int iterations = 20;
   double eps = 1e-20, b_scale = 1;
+  bool base = false;  // of the backward
 
   MhcDesc desc() const { return {.n = n, .eps = eps, .iterations = iterations, .sinkhorn = form}; }
   std::string name() const { return fmt::format("{}x{}x{} {}", tokens, n, width, name_of(form)); }
@@ -45,17 +46,17 @@ struct OpenRun {
   OpenRun(const MhcCase& of, const Tensor& rows, const Tensor& weight)
       : c(of),
         x(rows),
-        h(Tensor(c.bf16s(c.width))),
-        y(Tensor(c.bf16s(c.width))),
+        h(c.bf16s(c.width)),
+        y(c.bf16s(c.width)),
         phi(weight),
         alpha(c.alpha()),
         b(c.b()),
         gain(c.gain()),
-        post(Tensor(c.floats(c.n))),
-        res(Tensor(c.floats(c.n * c.n))),
-        u(Tensor(c.floats(c.columns()))),
-        rho(Tensor(c.floats(1))),
-        rstd(Tensor(c.floats(1))),
+        post(c.floats(c.n)),
+        res(c.floats(c.n * c.n)),
+        u(c.floats(c.columns())),
+        rho(c.floats(1)),
+        rstd(c.floats(1)),
         args{.x = x.data(),
              .phi = phi.data(),
              .alpha = alpha.data(),
@@ -75,17 +76,10 @@ struct OpenRun {
              .norm_eps = 1e-20f,
              .sinkhorn = {.v4 = c.form == SinkhornForm::v4, .iterations = c.iterations}} {}
 
-  Tensor h_out() const { return h.tensor(c.bf16s(c.width)); }
-  Tensor y_out() const { return y.tensor(c.bf16s(c.width)); }
-  Tensor post_out() const { return post.tensor(c.floats(c.n)); }
-  Tensor res_out() const { return res.tensor(c.floats(c.n * c.n)); }
-  Tensor u_out() const { return u.tensor(c.floats(c.columns())); }
-  Tensor rho_out() const { return rho.tensor(c.floats(1)); }
-  Tensor rstd_out() const { return rstd.tensor(c.floats(1)); }
   // All that is written, as bytes.
   std::vector<std::vector<std::byte>> bits() const {
-    return {h_out().bytes, y_out().bytes,   post_out().bytes, res_out().bytes,
-            u_out().bytes, rho_out().bytes, rstd_out().bytes};
+    return {h.tensor().bytes, y.tensor().bytes,   post.tensor().bytes, res.tensor().bytes,
+            u.tensor().bytes, rho.tensor().bytes, rstd.tensor().bytes};
   }
 };
 
@@ -99,7 +93,7 @@ struct CloseRun {
       : c(of),
         x(c.x()),
         f(c.f()),
-        y(Tensor(c.streams())),
+        y(c.streams()),
         post(c.post()),
         res(c.res()),
         args{.x = x.data(),
@@ -110,7 +104,6 @@ struct CloseRun {
              .tokens = c.tokens,
              .width = c.width,
              .n = c.n} {}
-  Tensor y_out() const { return y.tensor(c.streams()); }
 };
 
 }  // namespace birkhoff::testing

@@ -11,25 +11,36 @@ namespace {
 // Some roundings of f32, in norm.
 constexpr double kRoundings = 0x1p-20;
 
-Tensors close_backward_inputs(const MhcBackwardCase& c) {  // in the order of MhcCloseBackward::In
+// In the order of MhcCloseBackward::In; then link, which the pass reads and the operator does not.
+enum In { kDy = MhcCloseBackward::dy, kF = MhcCloseBackward::f, kPost, kLink };
+Tensors close_backward_inputs(const MhcCase& c) {
   const int64_t t = c.tokens, wide = c.n * c.width;
-  return {random_tensor(bf16s({t, wide}), "dy"), random_tensor(bf16s({t, wide}), "link"),
-          random_tensor(bf16s({t, c.width}), "f"), random_tensor(f32s({t, c.n}), "post")};
+  return {random_tensor(bf16s({t, wide}), "dy"), random_tensor(bf16s({t, c.width}), "f"),
+          random_tensor(f32s({t, c.n}), "post"), random_tensor(bf16s({t, wide}), "link")};
+}
+
+// df and dpost by the operator; dres_ij = <dy_i, link_j>, which it leaves to mhc_open_backward.
+Tensors close_backward_reference(const MhcCase& c, const Tensors& in) {
+  const int64_t t = c.tokens, n = c.n;
+  Tensors all = reference_of(reference::mhc_close_backward, {in[kDy], in[kF], in[kPost]},
+                             {{t, c.width}, {t, n}}, StreamsDesc{.n = c.n});
+  all.emplace_back(TensorSpec{{t, n * n}, DType::f64});
+  for (int64_t row = 0; row < t * n; ++row)
+    for (int64_t j = 0; j < n; ++j)
+      all.back().set(row * n + j, dot_of(in[kDy], row, in[kLink], row / n * n + j, c.width));
+  return all;
 }
 
 // Of sums over channels: those of a lane, 32 apart, then five more. df has n products.
-std::vector<Bounded> close_backward_oracle(const MhcBackwardCase& c, const Tensors& in) {
+std::vector<Bounded> close_backward_oracle(const MhcCase& c, const Tensors& in) {
   using B = MhcCloseBackward;
-  const int64_t t = c.tokens, n = c.n, width = c.width;
-  const std::vector<Shape> shapes = {{t, width}, {t, n}, {t, n * n}};
+  const int64_t n = c.n, width = c.width;
   Tensors absolute = in;
   for (Tensor& tensor : absolute)
     for (int64_t i = 0; i < tensor.spec.count(); ++i) tensor.set(i, std::fabs(tensor.at(i)));
-  const StreamsDesc desc{.n = c.n};
-  Tensors values = reference_of(reference::mhc_close_backward, in, shapes, desc),
-          bounds = reference_of(reference::mhc_close_backward, absolute, shapes, desc);
+  Tensors values = close_backward_reference(c, in), bounds = close_backward_reference(c, absolute);
   std::vector<Bounded> all;
-  for (size_t k = 0; k < shapes.size(); ++k) {
+  for (size_t k = 0; k < values.size(); ++k) {
     const bool is_df = k == B::df;
     const double rounding = kHalf * (is_df ? double(n) : double(width) / 32 + 14);
     for (int64_t i = 0; i < bounds[k].spec.count(); ++i)
@@ -40,56 +51,49 @@ std::vector<Bounded> close_backward_oracle(const MhcBackwardCase& c, const Tenso
   return all;
 }
 
-struct CloseTrial {
-  MhcBackwardCase c;
-  DeviceArray<bf16> dy, link, f, df;
-  DeviceArray<float> post, dpost, dres;
+struct CloseBackwardRun {
+  OnDevice<bf16> dy, link, f, df;
+  OnDevice<float> post, dpost, dres;
+  cuda::MhcCloseBackwardArgs args;
 
-  CloseTrial(const MhcBackwardCase& of, const Tensors& in)
-      : c(of),
-        dy(values_of<bf16>(in[0])),
-        link(values_of<bf16>(in[1])),
-        f(values_of<bf16>(in[2])),
-        df(f.size()),
-        post(values_of<float>(in[3])),
-        dpost(post.size()),
-        dres(post.size() * size_t(c.n)) {}
-  void run() const {
-    cuda::mhc_close_backward({.dy = dy.data(),
-                              .link = link.data(),
-                              .f = f.data(),
-                              .post = post.data(),
-                              .df = df.data(),
-                              .dpost = dpost.data(),
-                              .dres = dres.data(),
-                              .tokens = c.tokens,
-                              .width = c.width,
-                              .n = c.n},
-                             nullptr);
-  }
-  Tensors results() const {
-    return {from_device(df, bf16s({c.tokens, c.width})), from_device(dpost, f32s({c.tokens, c.n})),
-            from_device(dres, f32s({c.tokens, c.n * c.n}))};
-  }
+  CloseBackwardRun(const MhcCase& c, const Tensors& in)
+      : dy(in[kDy]),
+        link(in[kLink]),
+        f(in[kF]),
+        df(in[kF].spec),
+        post(in[kPost]),
+        dpost(in[kPost].spec),
+        dres(c.floats(c.n * c.n)),
+        args{.dy = dy.data(),
+             .link = link.data(),
+             .f = f.data(),
+             .post = post.data(),
+             .df = df.data(),
+             .dpost = dpost.data(),
+             .dres = dres.data(),
+             .tokens = c.tokens,
+             .width = c.width,
+             .n = c.n} {}
+  Tensors results() const { return {df.tensor(), dpost.tensor(), dres.tensor()}; }
 };
 
 TEST(CudaMhcCloseBackward, IsTheReference) {
-  for (const MhcBackwardCase& c : {MhcBackwardCase{.tokens = 1, .width = 8, .n = 1},
-                                   {.tokens = 6, .width = 264, .n = 1},
-                                   {.tokens = 5, .width = 72, .n = 2},
-                                   {.tokens = 9, .width = 520},
-                                   {.tokens = 3, .width = 264, .n = 8},
-                                   {.tokens = 2, .width = 1280},
-                                   {.tokens = 2, .width = 1920},
-                                   {.tokens = 3, .width = 2560}}) {
-    SCOPED_TRACE(c.label());
+  for (const MhcCase& c : {MhcCase{.tokens = 1, .width = 8, .n = 1},
+                           {.tokens = 6, .width = 264, .n = 1},
+                           {.tokens = 5, .width = 72, .n = 2},
+                           {.tokens = 9, .width = 520},
+                           {.tokens = 3, .width = 264, .n = 8},
+                           {.tokens = 2, .width = 1280},
+                           {.tokens = 2, .width = 1920},
+                           {.tokens = 3, .width = 2560}}) {
+    SCOPED_TRACE(c.name());
     const Tensors in = close_backward_inputs(c);
     const std::vector<Bounded> want = close_backward_oracle(c, in);
     std::optional<Tensors> first;
     in_every_schedule([&] {
-      const CloseTrial trial(c, in);
-      trial.run();
-      const Tensors got = trial.results();
+      const CloseBackwardRun run(c, in);
+      cuda::mhc_close_backward(run.args, nullptr);
+      const Tensors got = run.results();
       for (size_t k = 0; k < got.size(); ++k) {
         expect_within(got[k], want[k], "df, dpost or dres",
                       k == 0 ? kStored / std::sqrt(3) : kRoundings);
@@ -102,12 +106,11 @@ TEST(CudaMhcCloseBackward, IsTheReference) {
 
 TEST(CudaMhcCloseBackward, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
-  for (const MhcBackwardCase& c :
-       {MhcBackwardCase{.tokens = 5, .width = 512}, {.tokens = 6, .width = 272, .n = 8}})
+  for (const MhcCase& c : {MhcCase{.tokens = 5, .width = 512}, {.tokens = 6, .width = 272, .n = 8}})
     in_every_schedule([&] {
-      const CloseTrial trial(c, close_backward_inputs(c));
+      const CloseBackwardRun run(c, close_backward_inputs(c));
       reset_traffic();
-      trial.run();
+      cuda::mhc_close_backward(run.args, nullptr);
       ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       const Traffic t = traffic();
       const auto tokens = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width);

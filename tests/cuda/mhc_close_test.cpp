@@ -1,6 +1,7 @@
 // mhc_close, and mhc_close fused with the mhc_open behind it.
 #include "base/error.h"
 #include "tests/cuda/mhc_case.h"
+#include "tests/cuda/support/bounded.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::reference {
@@ -10,23 +11,12 @@ void mhc_close(const Args& args);
 namespace birkhoff::testing {
 namespace {
 
-constexpr double kHalf = 0x1p-8;  // of bf16's last place, of a value
-constexpr double kFloat = 0x1p-24;
-
 void expect_closed(const CloseRun& run) {
   const MhcCase& c = run.c;
-  const auto wide = [](const Tensor& t) { return t.as(DType::f64); };
-  const Tensor x = wide(c.x()), f = wide(c.f()), post = wide(c.post()), res = wide(c.res());
-  Tensor want({{c.tokens, c.n * c.width}, DType::f64});
-  const Operand in[] = {{&x.spec, x.bytes.data()},
-                        {&f.spec, f.bytes.data()},
-                        {&post.spec, post.bytes.data()},
-                        {&res.spec, res.bytes.data()}};
-  const Result out[] = {{&want.spec, want.bytes.data()}};
-  const Desc desc = MhcClose::Desc{.n = c.n};
-  Context context;
-  reference::mhc_close({in, out, &desc, &context});
-  const Tensor got = run.y_out();
+  const Tensor x = c.x(), f = c.f(), post = c.post(), res = c.res();
+  const Tensor want = reference_of(reference::mhc_close, {x, f, post, res},
+                                   {{c.tokens, c.n * c.width}}, StreamsDesc{.n = c.n})[0];
+  const Tensor got = run.y.tensor();
   for (int64_t t = 0; t < c.tokens; ++t)
     for (int64_t i = 0; i < c.n; ++i)
       for (int64_t e = 0; e < c.width; ++e) {
@@ -36,7 +26,7 @@ void expect_closed(const CloseRun& run) {
         for (int64_t j = 0; j < c.n; ++j)
           terms += std::fabs(res.at((t * c.n + i) * c.n + j) * x.at((t * c.n + j) * c.width + e));
         const int64_t at = (t * c.n + i) * c.width + e;
-        const double bound = kHalf * std::fabs(want.at(at)) + 2 * (c.n + 1) * kFloat * terms;
+        const double bound = kStored * std::fabs(want.at(at)) + 2 * (c.n + 1) * kHalf * terms;
         ASSERT_LE(std::fabs(got.at(at) - want.at(at)), bound)
             << "token " << t << " stream " << i << " channel " << e;
       }
@@ -99,7 +89,7 @@ void expect_same_bits(const MhcCase& c) {
   cuda::mhc_close_open(fused.close.args, fused.open.args, nullptr);
   cuda::mhc_close(apart.close.args, nullptr);
   cuda::mhc_open(apart.open.args, nullptr);
-  EXPECT_EQ(fused.close.y_out().bytes, apart.close.y_out().bytes);
+  EXPECT_EQ(fused.close.y.tensor().bytes, apart.close.y.tensor().bytes);
   EXPECT_EQ(fused.open.bits(), apart.open.bits());
 }
 

@@ -1,7 +1,6 @@
 #include "kernels/cuda/mhc_backward.h"
 
 #include <cmath>
-#include <memory>
 #include <optional>
 
 #include "base/error.h"
@@ -17,95 +16,79 @@ const char* const kNames[] = {"dx", "dphi", "dalpha", "db"};
 // 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings of f32 (measured: 3e-8 to 8e-7,
 // and 2.6e-6 at logits of 100, each known to 100·2^-24).
 constexpr double kRoundings = 0x1p-20;
-double norm_bound(const MhcBackwardCase& c, int output) {
+double norm_bound(const MhcCase& c, int output) {
   using B = MhcOpenBackward;
   return output == B::dx     ? kStored / std::sqrt(3)
          : output == B::dphi ? kHalves
-                             : c.logits * kRoundings;
+                             : c.b_scale * kRoundings;
 }
 
-// mhc_open_backward of a case on the device.
-class OpenTrial {
- public:
+struct OpenBackwardRun {
   using B = MhcOpenBackward;
-
-  OpenTrial(const MhcBackwardCase& c, const Tensors& in)
-      : case_(c),
-        cut(cuda::mhc_open_backward_cut(c.tokens, c.width, c.n)),
-        x_(values_of<bf16>(in[B::x])),
-        dh_(values_of<bf16>(in[B::dh])),
-        dlink_(values_of<bf16>(in[B::dlink])),
-        dx_(in[B::x].spec.count()),
-        workspace_(size_t(cut.workspace)) {
-    for (const int i : {B::phi, B::alpha, B::b, B::u, B::rho, B::dpost, B::dres})
-      floats_.emplace_back(std::make_unique<DeviceArray<float>>(values_of<float>(in[size_t(i)])));
-    for (const Tensor& base : bases())
-      sums_.emplace_back(std::make_unique<DeviceArray<float>>(values_of<float>(base)));
-  }
-  Tensors bases() const {
-    return {random_tensor(f32s({case_.n * case_.width, case_.columns()}), "dphi base"),
-            random_tensor(f32s({3}), "dalpha base"),
-            random_tensor(f32s({case_.columns()}), "db base")};
-  }
-  cuda::MhcOpenBackwardArgs args() const {
-    const auto in = [&](size_t i) { return floats_[i]->data(); };
-    const auto sum = [&](size_t i) { return sums_[i]->data(); };
-    return {.x = x_.data(),
-            .dh = dh_.data(),
-            .dlink = dlink_.data(),
-            .phi = in(0),
-            .alpha = in(1),
-            .b = in(2),
-            .u = in(3),
-            .rho = in(4),
-            .dpost = in(5),
-            .dres = in(6),
-            .dphi_base = case_.base ? sum(0) : nullptr,
-            .dalpha_base = case_.base ? sum(1) : nullptr,
-            .db_base = case_.base ? sum(2) : nullptr,
-            .dx = dx_.data(),
-            .dphi = sum(0),
-            .dalpha = sum(1),
-            .db = sum(2),
-            .workspace = workspace_.data(),
-            .tokens = case_.tokens,
-            .width = case_.width,
-            .n = case_.n,
-            .iterations = case_.desc().iterations,
-            .v4 = case_.v4,
-            .sinkhorn_eps = float(case_.desc().sinkhorn_eps)};
-  }
-  // In the order of MhcOpenBackward::Out.
-  Tensors results() const {
-    Tensors all = {from_device(dx_, bf16s({case_.tokens, case_.n * case_.width}))};
-    const Tensors like = bases();
-    for (size_t i = 0; i < 3; ++i) all.push_back(from_device(*sums_[i], like[i].spec));
-    return all;
-  }
-
- private:
-  MhcBackwardCase case_;
-
- public:
   cuda::MhcOpenBackwardCut cut;
+  Tensors bases;  // of dphi, dalpha and db
+  OnDevice<bf16> x, dh, dlink, dx;
+  OnDevice<float> phi, alpha, b, u, rho, dpost, dres, dphi, dalpha, db;
+  DeviceArray<float> workspace;
+  cuda::MhcOpenBackwardArgs args;
 
- private:
-  DeviceArray<bf16> x_, dh_, dlink_, dx_;
-  DeviceArray<float> workspace_;
-  std::vector<std::unique_ptr<DeviceArray<float>>> floats_, sums_;
+  OpenBackwardRun(const MhcCase& c, const Tensors& in)
+      : cut(cuda::mhc_open_backward_cut(c.tokens, c.width, c.n)),
+        bases{random_tensor(in[B::phi].spec, "dphi base"),
+              random_tensor(in[B::alpha].spec, "dalpha base"),
+              random_tensor(in[B::b].spec, "db base")},
+        x(in[B::x]),
+        dh(in[B::dh]),
+        dlink(in[B::dlink]),
+        dx(in[B::x].spec),
+        phi(in[B::phi]),
+        alpha(in[B::alpha]),
+        b(in[B::b]),
+        u(in[B::u]),
+        rho(in[B::rho]),
+        dpost(in[B::dpost]),
+        dres(in[B::dres]),
+        dphi(bases[0]),
+        dalpha(bases[1]),
+        db(bases[2]),
+        workspace(size_t(cut.workspace)),
+        args{.x = x.data(),
+             .dh = dh.data(),
+             .dlink = dlink.data(),
+             .phi = phi.data(),
+             .alpha = alpha.data(),
+             .b = b.data(),
+             .u = u.data(),
+             .rho = rho.data(),
+             .dpost = dpost.data(),
+             .dres = dres.data(),
+             .dphi_base = c.base ? dphi.data() : nullptr,
+             .dalpha_base = c.base ? dalpha.data() : nullptr,
+             .db_base = c.base ? db.data() : nullptr,
+             .dx = dx.data(),
+             .dphi = dphi.data(),
+             .dalpha = dalpha.data(),
+             .db = db.data(),
+             .workspace = workspace.data(),
+             .tokens = c.tokens,
+             .width = c.width,
+             .n = c.n,
+             .sinkhorn = {.v4 = c.form == SinkhornForm::v4, .iterations = c.iterations}} {}
+  // In the order of MhcOpenBackward::Out.
+  Tensors results() const { return {dx.tensor(), dphi.tensor(), dalpha.tensor(), db.tensor()}; }
 };
 
 using InSchedules = void (*)(const std::function<void()>&);
 
-void expect_open_backward(const MhcBackwardCase& c, InSchedules in_schedules = in_every_schedule) {
-  SCOPED_TRACE(c.label());
+void expect_open_backward(const MhcCase& c, InSchedules in_schedules = in_every_schedule) {
+  SCOPED_TRACE(c.name());
   const Tensors in = open_backward_inputs(c);
   const std::vector<Bounded> want = open_backward_oracle(c, in);
   std::optional<Tensors> first;
   in_schedules([&] {
-    const OpenTrial trial(c, in);
-    cuda::mhc_open_backward(trial.args(), nullptr);
-    const Tensors got = trial.results(), bases = trial.bases();
+    const OpenBackwardRun run(c, in);
+    cuda::mhc_open_backward(run.args, nullptr);
+    const Tensors got = run.results(), bases = run.bases;
     for (size_t k = 0; k < got.size(); ++k) {
       expect_within(got[k], want[k], kNames[k], norm_bound(c, int(k)),
                     c.base && k > 0 ? &bases[k - 1] : nullptr);
@@ -116,22 +99,22 @@ void expect_open_backward(const MhcBackwardCase& c, InSchedules in_schedules = i
 }
 
 TEST(CudaMhcOpenBackward, IsTheReference) {
-  for (const MhcBackwardCase& c :
-       {MhcBackwardCase{.tokens = 1, .width = 8, .n = 1},
+  for (const MhcCase& c :
+       {MhcCase{.tokens = 1, .width = 8, .n = 1},
         {.tokens = 37, .width = 72, .n = 1, .base = true},
         {.tokens = 19, .width = 64, .n = 2},
-        {.tokens = 9, .width = 72, .n = 2, .v4 = true},
+        {.tokens = 9, .width = 72, .n = 2, .form = SinkhornForm::v4},
         {.tokens = 70, .width = 72},  // two splits, tiles and slabs that end early
-        {.tokens = 17, .width = 24, .v4 = true, .base = true},
+        {.tokens = 17, .width = 24, .form = SinkhornForm::v4, .base = true},
         {.tokens = 5, .width = 40, .n = 8},
-        {.tokens = 3, .width = 8, .n = 8, .v4 = true}})
+        {.tokens = 3, .width = 8, .n = 8, .form = SinkhornForm::v4}})
     expect_open_backward(c);
 }
 
 // A first column that is all but 0 or 1: nothing under- or overflows.
 TEST(CudaMhcOpenBackward, TakesLogitsOfAHundred) {
-  for (const bool v4 : {false, true})
-    expect_open_backward({.tokens = 6, .width = 16, .v4 = v4, .logits = 60});
+  for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4})
+    expect_open_backward({.tokens = 6, .width = 16, .form = form, .b_scale = 60});
 }
 
 TEST(CudaMhcOpenBackward, IsTheReferenceAtTheWidthOf3B) {
@@ -158,12 +141,12 @@ struct Bytes {
   uint64_t again = 0;  // what is asked for by more than one block
 };
 
-// The table of docs/kernels_backward.md, of both kernels of (b) and both of (c).
-Bytes open_backward_bytes(const OpenTrial& trial, const MhcBackwardCase& c) {
+// The table of docs/kernels.md, of both kernels of (b) and both of (c).
+Bytes open_backward_bytes(const OpenBackwardRun& run, const MhcCase& c) {
   const auto t = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width),
-             k = uint64_t(c.columns()), row = uint64_t(trial.cut.row);
+             k = uint64_t(c.columns()), row = uint64_t(run.cut.row);
   const uint64_t phi = 4 * n * width * k, base = c.base ? 1 : 0;
-  const uint64_t sums = uint64_t(trial.cut.blocks) * 2 * k * 4, partial = trial.cut.splits * phi;
+  const uint64_t sums = uint64_t(run.cut.blocks) * 2 * k * 4, partial = run.cut.splits * phi;
   Bytes bytes;
   bytes.read += t * (2 * (n + 1) * width + 4 * (k + 1 + n + n * n)) + 4 * (3 + k);  // (b)
   bytes.written += t * 4 * row + sums;
@@ -173,27 +156,27 @@ Bytes open_backward_bytes(const OpenTrial& trial, const MhcBackwardCase& c) {
   bytes.written += t * 2 * n * width + partial;
   bytes.read += partial + base * phi;
   bytes.written += phi;
-  bytes.again = (trial.cut.blocks - 1) * 4 * (3 + k) + (trial.cut.splits - 1) * phi +
-                (trial.cut.slabs - 1) * t * 4 * row;
+  bytes.again = (run.cut.blocks - 1) * 4 * (3 + k) + (run.cut.splits - 1) * phi +
+                (run.cut.slabs - 1) * t * 4 * row;
   return bytes;
 }
 
 TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
-  for (const MhcBackwardCase& c : {MhcBackwardCase{.tokens = 70, .width = 136},
-                                   {.tokens = 16, .width = 64, .base = true},
-                                   {.tokens = 16, .width = 64, .n = 1},
-                                   {.tokens = 17, .width = 72, .n = 2},
-                                   {.tokens = 18, .width = 64, .n = 8}}) {
-    SCOPED_TRACE(c.label());
+  for (const MhcCase& c : {MhcCase{.tokens = 70, .width = 136},
+                           {.tokens = 16, .width = 64, .base = true},
+                           {.tokens = 16, .width = 64, .n = 1},
+                           {.tokens = 17, .width = 72, .n = 2},
+                           {.tokens = 18, .width = 64, .n = 8}}) {
+    SCOPED_TRACE(c.name());
     const Tensors in = open_backward_inputs(c);
     in_every_schedule([&] {
-      const OpenTrial trial(c, in);
+      const OpenBackwardRun run(c, in);
       reset_traffic();
-      cuda::mhc_open_backward(trial.args(), nullptr);
+      cuda::mhc_open_backward(run.args, nullptr);
       ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       const Traffic t = traffic();
-      const Bytes bytes = open_backward_bytes(trial, c);
+      const Bytes bytes = open_backward_bytes(run, c);
       EXPECT_EQ(t.read, bytes.read);
       EXPECT_EQ(t.written, bytes.written);
       EXPECT_EQ(t.written_requested, t.written);
@@ -204,7 +187,7 @@ TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
         EXPECT_EQ(t.wavefronts, t.fewest_wavefronts);
       else
         EXPECT_LE(double(t.wavefronts), 1.03 * double(t.fewest_wavefronts));
-      if (c.n == 4 && c.width % trial.cut.slab == 0) {
+      if (c.n == 4 && c.width % run.cut.slab == 0) {
         EXPECT_EQ(t.sectors, t.fewest_sectors);
       }
     });
@@ -213,11 +196,11 @@ TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
 
 TEST(CudaMhcOpenBackward, WithoutTokensIsItsBase) {
   in_every_schedule([] {
-    const MhcBackwardCase c{.tokens = 0, .width = 8, .base = true};
+    const MhcCase c{.tokens = 0, .width = 8, .base = true};
     Tensors in = open_backward_inputs({.tokens = 1, .width = 8});
-    const OpenTrial trial(c, in);
-    cuda::mhc_open_backward(trial.args(), nullptr);
-    const Tensors got = trial.results(), bases = trial.bases();
+    const OpenBackwardRun run(c, in);
+    cuda::mhc_open_backward(run.args, nullptr);
+    const Tensors got = run.results(), bases = run.bases;
     for (size_t k = 0; k < bases.size(); ++k) EXPECT_EQ(got[k + 1].bytes, bases[k].bytes);
   });
 }
@@ -239,15 +222,15 @@ TEST(CudaMhcOpenBackward, CutsByWhatIsAsked) {
 
 TEST(CudaMhcOpenBackward, Refuses) {
   in_every_schedule([] {
-    const MhcBackwardCase c{.tokens = 1, .width = 8};
-    const OpenTrial trial(c, open_backward_inputs(c));
-    auto args = trial.args();
+    const MhcCase c{.tokens = 1, .width = 8};
+    const OpenBackwardRun run(c, open_backward_inputs(c));
+    auto args = run.args;
     args.n = 3;
     EXPECT_THROW(cuda::mhc_open_backward(args, nullptr), InternalError);
-    args = trial.args();
+    args = run.args;
     args.width = 12;
     EXPECT_THROW(cuda::mhc_open_backward(args, nullptr), InternalError);
-    args = trial.args();
+    args = run.args;
     ++args.dlink;
     EXPECT_THROW(cuda::mhc_open_backward(args, nullptr), InternalError);
   });

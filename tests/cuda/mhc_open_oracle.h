@@ -3,6 +3,7 @@
 // the part before, with the bound that its arithmetic has.
 #include "kernels/reference/sinkhorn.h"
 #include "tests/cuda/mhc_case.h"
+#include "tests/cuda/opened.h"
 
 namespace birkhoff::reference {
 void mhc_open(const Args& args);
@@ -10,47 +11,26 @@ void mhc_open(const Args& args);
 
 namespace birkhoff::testing {
 
-inline constexpr double kHalf = 0x1p-8;  // of bf16's last place, of a value
-inline constexpr double kUlp = 0x1p-23;
-
-// To the nearest of 10 bits, ties away from zero: what the device makes of phi.
-inline double tf32(double x) {
-  const int exponent = std::ilogb(x);
-  return std::ldexp(std::round(std::ldexp(x, 10 - exponent)), exponent - 10);
-}
-
 struct Projection {
   Tensor u, rho;
 };
 // In fp64, by the oracle, of phi as tf32.
 inline Projection expected(const MhcCase& c, const Tensor& rows, const Tensor& weight) {
-  Tensor phi = weight.as(DType::f64);
-  for (int64_t i = 0; i < phi.spec.count(); ++i) phi.set(i, tf32(phi.at(i)));
-  const Tensor x = rows.as(DType::f64), alpha = c.alpha().as(DType::f64), b = c.b().as(DType::f64);
-  const auto out = [&](int64_t row) { return Tensor({{c.tokens, row}, DType::f64}); };
-  Tensor h = out(c.width), link = out(c.n * c.width), post = out(c.n), res = out(c.n * c.n);
-  Projection p{out(c.columns()), out(1)};
-  const Operand in[] = {{&x.spec, x.bytes.data()},
-                        {&phi.spec, phi.bytes.data()},
-                        {&alpha.spec, alpha.bytes.data()},
-                        {&b.spec, b.bytes.data()}};
-  const Result results[] = {{&h.spec, h.bytes.data()},       {&link.spec, link.bytes.data()},
-                            {&post.spec, post.bytes.data()}, {&res.spec, res.bytes.data()},
-                            {&p.u.spec, p.u.bytes.data()},   {&p.rho.spec, p.rho.bytes.data()}};
-  const Desc desc = c.desc();
-  Context context;
-  reference::mhc_open({in, results, &desc, &context});
-  return p;
+  const Tensors out = reference_of(reference::mhc_open, {rows, as_tf32(weight), c.alpha(), c.b()},
+                                   {{c.tokens, c.width},
+                                    {c.tokens, c.n * c.width},
+                                    {c.tokens, c.n},
+                                    {c.tokens, c.n * c.n},
+                                    {c.tokens, c.columns()},
+                                    {c.tokens}},
+                                   c.desc());
+  return {out[MhcOpen::u], out[MhcOpen::rho]};
 }
-
-// A lane sums a 32nd of the squares, then come 2 adds of lanes and 8 of warps; rsqrt has half of
-// that error, 2 ulp of its own, and a division.
-inline double relative_of_rms(int64_t values) { return (double(values) / 64 + 10) * kUlp; }
 
 inline void expect_projection(const OpenRun& run, const Tensor& x, const Tensor& phi) {
   const MhcCase& c = run.c;
   const Projection want = expected(c, x, phi);
-  const Tensor u = run.u_out(), rho = run.rho_out();
+  const Tensor u = run.u.tensor(), rho = run.rho.tensor();
   const int64_t wide = c.n * c.width, columns = c.columns();
   for (int64_t t = 0; t < c.tokens; ++t) {
     ASSERT_LE(std::fabs(rho.at(t) - want.rho.at(t)), relative_of_rms(wide) * want.rho.at(t)) << t;
@@ -94,7 +74,7 @@ struct Token {
 
 inline void expect_coefficients(const OpenRun& run) {
   const MhcCase& c = run.c;
-  const Tensor u = run.u_out(), post = run.post_out(), res = run.res_out();
+  const Tensor u = run.u.tensor(), post = run.post.tensor(), res = run.res.tensor();
   for (int64_t t = 0; t < c.tokens; ++t) {
     const Token want(c, u, t);
     for (int64_t i = 0; i < c.n; ++i) {
@@ -119,35 +99,13 @@ inline void expect_coefficients(const OpenRun& run) {
 }
 
 inline void expect_rows(const OpenRun& run, const Tensor& x) {
-  const MhcCase& c = run.c;
-  const Tensor u = run.u_out(), h = run.h_out(), y = run.y_out(), rstd = run.rstd_out(),
-               gain = c.gain();
-  for (int64_t t = 0; t < c.tokens; ++t) {
-    const Token token(c, u, t);
-    double squares = 0;
-    for (int64_t e = 0; e < c.width; ++e) {
-      double sum = 0, terms = 0;
-      for (int64_t i = 0; i < c.n; ++i) {
-        const double term = token.pre[size_t(i)] * x.at((t * c.n + i) * c.width + e);
-        sum += term, terms += std::fabs(term);
-      }
-      const double got = h.at(t * c.width + e);
-      ASSERT_LE(std::fabs(got - sum),
-                kHalf * std::fabs(sum) + (token.relative() + c.n * kUlp) * 2 * terms)
-          << "token " << t << " channel " << e;
-      squares += got * got;
-    }
-    // Of h as the device has rounded it.
-    const double inverse = 1 / std::sqrt(squares / double(c.width) + 1e-20);
-    const double relative = relative_of_rms(c.width);
-    ASSERT_LE(std::fabs(rstd.at(t) - inverse), relative * inverse) << t;
-    for (int64_t e = 0; e < c.width; ++e) {
-      const double want = gain.at(e) * h.at(t * c.width + e) * inverse;
-      ASSERT_LE(std::fabs(y.at(t * c.width + e) - want),
-                (kHalf + relative + 2 * kUlp) * std::fabs(want))
-          << "token " << t << " channel " << e;
-    }
-  }
+  const Tensor u = run.u.tensor();
+  expect_opened(run, x, [&](int64_t t) {
+    const Token token(run.c, u, t);
+    Pre pre{token.pre, {}};
+    for (const double value : pre.value) pre.error.push_back(token.relative() * value);
+    return pre;
+  });
 }
 
 inline void expect_open(const OpenRun& run, const Tensor& x, const Tensor& phi) {

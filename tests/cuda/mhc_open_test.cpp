@@ -49,7 +49,7 @@ TEST(CudaMhcOpen, LogitsOf100AreFinite) {
     const MhcCase c{.tokens = 8, .width = 8, .b_scale = 100};
     const OpenRun run(c);
     cuda::mhc_open(run.args, nullptr);
-    const Tensor res = run.res_out();
+    const Tensor res = run.res.tensor();
     for (int64_t row = 0; row < c.tokens * c.n; ++row) {
       double sum = 0;
       for (int64_t j = 0; j < c.n; ++j) sum += res.at(row * c.n + j);
@@ -93,7 +93,7 @@ TEST(CudaMhcOpen, ANaNStaysInItsToken) {
       EXPECT_TRUE(std::equal(want[i].begin(), want[i].begin() + row, got[i].begin())) << i;
       EXPECT_TRUE(std::equal(want[i].begin() + 2 * row, want[i].end(), got[i].begin() + 2 * row));
     }
-    const Tensor y = run.y_out(), res = run.res_out(), post = run.post_out();
+    const Tensor y = run.y.tensor(), res = run.res.tensor(), post = run.post.tensor();
     for (int64_t e = 0; e < c.width; ++e) EXPECT_TRUE(std::isnan(y.at(c.width + e))) << e;
     for (int64_t e = 0; e < c.n * c.n; ++e) EXPECT_TRUE(std::isnan(res.at(c.n * c.n + e))) << e;
     for (int64_t i = 0; i < c.n; ++i) EXPECT_TRUE(std::isnan(post.at(c.n + i))) << i;
@@ -106,10 +106,10 @@ TEST(CudaMhcOpen, LeavesOutWhatIsNotWanted) {
     OpenRun all(c), no_h(c), no_y(c);
     no_h.args.h = nullptr, no_y.args.y = nullptr;
     for (const OpenRun* run : {&all, &no_h, &no_y}) cuda::mhc_open(run->args, nullptr);
-    EXPECT_EQ(no_h.y_out().bytes, all.y_out().bytes);
-    EXPECT_EQ(no_y.h_out().bytes, all.h_out().bytes);
-    EXPECT_EQ(no_h.h_out().bytes, Tensor(c.bf16s(c.width)).bytes);
-    EXPECT_EQ(no_y.y_out().bytes, Tensor(c.bf16s(c.width)).bytes);
+    EXPECT_EQ(no_h.y.tensor().bytes, all.y.tensor().bytes);
+    EXPECT_EQ(no_y.h.tensor().bytes, all.h.tensor().bytes);
+    EXPECT_EQ(no_h.h.tensor().bytes, Tensor(c.bf16s(c.width)).bytes);
+    EXPECT_EQ(no_y.y.tensor().bytes, Tensor(c.bf16s(c.width)).bytes);
   });
 }
 

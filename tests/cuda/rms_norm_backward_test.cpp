@@ -5,6 +5,7 @@
 
 #include "kernels/rms_norm.h"
 #include "tests/cuda/support/bounded.h"
+#include "tests/cuda/support/on_device.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::reference {
@@ -39,15 +40,9 @@ Tensors tensors(const Case& c) {
 
 std::vector<Bounded> expected(const Case& c, const Tensors& in) {
   using B = RmsNormBackward;
-  Tensors wide;
-  for (const Tensor& t : in) wide.push_back(t.as(DType::f64));
-  Tensor dx({{c.tokens, c.width}, DType::f64}), dgain({{c.width}, DType::f64});
-  std::vector<Operand> operands;
-  for (size_t i = 0; i < 4; ++i) operands.push_back({&wide[i].spec, wide[i].bytes.data()});
-  const Result results[] = {{&dx.spec, dx.bytes.data()}, {&dgain.spec, dgain.bytes.data()}};
-  const Desc desc;
-  Context context;
-  reference::rms_norm_backward({operands, results, &desc, &context});
+  const Tensors values = reference_of(reference::rms_norm_backward, {in.begin(), in.begin() + 4},
+                                      {{c.tokens, c.width}, {c.width}}, {});
+  const Tensor &dx = values[B::dx], &dgain = values[B::dgain];
   Tensor dx_bound = dx, dgain_bound(dgain.spec, std::vector<double>(size_t(c.width), 0.0));
   for (int64_t t = 0; t < c.tokens; ++t) {
     const double rstd = in[B::rstd].at(t);
@@ -70,19 +65,19 @@ std::vector<Bounded> expected(const Case& c, const Tensors& in) {
 }
 
 struct Trial {
-  DeviceArray<bf16> dy, x, dx;
-  DeviceArray<float> gain, rstd, dgain;
+  OnDevice<bf16> dy, x, dx;
+  OnDevice<float> gain, rstd, dgain;
   cuda::RmsNormBackwardCut cut;
   DeviceArray<float> workspace;
   cuda::RmsNormBackwardArgs args;
 
   Trial(const Case& c, const Tensors& in)
-      : dy(values_of<bf16>(in[0])),
-        x(values_of<bf16>(in[1])),
-        dx(values_of<bf16>(in[4])),
-        gain(values_of<float>(in[2])),
-        rstd(values_of<float>(in[3])),
-        dgain(values_of<float>(in[5])),
+      : dy(in[0]),
+        x(in[1]),
+        dx(in[4]),
+        gain(in[2]),
+        rstd(in[3]),
+        dgain(in[5]),
         cut(cuda::rms_norm_backward_cut(c.tokens, c.width)),
         workspace(size_t(cut.blocks * c.width)),
         args{.dy = dy.data(),
@@ -114,7 +109,7 @@ TEST(CudaRmsNormBackward, IsTheReference) {
     in_every_schedule([&] {
       const Trial trial(c, in);
       cuda::rms_norm_backward(trial.args, nullptr);
-      const Tensors got = {from_device(trial.dx, in[4].spec), from_device(trial.dgain, in[5].spec)};
+      const Tensors got = {trial.dx.tensor(), trial.dgain.tensor()};
       // dx: rounded to bf16 once; dgain: to f32, a few times.
       expect_within(got[0], want[0], "dx", kStored / std::sqrt(3), c.base ? &in[4] : nullptr);
       expect_within(got[1], want[1], "dgain", 0x1p-20, c.base ? &in[5] : nullptr);

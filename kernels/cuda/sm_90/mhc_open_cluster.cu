@@ -1,5 +1,5 @@
 // mhc_open by clusters of 8 blocks, which share the channels of 80 tokens (n = 8: 40): phi is read
-// once for them all, and all else as in mhc_open.cu (docs/kernels.md has a picture).
+// once for them all, and all else as in open_streams.h (docs/kernels.md has a picture).
 //
 // The block of rank r has the channels that warp r of mhc_open has: 32 of each step of 256. Each of
 // its warps has a tile of 8 tokens, and a lane's part of a tile is as there, so that sums are of
@@ -12,7 +12,10 @@
 // back to all, and Σh². Helper warps bring phi, and do Sinkhorn while the others sum streams.
 #include "kernels/cuda/device/sm_90.h"
 #include "kernels/cuda/mhc_host.h"
-#include "kernels/cuda/mhc_rows.h"
+#include "kernels/cuda/mhc_map.h"
+#include "kernels/cuda/open_channels.h"
+#include "kernels/cuda/streams.h"
+#include "kernels/cuda/warp_sum.h"
 
 namespace birkhoff::cuda {
 namespace {
@@ -239,7 +242,7 @@ __device__ inline void make_logits(const MhcOpenArgs& a, ClusterShared<kN>& s,
     const float u = s.own[in_own][column] * rho;
     store(a.u + token * S::kColumns + column, u);
     if (column == 0) store(a.rho + token, rho);
-    s.own[in_own][column] = logit_of<kN>(a, column, u);
+    s.own[in_own][column] = MhcMap::coefficient<kN>(a, u, column);
   }
 }
 
@@ -250,7 +253,7 @@ __device__ inline void spread_pre(const MhcOpenArgs& a, ClusterShared<kN>& s, co
   const int values = own_tokens(at) * kN;
   for (int i = int(thread()); i < values * kRanks; i += int(S::kThreads)) {
     const int in_own = i % values / kN, stream = i % kN;
-    const float pre = sigmoid(s.own[in_own][stream]) + a.sinkhorn.pre_eps();
+    const float pre = MhcMap::pre(a, s.own[in_own][stream]);
     store(peer(&s.pre[at.rank * S::kOwn + in_own][stream], unsigned(i / values)), pre);
   }
 }
@@ -266,8 +269,9 @@ __device__ inline void make_mixes(const MhcOpenArgs& a, const ClusterShared<kN>&
   const float* const logits = s.own[valid ? in_own : 0];
   float res[kN];
   for (int j = 0; j < kN; ++j) res[j] = valid ? logits[(2 + i) * kN + j] : 0;
-  sinkhorn(res, a.sinkhorn);
-  if (valid) store_mix(a, at.first + at.rank * S::kOwn + in_own, i, logits[kN + i], res);
+  MhcMap::res(a, res);
+  const int64_t token = at.first + at.rank * S::kOwn + in_own;
+  if (valid) store_mix(a, token, i, MhcMap::post(logits[kN + i]), res);
 }
 
 // h in the place of stream 0; the squares of it, as rounded.
@@ -313,9 +317,8 @@ __device__ inline void normalise(const MhcOpenArgs& a, const ClusterShared<kN>& 
   for (int step = 0; step < steps; ++step) {
     const int c = at.channel(step);
     if (c >= a.width) break;
-    const auto* from =
-        reinterpret_cast<const Pack<float, 4>*>(s.gain) + 2 * (step * kGroup + at.part);
-    const Pack<float, 4> gain[2] = {load(from), load(from + 1)};
+    const auto* from = reinterpret_cast<const Floats*>(s.gain) + 2 * (step * kGroup + at.part);
+    const Floats gain[2] = {load(from), load(from + 1)};
     store_channels(a.y + token * a.width + c, normalised(load(at.row(step, 0)), rstd, gain));
   }
 }
@@ -324,7 +327,6 @@ __device__ inline void normalise(const MhcOpenArgs& a, const ClusterShared<kN>& 
 template <int kN>
 __device__ inline void load_gain(const MhcOpenArgs& a, ClusterShared<kN>& s, const Place<kN>& at,
                                  int steps) {
-  using Floats = Pack<float, 4>;
   constexpr int kFloats = 4, kOfStep = kBlockChannels / kFloats;
   for (int i = int(thread()); i < steps * kOfStep; i += int(Sizes<kN>::kThreads)) {
     const int c = at.block_channel(i / kOfStep) + i % kOfStep * kFloats;
@@ -395,6 +397,7 @@ unsigned threads_of(int n) {
 
 void mhc_open_cluster(const char* name, const MhcOpenArgs& a, const MhcCloseArgs* close,
                       cudaStream_t stream) {
+  if (a.tokens == 0) return;
   const MhcOpenCut cut = mhc_open_cluster_cut(a);
   launch(name, close ? kernel_of<true>(a.n) : kernel_of<false>(a.n),
          {.grid = {unsigned(cut.blocks)},

@@ -96,7 +96,7 @@ TEST(CudaMhcOpenCluster, ANaNStaysInItsToken) {
     cuda::mhc_open(one.args, nullptr);
     open_in_cluster(cluster);
     EXPECT_EQ(cluster.bits(), one.bits());
-    EXPECT_TRUE(std::isnan(cluster.y_out().at(c.width)));
+    EXPECT_TRUE(std::isnan(cluster.y.tensor().at(c.width)));
   });
 }
 
@@ -107,10 +107,10 @@ TEST(CudaMhcOpenCluster, LeavesOutWhatIsNotWanted) {
     OpenRun all(c), no_h(c), no_y(c);
     no_h.args.h = nullptr, no_y.args.y = nullptr;
     for (const OpenRun* run : {&all, &no_h, &no_y}) open_in_cluster(*run);
-    EXPECT_EQ(no_h.y_out().bytes, all.y_out().bytes);
-    EXPECT_EQ(no_y.h_out().bytes, all.h_out().bytes);
-    EXPECT_EQ(no_h.h_out().bytes, Tensor(c.bf16s(c.width)).bytes);
-    EXPECT_EQ(no_y.y_out().bytes, Tensor(c.bf16s(c.width)).bytes);
+    EXPECT_EQ(no_h.y.tensor().bytes, all.y.tensor().bytes);
+    EXPECT_EQ(no_y.h.tensor().bytes, all.h.tensor().bytes);
+    EXPECT_EQ(no_h.h.tensor().bytes, Tensor(c.bf16s(c.width)).bytes);
+    EXPECT_EQ(no_y.y.tensor().bytes, Tensor(c.bf16s(c.width)).bytes);
   });
 }
 
@@ -214,7 +214,7 @@ void expect_fused_bits(const MhcCase& c) {
   const Fused one(c), cluster(c);
   cuda::mhc_close_open(one.close.args, one.open.args, nullptr);
   cuda::mhc_open_cluster("mhc_close_open", cluster.open.args, &cluster.close.args, nullptr);
-  EXPECT_EQ(cluster.close.y_out().bytes, one.close.y_out().bytes);
+  EXPECT_EQ(cluster.close.y.tensor().bytes, one.close.y.tensor().bytes);
   EXPECT_EQ(cluster.open.bits(), one.open.bits());
 }
 

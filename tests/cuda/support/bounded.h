@@ -1,11 +1,10 @@
 #pragma once
-// Tensors on their way to the device and back, and how far a result may be from fp64.
+// What a result must be by the fp64 reference, and how far it may be from that.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 
-#include "tests/cuda/support/device_array.h"
+#include "kernels/operator.h"
 #include "tests/support/tensor.h"
 
 namespace birkhoff::testing {
@@ -19,20 +18,24 @@ struct Bounded {
 constexpr double kHalf = 0x1p-24;   // a rounding of f32
 constexpr double kStored = 0x1p-8;  // of bf16
 
-template <class T>
-std::vector<T> values_of(const Tensor& t) {
-  std::vector<T> values(size_t(t.spec.count()));
-  std::copy_n(t.bytes.data(), t.bytes.size(), reinterpret_cast<std::byte*>(values.data()));
-  return values;
+// `body` with f64 everywhere. An input without a type is absent.
+inline Tensors reference_of(void (*body)(const Args&), const Tensors& inputs,
+                            const std::vector<Shape>& shapes, const Desc& desc) {
+  const auto absent = [](const Tensor& t) { return t.spec.dtype == DType::none; };
+  Tensors wide, outputs;
+  for (const Tensor& t : inputs) wide.push_back(absent(t) ? t : t.as(DType::f64));
+  for (const Shape& shape : shapes) outputs.emplace_back(TensorSpec{shape, DType::f64});
+  std::vector<Operand> operands;
+  std::vector<Result> results;
+  for (const Tensor& t : wide) operands.push_back({&t.spec, absent(t) ? nullptr : t.bytes.data()});
+  for (Tensor& t : outputs) results.push_back({&t.spec, t.bytes.data()});
+  Context context;
+  body({operands, results, &desc, &context});
+  return outputs;
 }
 
-template <class T>
-Tensor from_device(const DeviceArray<T>& array, TensorSpec spec) {
-  Tensor t(std::move(spec));
-  const auto values = array.values();
-  std::copy_n(reinterpret_cast<const std::byte*>(values.data()), t.bytes.size(), t.bytes.data());
-  return t;
-}
+inline TensorSpec bf16s(Shape shape) { return {std::move(shape), DType::bf16}; }
+inline TensorSpec f32s(Shape shape) { return {std::move(shape), DType::f32}; }
 
 // Each element, and all of them in norm, where errors do not add up as in the worst case. `base`:
 // what was added.

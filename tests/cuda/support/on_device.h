@@ -10,17 +10,21 @@ template <class T>
 class OnDevice {
  public:
   explicit OnDevice(const Tensor& t, int64_t offset = 0)
-      : array_(size_t(t.spec.count() + offset)), offset_(offset) {
+      : spec_(t.spec), array_(size_t(t.spec.count() + offset)), offset_(offset) {
     require_cuda(cudaMemcpy(data(), t.bytes.data(), t.bytes.size(), cudaMemcpyHostToDevice), "x");
   }
+  // Of NaN.
+  explicit OnDevice(const TensorSpec& spec) : OnDevice(Tensor(spec)) {}
   T* data() const { return array_.data() + offset_; }
-  Tensor tensor(TensorSpec spec) const {
-    Tensor t(std::move(spec));
+  int64_t size() const { return spec_.count(); }
+  Tensor tensor() const {
+    Tensor t(spec_);
     require_cuda(cudaMemcpy(t.bytes.data(), data(), t.bytes.size(), cudaMemcpyDeviceToHost), "y");
     return t;
   }
 
  private:
+  TensorSpec spec_;
   DeviceArray<T> array_;
   int64_t offset_;
 };

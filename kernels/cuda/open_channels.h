@@ -1,9 +1,7 @@
 #pragma once
-// Device functions: what mhc_open does with 8 channels of a token, in a block or in a cluster of
-// them. The same order in both, and so the same bits.
-#include "kernels/cuda/mhc.h"
-#include "kernels/cuda/sinkhorn.h"
-#include "kernels/cuda/streams.h"
+// Device functions: what opening streams does with 8 channels of a token, in a block or in a
+// cluster of them, whatever the coefficients are. The same order in both, and so the same bits.
+#include "kernels/cuda/channels.h"
 
 namespace birkhoff::cuda {
 
@@ -31,25 +29,17 @@ __device__ inline Channels weighted(const float (&pre)[kN], X&& x) {
 }
 
 // y = gain ⊙ h·rstd, rounded once.
-__device__ inline Channels normalised(const Channels& h, float rstd,
-                                      const Pack<float, 4> (&gain)[2]) {
+__device__ inline Channels normalised(const Channels& h, float rstd, const Floats (&gain)[2]) {
   float y[kChannels];
   for (int e = 0; e < kChannels; ++e) y[e] = channel(h, e) * rstd * gain[e / 4].v[e % 4];
   return rounded(y);
 }
 
-// H~ of one column, of its product with v as the norm has it.
-template <int kN>
-__device__ inline float logit_of(const MhcOpenArgs& a, int column, float u) {
-  const int group = column / kN < 2 ? column / kN : 2;
-  return fmaf(load<Cache::constant>(a.alpha + group), u, load<Cache::constant>(a.b + column));
-}
-
-// post_i and row i of res of a token.
-template <int kN>
-__device__ inline void store_mix(const MhcOpenArgs& a, int64_t token, int i, float post_logit,
+// post_i and row i of res of a token. Args: of what opens streams for a sublayer.
+template <int kN, class Args>
+__device__ inline void store_mix(const Args& a, int64_t token, int i, float post,
                                  const float (&res)[kN]) {
-  store(a.post + token * kN + i, 2.0f * sigmoid(post_logit));
+  store(a.post + token * kN + i, post);
   constexpr int kWords = kN < 4 ? kN : 4;
   for (int j = 0; j < kN; j += kWords) {
     Pack<float, kWords> words;

@@ -1,0 +1,181 @@
+#pragma once
+// (b) of the three passes: the gradients of coefficients, of whatever they are (a map M). A warp
+// reads the rows of a few tokens for dpre; then it does their coefficients side by side. What (c)
+// needs leaves as one row a token (mhc_layout.h). Sums over tokens: a lane's, in token order; then
+// warps, then blocks.
+//
+//   M::Args                            x, dh, alpha, b, u, dpost, dres, workspace, tokens, width, …
+//   M::kPerStream                      a norm for each stream, of its own columns
+//   M::kSublayer, M::kAlphas           whether there are post and res: three alphas, else one
+//   M::projects(a)                     whether there are u, norms and alpha
+//   M::norms(a)                        1/rms of the rows, [tokens, 1 or n]
+//   M::bounded(u)                      f(u) of H~ = alpha ⊙ f(u) + b, and its slope
+//   M::trace_floats<kN>(a)             shared memory of a warp
+//   M::gradients<kN>(a, s, g, trace)   of g's tokens: of H~, in the place of those of pre, post and
+//                                      res; and pre and res. All lanes of the warp come
+#include "kernels/cuda/channels.h"
+#include "kernels/cuda/mhc_passes.h"
+#include "kernels/cuda/warp_sum.h"
+
+namespace birkhoff::cuda {
+
+inline constexpr unsigned kCoefficientThreads = kMhcWarps * kWarp;
+inline constexpr unsigned kSumParts = 6;  // of the blocks, whose sums are taken side by side
+
+struct Bounded {
+  float value, slope;
+};
+
+template <class M, int kN>
+struct CoefficientShape {
+  static constexpr MhcRow kRow{kN, M::kPerStream, M::kSublayer};
+  static constexpr int kColumns = kRow.columns, kGroup = mhc_group(kN), kNorms = kRow.pulls;
+  static constexpr int kHeld = (kColumns + int(kWarp) - 1) / int(kWarp);  // columns of a lane
+  // Rows of the tokens of a warp apart by what lets all of its lanes read in one go.
+  static constexpr int kStride = kN == 1 ? kRow.floats + 1 : kN == 2 ? kRow.stride : kRow.floats;
+
+  // Which column's dz is number i of a row as it leaves; none for zeros.
+  static constexpr __device__ int column(int i) {
+    if constexpr (M::kPerStream)
+      return i % kRow.own < kN + 2 ? i % kRow.own * kN + i / kRow.own : -1;
+    else
+      return i < kColumns ? i : -1;
+  }
+};
+
+// Tokens of a warp. row: the gradients of pre, post and res, then of H~, then of z, each in place,
+// in the order of the columns; behind them what else (c) needs.
+template <class M, int kN>
+struct CoefficientGroup {
+  using S = CoefficientShape<M, kN>;
+  float norms[S::kGroup][S::kNorms];
+  float u[S::kGroup][S::kStride];
+  float row[S::kGroup][S::kStride];
+};
+
+template <class M, int kN>
+struct CoefficientShared {
+  using S = CoefficientShape<M, kN>;
+  CoefficientGroup<M, kN> groups[kMhcWarps];
+  float alpha[3], b[S::kColumns];
+  float sums[kMhcWarps][2][S::kColumns];  // dH~·f(u) and dH~
+};
+
+template <class M, int kN>
+struct ColumnSums {  // of a lane's columns
+  float products[CoefficientShape<M, kN>::kHeld], gradients[CoefficientShape<M, kN>::kHeld];
+};
+
+// <dh, x_i> of token t.
+template <int kN, class Args>
+__device__ inline void channel_dots(const Args& a, int64_t t, float (&dots)[kN]) {
+  for (float& dot : dots) dot = 0;
+  for (int64_t c = thread() % kWarp * kChannels; c < a.width; c += kWarp * kChannels) {
+    const Channels dh = load_channels(a.dh + t * a.width + c);
+    for (int i = 0; i < kN; ++i) {
+      const Channels x = load_channels(a.x + (t * kN + i) * a.width + c);
+      for (int e = 0; e < kChannels; ++e) dots[i] = fmaf(channel(dh, e), channel(x, e), dots[i]);
+    }
+  }
+  for (float& dot : dots) dot = warp_sum(dot);
+}
+
+// The tokens behind `count` are zeros: their lanes do as the others.
+template <class M, int kN>
+__device__ inline void load_group(const typename M::Args& a, int64_t first, int count,
+                                  CoefficientGroup<M, kN>& g) {
+  using S = CoefficientShape<M, kN>;
+  const bool projects = M::projects(a);
+  const int lane = int(thread() % kWarp);
+  for (int i = lane; i < S::kGroup * S::kNorms; i += int(kWarp))
+    g.norms[i / S::kNorms][i % S::kNorms] =
+        projects && i < count * S::kNorms ? load(M::norms(a) + first * S::kNorms + i) : 0;
+  for (int k = 0; k < S::kGroup; ++k) {
+    const int64_t t = first + k;
+    float dots[kN] = {};
+    if (k < count) channel_dots<kN>(a, t, dots);
+    for (int i = 0; i < kN; ++i)
+      if (lane == i) g.row[k][i] = dots[i];
+    for (int c = lane; c < S::kColumns; c += int(kWarp))
+      g.u[k][c] = projects && k < count ? load(a.u + t * S::kColumns + c) : 0;
+    if constexpr (M::kSublayer) {
+      for (int i = lane; i < kN; i += int(kWarp))
+        g.row[k][kN + i] = k < count ? load(a.dpost + t * kN + i) : 0;
+      for (int e = lane; e < kN * kN; e += int(kWarp))
+        g.row[k][2 * kN + e] = k < count ? load(a.dres + t * kN * kN + e) : 0;
+    }
+  }
+}
+
+// H~ = alpha ⊙ f(u) + b and z = u·rms of token k of the group, and its ds. Lanes come as a warp.
+template <class M, int kN>
+__device__ inline void affine_backward(const typename M::Args& a, const CoefficientShared<M, kN>& s,
+                                       CoefficientGroup<M, kN>& g, int k, ColumnSums<M, kN>& sums) {
+  using S = CoefficientShape<M, kN>;
+  const int lane = int(thread() % kWarp);
+  const float norm = g.norms[k][lane % S::kNorms];  // of each column of the lane
+  float pull = 0;
+  for (int h = 0; h < S::kHeld; ++h) {
+    const int c = lane + h * int(kWarp);
+    if (c >= S::kColumns) break;
+    const float d = g.row[k][c], u = g.u[k][c];
+    const Bounded of = M::bounded(u);
+    const float du = s.alpha[c < kN ? 0 : c < 2 * kN ? 1 : 2] * d * of.slope;
+    sums.products[h] = fmaf(d, of.value, sums.products[h]);
+    sums.gradients[h] += d;
+    pull = fmaf(-du, u, pull);
+    g.row[k][c] = norm * du;
+  }
+  pull = lanes_sum(pull, S::kNorms, kWarp);
+  const float count = float((M::kPerStream ? 1 : kN) * a.width);
+  if (lane < S::kRow.floats - S::kRow.pull)
+    g.row[k][S::kRow.pull + lane] = lane < S::kNorms ? pull * (norm * norm) / count : 0;
+}
+
+// Five blocks are what shared memory has room for at n = 4; without them ptxas aims at more, and
+// spills.
+template <class M, int kN>
+__global__ void __launch_bounds__(kCoefficientThreads, 5)
+    coefficients_backward(typename M::Args a, MhcOpenBackwardCut cut) {
+  using S = CoefficientShape<M, kN>;
+  auto& s = *dynamic_shared<CoefficientShared<M, kN>>();  // and behind it each warp's trace
+  const unsigned lane = thread() % kWarp, warp = thread() / kWarp;
+  CoefficientGroup<M, kN>& g = s.groups[warp];
+  float* const trace =
+      reinterpret_cast<float*>(&s + 1) + warp * unsigned(M::template trace_floats<kN>(a));
+  if (thread() < M::kAlphas)
+    s.alpha[thread()] = M::projects(a) ? load<Cache::constant>(a.alpha + thread()) : 0;
+  if (thread() < S::kColumns) s.b[thread()] = load<Cache::constant>(a.b + thread());
+  sync_block();
+  ColumnSums<M, kN> sums = {};
+  const int64_t begin = block_index().x * cut.block_tokens;
+  const int64_t end = begin + cut.block_tokens < a.tokens ? begin + cut.block_tokens : a.tokens;
+  for (int64_t t = begin + warp * S::kGroup; t < end; t += kMhcWarps * S::kGroup) {
+    const int count = int(end - t < S::kGroup ? end - t : S::kGroup);
+    load_group(a, t, count, g);
+    sync_warp(kFullMask);
+    M::gradients(a, s, g, trace);
+    sync_warp(kFullMask);
+    for (int k = 0; k < count; ++k) affine_backward(a, s, g, k, sums);
+    sync_warp(kFullMask);
+    for (int i = int(lane); i < count * S::kRow.floats; i += int(kWarp)) {
+      const int k = i / S::kRow.floats, e = i % S::kRow.floats;
+      const int from = e < S::kRow.padded ? S::column(e) : e;
+      store(a.workspace + t * S::kRow.floats + i, from < 0 ? 0 : g.row[k][from]);
+    }
+    sync_warp(kFullMask);
+  }
+  for (int h = 0; h < S::kHeld; ++h) {
+    const int c = int(lane) + h * int(kWarp);
+    if (c >= S::kColumns) break;
+    s.sums[warp][0][c] = sums.products[h], s.sums[warp][1][c] = sums.gradients[h];
+  }
+  sync_block();
+  for (int i = int(thread()); i < 2 * S::kColumns; i += int(kCoefficientThreads)) {
+    float sum = 0;
+    for (const auto& of : s.sums) sum += of[i / S::kColumns][i % S::kColumns];
+    store(a.workspace + cut.sums + int64_t{block_index().x} * 2 * S::kColumns + i, sum);
+  }
+}
+
+}  // namespace birkhoff::cuda

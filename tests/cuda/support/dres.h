@@ -1,0 +1,30 @@
+#pragma once
+// The passes of a backward are given all of dres; the operators add what the link says of it
+// themselves (kernels/mhc.h, kernels/hc.h).
+#include "tests/cuda/support/bounded.h"
+
+namespace birkhoff::testing {
+
+// Of row i of a and row j of b, of `width` each.
+inline double dot_of(const Tensor& a, int64_t i, const Tensor& b, int64_t j, int64_t width) {
+  double sum = 0;
+  for (int64_t c = 0; c < width; ++c) sum += a.at(i * width + c) * b.at(j * width + c);
+  return sum;
+}
+
+// What an operator must be given so that its dres is that of the passes: <dlink_i, x_j> less. B:
+// the operator, for the order of its inputs.
+template <class B, class Case>
+Tensors with_dres_beside_link(const Case& c, const Tensors& in) {
+  Tensors all = in;
+  all[B::dres] = in[B::dres].as(DType::f64);
+  const int64_t n = c.n;
+  for (int64_t t = 0; t < c.tokens; ++t)
+    for (int64_t e = 0; e < n * n; ++e)
+      all[B::dres].set(t * n * n + e,
+                       in[B::dres].at(t * n * n + e) -
+                           dot_of(in[B::dlink], t * n + e / n, in[B::x], t * n + e % n, c.width));
+  return all;
+}
+
+}  // namespace birkhoff::testing
