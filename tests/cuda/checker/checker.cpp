@@ -176,13 +176,26 @@ void Checker::acquire(unsigned mbarrier) {
   clocks_.acquire(cluster().number(cluster().current()), released_[mbarrier].ended);
 }
 
+void Checker::fence() { clocks_.fence(cluster().number(cluster().current())); }
+
+// What a thread has written must be fenced before a copy writes there, or ends at a barrier there.
+void Checker::require_fence(const Cell& cell, const Mark& now, const void* p) {
+  const Mark& m = cell.written;
+  if (m.operation != 0 && ordered(m, now) && !of_copy(m) &&
+      !clocks_.fenced(now.thread, m.thread, m.clock))
+    find("copies to what was written", p, now, &m, "without a fence_async");
+}
+
 // A write by the thread that issues it, as far as what came before goes; then the mbarrier's.
-void Checker::bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) {
+void Checker::bulk_copy(const Access& copy, const void* address, unsigned mbarrier,
+                        uint32_t phases) {
   const Mark now = mark(copy.site);
   const unsigned rank = cluster().current().rank;
   const Mark landing{operation_, now.block, clocks_.column(mbarrier), phases, now.site};
   const auto* p = static_cast<const std::byte*>(copy.address);
+  shadow_.each(address, 1, [&](Cell& cell) { require_fence(cell, now, address); });
   shadow_.each(copy.address, copy.bytes, [&](Cell& cell) {
+    require_fence(cell, now, p);
     write(cell, now, p++);
     cell.written = landing;
   });
@@ -230,7 +243,8 @@ std::string Checker::who(const Mark& m) const {
   return where.empty() ? "a copy or fill of a stream" : "an earlier kernel at " + where;
 }
 
-void Checker::find(const char* what, const void* p, const Mark& now, const Mark* other) {
+void Checker::find(const char* what, const void* p, const Mark& now, const Mark* other,
+                   const char* how) {
   if (!found_.insert({what, now.site, other ? other->site : 0}).second) return;
   if (found_.size() > kMostFindings) return;
   const bool shared = shared_memory().has(p);
@@ -241,7 +255,7 @@ void Checker::find(const char* what, const void* p, const Mark& now, const Mark*
       : a    ? fmt::format("byte {} of an allocation of {}", byte - a->data, a->bytes)
              : "memory";
   findings_ += fmt::format("{}[{}] {}, {}: {}{}", findings_.empty() ? "" : "\n", kernel_, who(now),
-                           what, place, other ? ", by " + who(*other) + ", unordered" : "");
+                           what, place, other ? ", by " + who(*other) + ", " + how : "");
 }
 
 namespace {
