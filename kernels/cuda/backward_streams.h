@@ -70,8 +70,7 @@ __device__ inline void mix(const StreamTile<M, kN>& tile, int stream, int channe
         d[j].v[2 * r + e] = fmaf(c[S::kRow.pull + (M::kPerStream ? stream + j : 0)], x.v[e],
                                  c[S::kRow.pre + stream + j] * dh.v[e]);
     }
-    if constexpr (!M::kSublayer) continue;
-    for (int i = 0; i < kN; ++i) {
+    for (int i = 0; M::kSublayer && i < kN; ++i) {
       const auto dlink = two(&tile.dlink[row][i * S::kSlab + channel]);
       for (int j = 0; j < S::kGroup; ++j)
         for (int e = 0; e < 2; ++e)

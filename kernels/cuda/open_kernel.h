@@ -31,8 +31,7 @@ __device__ inline void make_h(const typename M::Args& a, int64_t first,
         store_channels(M::h(a) + token * a.width + c, h);
     }
   }
-  if constexpr (!M::kSublayer) return;
-  for (int tile = 0; tile < kTiles; ++tile) {  // over a token's four lanes, by warp
+  for (int tile = 0; M::kSublayer && tile < kTiles; ++tile) {  // of a token's four lanes, by warp
     const float sum = lanes_sum(squares[tile], 1, kOpenGroup);
     if (lane.part == 0 && lane.token < kTile) s.squares[lane.warp][tile * kTile + lane.token] = sum;
   }
