@@ -13,6 +13,8 @@ namespace {
 using Event = std::pair<unsigned, uint32_t>;  // of a thread, at its clock
 
 class Sets {
+  static constexpr unsigned kFenced = 1000;  // added to an event's thread
+
  public:
   explicit Sets(unsigned threads) : known_(threads) {}
   void happens(unsigned thread, uint32_t clock) { known_[thread].insert({thread, clock}); }
@@ -26,6 +28,14 @@ class Sets {
   }
   void acquire(unsigned thread, const std::set<Event>& from) {
     known_[thread].insert(from.begin(), from.end());
+  }
+  // What it knows is fenced; whoever knows of the fence knows that.
+  void fence(unsigned thread) {
+    for (const Event& e : std::set<Event>(known_[thread]))
+      if (e.first < kFenced) known_[thread].insert({e.first + kFenced, e.second});
+  }
+  bool fenced(unsigned thread, const Event& event) const {
+    return knows(thread, {event.first + kFenced, event.second});
   }
   bool knows(unsigned thread, const Event& event) const { return known_[thread].contains(event); }
 
@@ -41,11 +51,15 @@ std::vector<unsigned> range(unsigned begin, unsigned end) {
   return all;
 }
 
-// A meeting of some kind, in both. Of threads whose events are all known: what is released is.
+// A meeting of some kind, or a fence, in both.
 void meet_somehow(Chance& chance, Clocks& clocks, Sets& sets) {
   const auto first = unsigned(chance.below(kBlocks)) * kThreads;
-  const uint64_t kind = chance.below(10);
-  if (kind == 0) {
+  const uint64_t kind = chance.below(12);
+  if (kind > 9) {
+    const auto t = unsigned(chance.below(kBlocks * kThreads));
+    sets.fence(t);
+    clocks.fence(t);
+  } else if (kind == 0) {
     sets.meet(range(0, kBlocks * kThreads));
     clocks.barrier(0, kBlocks * kThreads);
   } else if (kind == 1) {
@@ -91,9 +105,12 @@ TEST(Clocks, KnowWhatSetsOfEventsKnow) {
       }
       meet_somehow(chance, clocks, sets);
       for (const Event& e : events)
-        for (unsigned t = 0; t < kBlocks * kThreads; ++t)
+        for (unsigned t = 0; t < kBlocks * kThreads; ++t) {
           ASSERT_EQ(clocks.knows(t, e.first, e.second), t == e.first || sets.knows(t, e))
               << "seed " << seed << ", step " << step << ", thread " << t << " of " << e.first;
+          ASSERT_EQ(clocks.fenced(t, e.first, e.second), sets.fenced(t, e))
+              << "seed " << seed << ", step " << step << ", thread " << t << " of " << e.first;
+        }
     }
   }
 }

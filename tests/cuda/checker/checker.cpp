@@ -79,6 +79,7 @@ bool Checker::of_copy(const Mark& m) const {
 bool Checker::ordered(const Mark& before, const Mark& now) const {
   if (before.operation == 0) return true;
   if (before.operation != now.operation) return streams().ordered(before.operation, now.operation);
+  if (before.block == now.block && before.thread == now.thread) return true;  // a transfer too
   return in_cluster(before) && clocks_.knows(now.thread, before.thread, before.clock);
 }
 
@@ -176,13 +177,26 @@ void Checker::acquire(unsigned mbarrier) {
   clocks_.acquire(cluster().number(cluster().current()), released_[mbarrier].ended);
 }
 
+void Checker::fence() { clocks_.fence(cluster().number(cluster().current())); }
+
+// What a thread has written must be fenced before a copy writes there, or ends at a barrier there.
+void Checker::require_fence(const Cell& cell, const Mark& now, const void* p) {
+  const Mark& m = cell.written;
+  if (m.operation != 0 && ordered(m, now) && !of_copy(m) &&
+      !clocks_.fenced(now.thread, m.thread, m.clock))
+    find("copies without a fence_async", p, now, &m);
+}
+
 // A write by the thread that issues it, as far as what came before goes; then the mbarrier's.
-void Checker::bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) {
+void Checker::bulk_copy(const Access& copy, const void* address, unsigned mbarrier,
+                        uint32_t phases) {
   const Mark now = mark(copy.site);
   const unsigned rank = cluster().current().rank;
   const Mark landing{operation_, now.block, clocks_.column(mbarrier), phases, now.site};
   const auto* p = static_cast<const std::byte*>(copy.address);
+  shadow_.each(address, 1, [&](Cell& cell) { require_fence(cell, now, address); });
   shadow_.each(copy.address, copy.bytes, [&](Cell& cell) {
+    require_fence(cell, now, p);
     write(cell, now, p++);
     cell.written = landing;
   });

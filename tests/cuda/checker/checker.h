@@ -37,7 +37,9 @@ class Checker final : public Observer {
   void arrive(unsigned mbarrier) override;
   void phase_ends(unsigned mbarrier, uint32_t phases) override;
   void acquire(unsigned mbarrier) override;
-  void bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) override;
+  void bulk_copy(const Access& copy, const void* address, unsigned mbarrier,
+                 uint32_t phases) override;
+  void fence() override;
   void transfer(uint32_t operation, const void* device, size_t bytes, bool write) override;
   void allocated(const void* device, size_t bytes) override { shadow_.allocated(device, bytes); }
   void freed(const void* device) override { shadow_.freed(device); }
@@ -55,6 +57,7 @@ class Checker final : public Observer {
   void visit(const Access& access, const Mark& now);
   void read(Cell& cell, const Mark& now, const void* p);
   void write(Cell& cell, const Mark& now, const void* p);
+  void require_fence(const Cell& cell, const Mark& now, const void* p);
   void count(const Access& access, uint32_t site);
   void find(const char* what, const void* p, const Mark& now, const Mark* other = nullptr);
   void report();

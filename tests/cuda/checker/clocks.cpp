@@ -6,16 +6,17 @@
 namespace birkhoff::emulator {
 
 void Clocks::begin(unsigned threads) {
-  threads_ = threads, columns_ = threads + Mbarriers::kMost;
+  threads_ = threads, columns_ = threads + Mbarriers::kMost, width_ = 2 * columns_;
+  fences_ = false;
   now_.assign(threads, 1);
-  seen_.assign(size_t(threads) * columns_, 0);
+  seen_.assign(size_t(threads) * width_, 0);
 }
 
 // Adds to `to` what a thread has seen, and where it stands.
 void Clocks::join(Seen& to, unsigned thread) const {
-  to.resize(columns_);
-  const uint32_t* const row = &seen_[size_t(thread) * columns_];
-  for (unsigned c = 0; c < columns_; ++c) to[c] = std::max(to[c], row[c]);
+  if (to.size() < joined()) to.resize(joined());
+  const uint32_t* const row = &seen_[size_t(thread) * width_];
+  for (unsigned c = 0; c < joined(); ++c) to[c] = std::max(to[c], row[c]);
   to[thread] = std::max(to[thread], now_[thread]);
 }
 
@@ -26,7 +27,7 @@ void Clocks::meet(unsigned first, uint32_t mask) {
     join(all, first + unsigned(std::countr_zero(rest)));
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     const unsigned t = first + unsigned(std::countr_zero(rest));
-    std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * columns_));
+    std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * width_));
     ++now_[t];
   }
 }
@@ -35,9 +36,16 @@ void Clocks::barrier(unsigned first, unsigned end) {
   Seen all;
   for (unsigned t = first; t < end; ++t) join(all, t);
   for (unsigned t = first; t < end; ++t) {
-    std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * columns_));
+    std::copy(all.begin(), all.end(), seen_.begin() + long(size_t(t) * width_));
     ++now_[t];
   }
+}
+
+void Clocks::fence(unsigned thread) {
+  fences_ = true;
+  uint32_t* const row = &seen_[size_t(thread) * width_];
+  for (unsigned c = 0; c < columns_; ++c) row[columns_ + c] = std::max(row[columns_ + c], row[c]);
+  row[columns_ + thread] = now_[thread]++;
 }
 
 void Clocks::add(Seen& to, const Seen& from) {
@@ -51,7 +59,7 @@ void Clocks::release(unsigned thread, Seen& to) {
 }
 
 void Clocks::acquire(unsigned thread, const Seen& from) {
-  uint32_t* const row = &seen_[size_t(thread) * columns_];
+  uint32_t* const row = &seen_[size_t(thread) * width_];
   for (unsigned c = 0; c < from.size(); ++c) row[c] = std::max(row[c], from[c]);
 }
 

@@ -48,6 +48,8 @@ enum class Fault {
   bulk_misaligned,  // 16 bytes of 4-byte elements, from the second on
   bulk_odd_size,
   bulk_not_waited_for,     // the block returns
+  bulk_init_not_fenced,    // a copy ends at a barrier of which its proxy may not know
+  bulk_writes_not_fenced,  // a copy goes where threads have written
   mbarrier_not_seen,       // is used by others without a barrier behind its init
   mbarrier_never_made,     // no init
   mbarrier_arrives_twice,  // two arrivals in a phase of one

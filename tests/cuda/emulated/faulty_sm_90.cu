@@ -191,6 +191,22 @@ __global__ void bulk_not_waited_for(float* p, float* q) {
   fill(s, p);
   write_result(q, 0);
 }
+__global__ void bulk_init_not_fenced(float* p, float* q) {
+  auto& s = shared<Buffered>();
+  if (thread() == 0) mbarrier_init(&s.full, 1);
+  sync_block();
+  fill(s, p);
+  mbarrier_wait(&s.full, 0);
+  write_result(q, s.a[thread()]);
+}
+__global__ void bulk_writes_not_fenced(float* p, float* q) {
+  auto& s = buffered();
+  s.a[thread()] = 1;
+  sync_block();
+  fill(s, p);
+  mbarrier_wait(&s.full, 0);
+  write_result(q, s.a[thread()]);
+}
 __global__ void mbarrier_not_seen(float*, float* q) {
   auto& s = shared<Buffered>();
   if (thread() == 0) mbarrier_init(&s.full, kThreads);
@@ -237,6 +253,8 @@ Kernel kernel_of(Fault fault) {
                                  bulk_misaligned,
                                  bulk_odd_size,
                                  bulk_not_waited_for,
+                                 bulk_init_not_fenced,
+                                 bulk_writes_not_fenced,
                                  mbarrier_not_seen,
                                  mbarrier_never_made,
                                  mbarrier_arrives_twice,

@@ -87,8 +87,8 @@ void Mbarriers::wait(const void* b, unsigned parity, Where where) {
 void Mbarriers::copy(const BulkCopy& copy) {
   Barrier& barrier = at("copy_bulk", copy.barrier, copy.where);
   if (observer())
-    observer()->bulk_copy({copy.to, copy.bytes, true, {.where = copy.where}}, barrier.number,
-                          barrier.phase + 1);
+    observer()->bulk_copy({copy.to, copy.bytes, true, {.where = copy.where}}, copy.barrier,
+                          barrier.number, barrier.phase + 1);
   flying_.push_back(copy);
   const Completion when = cluster().completion();
   if (when == Completion::early || (when == Completion::random && cluster().chance().below(2) == 0))

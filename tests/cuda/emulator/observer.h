@@ -46,8 +46,11 @@ class Observer {
   virtual void arrive(unsigned mbarrier) = 0;
   virtual void phase_ends(unsigned mbarrier, uint32_t phases) = 0;
   virtual void acquire(unsigned mbarrier) = 0;
-  // By the running thread, to shared memory; in flight until that phase of the mbarrier ends.
-  virtual void bulk_copy(const Access& copy, unsigned mbarrier, uint32_t phases) = 0;
+  // By the running thread, to shared memory; in flight until that phase of the mbarrier ends, which
+  // is at that address.
+  virtual void bulk_copy(const Access& copy, const void* address, unsigned mbarrier,
+                         uint32_t phases) = 0;
+  virtual void fence() = 0;  // before the running thread's copies, or those of who knows of it
 
   // By the host's copies and fills.
   virtual void transfer(uint32_t operation, const void* device, size_t bytes, bool write) = 0;

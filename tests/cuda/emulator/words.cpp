@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/cuda/device/emulated/sm_90.h"
 #include "tests/cuda/emulator/cluster.h"
 #include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/heap.h"
@@ -174,6 +175,10 @@ void mbarrier_arrive(Mbarrier* b, unsigned bytes, Where where) {
 }
 void mbarrier_wait(const Mbarrier* b, unsigned parity, Where where) {
   emulator::mbarriers().wait(b, parity, where);
+}
+
+void fence_async() {
+  if (observer()) observer()->fence();
 }
 
 void copy_bulk(void* shared, const void* global, unsigned bytes, Mbarrier* b, Where where) {

@@ -4,6 +4,12 @@
 
 namespace birkhoff::cuda {
 
+namespace emulated {
+
+void fence_async();  // the machine does all in order; the checker is told
+
+}  // namespace emulated
+
 using emulated::cluster_rank;
 using emulated::cluster_size;
 
@@ -35,6 +41,6 @@ inline void copy_bulk(void* to, const void* from, unsigned bytes, Mbarrier* b,
                       emulated::Where where = emulated::Where::current()) {
   emulated::copy_bulk(to, from, bytes, b, where);
 }
-inline void fence_async() {}  // what it orders, the emulated device does in order
+inline void fence_async() { emulated::fence_async(); }
 
 }  // namespace birkhoff::cuda
