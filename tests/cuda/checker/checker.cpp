@@ -79,6 +79,7 @@ bool Checker::of_copy(const Mark& m) const {
 bool Checker::ordered(const Mark& before, const Mark& now) const {
   if (before.operation == 0) return true;
   if (before.operation != now.operation) return streams().ordered(before.operation, now.operation);
+  if (before.block == now.block && before.thread == now.thread) return true;  // a transfer too
   return in_cluster(before) && clocks_.knows(now.thread, before.thread, before.clock);
 }
 
