@@ -36,7 +36,7 @@ void expect_bits_of_one_block(const MhcCase& c) {
 
 TEST(CudaMhcOpenCluster, HasTheBitsOfOneBlock) {
   for (const MhcCase& c : kCases)
-    in_every_schedule([&] {
+    in_schedules_of_bits([&] {
       if (capability() < 90) GTEST_SKIP() << "needs sm_90";
       expect_bits_of_one_block(c);
     });
@@ -222,7 +222,7 @@ TEST(CudaMhcCloseOpenCluster, HasTheBitsOfOneBlock) {
   for (const MhcCase& c :
        {MhcCase{.tokens = 17, .width = 264}, MhcCase{.tokens = 3, .width = 40, .n = 1},
         MhcCase{.tokens = 9, .width = 40, .n = 2}, MhcCase{.tokens = 3, .width = 72, .n = 8}})
-    in_every_schedule([&] {
+    in_schedules_of_bits([&] {
       if (capability() < 90) GTEST_SKIP() << "needs sm_90";
       expect_fused_bits(c);
     });

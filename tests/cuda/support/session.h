@@ -26,6 +26,11 @@ struct Traffic {
 
 // Whether the checker is linked: then traffic() counts, and races are found.
 bool has_checker();
+// For tests of bits, where other tests of the kernel look for races: in one schedule with the
+// checker, which is slow, else in every.
+inline void in_schedules_of_bits(const std::function<void()>& test) {
+  has_checker() ? in_one_schedule(test) : in_every_schedule(test);
+}
 Traffic traffic();
 void reset_traffic();
 
