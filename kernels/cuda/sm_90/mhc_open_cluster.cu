@@ -222,11 +222,12 @@ __device__ inline int own_tokens(const Place<kN>& at) {
 template <int kN>
 __device__ inline void gather(ClusterShared<kN>& s, const Place<kN>& at) {
   using S = Sizes<kN>;
-  float* const from = s.sums[at.rank * S::kOwn];
   for (int i = int(thread()); i < own_tokens(at) * S::kSums; i += int(S::kThreads)) {
+    const int in_own = i / S::kSums, column = i % S::kSums;
+    float* const from = &s.sums[at.rank * S::kOwn + in_own][column];
     float sum = 0;
-    for (int rank = 0; rank < kRanks; ++rank) sum += load(peer(from + i, unsigned(rank)));
-    s.own[0][i] = sum;
+    for (int rank = 0; rank < kRanks; ++rank) sum += load(peer(from, unsigned(rank)));
+    s.own[in_own][column] = sum;
   }
 }
 

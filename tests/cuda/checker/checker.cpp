@@ -184,7 +184,7 @@ void Checker::require_fence(const Cell& cell, const Mark& now, const void* p) {
   const Mark& m = cell.written;
   if (m.operation != 0 && ordered(m, now) && !of_copy(m) &&
       !clocks_.fenced(now.thread, m.thread, m.clock))
-    find("copies without a fence_async", p, now, &m);
+    find("copies to what was written", p, now, &m, "without a fence_async");
 }
 
 // A write by the thread that issues it, as far as what came before goes; then the mbarrier's.
@@ -244,7 +244,8 @@ std::string Checker::who(const Mark& m) const {
   return where.empty() ? "a copy or fill of a stream" : "an earlier kernel at " + where;
 }
 
-void Checker::find(const char* what, const void* p, const Mark& now, const Mark* other) {
+void Checker::find(const char* what, const void* p, const Mark& now, const Mark* other,
+                   const char* how) {
   if (!found_.insert({what, now.site, other ? other->site : 0}).second) return;
   if (found_.size() > kMostFindings) return;
   const bool shared = shared_memory().has(p);
@@ -255,7 +256,7 @@ void Checker::find(const char* what, const void* p, const Mark& now, const Mark*
       : a    ? fmt::format("byte {} of an allocation of {}", byte - a->data, a->bytes)
              : "memory";
   findings_ += fmt::format("{}[{}] {}, {}: {}{}", findings_.empty() ? "" : "\n", kernel_, who(now),
-                           what, place, other ? ", by " + who(*other) + ", unordered" : "");
+                           what, place, other ? ", by " + who(*other) + ", " + how : "");
 }
 
 namespace {

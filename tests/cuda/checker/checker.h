@@ -59,7 +59,9 @@ class Checker final : public Observer {
   void write(Cell& cell, const Mark& now, const void* p);
   void require_fence(const Cell& cell, const Mark& now, const void* p);
   void count(const Access& access, uint32_t site);
-  void find(const char* what, const void* p, const Mark& now, const Mark* other = nullptr);
+  // other: an access that is not ordered with it, or what else `how` says.
+  void find(const char* what, const void* p, const Mark& now, const Mark* other = nullptr,
+            const char* how = "unordered");
   void report();
   std::string who(const Mark& mark) const;
 
