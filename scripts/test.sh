@@ -3,6 +3,9 @@
 #
 #   ./scripts/test.sh [CTEST OPTION …]       e.g. -R RmsNorm, --rerun-failed
 #
+# Without arguments, all but those of CUDA's kernels with the checker, which has two minutes and a
+# script of its own: scripts/cuda_emulated.sh.
+#
 # PRESET   environment: another preset, e.g. debug.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -10,6 +13,7 @@ source "$(dirname "$0")/lib.sh"
 install_packages build test data plot check
 make_venv
 preset=${PRESET:-release}
+[ $# != 0 ] || set -- --label-exclude checker
 quietly "build $preset with tests" build "$preset" -DBIRKHOFF_TESTS=ON \
   -DPython3_EXECUTABLE="$root/$venv/bin/python3"
 ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" --no-tests=error "$@"

@@ -87,7 +87,7 @@ class Read(unittest.TestCase):
 class Judge(unittest.TestCase):
     def kinds(self, one, its_need, blocks=1):
         table = {("k.cu", one.name, one.architecture): rules.row_of(one, blocks)}
-        return [f.kind for f in rules.judge([(one, its_need)], [blocks], table, ["80"])]
+        return [f.kind for f in rules.judge([(one, its_need)], [blocks], table)]
 
     def test_rules_without_a_table(self):
         self.assertEqual(self.kinds(kernel(), need()), [])
@@ -124,13 +124,21 @@ class Judge(unittest.TestCase):
         row = rules.row_of(one, 3)
         for change in ({"registers": 33}, {"shared": 0}, {"blocks": 4}):
             table = {("k.cu", "k<1>", "80"): row._replace(**change)}
-            found = rules.judge([(one, need())], [3], table, ["80"])
+            found = rules.judge([(one, need())], [3], table)
             self.assertEqual([f.kind for f in found], ["changed"])
             self.assertIn("scripts/ptx_check --accept", str(found[0]))
         table = {("k.cu", "k<2>", "80"): row, ("k.cu", "k<1>", "90a"): row}
-        found = rules.judge([(one, need())], [3], table, ["80"])
+        found = rules.judge([(one, need())], [3], table, {("k.cu", "90a")})
         self.assertEqual([f.kind for f in found], ["new", "stale"])
         self.assertIn("scripts/ptx_check --accept", str(found[0]))
+
+    def test_misplaced(self):
+        files = {"kernels/cuda/sm_90/k.cu": ["90a", "100a"], "kernels/cuda/k.cu": ["80", "90a"]}
+        self.assertEqual(rules.misplaced(files), [])
+        found = rules.misplaced({**files, "kernels/cuda/sm_90/old.cu": ["80", "90a"]})
+        self.assertEqual([(f.kind, f.kernel) for f in found],
+                         [("architecture", "kernels/cuda/sm_90/old.cu")])
+        self.assertIn("is compiled for sm_80", str(found[0]))
 
     def test_needs(self):
         kernels = [kernel("k<1>"), kernel("k<2>"), kernel("new<1>"), kernel("new<2>")]
@@ -177,4 +185,6 @@ class Files(unittest.TestCase):
                          {kernel.split("<")[0] for kernel in needs})
         for file, name, _ in table:
             for architecture in ("80", "90a", "100a"):
-                self.assertIn((file, name, architecture), table)
+                absent = architecture == "80" and "/sm_90/" in file
+                self.assertEqual((file, name, architecture) in table, not absent,
+                                 f"{file}: {name} for sm_{architecture}")
