@@ -45,7 +45,7 @@ nightly "debug" 30 env PRESET=debug scripts/test.sh
 nightly "asan" 40 scripts/sanitize.sh asan --all
 nightly "tsan" 60 scripts/sanitize.sh tsan --all
 nightly "emulated CUDA" 8 scripts/cuda_emulated.sh
-nightly "nvcc" 12 scripts/cuda_build.sh 80 90a 100a
+nightly "nvcc" 20 scripts/cuda_build.sh --binary 80 90a 100a
 nightly "nvcc's code, self-test" 2 scripts/ptx_check --self-test
 nightly "nvcc's code" 4 scripts/ptx_check
 nightly "parsers" 45 scripts/fuzz.sh 600
