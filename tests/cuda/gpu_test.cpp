@@ -9,6 +9,7 @@
 #include "base/cuda/stream.h"
 #include "base/error.h"
 #include "tests/cuda/kernels/words.h"
+#include "tests/cuda/support/message_of.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::testing {
@@ -21,15 +22,6 @@ using cuda::Stream;
 using cuda::StreamKind;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-std::string message_of(const std::function<void()>& failing) {
-  try {
-    failing();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(Gpu, RefusesADeviceThatIsNotThere) {
   in_every_schedule([] {

@@ -93,6 +93,15 @@ TEST(MhcPairs, ATokensBitsDoNotDependOnItsCompany) {
     expect_all_independent(s, {0, 3, 7, 8, 15, 16, 31, 32, 43, 44}, 1);
 }
 
+TEST(MhcPairs, WithoutTokensWeightsHaveNoGradient) {
+  using B = MhcOpenBackward;
+  for (const Sublayer s : {Sublayer{0, 64}, {0, 34, 3}}) {
+    const auto d = run(kMhcOpenBackward, s.open_backward(), s.desc(), kCpu);
+    for (const int k : {B::dphi, B::dalpha, B::db})
+      for (const double value : d[size_t(k)].values()) ASSERT_EQ(value, 0) << k;
+  }
+}
+
 // run() with output k in memory of whole lines, as the executor's is.
 Tensor run_on_lines(const Operator& op, const std::vector<Tensor>& in, const Desc& desc, size_t k) {
   std::vector<TensorSpec> specs;

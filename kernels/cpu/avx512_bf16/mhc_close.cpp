@@ -64,11 +64,10 @@ BIRKHOFF_INLINE void close_any(const Closing& t, auto how, int64_t c) {
 
 template <int kN, class How>
 void close_token(const Closing& t) {
-  int64_t c = 0;
   if constexpr (kN == 4) {
-    for (; c + 2 * kChannels <= t.width; c += 2 * kChannels) close_four<2>(t, How(), c);
-    if (c + kChannels <= t.width) close_four<1>(t, How(), c), c += kChannels;
-    if (c < t.width) close_four<1>(t, Part(t.width - c), c);
+    each_two_panels<How>(
+        t.width, [&](auto how, auto panels, int64_t c)
+                     __attribute__((always_inline)) { close_four<panels()>(t, how, c); });
   } else {
     each_panel<How>(
         t.width, [&](auto how, int64_t at)

@@ -186,11 +186,10 @@ BIRKHOFF_INLINE void dx_columns(const Slab& a, auto how, int64_t token, int64_t 
 
 template <int kN, class How>
 void dx_rows(const Slab& a, int64_t token, int64_t m) {
-  const int64_t width = a.p.width;
-  int64_t c = 0;
-  for (; c + 2 * kPanel <= width; c += 2 * kPanel) dx_columns<kN, 2>(a, How(), token, m, c);
-  if (c + kPanel <= width) dx_columns<kN, 1>(a, How(), token, m, c), c += kPanel;
-  if (c < width) dx_columns<kN, 1>(a, Part(width - c), token, m, c);
+  each_two_panels<How>(
+      a.p.width, [&](auto how, auto panels, int64_t c) __attribute__((always_inline)) {
+        dx_columns<kN, panels()>(a, how, token, m, c);
+      });
 }
 
 // The tokens of a block, which is the slab's first or last one.
@@ -244,13 +243,12 @@ void add_dphi(const Slab& a, const Block& b) {
           float* sum = a.sums.dphi + (j * p.panels() + c / kPanel) * p.panel_size();
           if (a.dh && j == 0)
             for (int64_t t = 0; t < b.m; ++t) prefetch(a.dh + (b.token + t + kRows) * p.width + c);
-          for (int64_t k = 0; k < p.padded(); k += kC) {
+          for (int64_t k = 0; k < p.padded(); k += kC)
             add_outer<kC>(a, how, b,
                           {.dz = a.s.dz + k,
                            .x = a.x + at,
                            .ask = k == 0 ? a.x + at + ahead : row(a.dlink, at + ahead),
                            .sum = sum + k * kPanel});
-          }
         });
 }
 
@@ -259,6 +257,7 @@ void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) 
   std::fill_n(a.sums.products, a.p.columns * kTokens, 0.0f);
   std::fill_n(a.sums.sums, a.p.columns * kTokens, 0.0f);
   std::fill_n(a.s.dz, kRows * a.p.padded(), 0.0f);
+  if (begin == end) std::fill_n(a.sums.dphi, a.p.packed_size(), 0.0f);  // no block sets it
   for (int64_t token = begin; token < end; token += kRows) {
     const int64_t m = std::min(kRows, end - token);
     for (int64_t at = 0; at < m; at += kTokens) {

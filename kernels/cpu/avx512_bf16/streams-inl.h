@@ -2,6 +2,7 @@
 // each from 32 to 2 × 16 floats, and two back. Included behind simd-inl.h.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
 #include "base/thread_team.h"
 #include "kernels/cpu/projection.h"
@@ -63,6 +64,17 @@ BIRKHOFF_INLINE void each_panel(int64_t width, F&& body) {
   int64_t c = 0;
   for (; c + kChannels <= width; c += kChannels) body(How(), c);
   if (c < width) body(Part(width - c), c);
+}
+
+// body(how, kP, c) for two panels at a time, then for what is left of them.
+template <class How, class F>
+BIRKHOFF_INLINE void each_two_panels(int64_t width, F&& body) {
+  constexpr std::integral_constant<int, 1> kOne;
+  constexpr std::integral_constant<int, 2> kTwo;
+  int64_t c = 0;
+  for (; c + 2 * kChannels <= width; c += 2 * kChannels) body(How(), kTwo, c);
+  if (c + kChannels <= width) body(How(), kOne, c), c += kChannels;
+  if (c < width) body(Part(width - c), kOne, c);
 }
 
 BIRKHOFF_INLINE Halves load(auto how, const bf16* from) { return halves(how.load(from)); }

@@ -10,6 +10,7 @@
 #include "tests/cuda/emulator/machine.h"
 #include "tests/cuda/kernels/words.h"
 #include "tests/cuda/support/device_array.h"
+#include "tests/cuda/support/message_of.h"
 
 namespace birkhoff::testing {
 namespace {
@@ -26,15 +27,6 @@ using ::testing::StartsWith;
 
 constexpr int kCount = 64;
 constexpr size_t kBytes = kCount * sizeof(float);
-
-std::string message_of(const std::function<void()>& failing) {
-  try {
-    failing();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(HostFaults, NoDevice) {
   emulator::reset({});

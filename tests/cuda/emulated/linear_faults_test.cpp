@@ -7,6 +7,7 @@
 #include "tests/cuda/emulator/machine.h"
 #include "tests/cuda/support/cublaslt.h"
 #include "tests/cuda/support/device_array.h"
+#include "tests/cuda/support/message_of.h"
 #include "tests/cuda/support/session.h"
 
 namespace birkhoff::testing {
@@ -22,15 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 constexpr LinearProblem kProblem{LinearKind::dw, 5, 3, 7, DType::bf16, DType::f32};
-
-std::string message_of(const std::function<void()>& failing) {
-  try {
-    failing();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(LinearFaults, NoAlgorithm) {
   emulator::reset({});
