@@ -247,10 +247,10 @@ compares.
 
 A floor is the larger of two times: bytes that must move by the memory's bandwidth, and flops by
 their peak. Bytes are unique ones, as if all that a kernel reads twice came from a cache: streams in
-bf16, coefficients in f32, phi once a launch, dphi as {splits} partial sums written and read, {twice}
-where b and c are one. F's gain, alpha, b and their gradients are left out, less than 0.02 % of any row. Products (v·phi,
-dz·phiᵀ, vᵀ·dz) are counted at the tensor cores' peak of tf32, half of bf16's, all else at the peak
-of f32.
+bf16, coefficients in f32, phi once a launch, dphi as {splits} partial sums written and read, or
+{twice} where b and c are one. F's gain, alpha, b and their gradients are left out, less than 0.02 %
+of any row. Products (v·phi, dz·phiᵀ, vᵀ·dz) are counted at the tensor cores' peak of tf32, half of
+bf16's, all else at the peak of f32.
 """
 
 COEFFICIENTS = """\

@@ -59,9 +59,10 @@ struct CoefficientParameters {
 };
 
 template <class M, int kN>
-struct CoefficientShared : CoefficientParameters<M, kN> {
+struct CoefficientShared {
   using S = CoefficientShape<M, kN>;
   CoefficientGroup<M, kN> groups[kMhcWarps];
+  CoefficientParameters<M, kN> parameters;
   float sums[kMhcWarps][2][S::kColumns];  // dH~·f(u) and dH~
 };
 
@@ -157,7 +158,7 @@ __global__ void __launch_bounds__(kCoefficientThreads, 5)
   CoefficientGroup<M, kN>& g = s.groups[warp];
   float* const trace =
       reinterpret_cast<float*>(&s + 1) + warp * unsigned(M::template trace_floats<kN>(a));
-  load_parameters<M, kN>(a, s);
+  load_parameters<M, kN>(a, s.parameters);
   sync_block();
   ColumnSums<M, kN> sums = {};
   const int64_t begin = block_index().x * cut.block_tokens;
@@ -166,9 +167,9 @@ __global__ void __launch_bounds__(kCoefficientThreads, 5)
     const int count = int(end - t < S::kGroup ? end - t : S::kGroup);
     load_group(a, t, count, g);
     sync_warp(kFullMask);
-    M::gradients(a, s, g, trace);
+    M::gradients(a, s.parameters, g, trace);
     sync_warp(kFullMask);
-    for (int k = 0; k < count; ++k) affine_backward(a, s, g, k, sums);
+    for (int k = 0; k < count; ++k) affine_backward(a, s.parameters, g, k, sums);
     sync_warp(kFullMask);
     for (int i = int(lane); i < count * S::kRow.floats; i += int(kWarp)) {
       const int k = i / S::kRow.floats, e = i % S::kRow.floats;

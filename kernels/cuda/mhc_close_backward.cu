@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
     const float sum = warp_sum(dots[k]);
     if (lane == unsigned(k) % kWarp) kept[unsigned(k) / kWarp] = sum;
   });
-  for (unsigned k = lane, h = 0; k < kSums; k += kWarp, ++h)
+  for (int k = int(lane), h = 0; k < kSums; k += int(kWarp), ++h)
     store(k < kFirst ? a.dres + t * kFirst + k : a.dpost + t * kN + k - kFirst, kept[h]);
 }
 

@@ -42,6 +42,35 @@ constexpr double kTf32 = 2 * 0x1p-11;  // of two factors
 constexpr double kOneHalf = 0x1p-8;    // what one leaves
 constexpr double kHalves = 0x1p-16;    // what the sum of two bf16 leaves of an f32
 
+struct Gradient {
+  double value, error;
+};
+
+// Of pre, post and res of token t.
+inline std::vector<Gradient> given(const MhcCase& c, const Tensors& in, int64_t t) {
+  using B = MhcOpenBackward;
+  const int64_t n = c.n;
+  // Of a sum over channels. In a lane, then five more; by clusters 8 in a lane, two more, and the
+  // warps of 8 blocks that have channels, 16 or 32 each.
+  const double rounding =
+      kHalf * (c.two_passes ? 10 + double(c.width) / 16 + 8 : double(c.width) / 32 + 14);
+  const auto size_of_sum = [&](const Tensor& rows, int64_t row, int64_t j) {
+    double sum = 0;
+    for (int64_t k = 0; k < c.width; ++k)
+      sum += std::fabs(rows.at(row * c.width + k) * in[B::x].at((t * n + j) * c.width + k));
+    return sum;
+  };
+  std::vector<Gradient> all;
+  for (int64_t i = 0; i < n; ++i)
+    all.push_back({dot_of(in[B::dh], t, in[B::x], t * n + i, c.width),
+                   rounding * size_of_sum(in[B::dh], t, i)});
+  for (int64_t i = 0; i < n; ++i) all.push_back({in[B::dpost].at(t * n + i), 0});
+  for (int64_t e = 0; e < n * n; ++e)
+    all.push_back({in[B::dres].at(t * n * n + e),
+                   c.two_passes ? rounding * size_of_sum(in[B::dlink], t * n + e / n, e % n) : 0});
+  return all;
+}
+
 // What a token's coefficients are, and by how much they may be off.
 struct MhcToken {
   std::vector<double> d, dz, d_error, dz_error;  // gradients of H~ and z [K]
@@ -52,30 +81,10 @@ struct MhcToken {
     using B = MhcOpenBackward;
     const MhcDesc desc = c.desc();
     const int64_t n = c.n, columns = c.columns();
-    std::vector<double> gradients, errors(size_t(columns), 0.0), gate, logits;
+    std::vector<double> gradients, errors, gate, logits;
     double largest = 0, largest_logit = 0;
-    // Of a sum over channels. In a lane, then five more; by clusters 8 in a lane, two more, and the
-    // warps of 8 blocks that have channels, 16 or 32 each.
-    const double rounding =
-        kHalf * (c.two_passes ? 10 + double(c.width) / 16 + 8 : double(c.width) / 32 + 14);
-    for (int64_t i = 0; i < n; ++i) {
-      double dot = 0, sum = 0;
-      for (int64_t e = 0; e < c.width; ++e) {
-        const double term = in[B::dh].at(t * c.width + e) * in[B::x].at((t * n + i) * c.width + e);
-        dot += term, sum += std::fabs(term);
-      }
-      gradients.push_back(dot);
-      errors[size_t(i)] = rounding * sum;
-    }
-    for (int64_t i = 0; i < n; ++i) gradients.push_back(in[B::dpost].at(t * n + i));
-    for (int64_t e = 0; e < n * n; ++e) {
-      gradients.push_back(in[B::dres].at(t * n * n + e));
-      double sum = 0;
-      for (int64_t k = 0; c.two_passes && k < c.width; ++k)
-        sum += std::fabs(in[B::dlink].at((t * n + e / n) * c.width + k) *
-                         in[B::x].at((t * n + e % n) * c.width + k));
-      errors[size_t(2 * n + e)] = rounding * sum;
-    }
+    for (const Gradient& g : given(c, in, t))
+      gradients.push_back(g.value), errors.push_back(g.error);
     for (int64_t k = 0; k < columns; ++k) {
       const double alpha = in[B::alpha].at(desc.group(k)), u = in[B::u].at(t * columns + k);
       const double logit = alpha * u + in[B::b].at(k);

@@ -11,9 +11,9 @@ namespace birkhoff::testing {
 
 inline const char* const kOutputs[] = {"dx", "dphi", "dalpha", "db"};
 // In norm. dx: roundings to bf16 are spread evenly over ± half of the last place, 2^-8/√3 where all
-// digits are small (measured: 1.5e-3 to 1.8e-3; in two passes up to 1.85e-3). dphi: what two bf16 leave of dz
-// (measured: 2e-6 to 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings of f32
-// (measured: 3e-8 to 8e-7, and 2.6e-6 at logits of 100, each known to 100·2^-24).
+// digits are small (measured: 1.5e-3 to 1.8e-3; in two passes up to 1.85e-3). dphi: what two bf16
+// leave of dz (measured: 2e-6 to 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings
+// of f32 (measured: 3e-8 to 8e-7, and 2.6e-6 at logits of 100, each known to 100·2^-24).
 inline constexpr double kRoundings = 0x1p-20;
 inline double norm_bound(const MhcCase& c, int output) {
   using B = MhcOpenBackward;

@@ -39,7 +39,8 @@ class Traffic(unittest.TestCase):
         self.assertEqual(self.elements("a without link", "b+c"), 19)
 
     def test_elements_of_two_streams(self):
-        # (2n + 1) + (n + 1); (n + 1) · 2; 10n + … = (2n + 2) + (n + 1) + (3n + 1); (n + 2) + (3n + 1)
+        # (2n + 1) + (n + 1); (n + 1) · 2; 10n + … = (2n + 2) + (n + 1) + (3n + 1);
+        # (n + 2) + (3n + 1)
         model = LARGE._replace(streams=2)
         self.assertEqual(self.elements("A", "post+res", model=model), 8)
         self.assertEqual(self.elements("B", model=model), 6)

@@ -82,9 +82,10 @@ void Mbarriers::arrive_at_peer(const void* b, Where where) {
 
 void Mbarriers::require_scope(const Barrier& b, Where where) const {
   if (b.of_peers && b.waited_alone)
-    cluster().fail("an mbarrier at which peers arrive is waited for by mbarrier_wait, which does "
-                   "not see what they did; mbarrier_wait_for_peers does",
-                   where);
+    cluster().fail(
+        "an mbarrier at which peers arrive is waited for by mbarrier_wait, which does "
+        "not see what they did; mbarrier_wait_for_peers does",
+        where);
 }
 
 void Mbarriers::end_phase_if_complete(Barrier& b) {
