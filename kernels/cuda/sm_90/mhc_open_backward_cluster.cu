@@ -455,7 +455,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   } else {
     bring(a, s, at);
   }
-  sync_cluster();  // a block stays until nobody writes to it
+  // Whatever others write to this block has been waited for: it may return before they do.
 }
 
 template <int kN>
