@@ -6,13 +6,6 @@
 namespace birkhoff::testing {
 namespace {
 
-struct Bytes {
-  int arena;  // kArenas: the communicator
-  size_t begin, end;
-  bool written;
-  std::tuple<const Program*, int, SlotId> slot;  // that owns them
-};
-
 class Toucher {
  public:
   Toucher(const Plan& plan, const Turn& t) : plan_(plan), turn_(t) {
@@ -21,7 +14,7 @@ class Toucher {
     else
       add(t.slot, t.what == Turn::What::upload);
   }
-  std::vector<Bytes> bytes;
+  std::vector<Touched> bytes;
 
  private:
   bool has_memory(SlotId id) const { return plan_.placed(*turn_.program, turn_.lane, id); }
@@ -51,9 +44,9 @@ class Toucher {
   const Turn& turn_;
 };
 
-bool conflict(const std::vector<Bytes>& a, const std::vector<Bytes>& b, bool by_reuse = true) {
-  for (const Bytes& x : a)
-    for (const Bytes& y : b)
+bool conflict(const std::vector<Touched>& a, const std::vector<Touched>& b, bool by_reuse = true) {
+  for (const Touched& x : a)
+    for (const Touched& y : b)
       if (x.arena == y.arena && (x.written || y.written) && x.begin < y.end && y.begin < x.end)
         if (by_reuse || x.arena != int(Arena::activations) || x.slot == y.slot) return true;
   return false;
@@ -89,6 +82,10 @@ std::string words(const Turn& t) {
 
 }  // namespace
 
+std::vector<Touched> touched(const Plan& plan, const Turn& turn) {
+  return Toucher(plan, turn).bytes;
+}
+
 std::vector<History> histories(size_t parts, size_t longest) {
   std::vector<History> all, last = {{}};
   for (size_t n = 0; n < longest; ++n) {
@@ -105,10 +102,10 @@ std::vector<History> histories(size_t parts, size_t longest) {
 }
 
 OrderCheck::OrderCheck(const Plan& plan, const StreamPlan& streams, const History& history) {
-  std::map<const Turn*, std::vector<Bytes>> bytes;
+  std::map<const Turn*, std::vector<Touched>> bytes;
   std::map<std::pair<const Turn*, const Turn*>, bool> known;
   for (const auto& part : streams.parts)
-    for (const Turn& t : part) bytes[&t] = Toucher(plan, t).bytes;
+    for (const Turn& t : part) bytes[&t] = touched(plan, t);
   for (const size_t part : history)
     for (size_t t = 0; t < streams.parts[part].size(); ++t) instances_.push_back({part, t});
   for (size_t b = 0; b < instances_.size(); ++b)
@@ -149,8 +146,8 @@ std::string fault(const Plan& plan, const StreamPlan& streams,
 
 std::string reuse_fault(const Plan& plan, const StreamPlan& streams, size_t part) {
   const std::vector<Turn>& turns = streams.parts[part];
-  std::vector<std::vector<Bytes>> bytes;
-  for (const Turn& t : turns) bytes.push_back(Toucher(plan, t).bytes);
+  std::vector<std::vector<Touched>> bytes;
+  for (const Turn& t : turns) bytes.push_back(touched(plan, t));
   Before before(turns.size());
   for (size_t b = 0; b < turns.size(); ++b)
     for (size_t a = 0; a < b; ++a)

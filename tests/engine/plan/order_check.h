@@ -3,11 +3,21 @@
 // unrolled, and two turns that touch a byte, one of them writing, must have a path between them in
 // the graph of streams' orders, records and waits. Knows nothing of how waits are derived.
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/plan/streams.h"
 
 namespace birkhoff::testing {
+
+// Bytes that a turn touches; those of one slot may be there several times.
+struct Touched {
+  int arena;  // kArenas: the communicator
+  size_t begin, end;
+  bool written;
+  std::tuple<const Program*, int, SlotId> slot;  // that owns them
+};
+std::vector<Touched> touched(const Plan& plan, const Turn& turn);
 
 using History = std::vector<size_t>;  // parts, in the order of their runs
 
