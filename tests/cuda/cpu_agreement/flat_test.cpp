@@ -46,7 +46,7 @@ const End kEnds[] = {{cuda::copy_streams, kCopyStreams, true},
 TEST(CpuAgreement, StreamEndsHaveTheSameBits) {
   for (const End& end : kEnds)
     for (const Size& s : kSizes)
-      in_one_schedule([&] {
+      once(s.width, [&] {
         const Tensor in =
             random_tensor(bf16s({s.tokens, end.widens ? s.width : s.n * s.width}), "x");
         const OnDevice<bf16> x(in), y(bf16s({s.tokens, end.widens ? s.n * s.width : s.width}));
@@ -139,7 +139,7 @@ TEST(CpuAgreement, CastsHaveTheSameBits) {
 // f32, each right to its backend's `sum` of what Cauchy and Schwarz let it be.
 TEST(CpuAgreement, StreamStatistics) {
   for (const Size& s : kSizes)
-    in_one_schedule([&] {
+    once(s.width, [&] {
       SCOPED_TRACE(fmt::format("{}x{}x{}", s.tokens, s.n, s.width));
       const int64_t square = s.n * s.n;
       const Tensor rows = random_tensor(bf16s({s.tokens, s.n * s.width}), "x"),

@@ -88,13 +88,13 @@ const MhcCase kCases[] = {
 
 TEST(CpuAgreement, MhcOpen) {
   for (const MhcCase& c : kCases)
-    for (const bool exact_phi : {false, true}) in_one_schedule([&] { expect_open(c, exact_phi); });
+    for (const bool exact_phi : {false, true}) once(c.width, [&] { expect_open(c, exact_phi); });
 }
 
 // Both: post_i·f, then an FMA a stream, in order; rounded once.
 TEST(CpuAgreement, MhcCloseHasTheSameBits) {
   for (const MhcCase& c : kCases)
-    in_one_schedule([&] {
+    once(c.width, [&] {
       SCOPED_TRACE(c.name());
       const CloseRun run(c);
       cuda::mhc_close(run.args, nullptr);
@@ -110,7 +110,7 @@ TEST(CpuAgreement, MhcCloseHasTheSameBits) {
 // Of the device in one pass; of the CPU close, then open of what that made.
 TEST(CpuAgreement, MhcCloseOpenIsCloseThenOpen) {
   for (const MhcCase& c : kCases)
-    in_one_schedule([&] {
+    once(c.width, [&] {
       SCOPED_TRACE(c.name());
       const CloseRun close(c);
       OpenRun open(c);
