@@ -208,12 +208,13 @@ double distance(const Values& a, const Values& b) {
 }
 
 // In norm, of what storage costs. 1.3: by pairs a dx is off by 2.2e-3 where one rounding to bf16
-// takes 1.7e-3 (kernels/mhc.h), by tf32 by less (measured: 0.97 to 1.11). dalpha and db are a
-// hundred numbers that share the errors of few tokens (measured: 0.79 to 1.18).
+// takes 1.7e-3 (kernels/mhc.h), by tf32 by less (measured: 0.97 to 1.06). dalpha and db are a
+// hundred numbers that share the errors of few tokens (measured: 0.79 to 1.17).
 constexpr double kMost[] = {1.3, 1.3, 1.3, 1.3, 1.6};
 
 // Beside fp64 each on its own; and no further from each other than two that know nothing of each
-// other would be, √(a² + b²): storage errs alike in both, since most is rounded to the same bf16.
+// other would be, √(a² + b²): storage errs alike in both, since most is rounded to the same bf16
+// (measured: 0.38 to 0.72 of that).
 void check_case(const MhcCase& c) {
   SCOPED_TRACE(c.name());
   const Model model(c);
@@ -237,7 +238,6 @@ void check_case(const MhcCase& c) {
 TEST(CpuAgreement, SublayersInARow) {
   for (const MhcCase& c : {MhcCase{.tokens = 70, .width = 72},
                            {.tokens = 70, .width = 40, .n = 2},
-                           {.tokens = 19, .width = 264},
                            {.tokens = 5, .width = 1280}})
     once(c.width, [&] { check_case(c); });
 }
