@@ -12,7 +12,8 @@ namespace {
 // Spins for about 20 µs before sleeping: the next operator usually comes within a few.
 constexpr int kSpins = 4000;
 constexpr int kTasksBits = 40;
-constexpr uint64_t kTasksMask = (uint64_t(1) << kTasksBits) - 1;
+constexpr uint64_t kOneRun = uint64_t(1) << kTasksBits, kTasksMask = kOneRun - 1;
+constexpr uint64_t kEnd = uint64_t(1) << 63;  // no run has this number, none above it is counted
 
 template <class T>
 void await_change(const std::atomic<T>& value, T old) {
@@ -32,8 +33,7 @@ ThreadTeam::ThreadTeam(int threads) {
 }
 
 ThreadTeam::~ThreadTeam() {
-  stop_.store(true);
-  state_.fetch_add(uint64_t(1) << kTasksBits);
+  state_.store(kEnd, std::memory_order_release);
   state_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
@@ -42,8 +42,8 @@ void ThreadTeam::dispatch(int64_t tasks, Call call, void* body) {
   tasks_ = tasks, call_ = call, body_ = body;
   failed_.store(false, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
-  const uint64_t run = (state_.load(std::memory_order_relaxed) >> kTasksBits) + 1;
-  state_.store(run << kTasksBits | uint64_t(tasks), std::memory_order_release);
+  const uint64_t run = (state_.load(std::memory_order_relaxed) & ~kTasksMask) + kOneRun;
+  state_.store((run & ~kEnd) | uint64_t(tasks), std::memory_order_release);
   state_.notify_all();
   work(0);
   for (int64_t done = done_.load(std::memory_order_acquire); done < tasks;
@@ -63,8 +63,9 @@ bool ThreadTeam::claim(int64_t& task) {
 }
 
 void ThreadTeam::serve(int worker) {
-  while (!stop_.load()) {
+  for (;;) {
     const uint64_t state = state_.load(std::memory_order_acquire);
+    if (state == kEnd) return;
     if (state & kTasksMask)
       work(worker);
     else

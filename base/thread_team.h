@@ -58,12 +58,13 @@ class ThreadTeam {
   bool claim(int64_t& task);
 
   std::vector<std::thread> threads_;
-  // A run's number and how many of its tasks nobody has taken: kTasksBits below, the number above.
+  // A run's number and how many of its tasks nobody has taken: kTasksBits below, the number above;
+  // or that there will be none. One word, so that who waits for it to change misses neither.
   // run() waits for tasks, not for threads: one that wakes late, or is without a core for a while,
   // finds nothing left and delays nobody.
   std::atomic<uint64_t> state_{0};
   std::atomic<int64_t> done_{0};
-  std::atomic<bool> stop_{false}, failed_{false};
+  std::atomic<bool> failed_{false};
   // Of the current run: read by those who hold a task of it.
   int64_t tasks_ = 0;
   Call call_ = nullptr;

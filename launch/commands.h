@@ -1,6 +1,7 @@
 #pragma once
 // The subcommands: each registers itself with a callback that runs it. Callbacks throw
 // birkhoff::Error; main turns it into a line and an exit code.
+#include <functional>
 #include <string_view>
 
 #include "base/error.h"
@@ -26,6 +27,11 @@ void add_data(CLI::App& app);    // data prepare | inspect | verify | split
 // must not pass for success. main() flushes when a subcommand has ended.
 void write_out(std::string_view bytes);
 void flush_out();
+
+// Shows how far long work is, on the standard error (engine/train/progress.h): "verified", of bytes
+// or tokens. The line goes with the last copy.
+std::function<void(size_t done, size_t total)> show_work(std::string_view done,
+                                                         bool tokens = false);
 
 void add_data_split(CLI::App& data);  // data split CONFIG --part train|validation
 

@@ -16,7 +16,9 @@ struct Options {
 
 void run(Options& o) {
   o.model.dtype = o.dtype == "bf16" ? DType::bf16 : DType::f32;
+  o.model.progress = show_work("exported");
   const size_t tensors = export_model(o.model);
+  o.model.progress = nullptr;  // its line goes
   write_out(fmt::format("{}: {} tensors in {}\n", printable(o.model.out.string()), tensors,
                         name_of(o.model.dtype)));
 }

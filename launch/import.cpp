@@ -19,7 +19,9 @@ void run(const Options& o) {
   const auto& names = Choices<ResidualKind>::names;
   for (size_t i = 0; i < names.size(); ++i)
     if (o.residual == names[i]) options.residual = static_cast<ResidualKind>(i);
+  options.progress = show_work("imported");
   const Imported imported = import_model(options);
+  options.progress = nullptr;  // its line goes
   write_out(fmt::format(
       "{}: {} parameters, residual {}; train it with: birkhoff train {} "
       "data.path=...\n",

@@ -2,8 +2,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 
 #include "base/error.h"
+#include "engine/train/progress.h"
 #include "launch/commands.h"
 
 namespace birkhoff {
@@ -23,6 +25,12 @@ void write_out(std::string_view bytes) {
 void flush_out() {
   // ferror: a print in between that failed, and whose bytes are gone.
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) refuse_output();
+}
+
+std::function<void(size_t done, size_t total)> show_work(std::string_view done, bool tokens) {
+  const auto display = std::make_shared<WorkDisplay>(
+      WorkDisplay::Options{.done = done, .tokens = tokens}, steady_seconds());
+  return [display](size_t at, size_t total) { display->at(at, total, steady_seconds()); };
 }
 
 }  // namespace birkhoff

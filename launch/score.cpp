@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "engine/data/tokenizer.h"
 #include "engine/train/load_model.h"
@@ -19,6 +20,7 @@ constexpr size_t kMaxTokens = size_t(64) << 20;  // bytes of a token file
 struct Options {
   std::string checkpoint, tokens, text;
   bool json = false;
+  int64_t threads = 0;
 };
 
 std::string read_input(const std::string& path) {
@@ -74,12 +76,27 @@ Batch window(const std::vector<int32_t>& ids, size_t first, int64_t rows, int64_
   return batch;
 }
 
+// Of each token but the first.
+std::vector<double> score(Scorer& scorer, const std::vector<int32_t>& ids, int64_t sequence) {
+  const auto show = show_work("scored", true);
+  std::vector<double> log_probability;
+  for (size_t first = 0; first + 1 < ids.size(); first += size_t(sequence)) {
+    const Batch batch = window(ids, first, 1, sequence);
+    const auto nll = scorer.score(batch);
+    for (int64_t t = 0; t < sequence; ++t)
+      if (batch.target[size_t(t)] >= 0) log_probability.push_back(-double(nll[size_t(t)]));
+    show(log_probability.size(), ids.size() - 1);
+  }
+  return log_probability;
+}
+
 void run(const Options& o) {
   if (o.tokens.empty() == o.text.empty())
     throw ConfigError("score: give either --tokens FILE or --text FILE");
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
   Config config = config_of(checkpoint);
   config.train.micro_batch = 1;
+  if (o.threads) config.run.threads = o.threads;
   const std::vector<int32_t> ids = read_tokens(o);
   if (ids.size() < 2)
     throw DataError("score: at least two tokens are needed: the first is given, not scored");
@@ -92,24 +109,15 @@ void run(const Options& o) {
   Scorer scorer(config, team, 1, config.train.sequence);
   load_tensors(checkpoint, scorer.tensors());
 
-  nlohmann::ordered_json j;
-  std::vector<double> log_probability;
-  double sum = 0;
-  for (size_t first = 0; first + 1 < ids.size(); first += size_t(config.train.sequence)) {
-    const Batch batch = window(ids, first, 1, config.train.sequence);
-    const auto nll = scorer.score(batch);
-    for (int64_t t = 0; t < config.train.sequence; ++t)
-      if (batch.target[size_t(t)] >= 0) {
-        log_probability.push_back(-double(nll[size_t(t)]));
-        sum += double(nll[size_t(t)]);
-      }
-  }
-  const double loss = sum / double(log_probability.size());
+  const std::vector<double> log_probability = score(scorer, ids, config.train.sequence);
+  const double loss = -std::accumulate(log_probability.begin(), log_probability.end(), 0.0) /
+                      double(log_probability.size());
   if (!o.json) {
     std::printf("%zu tokens scored, loss %.6f nats a token, perplexity %.4f\n",
                 log_probability.size(), loss, std::exp(loss));
     return;
   }
+  nlohmann::ordered_json j;
   j["tokens"] = std::vector<int32_t>(ids.begin() + 1, ids.end());
   j["log_probability"] = log_probability;
   j["loss"] = loss;
@@ -126,6 +134,8 @@ void add_score(CLI::App& app) {
       ->required();
   command->add_option("--tokens", o->tokens, "file of token ids, decimal, or a JSON array");
   command->add_option("--text", o->text, "file of text, for the byte tokenizer");
+  command->add_option("--threads", o->threads, "0: as the run's config")
+      ->check(CLI::Range(0, 1024));
   command->add_flag("--json", o->json, "print each token's log-probability as JSON");
   command->callback([o] { run(*o); });
 }

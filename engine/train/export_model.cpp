@@ -32,11 +32,14 @@ size_t export_model(const ExportOptions& o) {
     // A balancing bias moves by steps of moe.bias_speed, which would be lost in bf16.
     model.tensors.push_back({t.part.name, {t.part.shape, t.is_trained ? o.dtype : DType::f32}});
   }
+  size_t done = 0, total = 0;
+  for (const HfWrite::Tensor& tensor : model.tensors) total += tensor.spec.bytes();
   model.read = [&](const HfWrite::Tensor& tensor, std::span<std::byte> bytes) {
     if (tensor.spec.dtype == DType::f32)
       checkpoint.read(tensor.name, tensor.spec, bytes);
     else
       read_bf16(checkpoint, tensor, bytes);
+    o.progress(done += bytes.size(), total);
   };
   model.shard_bytes = o.shard_bytes;
   write_hf(o.out, model);

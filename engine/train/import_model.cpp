@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "base/error.h"
@@ -64,11 +65,8 @@ void check_function(const Config& source, const Config& target) {
 
 class Writer {
  public:
-  Writer(const ImportSource& source, const Config& config, size_t batch_bytes)
-      : source_(source),
-        config_(config),
-        batch_bytes_(batch_bytes),
-        target_(model_tensors(config)) {
+  Writer(const ImportSource& source, const Config& config, const ImportOptions& options)
+      : source_(source), config_(config), options_(options), target_(model_tensors(config)) {
     for (const ModelTensor& t : model_tensors(source.config())) in_source_.insert(t.part.name);
     size_t largest = 0;
     for (const ModelTensor& t : target_) {
@@ -88,12 +86,13 @@ class Writer {
 
   // Batch by batch, each under a rank's number: what the format has for shares of a checkpoint.
   void write(const Path& checkpoint) {
-    size_t bytes = 0;
-    for (const Item& item : items_) bytes += item.spec().bytes();
+    const size_t bytes = bytes_of(items_.begin(), items_.end());
     begin_checkpoint(checkpoint, bytes);
     std::vector<ShardIndex> indices;
-    for (auto at = items_.begin(); at != items_.end();)
+    for (auto at = items_.begin(); at != items_.end();) {
       indices.push_back(write_batch(checkpoint, int(indices.size()), at));
+      options_.progress(bytes_of(items_.begin(), at), bytes);
+    }
     commit_checkpoint(checkpoint,
                       {.step = 0,
                        .tokens = 0,
@@ -106,7 +105,13 @@ class Writer {
   }
 
  private:
-  ShardIndex write_batch(const Path& checkpoint, int rank, std::vector<Item>::iterator& at) {
+  using Items = std::vector<Item>;
+  static size_t bytes_of(Items::const_iterator from, Items::const_iterator to) {
+    return std::accumulate(from, to, size_t(0),
+                           [](size_t sum, const Item& item) { return sum + item.spec().bytes(); });
+  }
+
+  ShardIndex write_batch(const Path& checkpoint, int rank, Items::iterator& at) {
     std::vector<std::vector<float>> values;  // what pieces point to
     std::vector<Piece> pieces;
     size_t held = 0;
@@ -114,7 +119,7 @@ class Writer {
       const TensorSpec spec = at->spec();
       std::span<const std::byte> bytes(zeros_.data(), spec.bytes());
       if (!at->is_moment) {
-        if (held > 0 && held + spec.bytes() > batch_bytes_) break;
+        if (held > 0 && held + spec.bytes() > options_.batch_bytes) break;
         held += spec.bytes();
         values.emplace_back(size_t(spec.count()));
         fill(*at->of, values.back());
@@ -137,10 +142,10 @@ class Writer {
 
   const ImportSource& source_;
   const Config& config_;
-  const size_t batch_bytes_;
+  const ImportOptions& options_;
   const std::vector<ModelTensor> target_;
   std::set<std::string> in_source_;
-  std::vector<Item> items_;  // ascending by name
+  Items items_;  // ascending by name
   Buffer zeros_;
   int64_t parameters_ = 0;
 };
@@ -181,7 +186,7 @@ Imported import_model(const ImportOptions& o) {
   Imported imported{.checkpoint = o.out / "checkpoints" / checkpoint_name(0),
                     .config = import_config(source->config(), o)};
   check_tensors(*source);
-  Writer writer(*source, imported.config, o.batch_bytes);
+  Writer writer(*source, imported.config, o);
   imported.parameters = writer.parameters();
   StagedDirectory staged(o.out);
   writer.write(staged.aside() / "checkpoints" / checkpoint_name(0));

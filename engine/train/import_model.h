@@ -5,6 +5,7 @@
 //
 // A plain model may gain streams: it is then the same function at once, for any eps: equal streams
 // stay equal while rows of H_res sum to 1. What else would change the function is refused.
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct ImportOptions {
   std::optional<ResidualKind> residual = {};  // none: the source's
   std::vector<std::string> overrides = {};    // key=value
   size_t batch_bytes = size_t(1) << 30;       // of tensors that are in memory together
+  // Told now and then: bytes of the checkpoint that are written, of so many.
+  std::function<void(size_t done, size_t total)> progress = [](size_t, size_t) {};
 };
 
 struct Imported {

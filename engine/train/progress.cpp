@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <vector>
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr double kSmoothing = 0.1;  // weight of the newest step's time: about the last 20 steps
 constexpr int kPlainWidth = 200;
+constexpr double kGiB = double(size_t(1) << 30);
 
 bool known(double value) { return std::isfinite(value) && value > 0; }
 
@@ -24,6 +26,10 @@ int terminal_width(int descriptor) {
 }
 
 }  // namespace
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 std::string short_duration(double seconds) {
   if (!(seconds < 1e9)) return "?";  // a NaN too
@@ -65,11 +71,39 @@ std::string progress_line(const Progress& p, int width) {
   }
 }
 
+StatusLine::StatusLine(int descriptor)
+    : descriptor_(descriptor), terminal_(::isatty(descriptor) == 1) {}
+
+// One column stays free: a full line would wrap on some terminals.
+int StatusLine::width() const { return terminal_ ? terminal_width(descriptor_) - 1 : kPlainWidth; }
+
+void StatusLine::show(const std::string& line) {
+  if (!terminal_) return write(line + "\n");
+  shown_ = line;
+  write("\r" + line + "\x1b[K");
+}
+
+void StatusLine::clear() {
+  if (!shown_.empty()) write("\r\x1b[K");
+  shown_.clear();
+}
+
+void StatusLine::finish() {
+  if (!shown_.empty()) write("\n");
+  shown_.clear();
+}
+
+void StatusLine::write(std::string_view text) const {
+  while (!text.empty()) {
+    const ssize_t n = ::write(descriptor_, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    text.remove_prefix(size_t(n));
+  }
+}
+
 ProgressDisplay::ProgressDisplay(const Options& options, double now)
-    : options_(options),
-      terminal_(::isatty(options.descriptor) == 1),
-      last_step_(now),
-      last_line_(now) {}
+    : options_(options), line_(options.descriptor), last_step_(now), last_line_(now) {}
 
 void ProgressDisplay::step(int64_t step, double loss, int64_t step_tokens, double now) {
   const double seconds = std::max(now - last_step_, 0.0);
@@ -83,36 +117,29 @@ void ProgressDisplay::step(int64_t step, double loss, int64_t step_tokens, doubl
                           .loss = loss,
                           .tokens_per_second = double(step_tokens) / step_seconds_,
                           .seconds_left = double(options_.steps - step) * step_seconds_};
-  if (terminal_) {
-    // One column stays free: a full line would wrap on some terminals.
-    shown_ = progress_line(progress, terminal_width(options_.descriptor) - 1);
-    write("\r" + shown_ + "\x1b[K");
-    return;
-  }
-  const bool due = step <= options_.first_step || step >= options_.steps ||
+  const bool due = line_.terminal() || step <= options_.first_step || step >= options_.steps ||
                    now - last_line_ >= options_.plain_seconds;
   if (!due) return;
   last_line_ = now;
-  write(progress_line(progress, kPlainWidth) + "\n");
+  line_.show(progress_line(progress, line_.width()));
 }
 
-void ProgressDisplay::clear() {
-  if (terminal_ && !shown_.empty()) write("\r\x1b[K");
-  shown_.clear();
-}
+WorkDisplay::WorkDisplay(const Options& options, double now)
+    : options_(options), line_(options.descriptor), begun_(now), last_line_(now) {}
 
-void ProgressDisplay::finish() {
-  if (terminal_ && !shown_.empty()) write("\n");
-  shown_.clear();
-}
-
-void ProgressDisplay::write(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(options_.descriptor, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
-    text.remove_prefix(size_t(n));
-  }
+void WorkDisplay::at(size_t done, size_t total, double now) {
+  constexpr double kTerminalSeconds = 0.5;
+  if (now - last_line_ < (line_.terminal() ? kTerminalSeconds : options_.plain_seconds)) return;
+  last_line_ = now;
+  const double part = total > 0 ? double(done) / double(total) : 1;
+  std::string line = options_.tokens
+                         ? fmt::format("{} {} of {} tokens", options_.done,
+                                       short_count(double(done)), short_count(double(total)))
+                         : fmt::format("{} {:.1f} of {:.1f} GiB", options_.done,
+                                       double(done) / kGiB, double(total) / kGiB);
+  line += fmt::format(" ({}%)", int(100 * part));
+  if (part > 0) line += fmt::format("  ETA {}", short_duration((now - begun_) * (1 / part - 1)));
+  line_.show(line.substr(0, size_t(std::max(line_.width(), 0))));
 }
 
 }  // namespace birkhoff

@@ -1,8 +1,9 @@
 #pragma once
-// What a run shows while it trains. On a terminal one line, rewritten in place; elsewhere a plain
-// line now and then:
+// What long work shows. On a terminal one line, rewritten in place; elsewhere a plain line now and
+// then:
 //
 //   step 120/2000 (6%)  loss 3.2145  12.3k tokens/s  ETA 3m12s
+//   imported 3.2 of 12.0 GiB (27%)  ETA 1m03s
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,8 +23,31 @@ std::string progress_line(const Progress& progress, int width);
 std::string short_duration(double seconds);  // "42s", "3m12s", "5h07m", "12d04h"
 std::string short_count(double value);       // "987", "12.3k", "4.56M"
 
-// The caller passes the time, in seconds of any steady clock. Errors of writing are ignored: a
-// closed terminal does not end a run. Not synchronised.
+// What the displays below are told as the time.
+double steady_seconds();
+
+// A line of a terminal, or plain ones. Errors of writing are ignored: a closed terminal does not
+// end a run.
+class StatusLine {
+ public:
+  explicit StatusLine(int descriptor);
+  bool terminal() const { return terminal_; }
+  int width() const;  // that a line may have
+  void show(const std::string& line);
+  // Other output may follow: clears the line on a terminal; the next show() draws it again.
+  void clear();
+  // The last line stays, with a newline behind it.
+  void finish();
+
+ private:
+  void write(std::string_view text) const;
+
+  int descriptor_;
+  bool terminal_;
+  std::string shown_;  // on the terminal now
+};
+
+// The caller passes the time, in seconds of any steady clock. Not synchronised.
 class ProgressDisplay {
  public:
   struct Options {
@@ -35,20 +59,39 @@ class ProgressDisplay {
 
   // After each step. Plain lines: for the first and last step and every plain_seconds.
   void step(int64_t step, double loss, int64_t step_tokens, double now);
-  // Other output may follow: clears the line on a terminal; the next step() draws it again.
-  void clear();
-  // The last line stays, with a newline behind it.
-  void finish();
+  void clear() { line_.clear(); }
+  void finish() { line_.finish(); }
 
  private:
-  void write(std::string_view text);
-
   Options options_;
-  bool terminal_;
+  StatusLine line_;
   double last_step_;         // when the last step ended
   double last_line_;         // when the last plain line was written
   double step_seconds_ = 0;  // smoothed
-  std::string shown_;        // on the terminal now
+};
+
+// Work that is known in bytes or tokens. Nothing is shown of what ends within half a second, nor,
+// where it is no terminal, within plain_seconds. The line goes when the display does.
+class WorkDisplay {
+ public:
+  struct Options {
+    std::string_view done;  // "imported"
+    bool tokens = false;    // not bytes
+    int descriptor = 2;
+    double plain_seconds = 10;
+  };
+  WorkDisplay(const Options& options, double now);
+  ~WorkDisplay() { line_.clear(); }
+  WorkDisplay(const WorkDisplay&) = delete;
+  WorkDisplay& operator=(const WorkDisplay&) = delete;
+
+  // Some of it is done, of so much in all.
+  void at(size_t done, size_t total, double now);
+
+ private:
+  Options options_;
+  StatusLine line_;
+  double begun_, last_line_;
 };
 
 }  // namespace birkhoff

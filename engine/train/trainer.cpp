@@ -27,10 +27,6 @@
 namespace birkhoff {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 RunDirectory open_run(const Config& config, int rank) {
   if (rank != 0) return RunDirectory::join(config.run.dir);
   RunDirectory directory = RunDirectory::open(config.run.dir);
@@ -131,14 +127,15 @@ class Run {
         int(config_.data.prefetch));
     std::optional<ProgressDisplay> progress;
     if (first())
-      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1, .steps = last}, now());
+      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1, .steps = last},
+                       steady_seconds());
     batches_.resize(size_t(own.size()));
     while (step_ < last) {
-      const double start = now();
+      const double start = steady_seconds();
       if (!load_step(own, loader)) return preempt(progress);
       train_step(start);
       if (progress && (step_ % config_.train.log_every == 0 || step_ == last))
-        progress->step(step_, loss_, step_tokens() * config_.train.log_every, now());
+        progress->step(step_, loss_, step_tokens() * config_.train.log_every, steady_seconds());
       const bool evaluates = config_.train.eval_every && data_.source.validation &&
                              (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
       const bool saves = step_ == last || due(step_, config_.checkpoint.every);
@@ -225,7 +222,7 @@ class Run {
     ++step_;
     loss_ = result.loss;
     state_.take_step(result.expert_load, config_.train.global_batch, step_tokens());
-    const double seconds = now() - start;
+    const double seconds = steady_seconds() - start;
     environment_.step_done(seconds);
     if (!metrics_) return;
     metrics_->write(StepMetrics{
@@ -250,11 +247,11 @@ class Run {
 
   void evaluate_now() {
     environment_.beacon.enter(step_, Activity::evaluate);
-    const double start = now();
+    const double start = steady_seconds();
     EvalMetrics eval = evaluate(session_, data_, eval_windows(), config_.train.micro_batch, ranks_);
     eval.step = step_;
     eval.expert_load = std::exchange(state_.load, {});
-    eval.eval_seconds = now() - start;
+    eval.eval_seconds = steady_seconds() - start;
     if (metrics_) metrics_->write(eval);
     if (eval.eval_bits_per_byte > 0)
       say("step {}: held-out loss {:.4f}, {:.4f} bits per byte over {} tokens", step_,

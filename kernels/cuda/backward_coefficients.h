@@ -54,10 +54,15 @@ struct CoefficientGroup {
 };
 
 template <class M, int kN>
+struct CoefficientParameters {
+  float alpha[3], b[CoefficientShape<M, kN>::kColumns];
+};
+
+template <class M, int kN>
 struct CoefficientShared {
   using S = CoefficientShape<M, kN>;
   CoefficientGroup<M, kN> groups[kMhcWarps];
-  float alpha[3], b[S::kColumns];
+  CoefficientParameters<M, kN> parameters;
   float sums[kMhcWarps][2][S::kColumns];  // dH~·f(u) and dH~
 };
 
@@ -65,6 +70,15 @@ template <class M, int kN>
 struct ColumnSums {  // of a lane's columns
   float products[CoefficientShape<M, kN>::kHeld], gradients[CoefficientShape<M, kN>::kHeld];
 };
+
+// By the first threads of the block, which synchronises.
+template <class M, int kN>
+__device__ inline void load_parameters(const typename M::Args& a, CoefficientParameters<M, kN>& s) {
+  if (thread() < M::kAlphas)
+    s.alpha[thread()] = M::projects(a) ? load<Cache::constant>(a.alpha + thread()) : 0;
+  if (thread() < CoefficientShape<M, kN>::kColumns)
+    s.b[thread()] = load<Cache::constant>(a.b + thread());
+}
 
 // <dh, x_i> of token t.
 template <int kN, class Args>
@@ -109,7 +123,8 @@ __device__ inline void load_group(const typename M::Args& a, int64_t first, int 
 
 // H~ = alpha ⊙ f(u) + b and z = u·rms of token k of the group, and its ds. Lanes come as a warp.
 template <class M, int kN>
-__device__ inline void affine_backward(const typename M::Args& a, const CoefficientShared<M, kN>& s,
+__device__ inline void affine_backward(const typename M::Args& a,
+                                       const CoefficientParameters<M, kN>& s,
                                        CoefficientGroup<M, kN>& g, int k, ColumnSums<M, kN>& sums) {
   using S = CoefficientShape<M, kN>;
   const int lane = int(thread() % kWarp);
@@ -143,9 +158,7 @@ __global__ void __launch_bounds__(kCoefficientThreads, 5)
   CoefficientGroup<M, kN>& g = s.groups[warp];
   float* const trace =
       reinterpret_cast<float*>(&s + 1) + warp * unsigned(M::template trace_floats<kN>(a));
-  if (thread() < M::kAlphas)
-    s.alpha[thread()] = M::projects(a) ? load<Cache::constant>(a.alpha + thread()) : 0;
-  if (thread() < S::kColumns) s.b[thread()] = load<Cache::constant>(a.b + thread());
+  load_parameters<M, kN>(a, s.parameters);
   sync_block();
   ColumnSums<M, kN> sums = {};
   const int64_t begin = block_index().x * cut.block_tokens;
@@ -154,9 +167,9 @@ __global__ void __launch_bounds__(kCoefficientThreads, 5)
     const int count = int(end - t < S::kGroup ? end - t : S::kGroup);
     load_group(a, t, count, g);
     sync_warp(kFullMask);
-    M::gradients(a, s, g, trace);
+    M::gradients(a, s.parameters, g, trace);
     sync_warp(kFullMask);
-    for (int k = 0; k < count; ++k) affine_backward(a, s, g, k, sums);
+    for (int k = 0; k < count; ++k) affine_backward(a, s.parameters, g, k, sums);
     sync_warp(kFullMask);
     for (int i = int(lane); i < count * S::kRow.floats; i += int(kWarp)) {
       const int k = i / S::kRow.floats, e = i % S::kRow.floats;

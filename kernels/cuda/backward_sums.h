@@ -39,6 +39,16 @@ __global__ void __launch_bounds__(kMaxThreads)
 }
 
 template <class M>
+void launch_total_sums(const char* name, const typename M::Args& a, const MhcOpenBackwardCut& cut,
+                       cudaStream_t stream) {
+  launch(name, total_sums<M>,
+         {.grid = {1},
+          .block = {2 * unsigned(MhcRow(a.n, M::kPerStream, M::kSublayer).columns), kSumParts},
+          .stream = stream},
+         a, cut);
+}
+
+template <class M>
 void launch_coefficients_backward(const char* name, const typename M::Args& a,
                                   const MhcOpenBackwardCut& cut, cudaStream_t stream) {
   const auto run = [&]<int kN>(std::integral_constant<int, kN>) {
@@ -51,11 +61,7 @@ void launch_coefficients_backward(const char* name, const typename M::Args& a,
            a, cut);
   };
   if (a.tokens > 0) with_streams(a.n, run);
-  launch(name, total_sums<M>,
-         {.grid = {1},
-          .block = {2 * unsigned(MhcRow(a.n, M::kPerStream, M::kSublayer).columns), kSumParts},
-          .stream = stream},
-         a, cut);
+  launch_total_sums<M>(name, a, cut, stream);
 }
 
 }  // namespace birkhoff::cuda

@@ -23,7 +23,7 @@ struct Hc {
   }
   // Gradients of H~ are those of pre, post and res: nothing lies between.
   template <int kN>
-  static __device__ void gradients(const Args&, const CoefficientShared<Hc, kN>& s,
+  static __device__ void gradients(const Args&, const CoefficientParameters<Hc, kN>& s,
                                    CoefficientGroup<Hc, kN>& g, float*) {
     using S = CoefficientShape<Hc, kN>;
     for (int i = int(thread() % kWarp); i < S::kGroup * S::kColumns; i += int(kWarp)) {

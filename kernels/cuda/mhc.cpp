@@ -63,10 +63,10 @@ MhcOpenCut streams_open_cut(int64_t tokens, int64_t width, int n) {
 }
 
 MhcOpenCut mhc_open_cluster_cut(const MhcOpenArgs& a) {
-  MhcOpenCut cut{.cluster = kOpenRanks, .tokens = 8 * mhc_open_cluster_tiles(a.n)};
+  MhcOpenCut cut{.cluster = kClusterRanks, .tokens = 8 * mhc_open_cluster_tiles(a.n)};
   cut.steps = steps_of(a.width);
-  cut.blocks = (a.tokens + cut.tokens - 1) / cut.tokens * kOpenRanks;
-  cut.shared_bytes = size_t(cut.tokens * cut.steps * a.n) * kStep / kOpenRanks * sizeof(bf16);
+  cut.blocks = (a.tokens + cut.tokens - 1) / cut.tokens * kClusterRanks;
+  cut.shared_bytes = size_t(cut.tokens * cut.steps * a.n) * kStep / kClusterRanks * sizeof(bf16);
   return cut;
 }
 

@@ -1,9 +1,9 @@
-// How the passes of mHC's backward are cut: the host's half.
-#include "kernels/cuda/hc_backward.h"
-
+// How the passes of mHC's backward are cut, and what they refuse: the host's half.
 #include <algorithm>
 
-#include "kernels/cuda/mhc_layout.h"
+#include "base/error.h"
+#include "kernels/cuda/mhc.h"
+#include "kernels/cuda/mhc_passes.h"
 #include "kernels/cuda/readout.h"
 
 namespace birkhoff::cuda {
@@ -14,6 +14,9 @@ constexpr int64_t kBlocks = 8 * 132;
 // A split of fewer tokens moves more for its partial dphi than a fifth of what they move:
 // 2·4·K bytes a channel and stream against 2·28/4 for each token.
 constexpr int64_t kLeastTiles = 4;
+// Of 8 tokens, of a cluster: its partial dphi is a third of what it moves, and it has three tiles
+// on their way at a time.
+constexpr int64_t kLeastClusterTiles = 8;
 
 constexpr int64_t ceil_to(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -39,9 +42,40 @@ MhcOpenBackwardCut cut_of(int64_t tokens, int64_t width, const MhcRow& row, int6
 
 }  // namespace
 
-MhcOpenBackwardCut mhc_open_backward_cut(int64_t tokens, int64_t width, int n) {
-  const MhcRow row(n);
-  return cut_of(tokens, width, row, int64_t{n} * row.columns);
+bool mhc_backward_in_two_passes(const MhcOpenBackwardArgs& a) {
+  return a.capability >= 90 && a.n <= 4 && a.width >= kMhcClusterWidth &&
+         a.width <= kMhcMostWidth && a.sinkhorn.iterations <= kMhcClusterIterations;
+}
+
+void require_dres(const MhcOpenBackwardArgs& a) {
+  const bool two = mhc_backward_in_two_passes(a);
+  check(two == !a.dres,
+        "mhc_open_backward: dres {}; in {} passes it is made {} (mhc_backward_in_two_passes)",
+        a.dres ? "is given" : "is missing", two ? "two" : "three",
+        two ? "of dlink and x" : "by mhc_close_backward");
+}
+
+MhcOpenBackwardCut mhc_open_backward_cluster_cut(const MhcOpenBackwardArgs& a) {
+  const int64_t columns = MhcRow(a.n).columns;
+  MhcOpenBackwardCut cut{.cluster = kClusterRanks};
+  const int64_t tiles = (a.tokens + kMhcClusterTile - 1) / kMhcClusterTile;
+  cut.split_tokens =
+      std::max((tiles + kMhcClusterSplits - 1) / kMhcClusterSplits, kLeastClusterTiles) *
+      kMhcClusterTile;
+  cut.splits = unsigned((a.tokens + cut.split_tokens - 1) / cut.split_tokens);
+  cut.slab = int(ceil_to((a.width + kClusterRanks - 1) / kClusterRanks, 16));
+  cut.slabs = kClusterRanks;
+  cut.blocks = cut.splits * kClusterRanks;
+  cut.dphi = ceil_to(int64_t{cut.blocks} * 2 * columns, 4);
+  cut.weights = a.width * a.n * columns;
+  cut.workspace = cut.dphi + int64_t{cut.splits} * cut.weights;
+  return cut;
+}
+
+MhcOpenBackwardCut mhc_open_backward_cut(const MhcOpenBackwardArgs& a) {
+  if (mhc_backward_in_two_passes(a)) return mhc_open_backward_cluster_cut(a);
+  const MhcRow row(a.n);
+  return cut_of(a.tokens, a.width, row, int64_t{a.n} * row.columns);
 }
 MhcOpenBackwardCut readout_backward_cut(int64_t tokens, int64_t width, int n) {
   return cut_of(tokens, width, MhcRow(n, false, false), int64_t{n} * n);

@@ -1,4 +1,4 @@
-// (a) of the three passes: a warp takes a token and reads each of its rows once, 16 bytes a lane,
+// (a) of the passes: a warp takes a token and reads each of its rows once, 16 bytes a lane,
 // with n² + n sums a lane in registers. 24 FMAs a channel at n = 4, beside 20 bytes: a tenth of
 // what the arithmetic units do in the time that memory needs, so no tensor core is wanted.
 #include "kernels/cuda/channels.h"
@@ -13,9 +13,14 @@ namespace {
 constexpr unsigned kThreads = 128, kWarps = kThreads / kWarp;
 
 // 8 channels from c on of token t: into df, and into the sums.
-template <int kN>
+// kLink: there are link and dres, and n² sums for it before those of dpost.
+template <int kN, bool kLink>
+inline constexpr int kFirstDot = kLink ? kN* kN : 0;
+
+template <int kN, bool kLink>
 __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, int64_t c,
-                                    const float (&post)[kN], float (&dots)[kN * kN + kN]) {
+                                    const float (&post)[kN],
+                                    float (&dots)[kFirstDot<kN, kLink> + kN]) {
   const auto row = [&](const bf16* rows, int64_t number) {
     return load_channels(rows + number * a.width + c);
   };
@@ -27,53 +32,61 @@ __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, in
     for (int i = 0; i < kN; ++i) {
       const float d = channel(dy[i], e);
       df[e] = fmaf(post[i], d, df[e]);
-      dots[kN * kN + i] = fmaf(d, channel(f, e), dots[kN * kN + i]);
+      float& dot = dots[kFirstDot<kN, kLink> + i];
+      dot = fmaf(d, channel(f, e), dot);
     }
-  unrolled<kN>([&](int j) {
-    const Channels x = row(a.link, t * kN + j);
-    for (int e = 0; e < kChannels; ++e)
-      for (int i = 0; i < kN; ++i)
-        dots[i * kN + j] = fmaf(channel(dy[i], e), channel(x, e), dots[i * kN + j]);
-  });
+  if constexpr (kLink)
+    unrolled<kN>([&](int j) {
+      const Channels x = row(a.link, t * kN + j);
+      for (int e = 0; e < kChannels; ++e)
+        for (int i = 0; i < kN; ++i)
+          dots[i * kN + j] = fmaf(channel(dy[i], e), channel(x, e), dots[i * kN + j]);
+    });
   store_channels(a.df + t * a.width + c, rounded(df));
 }
 
 // Blocks that are to fit at a time: without them ptxas keeps n = 8 to 168 registers, and spills.
-template <int kN>
+template <int kN, bool kLink>
 __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
     close_backward(MhcCloseBackwardArgs a) {
   const unsigned lane = thread() % kWarp;
   const int64_t t = int64_t{block_index().x} * kWarps + thread() / kWarp;
   if (t >= a.tokens) return;  // the whole warp
   const float mine = lane < kN ? load(a.post + t * kN + lane) : 0;
-  float post[kN], dots[kN * kN + kN] = {};
+  constexpr int kFirst = kFirstDot<kN, kLink>, kSums = kFirst + kN;
+  float post[kN], dots[kSums] = {};
   for (int i = 0; i < kN; ++i) post[i] = shuffle(kFullMask, mine, unsigned(i));
   for (int64_t c = lane * kChannels; c < a.width; c += kWarp * kChannels)
-    add_channels<kN>(a, t, c, post, dots);
+    add_channels<kN, kLink>(a, t, c, post, dots);
   // Lane k keeps sum k, and another 32 further on, so that they are written side by side.
-  constexpr int kSums = kN * kN + kN;
   float kept[(kSums + int(kWarp) - 1) / int(kWarp)] = {};
   unrolled<kSums>([&](int k) {
     const float sum = warp_sum(dots[k]);
     if (lane == unsigned(k) % kWarp) kept[unsigned(k) / kWarp] = sum;
   });
-  for (unsigned k = lane, h = 0; k < kSums; k += kWarp, ++h)
-    store(k < kN * kN ? a.dres + t * kN * kN + k : a.dpost + t * kN + k - kN * kN, kept[h]);
+  for (int k = int(lane), h = 0; k < kSums; k += int(kWarp), ++h)
+    store(k < kFirst ? a.dres + t * kFirst + k : a.dpost + t * kN + k - kFirst, kept[h]);
+}
+
+template <bool kLink>
+auto kernel_of(int n) {
+  return n == 1   ? close_backward<1, kLink>
+         : n == 2 ? close_backward<2, kLink>
+         : n == 4 ? close_backward<4, kLink>
+                  : close_backward<8, kLink>;
 }
 
 }  // namespace
 
 void mhc_close_backward(const MhcCloseBackwardArgs& a, cudaStream_t stream) {
   require_streams("mhc_close_backward", a.n, a.width);
-  require_given("mhc_close_backward", {a.dy, a.link, a.f, a.df});
+  require_given("mhc_close_backward", {a.dy, a.f, a.df});
+  require_aligned("mhc_close_backward", {a.link});
+  require_all_or_none("mhc_close_backward", "link and dres", {a.link, a.dres});
   if (a.tokens == 0) return;
-  const auto kernel = a.n == 1   ? close_backward<1>
-                      : a.n == 2 ? close_backward<2>
-                      : a.n == 4 ? close_backward<4>
-                                 : close_backward<8>;
   const auto blocks = unsigned((a.tokens + kWarps - 1) / kWarps);
-  launch("mhc_close_backward", kernel, {.grid = {blocks}, .block = {kThreads}, .stream = stream},
-         a);
+  launch("mhc_close_backward", a.link ? kernel_of<true>(a.n) : kernel_of<false>(a.n),
+         {.grid = {blocks}, .block = {kThreads}, .stream = stream}, a);
 }
 
 }  // namespace birkhoff::cuda

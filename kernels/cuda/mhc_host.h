@@ -2,6 +2,7 @@
 // What opens and closes streams refuses, and how it is cut: the host's half, since nvcc cannot
 // compile fmt.
 #include "kernels/cuda/hc.h"
+#include "kernels/cuda/mhc_layout.h"
 
 namespace birkhoff::cuda {
 
@@ -21,8 +22,8 @@ void require_closed(const char* name, const MhcCloseArgs& close, const OpenedRow
 // Of what a block opens by itself.
 MhcOpenCut streams_open_cut(int64_t tokens, int64_t width, int n);
 
-// By clusters of kOpenRanks blocks (sm_90/mhc_open_cluster.cu), whatever the width; close: null, or
-// what is closed. REQUIRES what mhc_open does. sm_90/no_sm_90.cpp takes its place where no
+// By clusters of kClusterRanks blocks (sm_90/mhc_open_cluster.cu), whatever the width; close: null,
+// or what is closed. REQUIRES what mhc_open does. sm_90/no_sm_90.cpp takes its place where no
 // architecture has clusters, and throws InternalError.
 void mhc_open_cluster(const char* name, const MhcOpenArgs& open, const MhcCloseArgs* close,
                       cudaStream_t stream);
@@ -34,10 +35,8 @@ constexpr int mhc_open_tile(int n) { return n == 8 ? 4 : 8; }
 inline constexpr unsigned kOpenThreads = 256;
 inline constexpr size_t kMostRowBytes = 160 * 1024;  // that a block keeps on the chip
 
-inline constexpr int kOpenRanks = 8;  // blocks of a cluster
 // Tiles of 8 tokens of a cluster, a warp of each block for each.
 constexpr int mhc_open_cluster_tiles(int n) { return n == 8 ? 5 : 10; }
-inline constexpr int64_t kMhcClusterWidth = 1920;  // from which on clusters are worth asking for
 inline constexpr size_t kMostClusterRowBytes = 200 * 1024;
 
 // Threads of a block that takes a token, 8 channels a thread: as few rounds as kTokenThreads make

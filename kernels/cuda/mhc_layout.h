@@ -26,9 +26,15 @@ struct MhcRow {
         stride(floats / 4 % 2 == 0 ? floats + 4 : floats) {}
 };
 
-inline constexpr int kMhcSplits = 8;      // of the tokens, at most: a partial dphi for each
-inline constexpr int kMhcTile = 16;       // tokens of a tile of (c): the rows of an mma
-inline constexpr unsigned kMhcWarps = 4;  // of a block of (b)
+inline constexpr int kClusterRanks = 8;            // blocks of a cluster
+inline constexpr int64_t kMhcClusterWidth = 1920;  // from which on clusters are worth asking for
+
+inline constexpr int kMhcSplits = 8;  // of the tokens, at most: a partial dphi for each
+inline constexpr int kMhcTile = 16;   // tokens of a tile of (c): the rows of an mma
+// By clusters: of the tokens (an H100 has room for 16 clusters), tokens of a tile, Sinkhorn's
+// iterations that there is room for.
+inline constexpr int kMhcClusterSplits = 16, kMhcClusterTile = 8, kMhcClusterIterations = 28;
+inline constexpr unsigned kMhcWarps = 4;                    // of a block of (b)
 constexpr int mhc_slab(int n) { return n == 8 ? 32 : 64; }  // channels of a block of (c)
 // Tokens whose matrices a warp of (b) holds at a time, an entry (n = 8: two) a lane.
 constexpr int mhc_group(int n) { return n * n < int(kWarp) ? int(kWarp) / (n * n) : 1; }

@@ -10,6 +10,15 @@ namespace birkhoff::cuda {
 void mhc_coefficients_backward(const MhcOpenBackwardArgs& args, cudaStream_t stream);  // (b)
 void hc_coefficients_backward(const HcOpenBackwardArgs& args, cudaStream_t stream);
 
+// Throws InternalError unless dres is there where it is read.
+void require_dres(const MhcOpenBackwardArgs& args);
+
+// (b) and (c) in one (sm_90/mhc_open_backward_cluster.cu), of up to 4 streams and kMhcMostWidth
+// channels, without dres. REQUIRES what mhc_open_backward does. sm_90/no_sm_90.cpp takes its place
+// where no architecture has clusters, and throws InternalError.
+void mhc_open_backward_cluster(const MhcOpenBackwardArgs& args, cudaStream_t stream);
+MhcOpenBackwardCut mhc_open_backward_cluster_cut(const MhcOpenBackwardArgs& args);
+
 // sum [count] = base + Σ of parts [splits, count], in order. count is a multiple of 4, base may be
 // null; addresses are aligned to 16 bytes.
 struct SplitSums {

@@ -23,7 +23,9 @@ void mhc_open_backward(const MhcOpenBackwardArgs& a, cudaStream_t stream) {
   require_streams(name, a.n, a.width);
   require_given(name, {a.x, a.dh, a.dlink, a.dx, a.phi, a.dphi, a.workspace});
   require_aligned(name, {a.dphi_base});
-  const MhcOpenBackwardCut cut = mhc_open_backward_cut(a.tokens, a.width, a.n);
+  require_dres(a);
+  if (mhc_backward_in_two_passes(a)) return mhc_open_backward_cluster(a, stream);
+  const MhcOpenBackwardCut cut = mhc_open_backward_cut(a);
   mhc_coefficients_backward(a, stream);
   launch_streams_backward<Mhc>("mhc_streams_backward", a, cut, stream);
   sum_splits({a.workspace + cut.dphi, cut.splits, cut.weights, a.dphi_base, a.dphi}, stream);

@@ -32,7 +32,7 @@ struct Readout {
     return 0;
   }
   template <int kN>
-  static __device__ void gradients(const Args& a, const CoefficientShared<Readout, kN>& s,
+  static __device__ void gradients(const Args& a, const CoefficientParameters<Readout, kN>& s,
                                    CoefficientGroup<Readout, kN>& g, float*) {
     using S = CoefficientShape<Readout, kN>;
     for (int i = int(thread() % kWarp); i < S::kGroup * kN; i += int(kWarp)) {

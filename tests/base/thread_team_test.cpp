@@ -33,6 +33,16 @@ TEST(ThreadTeam, RunsFollowEachOther) {
   for (int64_t i = 0; i < 64; ++i) EXPECT_EQ(x[size_t(i)], 300 * (63 - i));
 }
 
+// A team ends wherever its threads are: at the start, in their wait, or on the way to it.
+TEST(ThreadTeam, EndsAtAnyMoment) {
+  std::atomic<int> done = 0;
+  for (int round = 0; round < 2000; ++round) {
+    ThreadTeam team(3);
+    for (int run = 0; run < round % 3; ++run) team.run(2, [&](int64_t, int) { ++done; });
+  }
+  EXPECT_EQ(done, 2 * (0 * 667 + 1 * 667 + 2 * 666));
+}
+
 TEST(ThreadTeam, RangesCoverTheCount) {
   ThreadTeam team(2);
   for (const int64_t count : {0, 1, 5, 64, 129}) {

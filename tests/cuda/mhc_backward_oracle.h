@@ -1,5 +1,6 @@
 #pragma once
 // What mHC's backward must give, in fp64, and how far f32 and the tensor cores may be from it.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/reference/sinkhorn.h"
@@ -32,12 +33,43 @@ inline Tensors open_backward_inputs(const MhcCase& c) {
   all.push_back(random_tensor(bf16s({t, c.width}), "dh"));
   all.push_back(random_tensor(bf16s({t, wide}), "dlink"));
   all.push_back(random_tensor(f32s({t, n}), "dpost", root));
-  all.push_back(random_tensor(f32s({t, n * n}), "dres", root));
+  all.push_back(c.two_passes ? link_products(c, all[MhcOpenBackward::dlink], all[0])
+                             : random_tensor(f32s({t, n * n}), "dres", root));
   return all;
 }
 
 constexpr double kTf32 = 2 * 0x1p-11;  // of two factors
+constexpr double kOneHalf = 0x1p-8;    // what one leaves
 constexpr double kHalves = 0x1p-16;    // what the sum of two bf16 leaves of an f32
+
+struct Gradient {
+  double value, error;
+};
+
+// Of pre, post and res of token t.
+inline std::vector<Gradient> given(const MhcCase& c, const Tensors& in, int64_t t) {
+  using B = MhcOpenBackward;
+  const int64_t n = c.n;
+  // Of a sum over channels. In a lane, then five more; by clusters 8 in a lane, two more, and the
+  // warps of 8 blocks that have channels, 16 or 32 each.
+  const double rounding =
+      kHalf * (c.two_passes ? 10 + double(c.width) / 16 + 8 : double(c.width) / 32 + 14);
+  const auto size_of_sum = [&](const Tensor& rows, int64_t row, int64_t j) {
+    double sum = 0;
+    for (int64_t k = 0; k < c.width; ++k)
+      sum += std::fabs(rows.at(row * c.width + k) * in[B::x].at((t * n + j) * c.width + k));
+    return sum;
+  };
+  std::vector<Gradient> all;
+  for (int64_t i = 0; i < n; ++i)
+    all.push_back({dot_of(in[B::dh], t, in[B::x], t * n + i, c.width),
+                   rounding * size_of_sum(in[B::dh], t, i)});
+  for (int64_t i = 0; i < n; ++i) all.push_back({in[B::dpost].at(t * n + i), 0});
+  for (int64_t e = 0; e < n * n; ++e)
+    all.push_back({in[B::dres].at(t * n * n + e),
+                   c.two_passes ? rounding * size_of_sum(in[B::dlink], t * n + e / n, e % n) : 0});
+  return all;
+}
 
 // What a token's coefficients are, and by how much they may be off.
 struct MhcToken {
@@ -49,19 +81,10 @@ struct MhcToken {
     using B = MhcOpenBackward;
     const MhcDesc desc = c.desc();
     const int64_t n = c.n, columns = c.columns();
-    std::vector<double> gradients, errors(size_t(columns), 0.0), gate, logits;
+    std::vector<double> gradients, errors, gate, logits;
     double largest = 0, largest_logit = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      double dot = 0, sum = 0;
-      for (int64_t e = 0; e < c.width; ++e) {
-        const double term = in[B::dh].at(t * c.width + e) * in[B::x].at((t * n + i) * c.width + e);
-        dot += term, sum += std::fabs(term);
-      }
-      gradients.push_back(dot);
-      errors[size_t(i)] = kHalf * (double(c.width) / 32 + 14) * sum;  // in a lane; then five more
-    }
-    for (int64_t i = 0; i < n; ++i) gradients.push_back(in[B::dpost].at(t * n + i));
-    for (int64_t e = 0; e < n * n; ++e) gradients.push_back(in[B::dres].at(t * n * n + e));
+    for (const Gradient& g : given(c, in, t))
+      gradients.push_back(g.value), errors.push_back(g.error);
     for (int64_t k = 0; k < columns; ++k) {
       const double alpha = in[B::alpha].at(desc.group(k)), u = in[B::u].at(t * columns + k);
       const double logit = alpha * u + in[B::b].at(k);
@@ -69,6 +92,7 @@ struct MhcToken {
       k < 2 * n ? gate.push_back(1 / (1 + std::exp(-logit))) : logits.push_back(logit);
       largest = std::max(largest, std::fabs(gradients[size_t(k)]));
     }
+    const double largest_error = *std::max_element(errors.begin() + 2 * n, errors.end());
     reference::Sinkhorn sinkhorn(desc);
     res = sinkhorn.forward(logits);
     d = sinkhorn.backward({gradients.begin() + 2 * n, gradients.end()});
@@ -85,7 +109,10 @@ struct MhcToken {
         d[size_t(k)] *= (k < n ? 1 : 2) * g * (1 - g);
         if (k < n) pre.push_back(g + desc.pre_eps());
       }
-      d_error.push_back(steps * largest + errors[size_t(k)]);
+      // Of what comes to Sinkhorn, an entry's error is at most the largest: backwards too, a line
+      // has sums of about 1.
+      const double given = k < 2 * n ? errors[size_t(k)] : 2 * largest_error;
+      d_error.push_back(steps * largest + given);
       const double du = alpha * d[size_t(k)], rho = in[B::rho].at(t);
       dz.push_back(rho * du);
       dz_error.push_back(rho * (std::fabs(alpha) * d_error[size_t(k)] + 4 * kHalf * std::fabs(du)));
@@ -128,7 +155,8 @@ inline std::vector<Bounded> open_backward_oracle(const MhcCase& c, const Tensors
       for (int64_t k = 0; k < columns; ++k) {
         const double dz = std::fabs(token.dz[size_t(k)]), dz_error = token.dz_error[size_t(k)];
         const double phi = std::fabs(in[B::phi].at(e * columns + k));
-        terms += dz * phi, error += (kTf32 * dz + dz_error) * phi;
+        terms += dz * phi,
+            error += ((c.two_passes ? kOneHalf + kHalves : kTf32) * dz + dz_error) * phi;
         dphi[size_t(e * columns + k)] += x * ((kHalves + sums) * dz + dz_error);
       }
       error += kHalf * double(columns + n + 4) * terms;

@@ -13,6 +13,8 @@ struct MhcCase {
   int iterations = 20;
   double eps = 1e-20, b_scale = 1;
   bool base = false;  // of the backward
+  // Of the backward: in two passes, by clusters, which make dres of dlink and x.
+  bool two_passes = false;
 
   MhcDesc desc() const { return {.n = n, .eps = eps, .iterations = iterations, .sinkhorn = form}; }
   std::string name() const { return fmt::format("{}x{}x{} {}", tokens, n, width, name_of(form)); }

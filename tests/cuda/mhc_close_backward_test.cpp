@@ -1,6 +1,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/error.h"
 #include "kernels/cuda/mhc_backward.h"
 #include "tests/cuda/mhc_backward_oracle.h"
 #include "tests/cuda/support/session.h"
@@ -119,6 +120,36 @@ TEST(CudaMhcCloseBackward, MovesExactlyWhatItMust) {
       EXPECT_EQ(t.written, tokens * (2 * width + 4 * (n + n * n)));
       EXPECT_EQ(t.written_requested, t.written);
       EXPECT_EQ(t.sectors, t.fewest_sectors);
+    });
+}
+
+// In two passes (a) has no link: the bits of df and dpost are the same, and 6 elements a channel
+// go.
+TEST(CudaMhcCloseBackward, WithoutALink) {
+  for (const MhcCase& c : {MhcCase{.tokens = 5, .width = 512},
+                           {.tokens = 3, .width = 264, .n = 1},
+                           {.tokens = 6, .width = 72, .n = 2},
+                           {.tokens = 6, .width = 272, .n = 8}})
+    in_every_schedule([&] {
+      const Tensors in = close_backward_inputs(c);
+      const CloseBackwardRun with(c, in), without(c, in);
+      cuda::mhc_close_backward(with.args, nullptr);
+      const Tensors want = with.results();
+      auto args = without.args;
+      args.link = nullptr, args.dres = nullptr;
+      reset_traffic();
+      cuda::mhc_close_backward(args, nullptr);
+      const Tensors got = without.results();
+      EXPECT_EQ(got[0].bytes, want[0].bytes);
+      EXPECT_EQ(got[1].bytes, want[1].bytes);
+      args.dres = without.dres.data();
+      EXPECT_THROW(cuda::mhc_close_backward(args, nullptr), InternalError);
+      if (!has_checker()) return;
+      const auto tokens = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width);
+      EXPECT_EQ(traffic().read, tokens * (2 * (n + 1) * width + 4 * n));
+      EXPECT_EQ(traffic().written, tokens * (2 * width + 4 * n));
+      EXPECT_EQ(traffic().read_requested + traffic().written_requested,
+                traffic().read + traffic().written);
     });
 }
 

@@ -1,102 +1,10 @@
 #include "kernels/cuda/mhc_backward.h"
 
-#include <cmath>
-#include <optional>
-
 #include "base/error.h"
-#include "tests/cuda/mhc_backward_oracle.h"
-#include "tests/cuda/support/session.h"
+#include "tests/cuda/open_backward_run.h"
 
 namespace birkhoff::testing {
 namespace {
-
-const char* const kNames[] = {"dx", "dphi", "dalpha", "db"};
-// In norm. dx: roundings to bf16 are spread evenly over ± half of the last place, 2^-8/√3 where all
-// digits are small (measured: 1.5e-3 to 1.8e-3). dphi: what two bf16 leave of dz (measured: 2e-6 to
-// 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings of f32 (measured: 3e-8 to 8e-7,
-// and 2.6e-6 at logits of 100, each known to 100·2^-24).
-constexpr double kRoundings = 0x1p-20;
-double norm_bound(const MhcCase& c, int output) {
-  using B = MhcOpenBackward;
-  return output == B::dx     ? kStored / std::sqrt(3)
-         : output == B::dphi ? kHalves
-                             : c.b_scale * kRoundings;
-}
-
-struct OpenBackwardRun {
-  using B = MhcOpenBackward;
-  cuda::MhcOpenBackwardCut cut;
-  Tensors bases;  // of dphi, dalpha and db
-  OnDevice<bf16> x, dh, dlink, dx;
-  OnDevice<float> phi, alpha, b, u, rho, dpost, dres, dphi, dalpha, db;
-  DeviceArray<float> workspace;
-  cuda::MhcOpenBackwardArgs args;
-
-  OpenBackwardRun(const MhcCase& c, const Tensors& in)
-      : cut(cuda::mhc_open_backward_cut(c.tokens, c.width, c.n)),
-        bases{random_tensor(in[B::phi].spec, "dphi base"),
-              random_tensor(in[B::alpha].spec, "dalpha base"),
-              random_tensor(in[B::b].spec, "db base")},
-        x(in[B::x]),
-        dh(in[B::dh]),
-        dlink(in[B::dlink]),
-        dx(in[B::x].spec),
-        phi(in[B::phi]),
-        alpha(in[B::alpha]),
-        b(in[B::b]),
-        u(in[B::u]),
-        rho(in[B::rho]),
-        dpost(in[B::dpost]),
-        dres(in[B::dres]),
-        dphi(bases[0]),
-        dalpha(bases[1]),
-        db(bases[2]),
-        workspace(size_t(cut.workspace)),
-        args{.x = x.data(),
-             .dh = dh.data(),
-             .dlink = dlink.data(),
-             .phi = phi.data(),
-             .alpha = alpha.data(),
-             .b = b.data(),
-             .u = u.data(),
-             .rho = rho.data(),
-             .dpost = dpost.data(),
-             .dres = dres.data(),
-             .dphi_base = c.base ? dphi.data() : nullptr,
-             .dalpha_base = c.base ? dalpha.data() : nullptr,
-             .db_base = c.base ? db.data() : nullptr,
-             .dx = dx.data(),
-             .dphi = dphi.data(),
-             .dalpha = dalpha.data(),
-             .db = db.data(),
-             .workspace = workspace.data(),
-             .tokens = c.tokens,
-             .width = c.width,
-             .n = c.n,
-             .sinkhorn = {.v4 = c.form == SinkhornForm::v4, .iterations = c.iterations}} {}
-  // In the order of MhcOpenBackward::Out.
-  Tensors results() const { return {dx.tensor(), dphi.tensor(), dalpha.tensor(), db.tensor()}; }
-};
-
-using InSchedules = void (*)(const std::function<void()>&);
-
-void expect_open_backward(const MhcCase& c, InSchedules in_schedules = in_every_schedule) {
-  SCOPED_TRACE(c.name());
-  const Tensors in = open_backward_inputs(c);
-  const std::vector<Bounded> want = open_backward_oracle(c, in);
-  std::optional<Tensors> first;
-  in_schedules([&] {
-    const OpenBackwardRun run(c, in);
-    cuda::mhc_open_backward(run.args, nullptr);
-    const Tensors got = run.results(), bases = run.bases;
-    for (size_t k = 0; k < got.size(); ++k) {
-      expect_within(got[k], want[k], kNames[k], norm_bound(c, int(k)),
-                    c.base && k > 0 ? &bases[k - 1] : nullptr);
-      EXPECT_EQ(got[k].bytes, (first ? *first : got)[k].bytes) << kNames[k] << ": other bits";
-    }
-    if (!first) first = got;
-  });
-}
 
 TEST(CudaMhcOpenBackward, IsTheReference) {
   for (const MhcCase& c :
@@ -130,7 +38,7 @@ TEST(CudaMhcOpenBackward, IsTheReferenceAtTheWidthOf27B) {
 // At C = 2560 and n = 4 a token's row of coefficients is read by 40 slabs, 7.5 KB beside the 143 KB
 // that its streams move, and phi by 8 splits.
 TEST(CudaMhcOpenBackward, AsksForLittleTwice) {
-  const auto cut = cuda::mhc_open_backward_cut(4096, 2560, 4);
+  const auto cut = cuda::mhc_open_backward_cut({.tokens = 4096, .width = 2560, .n = 4});
   const double streams = 4096.0 * 18 * 2560 * 2;  // 18C: (b) and (c)
   const double rows = 4096.0 * cut.slabs * double(cut.row) * 4, phi = 4.0 * 4 * 2560 * 24;
   EXPECT_LE(rows + cut.splits * phi, 0.15 * streams);
@@ -173,7 +81,7 @@ TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
     in_every_schedule([&] {
       const OpenBackwardRun run(c, in);
       reset_traffic();
-      cuda::mhc_open_backward(run.args, nullptr);
+      run();
       ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       const Traffic t = traffic();
       const Bytes bytes = open_backward_bytes(run, c);
@@ -199,7 +107,7 @@ TEST(CudaMhcOpenBackward, WithoutTokensIsItsBase) {
     const MhcCase c{.tokens = 0, .width = 8, .base = true};
     Tensors in = open_backward_inputs({.tokens = 1, .width = 8});
     const OpenBackwardRun run(c, in);
-    cuda::mhc_open_backward(run.args, nullptr);
+    run();
     const Tensors got = run.results(), bases = run.bases;
     for (size_t k = 0; k < bases.size(); ++k) EXPECT_EQ(got[k + 1].bytes, bases[k].bytes);
   });
@@ -207,7 +115,7 @@ TEST(CudaMhcOpenBackward, WithoutTokensIsItsBase) {
 
 TEST(CudaMhcOpenBackward, CutsByWhatIsAsked) {
   const auto cut = [](int64_t tokens, int64_t width) {
-    return cuda::mhc_open_backward_cut(tokens, width, 4);
+    return cuda::mhc_open_backward_cut({.tokens = tokens, .width = width, .n = 4});
   };
   EXPECT_EQ(cut(4096, 2560).splits, 8u);
   EXPECT_EQ(cut(4096, 2560).slabs, 40u);

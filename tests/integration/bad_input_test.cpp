@@ -176,6 +176,7 @@ TEST_F(Trained, ScoreInput) {
                  {"token 257 at position 1", "vocabulary of 257"});
   spill(ids, "1");
   expect_refused(birkhoff({"score", run(), "--tokens", ids}), 3, {"at least two tokens"});
+  expect_refused(birkhoff({"score", run(), "--tokens", ids, "--threads", "x"}), 2, {"--threads"});
 }
 
 TEST_F(Trained, AVocabularyThatIsNotTheByteTokenizers) {

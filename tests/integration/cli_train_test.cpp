@@ -238,6 +238,7 @@ TEST_F(CliTrain, ScoreOfTheHeldOutTokensIsTheEvaluationsLoss) {
   ASSERT_EQ(line["eval_tokens"], ids.size() - 1);
   const json score = scored({run(), "--tokens", small_->at("ids.json")});
   ASSERT_EQ(score["log_probability"].size(), ids.size() - 1);
+  EXPECT_EQ(score, scored({run(), "--tokens", small_->at("ids.json"), "--threads", "3"}));
   ASSERT_EQ(score["tokens"], json(std::vector<int>(ids.begin() + 1, ids.end())));
   double sum = 0;
   for (const json& value : score["log_probability"]) {

@@ -21,6 +21,10 @@
 //   mbarrier_wait(b, parity)            before what comes behind the wait for that phase; phases
 //                                       have the parities 0, 1, 0, …, and parity 1 waits for none
 //                                       at first
+//   mbarrier_arrive_at_peer(b, rank)    at what b is in the shared memory of block `rank`, this one
+//                                       or another: behind a sync_cluster, as peer(). What was done
+//                                       before is ordered, in the whole cluster, before what comes
+//   mbarrier_wait_for_peers(b, parity)  behind this wait, which is the one where peers arrive
 //   copy_bulk(shared, global, bytes, b) one thread's: bytes and both addresses are multiples of 16.
 //                                       They are in flight until b's phase ends, which is told of
 //                                       them as they land

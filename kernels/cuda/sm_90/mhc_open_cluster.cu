@@ -20,7 +20,7 @@
 namespace birkhoff::cuda {
 namespace {
 
-constexpr int kRanks = kOpenRanks;
+constexpr int kRanks = kClusterRanks;
 constexpr int kGroup = 4;  // lanes of a token
 constexpr int kTile = int(kWarp) / kGroup;
 constexpr int kAhead = 3;  // steps of rows under way while one is worked on

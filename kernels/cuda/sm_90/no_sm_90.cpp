@@ -1,14 +1,25 @@
 // In place of what is compiled for sm_90 and above, where no such architecture is asked for.
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"
+#include "kernels/cuda/mhc_passes.h"
 
 namespace birkhoff::cuda {
+namespace {
 
-void mhc_open_cluster(const char* name, const MhcOpenArgs&, const MhcCloseArgs*, cudaStream_t) {
+[[noreturn]] void refuse(const char* name) {
   throw InternalError(
       fmt::format("[{}] cannot be launched: this binary has no kernels for sm_90; build them "
                   "(-DCMAKE_CUDA_ARCHITECTURES), or call it for a capability of 80",
                   name));
+}
+
+}  // namespace
+
+void mhc_open_cluster(const char* name, const MhcOpenArgs&, const MhcCloseArgs*, cudaStream_t) {
+  refuse(name);
+}
+void mhc_open_backward_cluster(const MhcOpenBackwardArgs&, cudaStream_t) {
+  refuse("mhc_open_backward");
 }
 
 }  // namespace birkhoff::cuda

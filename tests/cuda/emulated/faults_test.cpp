@@ -130,13 +130,22 @@ const Planted kPlanted[] = {
      "at faulty_sm_90.cu:"},
     {"MbarrierPhaseSkipped", Fault::mbarrier_phase_skipped, "deadlock",
      "phase 1 of the mbarrier at byte"},
+    {"PeerArrivalUnseen", Fault::peer_arrival_unseen, "mbarrier_wait_for_peers does",
+     "at faulty_sm_90.cu:"},
+    {"PeerArrivalTooEarly", Fault::peer_arrival_too_early, "unordered", "faulty_sm_90.cu:", true},
+    {"PeerArrivalNotBegun", Fault::peer_arrival_not_begun,
+     "touches a block that may not have begun", "faulty_sm_90.cu:", true, false,
+     "no mbarrier_init of the block has made it one"},
+    {"PeerArrivalOfNothing", Fault::peer_arrival_of_nothing,
+     "no mbarrier_init of the block has made it one", "at faulty_sm_90.cu:"},
 };
 INSTANTIATE_TEST_SUITE_P(Planted, Faults, ::testing::ValuesIn(kPlanted),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(NoFault, NoneIsFoundWhereNoneIs) {
   for (const emulator::Schedule& schedule : emulator::schedules())
-    for (const Fault none : {Fault::none, Fault::harmless_cluster, Fault::bulk_harmless})
+    for (const Fault none : {Fault::none, Fault::harmless_cluster, Fault::bulk_harmless,
+                             Fault::peer_arrivals_harmless})
       EXPECT_EQ(fault_of(schedule, none), "");
 }
 

@@ -54,6 +54,11 @@ enum class Fault {
   mbarrier_never_made,     // no init
   mbarrier_arrives_twice,  // two arrivals in a phase of one
   mbarrier_phase_skipped,  // a wait for the phase that has not begun
+  peer_arrivals_harmless,
+  peer_arrival_unseen,      // the wait is not the one for peers
+  peer_arrival_too_early,   // before what it is to order
+  peer_arrival_not_begun,   // before the first sync_cluster
+  peer_arrival_of_nothing,  // its block has made no mbarrier there
 };
 
 // p and q have 64 floats each; one block of 64 threads, or two where that is the point.

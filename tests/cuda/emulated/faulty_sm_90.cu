@@ -230,6 +230,61 @@ __global__ void mbarrier_phase_skipped(float* p, float* q) {
   write_result(q, s.a[thread()]);
 }
 
+// An mbarrier of each block, at which the threads of the other arrive.
+struct Visited {
+  Mbarrier peers;
+  float a[kThreads];
+};
+__device__ Visited& visited() {
+  auto& s = shared<Visited>();
+  if (thread() == 0) mbarrier_init(&s.peers, kThreads);
+  sync_cluster();
+  return s;
+}
+__device__ unsigned other() { return cluster_rank() ^ 1; }
+__device__ void give(Visited& s, float* p) {
+  store(peer(&s.a[thread()], other()), load(p + thread()));
+}
+__global__ void peer_arrivals_harmless(float* p, float* q) {
+  auto& s = visited();
+  give(s, p);
+  mbarrier_arrive_at_peer(&s.peers, other());
+  mbarrier_wait_for_peers(&s.peers, 0);
+  write_result(q, s.a[kThreads - 1 - thread()]);
+  sync_cluster();
+}
+__global__ void peer_arrival_unseen(float* p, float* q) {
+  auto& s = visited();
+  give(s, p);
+  mbarrier_arrive_at_peer(&s.peers, other());
+  mbarrier_wait(&s.peers, 0);
+  write_result(q, s.a[thread()]);
+  sync_cluster();
+}
+__global__ void peer_arrival_too_early(float* p, float* q) {
+  auto& s = visited();
+  mbarrier_arrive_at_peer(&s.peers, other());
+  give(s, p);
+  mbarrier_wait_for_peers(&s.peers, 0);
+  write_result(q, s.a[thread()]);
+  sync_cluster();
+}
+__global__ void peer_arrival_not_begun(float*, float* q) {
+  auto& s = shared<Visited>();
+  if (thread() == 0) mbarrier_init(&s.peers, kThreads);
+  sync_block();
+  if (cluster_rank() == 1) mbarrier_arrive_at_peer(&s.peers, 0);
+  if (cluster_rank() == 0) mbarrier_wait_for_peers(&s.peers, 0);
+  write_result(q, 0);
+  sync_cluster();
+}
+__global__ void peer_arrival_of_nothing(float*, float* q) {
+  auto& s = shared<Visited>();
+  sync_cluster();
+  mbarrier_arrive_at_peer(&s.peers, other());
+  write_result(q, 0);
+}
+
 Kernel kernel_of(Fault fault) {
   constexpr Kernel kKernels[] = {harmless_cluster,
                                  dropped_sync_cluster,
@@ -258,7 +313,12 @@ Kernel kernel_of(Fault fault) {
                                  mbarrier_not_seen,
                                  mbarrier_never_made,
                                  mbarrier_arrives_twice,
-                                 mbarrier_phase_skipped};
+                                 mbarrier_phase_skipped,
+                                 peer_arrivals_harmless,
+                                 peer_arrival_unseen,
+                                 peer_arrival_too_early,
+                                 peer_arrival_not_begun,
+                                 peer_arrival_of_nothing};
   return kKernels[int(fault) - int(Fault::harmless_cluster)];
 }
 

@@ -41,26 +41,51 @@ void Mbarriers::init(const void* b, unsigned arrivals, Where where) {
   observe(b, true, where);
 }
 
-Mbarriers::Barrier& Mbarriers::at(const char* word, const void* b, Where where) {
+Mbarriers::Barrier& Mbarriers::in_cluster(const char* word, const void* b, Where where) {
   const auto found = all_.find(b);
-  if (found == all_.end() || !in_own_memory(b))
+  if (found == all_.end())
     cluster().fail(fmt::format("{}: no mbarrier_init of the block has made it one", word), where);
   observe(b, false, where);
   return found->second;
 }
 
-void Mbarriers::arrive(const void* b, unsigned bytes, Where where) {
-  Barrier& barrier = at("mbarrier_arrive", b, where);
+Mbarriers::Barrier& Mbarriers::at(const char* word, const void* b, Where where) {
+  if (!in_own_memory(b))
+    cluster().fail(fmt::format("{}: not in the block's shared memory", word), where);
+  return in_cluster(word, b, where);
+}
+
+void Mbarriers::come(Barrier& barrier, Where where) {
   if (barrier.pending == 0)
     cluster().fail(fmt::format("mbarrier_arrive: more arrivals than its {} in phase {}",
                                barrier.expected, barrier.phase),
                    where);
-  barrier.bytes += bytes;
-  if (barrier.bytes > kMostArrivals)
-    cluster().fail(fmt::format("mbarrier_arrive_expect: {} bytes in all", barrier.bytes), where);
   --barrier.pending;
   if (observer()) observer()->arrive(barrier.number);
   end_phase_if_complete(barrier);
+}
+
+void Mbarriers::arrive(const void* b, unsigned bytes, Where where) {
+  Barrier& barrier = at("mbarrier_arrive", b, where);
+  barrier.bytes += bytes;
+  if (barrier.bytes > kMostArrivals)
+    cluster().fail(fmt::format("mbarrier_arrive_expect: {} bytes in all", barrier.bytes), where);
+  come(barrier, where);
+}
+
+void Mbarriers::arrive_at_peer(const void* b, Where where) {
+  Barrier& barrier = in_cluster("mbarrier_arrive_at_peer", b, where);
+  barrier.of_peers |= !in_own_memory(b);
+  require_scope(barrier, where);
+  come(barrier, where);
+}
+
+void Mbarriers::require_scope(const Barrier& b, Where where) const {
+  if (b.of_peers && b.waited_alone)
+    cluster().fail(
+        "an mbarrier at which peers arrive is waited for by mbarrier_wait, which does "
+        "not see what they did; mbarrier_wait_for_peers does",
+        where);
 }
 
 void Mbarriers::end_phase_if_complete(Barrier& b) {
@@ -71,15 +96,18 @@ void Mbarriers::end_phase_if_complete(Barrier& b) {
   for (const unsigned thread : std::exchange(b.waiting, {})) cluster().wake(thread);
 }
 
-void Mbarriers::wait(const void* b, unsigned parity, Where where) {
-  Barrier& barrier = at("mbarrier_wait", b, where);
+void Mbarriers::wait(const cuda::emulated::MbarrierWait& what, Where where) {
+  const char* word = what.for_peers ? "mbarrier_wait_for_peers" : "mbarrier_wait";
+  Barrier& barrier = at(word, what.b, where);
   Cluster& c = cluster();
-  if (parity > 1) c.fail(fmt::format("mbarrier_wait: a parity of {}", parity), where);
+  if (what.parity > 1) c.fail(fmt::format("{}: a parity of {}", word, what.parity), where);
+  barrier.waited_alone |= !what.for_peers;
+  require_scope(barrier, where);
   if (c.completion() == Completion::random && !flying_.empty() && c.chance().below(2) == 0)
     land(size_t(c.chance().below(flying_.size())));
-  while (barrier.phase % 2 == parity) {
+  while (barrier.phase % 2 == what.parity) {
     barrier.waiting.push_back(c.number(c.current()));
-    c.wait("mbarrier_wait", where);
+    c.wait(word, where);
   }
   if (observer()) observer()->acquire(barrier.number);
 }

@@ -27,7 +27,8 @@ class Mbarriers {
   // By the running thread. What is wrong ends the launch.
   void init(const void* b, unsigned arrivals, Where where);
   void arrive(const void* b, unsigned bytes, Where where);  // and expects so many bytes
-  void wait(const void* b, unsigned parity, Where where);
+  void arrive_at_peer(const void* b, Where where);          // which may be the block itself
+  void wait(const cuda::emulated::MbarrierWait& what, Where where);
   void copy(const BulkCopy& copy);
 
   // Lands a copy, since no thread can go on. Whether there was one.
@@ -44,8 +45,13 @@ class Mbarriers {
     int64_t bytes = 0;  // that have been expected and have not come
     uint32_t phase = 0;
     std::vector<unsigned> waiting = {};
+    // Peers have arrived; somebody has waited who does not see what they did.
+    bool of_peers = false, waited_alone = false;
   };
   Barrier& at(const char* word, const void* b, Where where);
+  Barrier& in_cluster(const char* word, const void* b, Where where);
+  void come(Barrier& b, Where where);
+  void require_scope(const Barrier& b, Where where) const;
   void end_phase_if_complete(Barrier& b);
   void land(size_t which);
 

@@ -173,8 +173,11 @@ void mbarrier_init(Mbarrier* b, unsigned arrivals, Where where) {
 void mbarrier_arrive(Mbarrier* b, unsigned bytes, Where where) {
   emulator::mbarriers().arrive(b, bytes, where);
 }
-void mbarrier_wait(const Mbarrier* b, unsigned parity, Where where) {
-  emulator::mbarriers().wait(b, parity, where);
+void mbarrier_arrive_at_peer(const Mbarrier* mine, unsigned rank, Where where) {
+  emulator::mbarriers().arrive_at_peer(peer(mine, rank, where), where);
+}
+void mbarrier_wait(const MbarrierWait& what, Where where) {
+  emulator::mbarriers().wait(what, where);
 }
 
 void fence_async() {

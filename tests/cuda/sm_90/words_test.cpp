@@ -101,6 +101,21 @@ TEST(WordsSm90, AnMbarrierOrdersWhatCameBeforeItsArrivals) {
   });
 }
 
+TEST(WordsSm90, PeersArriveAtAnMbarrier) {
+  in_every_schedule([] {
+    if (capability() < 90) GTEST_SKIP() << "needs sm_90";
+    for (const unsigned cluster : {1u, 2u, 8u}) {
+      const DeviceArray<int> sums(size_t{3} * cluster * kThreads);
+      run_peer_arrivals(sums.data(), cluster, nullptr);
+      std::vector<int> want;
+      for (unsigned round = 0; round < 3; ++round)
+        want.insert(want.end(), size_t{cluster} * kThreads,
+                    int(cluster * 1000 * round + cluster * (cluster - 1) / 2));
+      EXPECT_EQ(sums.values(), want);
+    }
+  });
+}
+
 TEST(WordsSm90, AGridIsOfWholeClusters) {
   in_every_schedule([] {
     if (capability() < 90) GTEST_SKIP() << "needs sm_90";

@@ -12,18 +12,26 @@ inline double dot_of(const Tensor& a, int64_t i, const Tensor& b, int64_t j, int
   return sum;
 }
 
+// <dlink_i, x_j> of each token.
+template <class Case>
+Tensor link_products(const Case& c, const Tensor& dlink, const Tensor& x) {
+  const int64_t n = c.n;
+  Tensor all(TensorSpec{{c.tokens, n * n}, DType::f64});
+  for (int64_t t = 0; t < c.tokens; ++t)
+    for (int64_t e = 0; e < n * n; ++e)
+      all.set(t * n * n + e, dot_of(dlink, t * n + e / n, x, t * n + e % n, c.width));
+  return all;
+}
+
 // What an operator must be given so that its dres is that of the passes: <dlink_i, x_j> less. B:
 // the operator, for the order of its inputs.
 template <class B, class Case>
 Tensors with_dres_beside_link(const Case& c, const Tensors& in) {
   Tensors all = in;
   all[B::dres] = in[B::dres].as(DType::f64);
-  const int64_t n = c.n;
-  for (int64_t t = 0; t < c.tokens; ++t)
-    for (int64_t e = 0; e < n * n; ++e)
-      all[B::dres].set(t * n * n + e,
-                       in[B::dres].at(t * n * n + e) -
-                           dot_of(in[B::dlink], t * n + e / n, in[B::x], t * n + e % n, c.width));
+  const Tensor of_link = link_products(c, in[B::dlink], in[B::x]);
+  for (int64_t i = 0; i < of_link.spec.count(); ++i)
+    all[B::dres].set(i, in[B::dres].at(i) - of_link.at(i));
   return all;
 }
 

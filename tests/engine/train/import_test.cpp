@@ -209,6 +209,34 @@ TEST(Import, BatchesDoNotChangeABit) {
   }
 }
 
+struct Told {
+  std::vector<size_t> done;
+  size_t total = 0;
+  auto recorder() {
+    return [this](size_t at, size_t of) { done.push_back(at), total = of; };
+  }
+  void expect_whole(size_t times) const {
+    EXPECT_GE(done.size(), times);
+    EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
+    EXPECT_EQ(done.back(), total);
+  }
+};
+
+TEST(Import, SaysHowFarItIs) {
+  const Scratch scratch;
+  Told import_told, export_told;
+  const Path path = imported(
+      scratch, "x",
+      {.source = kGolden / "pairs", .batch_bytes = 1000, .progress = import_told.recorder()});
+  import_told.expect_whole(5);
+  size_t bytes = 0;
+  for (const auto& [name, values] : tensors_of(path)) bytes += values.size();
+  EXPECT_EQ(import_told.total, bytes);
+  export_model({.source = path, .out = scratch / "y", .progress = export_told.recorder()});
+  export_told.expect_whole(61);
+  EXPECT_LT(3 * export_told.total, import_told.total + 4096);  // the biases have no moments
+}
+
 // The tensors are those that a session has, and it goes on from them.
 TEST(Import, HoldsWhatASessionWants) {
   const Scratch scratch;

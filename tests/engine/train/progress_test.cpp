@@ -128,6 +128,47 @@ TEST(ProgressDisplay, ATerminalsLineIsRewrittenInPlace) {
   ::close(terminal);
 }
 
+TEST(WorkDisplay, PlainLinesNowAndThen) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  constexpr size_t kGiB = size_t(1) << 30;
+  {
+    WorkDisplay display({.done = "imported", .descriptor = ends[1]}, 1000);
+    for (size_t s = 0; s <= 40; ++s) display.at(s * kGiB / 4, 10 * kGiB, 1000.0 + double(s));
+  }
+  EXPECT_EQ(drain(ends[0]),
+            "imported 2.5 of 10.0 GiB (25%)  ETA 30s\n"
+            "imported 5.0 of 10.0 GiB (50%)  ETA 20s\n"
+            "imported 7.5 of 10.0 GiB (75%)  ETA 10s\n"
+            "imported 10.0 of 10.0 GiB (100%)  ETA 0s\n");
+  WorkDisplay short_work({.done = "scored", .tokens = true, .descriptor = ends[1]}, 0);
+  short_work.at(0, 100, 9);
+  EXPECT_EQ(drain(ends[0]), "");
+  short_work.at(0, 100000, 10);  // nothing is known of how long it takes
+  short_work.at(50000, 100000, 20);
+  EXPECT_EQ(drain(ends[0]),
+            "scored 0 of 100k tokens (0%)\n"
+            "scored 50.0k of 100k tokens (50%)  ETA 20s\n");
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(WorkDisplay, ATerminalsLineGoesWithIt) {
+  int terminal, program;
+  const winsize size{.ws_row = 24, .ws_col = 20, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(::openpty(&terminal, &program, nullptr, nullptr, &size), 0);
+  ::fcntl(terminal, F_SETFL, O_NONBLOCK);
+  {
+    WorkDisplay display({.done = "scored", .tokens = true, .descriptor = program}, 0);
+    display.at(10, 100, 0.4);
+    display.at(20, 100, 0.5);
+    display.at(30, 100, 0.9);
+  }
+  EXPECT_EQ(drain(terminal), "\rscored 20 of 100 to\x1b[K\r\x1b[K");
+  ::close(program);
+  ::close(terminal);
+}
+
 TEST(ProgressDisplay, AClosedTerminalEndsNothing) {
   ProgressDisplay display({.descriptor = -1, .steps = 1}, 0);
   display.step(1, 1, 1, 1);

@@ -53,7 +53,13 @@ void copy_async_wait(int groups);
 
 void mbarrier_init(Mbarrier* b, unsigned arrivals, Where where);
 void mbarrier_arrive(Mbarrier* b, unsigned bytes, Where where);  // and expects so many
-void mbarrier_wait(const Mbarrier* b, unsigned parity, Where where);
+void mbarrier_arrive_at_peer(const Mbarrier* mine, unsigned rank, Where where);
+struct MbarrierWait {
+  const Mbarrier* b;
+  unsigned parity;
+  bool for_peers;  // sees what other blocks did before they arrived
+};
+void mbarrier_wait(const MbarrierWait& what, Where where);
 void copy_bulk(void* shared, const void* global, unsigned bytes, Mbarrier* b, Where where);
 
 void ldmatrix_x4(uint32_t* r, const void* row, bool transposed, Where where);

@@ -32,9 +32,17 @@ inline void mbarrier_arrive_expect(Mbarrier* b, unsigned bytes,
                                    emulated::Where where = emulated::Where::current()) {
   emulated::mbarrier_arrive(b, bytes, where);
 }
+inline void mbarrier_arrive_at_peer(Mbarrier* b, unsigned rank,
+                                    emulated::Where where = emulated::Where::current()) {
+  emulated::mbarrier_arrive_at_peer(b, rank, where);
+}
 inline void mbarrier_wait(Mbarrier* b, unsigned parity,
                           emulated::Where where = emulated::Where::current()) {
-  emulated::mbarrier_wait(b, parity, where);
+  emulated::mbarrier_wait({b, parity, false}, where);
+}
+inline void mbarrier_wait_for_peers(Mbarrier* b, unsigned parity,
+                                    emulated::Where where = emulated::Where::current()) {
+  emulated::mbarrier_wait({b, parity, true}, where);
 }
 
 inline void copy_bulk(void* to, const void* from, unsigned bytes, Mbarrier* b,

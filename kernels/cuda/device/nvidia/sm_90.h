@@ -54,6 +54,28 @@ __device__ __forceinline__ void mbarrier_wait(Mbarrier* b, unsigned parity) {
       : "memory");
 }
 
+__device__ __forceinline__ void mbarrier_arrive_at_peer(Mbarrier* b, unsigned rank) {
+  asm volatile(
+      "{\n\t"
+      ".reg .b32 theirs;\n\t"
+      "mapa.shared::cluster.u32 theirs, %0, %1;\n\t"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [theirs];\n\t"
+      "}" ::"r"(shared_address(b)),
+      "r"(rank)
+      : "memory");
+}
+__device__ __forceinline__ void mbarrier_wait_for_peers(Mbarrier* b, unsigned parity) {
+  asm volatile(
+      "{\n\t"
+      ".reg .pred ended;\n\t"
+      "WAIT_%=:\n\t"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 ended, [%0], %1;\n\t"
+      "@!ended bra WAIT_%=;\n\t"
+      "}" ::"r"(shared_address(b)),
+      "r"(parity)
+      : "memory");
+}
+
 __device__ __forceinline__ void copy_bulk(void* to, const void* from, unsigned bytes, Mbarrier* b) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::

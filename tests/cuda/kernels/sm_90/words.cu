@@ -89,6 +89,32 @@ __global__ void arrivals(int* counts) {
   }
 }
 
+struct FromPeers {
+  int v[2][kMaxCluster][kThreads];
+  Mbarrier all;
+};
+
+// A round's values are read before any of the next but one are written: who writes those has seen
+// the arrivals of the next round, each behind its thread's reads.
+__global__ void peer_arrivals(int* sums) {
+  auto& s = shared<FromPeers>();
+  const unsigned blocks = cluster_size(), rank = cluster_rank();
+  if (thread() == 0) mbarrier_init(&s.all, blocks * kThreads);
+  sync_cluster();
+  for (unsigned round = 0; round < 3; ++round) {
+    for (unsigned to = 0; to < blocks; ++to) {
+      store(peer(&s.v[round % 2][rank][thread()], to), int(1000 * round + rank));
+      mbarrier_arrive_at_peer(&s.all, to);
+    }
+    mbarrier_wait_for_peers(&s.all, round % 2);
+    int sum = 0;
+    for (unsigned from = 0; from < blocks; ++from)
+      sum += s.v[round % 2][from][kThreads - 1 - thread()];
+    store(sums + (round * blocks + rank) * kThreads + thread(), sum);
+  }
+  sync_cluster();
+}
+
 Launch clusters(unsigned blocks, unsigned cluster, cudaStream_t stream) {
   return {.grid = {blocks}, .block = {kThreads}, .cluster = cluster, .stream = stream};
 }
@@ -112,6 +138,9 @@ void run_copy_bulk(const float* in, float* out, int n, int rounds, cudaStream_t 
 }
 void run_arrivals(int* counts, cudaStream_t stream) {
   launch("arrivals", arrivals, clusters(1, 1, stream), counts);
+}
+void run_peer_arrivals(int* sums, unsigned cluster, cudaStream_t stream) {
+  launch("peer_arrivals", peer_arrivals, clusters(cluster, cluster, stream), sums);
 }
 
 }  // namespace birkhoff::testing

@@ -24,4 +24,9 @@ void run_copy_bulk(const float* in, float* out, int n, int rounds, cudaStream_t 
 // before it arrives at an mbarrier and others read behind their wait. 64 each, in three phases.
 void run_arrivals(int* counts, cudaStream_t stream);
 
+// One cluster of blocks of 64 threads, in three rounds: thread i writes round·1000 + its rank to
+// place [rank, i] of each block, and arrives there; behind its wait it adds up what is at its own
+// block's places [all ranks, 63 − i]: sums[round, rank, i].
+void run_peer_arrivals(int* sums, unsigned cluster, cudaStream_t stream);
+
 }  // namespace birkhoff::testing
