@@ -36,6 +36,11 @@ struct Arithmetic {
 inline Arithmetic device_arithmetic(int64_t width) {
   return {kHalf * (double(width) / 32 + 14), 2 * 0x1p-11, 0x1p-16};
 }
+// mHC's backward by clusters: 8 lanes a stream, two more additions, then the warps of 8 blocks that
+// have channels, 16 or 32 each; w as one bf16 in dz·wᵀ, and dz as two.
+inline Arithmetic cluster_arithmetic(int64_t width) {
+  return {kHalf * (double(width) / 16 + 18), kStored + 0x1p-16, 0x1p-16};
+}
 // A lane of 8 (AVX2) or more has an 8th of the row, then come at most 16 additions; by pairs each
 // of 16 lanes has two roundings for two channels. Two factors of bf16 where pairs are multiplied
 // (kernels/mhc.h); dphi is of f32.

@@ -120,11 +120,14 @@ TEST(HostFaults, EveryCallMayFail) {
 TEST(HostFaults, ALaunchThatIsRefused) {
   const auto launch = [](Gpu& gpu, const Stream& stream, cudaError_t status, int count) {
     const Arena arena(gpu, kBytes, "test");
+    float* const p = arena.at(0, kBytes).as<float>();
+    require_cuda(cudaMemset(p, 0, kBytes), "cudaMemset");
     gpu.run("swiglu", stream, [&] {
       if (status != cudaSuccess) emulator::board().failing = 1;
       emulator::board().status = status;
-      run_increment(arena.at(0, kBytes).as<float>(), count, stream);
+      run_increment(p, count, stream);
     });
+    stream.synchronise();
   };
   for (const emulator::Schedule& schedule : emulator::schedules()) {
     SCOPED_TRACE(to_string(schedule));
@@ -145,7 +148,6 @@ TEST(HostFaults, ALaunchThatIsRefused) {
               "rank 3, device 0: cudaLaunchKernelExC failed in swiglu, kernel increment: "
               "cudaErrorInvalidConfiguration, a grid of (0,1,1) blocks");
     EXPECT_NO_THROW(with(cudaSuccess)());  // it has been told
-    stream.synchronise();
   }
   emulator::reset({});
 }
