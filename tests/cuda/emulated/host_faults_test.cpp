@@ -121,7 +121,7 @@ TEST(HostFaults, ALaunchThatIsRefused) {
   const auto launch = [](Gpu& gpu, const Stream& stream, cudaError_t status, int count) {
     const Arena arena(gpu, kBytes, "test");
     float* const p = arena.at(0, kBytes).as<float>();
-    require_cuda(cudaMemset(p, 0, kBytes), "cudaMemset");
+    require_cuda(cudaMemsetAsync(p, 0, kBytes, stream), "cudaMemsetAsync");
     gpu.run("swiglu", stream, [&] {
       if (status != cudaSuccess) emulator::board().failing = 1;
       emulator::board().status = status;
