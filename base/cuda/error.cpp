@@ -54,8 +54,10 @@ std::string culprit(const Failure& f) {
 }  // namespace
 
 std::string failed_text(const Failure& f) {
-  return fmt::format("rank {}, device {}: {} failed{}", f.rank, f.device, f.call,
-                     f.op.empty() ? "" : fmt::format(" in {}", f.op));
+  return fmt::format("{}device {}: {} failed{}{}",
+                     f.rank == kNoRank ? "" : fmt::format("rank {}, ", f.rank), f.device, f.call,
+                     f.op.empty() ? "" : fmt::format(" in {}", f.op),
+                     f.kernel.empty() ? "" : fmt::format(", kernel {}", f.kernel));
 }
 
 void throw_failure(const Failure& f) {

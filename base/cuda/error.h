@@ -21,10 +21,14 @@ struct Failure {
   const char* call;     // "cudaMemcpyAsync"
   std::string_view op;  // at work; empty: none
   int rank = 0, device = 0;
-  bool synchronised = false;  // all operators before have been waited for
+  bool synchronised = false;     // all operators before have been waited for
+  std::string_view kernel = {};  // that was to be launched; empty: none
 };
 
-// "rank 3, device 0: cudaMemcpyAsync failed in linear_dw": also for what is no call of the runtime.
+inline constexpr int kNoRank = -1;  // of a thread that has no Gpu at work: the line has none
+
+// "rank 3, device 0: cudaMemcpyAsync failed in linear_dw", "… cudaLaunchKernelExC failed in adamw,
+// kernel adamw": also for what is no call of the runtime.
 std::string failed_text(const Failure& failure);
 
 [[noreturn]] void throw_failure(const Failure& failure);

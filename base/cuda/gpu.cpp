@@ -10,6 +10,15 @@ namespace {
 
 constexpr int kLeastMajor = 8;  // sm_80
 
+// Whose run() a thread is in: as the device that CUDA launches on is the thread's.
+thread_local const Gpu* at_work = nullptr;
+
+// An error that does not last is taken back, or the next operator would be told of it.
+[[noreturn]] void throw_once(const Failure& failure) {
+  cudaGetLastError();
+  throw_failure(failure);
+}
+
 }  // namespace
 
 bool synchronise_asked() {
@@ -40,14 +49,16 @@ Gpu::Gpu(const Options& options) : options_(options) {
 }
 
 void Gpu::begin(const char* op) {
-  birkhoff::check(*op_ == 0, "[{}] begins inside of {}", op, op_);
+  birkhoff::check(!at_work, "[{}] begins inside of {}", op, at_work ? at_work->op_ : "");
   op_ = op;
+  at_work = this;
   options_.ranges->push(op);
 }
 
 void Gpu::end() {
   options_.ranges->pop();
   op_ = "";
+  at_work = nullptr;
 }
 
 void Gpu::finish(const Stream& stream) const {
@@ -55,14 +66,30 @@ void Gpu::finish(const Stream& stream) const {
   if (options_.synchronise) stream.synchronise();
 }
 
-std::string Gpu::failed(const char* call) const {
-  return failed_text({cudaSuccess, call, op_, rank(), device()});
+std::string Gpu::failed(const char* call) const { return failed_text(failure(cudaSuccess, call)); }
+
+void Gpu::check_launch(cudaError_t status, const char* call, const char* kernel) {
+  if (status != cudaSuccess) throw_once(launch_failure(status, call, kernel));
 }
 
-// An error that does not last is taken back, or the next operator would be told of it.
-void Gpu::fail(cudaError_t status, const char* call) const {
-  cudaGetLastError();
-  throw_failure({status, call, op_, rank(), device(), options_.synchronise});
+std::string Gpu::launch_failed(const char* kernel) {
+  return failed_text(launch_failure(cudaSuccess, "launch", kernel));
 }
+
+Failure Gpu::failure(cudaError_t status, const char* call) const {
+  return {status, call, op_, rank(), device(), options_.synchronise};
+}
+
+Failure Gpu::launch_failure(cudaError_t status, const char* call, const char* kernel) {
+  Failure failure{.status = status, .call = call, .op = "", .rank = kNoRank};
+  if (at_work)
+    failure = at_work->failure(status, call);
+  else
+    cudaGetDevice(&failure.device);
+  failure.kernel = kernel;
+  return failure;
+}
+
+void Gpu::fail(cudaError_t status, const char* call) const { throw_once(failure(status, call)); }
 
 }  // namespace birkhoff::cuda

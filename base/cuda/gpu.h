@@ -41,6 +41,12 @@ class Gpu {
   // What error.h says of a failed call, for the functions of other libraries.
   std::string failed(const char* call) const;
 
+  // check() for launchers of kernels, which are given a stream and no Gpu: the line has the Gpu
+  // whose run() this thread is in; outside of any, the thread's device and no rank.
+  static void check_launch(cudaError_t status, const char* call, const char* kernel);
+  // failed() likewise, for a launch that is refused before CUDA is asked.
+  static std::string launch_failed(const char* kernel);
+
   // body(), which gives work to `stream`, as operator `op`: errors and a profiler's range have that
   // name. A launch that was refused is found at the end, at the latest. `op` outlives the call.
   template <class F>
@@ -61,6 +67,8 @@ class Gpu {
   void begin(const char* op);
   void end();
   void finish(const Stream& stream) const;
+  Failure failure(cudaError_t status, const char* call) const;
+  static Failure launch_failure(cudaError_t status, const char* call, const char* kernel);
   [[noreturn]] void fail(cudaError_t status, const char* call) const;
 
   Options options_;

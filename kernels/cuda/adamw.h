@@ -6,8 +6,8 @@
 //
 // Reads 16 bytes an element, writes 12. A scale that is Inf or NaN: nothing changes. Denormal
 // numbers count; an element's bits are a function of that element alone. Not synchronised with
-// anything but `stream`. Throws InternalError if g, p, m or v is not aligned to 16 bytes or the
-// launch is refused.
+// anything but `stream`. Throws InternalError if g, p, m or v is not aligned to 16 bytes; of a
+// launch that is refused what base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

@@ -6,7 +6,8 @@
 //   fill            y = value
 //
 // Each byte is read and written once. Not synchronised with anything but `stream`. Throw
-// InternalError if an array is not aligned to 16 bytes or the launch is refused.
+// InternalError if an array is not aligned to 16 bytes; of a launch that is refused what
+// base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

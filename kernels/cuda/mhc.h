@@ -15,7 +15,8 @@
 // is written. Which kernel runs changes no bit. Arithmetic in f32, but that phi is rounded to tf32
 // in v·phi (x is exact there). The bits of a token are a function of that token and the weights:
 // where it stands, and how many there are, changes none. Not synchronised with anything but
-// `stream`. Throws InternalError for other sizes and addresses, or if the launch is refused.
+// `stream`. Throws InternalError for other sizes and addresses; of a launch that is refused
+// what base/cuda/error.h says.
 #include "kernels/cuda/sinkhorn_form.h"
 
 namespace birkhoff::cuda {

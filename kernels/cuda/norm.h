@@ -7,7 +7,7 @@
 //
 // base may be null (0), acc or elsewhere. Reads g once. Sums are of integers: neither the cut nor
 // the order decides a bit. Not synchronised with anything but `stream`. Throw InternalError if g is
-// not aligned to 16 bytes or a launch is refused.
+// not aligned to 16 bytes; of a launch that is refused what base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

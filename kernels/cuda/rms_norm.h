@@ -7,7 +7,7 @@
 //
 // base and rstd_base may be null (0) or the output itself; y or rstd may be null (not wanted).
 // Arithmetic in f32. A row's bits are a function of that row, gain and width. Not synchronised with
-// anything but `stream`. Throws InternalError if the launch is refused.
+// anything but `stream`. Throws of a launch that is refused what base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

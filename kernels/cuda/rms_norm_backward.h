@@ -8,8 +8,8 @@
 // Reads x and dy once. The width is a multiple of 8, 8192 at most; rows are aligned to 16 bytes. A
 // base may be null (0), the output itself or elsewhere. A row of dx has bits that are a function of
 // that row, gain and width; dgain is summed in an order that the number of tokens decides. Not
-// synchronised with anything but `stream`. Throws InternalError if an argument is none of these or
-// a launch is refused.
+// synchronised with anything but `stream`. Throws InternalError if an argument is none of these; of
+// a launch that is refused what base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

@@ -8,8 +8,8 @@
 // y = base + f(x), all bf16; base may be null (0), y or elsewhere. Sums in f32, in the order of the
 // streams, rounded once; without a base a copy is exact. x and base are read once, y is written
 // once. n is 1, 2, 4 or 8, C a multiple of 8, addresses are multiples of 16. Not synchronised with
-// anything but `stream`. Throw InternalError for other sizes and addresses, or if the launch is
-// refused.
+// anything but `stream`. Throw InternalError for other sizes and addresses; of a launch that is
+// refused what base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

@@ -10,7 +10,8 @@
 // of streams are sums in f32: right where their squares are within f32, rms from 1e-17 to 1e17; all
 // behind them is in f64, in an order that the number of tokens alone decides: bits repeat. n is 1,
 // 2, 4 or 8, width a multiple of 8, x is aligned to 16 bytes. Not synchronised with anything but
-// `stream`. Throws InternalError for other sizes and addresses, or if a launch is refused.
+// `stream`. Throws InternalError for other sizes and addresses; of a launch that is refused
+// what base/cuda/error.h says.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

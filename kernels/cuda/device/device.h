@@ -14,7 +14,7 @@
 //   sync_warp(mask)             orders shared memory among the lanes of mask; shuffles do not
 //   shuffle(mask, v, lane), shuffle_xor(mask, v, x), shuffle_up, shuffle_down(mask, v, n)
 //   ballot(mask, p), any(mask, p), all(mask, p)
-//   launch(name, kernel, Launch, arguments…)                      host; throws InternalError
+//   launch(name, kernel, Launch, arguments…)                      host; throws: launched.h
 // Masks are exact: they name the lanes that come, and no other. Lanes of one collective stand at
 // the same place of the source.
 //

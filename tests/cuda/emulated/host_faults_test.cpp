@@ -116,6 +116,64 @@ TEST(HostFaults, EveryCallMayFail) {
   emulator::reset({});
 }
 
+// By a call that knows no more than a stream: the line and the exception are those of any other.
+TEST(HostFaults, ALaunchThatIsRefused) {
+  const auto launch = [](Gpu& gpu, const Stream& stream, cudaError_t status, int count) {
+    const Arena arena(gpu, kBytes, "test");
+    float* const p = arena.at(0, kBytes).as<float>();
+    require_cuda(cudaMemsetAsync(p, 0, kBytes, stream), "cudaMemsetAsync");
+    gpu.run("swiglu", stream, [&] {
+      if (status != cudaSuccess) emulator::board().failing = 1;
+      emulator::board().status = status;
+      run_increment(p, count, stream);
+    });
+    stream.synchronise();
+  };
+  for (const emulator::Schedule& schedule : emulator::schedules()) {
+    SCOPED_TRACE(to_string(schedule));
+    emulator::reset(schedule);
+    Gpu gpu({.rank = 3});
+    const Stream stream(gpu, StreamKind::compute);
+    const auto with = [&](cudaError_t status, int count = kCount) {
+      return [&, status, count] { launch(gpu, stream, status, count); };
+    };
+    EXPECT_THROW(with(cudaErrorNoKernelImageForDevice)(), ConfigError);
+    EXPECT_THROW(with(cudaErrorMemoryAllocation)(), ResourceError);
+    EXPECT_THROW(with(cudaErrorInvalidValue)(), InternalError);
+    EXPECT_THROW(with(cudaSuccess, 0)(), InternalError);
+    EXPECT_EQ(message_of(with(cudaErrorMemoryAllocation)),
+              "rank 3, device 0: cudaLaunchKernelExC failed in swiglu, kernel increment: "
+              "cudaErrorMemoryAllocation, out of memory");
+    EXPECT_EQ(message_of(with(cudaSuccess, 0)),
+              "rank 3, device 0: cudaLaunchKernelExC failed in swiglu, kernel increment: "
+              "cudaErrorInvalidConfiguration, a grid of (0,1,1) blocks");
+    EXPECT_NO_THROW(with(cudaSuccess)());  // it has been told
+  }
+  emulator::reset({});
+}
+
+TEST(HostFaults, ALaunchWithTooMuchSharedMemory) {
+  emulator::reset({});
+  Gpu gpu({.rank = 3});
+  const Stream stream(gpu, StreamKind::compute);
+  const auto launch = [&] { run_shared(nullptr, 164 * 1024, stream); };
+  EXPECT_EQ(
+      message_of([&] { gpu.run("attention", stream, launch); }),
+      "rank 3, device 0: launch failed in attention, kernel add_memories: 167936 bytes of shared "
+      "memory; at most 166912");
+  // A kernel that no operator asked for.
+  EXPECT_EQ(message_of(launch),
+            "device 0: launch failed, kernel add_memories: 167936 bytes of shared memory; at most "
+            "166912");
+  emulator::board().failing = 1;
+  emulator::board().status = cudaErrorInvalidValue;
+  EXPECT_THAT(
+      message_of([&] { gpu.run("attention", stream, [&] { run_shared(nullptr, 16, stream); }); }),
+      StartsWith("rank 3, device 0: cudaFuncSetAttribute failed in attention, kernel "
+                 "add_memories: cudaErrorInvalidValue"));
+  emulator::reset({});
+}
+
 struct Faulty {
   Gpu gpu;
   Stream stream{gpu, StreamKind::compute};

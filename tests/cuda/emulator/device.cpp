@@ -26,20 +26,18 @@ Device& device() {
   return the_device;
 }
 
-void check_launch(const char* name, const cuda::Launch& how, size_t allowed) {
+std::string why_refused(const cuda::Launch& how, size_t allowed) {
   const Dim g = how.grid;
-  const auto refuse = [&](const std::string& why) {
-    throw InternalError(fmt::format("[{}] cannot be launched: {}", name, why));
-  };
   if (volume(how.block) == 0 || volume(how.block) > cuda::kMaxThreads)
-    refuse(fmt::format("a block of {} threads", to_string(how.block)));
+    return fmt::format("a block of {} threads", to_string(how.block));
   if (volume(g) == 0 || g.x > 0x7FFFFFFFu || g.y > 0xFFFFu || g.z > 0xFFFFu)
-    refuse(fmt::format("a grid of {} blocks", to_string(g)));
+    return fmt::format("a grid of {} blocks", to_string(g));
   if (how.cluster == 0 || how.cluster > cuda::kMaxCluster || g.x % how.cluster != 0)
-    refuse(fmt::format("a grid of {} blocks in clusters of {}", to_string(g), how.cluster));
+    return fmt::format("a grid of {} blocks in clusters of {}", to_string(g), how.cluster);
   if (how.shared_bytes > allowed)
-    refuse(
-        fmt::format("{} bytes of shared memory; {} are allowed to it", how.shared_bytes, allowed));
+    return fmt::format("{} bytes of shared memory; {} are allowed to it", how.shared_bytes,
+                       allowed);
+  return "";
 }
 
 void Device::reset(const Schedule& schedule) {

@@ -42,7 +42,7 @@ class Device {
 
 Device& device();
 
-// Throws InternalError if no device could run it. allowed: bytes of shared memory to add.
-void check_launch(const char* name, const cuda::Launch& how, size_t allowed);
+// Why no device could run it; empty: one could. allowed: bytes of shared memory to add.
+std::string why_refused(const cuda::Launch& how, size_t allowed);
 
 }  // namespace birkhoff::emulator

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/format.h"
+#include "kernels/cuda/device/emulated/machine.h"
 #include "tests/cuda/emulator/board.h"
 #include "tests/cuda/emulator/device.h"
 #include "tests/cuda/emulator/heap.h"
@@ -19,17 +20,18 @@
 
 // The numbers are part of the interface: a header that says others is not the one meant.
 static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
-              cudaErrorInsufficientDriver == 35 && cudaErrorDevicesUnavailable == 46 &&
-              cudaErrorNoDevice == 100 && cudaErrorInvalidDevice == 101 &&
-              cudaErrorNoKernelImageForDevice == 209 && cudaErrorECCUncorrectable == 214 &&
-              cudaErrorNvlinkUncorrectable == 220 && cudaErrorUnsupportedPtxVersion == 222 &&
-              cudaErrorContained == 226 && cudaErrorInvalidResourceHandle == 400 &&
-              cudaErrorNotReady == 600 && cudaErrorIllegalAddress == 700 &&
-              cudaErrorLaunchTimeout == 702 && cudaErrorAssert == 710 &&
-              cudaErrorHardwareStackError == 714 && cudaErrorIllegalInstruction == 715 &&
-              cudaErrorMisalignedAddress == 716 && cudaErrorInvalidAddressSpace == 717 &&
-              cudaErrorInvalidPc == 718 && cudaErrorLaunchFailure == 719 &&
-              cudaErrorSystemNotReady == 802 && cudaErrorSystemDriverMismatch == 803);
+              cudaErrorInvalidConfiguration == 9 && cudaErrorInsufficientDriver == 35 &&
+              cudaErrorDevicesUnavailable == 46 && cudaErrorNoDevice == 100 &&
+              cudaErrorInvalidDevice == 101 && cudaErrorNoKernelImageForDevice == 209 &&
+              cudaErrorECCUncorrectable == 214 && cudaErrorNvlinkUncorrectable == 220 &&
+              cudaErrorUnsupportedPtxVersion == 222 && cudaErrorContained == 226 &&
+              cudaErrorInvalidResourceHandle == 400 && cudaErrorNotReady == 600 &&
+              cudaErrorIllegalAddress == 700 && cudaErrorLaunchTimeout == 702 &&
+              cudaErrorAssert == 710 && cudaErrorHardwareStackError == 714 &&
+              cudaErrorIllegalInstruction == 715 && cudaErrorMisalignedAddress == 716 &&
+              cudaErrorInvalidAddressSpace == 717 && cudaErrorInvalidPc == 718 &&
+              cudaErrorLaunchFailure == 719 && cudaErrorSystemNotReady == 802 &&
+              cudaErrorSystemDriverMismatch == 803);
 static_assert(cudaMemcpyHostToHost == 0 && cudaMemcpyHostToDevice == 1 &&
               cudaMemcpyDeviceToHost == 2 && cudaMemcpyDeviceToDevice == 3 &&
               cudaMemcpyDefault == 4);
@@ -55,6 +57,7 @@ std::map<cudaStream_t, std::unique_ptr<CUstream_st>> the_streams;
 std::map<cudaEvent_t, std::unique_ptr<CUevent_st>> the_events;
 std::map<void*, size_t> pinned;  // memory of the host, by where it starts: its bytes
 std::string the_fault;
+std::string the_refusal;  // of the last launch that no device could run
 cudaError_t last_error = cudaSuccess;
 int current_device = 0;
 
@@ -192,6 +195,28 @@ void reset(const Schedule& schedule) {
 
 }  // namespace birkhoff::emulator
 
+namespace birkhoff::cuda::emulated {
+
+// In place of cudaLaunchKernelExC, which is given addresses where this is given a closure.
+cudaError_t launch(const char* name, const void* kernel, const Launch& how,
+                   std::function<void()> body) {
+  using namespace emulator;
+  const auto allowed = device().allowed_shared(kernel);
+  const std::string why = why_refused(how, allowed.value_or(kStaticSharedBytes));
+  const int stream = index_of(how.stream);
+  if (!why.empty()) the_refusal = why;
+  const cudaError_t status = result(!why.empty() ? cudaErrorInvalidConfiguration
+                                    : stream < 0 ? cudaErrorInvalidResourceHandle
+                                                 : cudaSuccess,
+                                    "cudaLaunchKernelExC");
+  if (status != cudaSuccess) return status;
+  const Job job{name, how, allowed ? most_shared_bytes(how) : kStaticSharedBytes, std::move(body)};
+  streams().enqueue(stream, [=](uint32_t operation) { device().run(job, operation); });
+  return cudaSuccess;
+}
+
+}  // namespace birkhoff::cuda::emulated
+
 using namespace birkhoff::emulator;
 
 extern "C" {
@@ -204,8 +229,12 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation:
       return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration:
+      return "cudaErrorInvalidConfiguration";
     case cudaErrorInvalidDevice:
       return "cudaErrorInvalidDevice";
+    case cudaErrorNoKernelImageForDevice:
+      return "cudaErrorNoKernelImageForDevice";
     case cudaErrorInvalidResourceHandle:
       return "cudaErrorInvalidResourceHandle";
     case cudaErrorIllegalAddress:
@@ -222,6 +251,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "no error";
     case cudaErrorMemoryAllocation:
       return "out of memory";
+    case cudaErrorInvalidConfiguration:
+      return the_refusal.c_str();
     case cudaErrorLaunchFailure:
       return the_fault.c_str();
     default:

@@ -58,14 +58,6 @@ Moment Streams::enqueue(int stream, Run run, const std::vector<Moment>& after) {
   return moment;
 }
 
-void Streams::enqueue_kernel(const Job& job) {
-  const int stream = index_of(job.how.stream);
-  if (stream < 0)
-    throw InternalError(
-        fmt::format("[{}] cannot be launched: there is no such stream", job.kernel));
-  enqueue(stream, [=](uint32_t operation) { device().run(job, operation); });
-}
-
 bool Streams::runnable(const Stream& s) const {
   return !s.pending.empty() &&
          std::all_of(s.pending.front().after.begin(), s.pending.front().after.end(),

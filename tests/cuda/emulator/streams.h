@@ -14,7 +14,6 @@
 namespace birkhoff::emulator {
 
 struct Allocation;
-struct Job;
 
 // How many operations of each stream have happened before.
 class Clock {
@@ -41,7 +40,6 @@ class Streams {
 
   int create(bool blocking);
   Moment enqueue(int stream, Run run, const std::vector<Moment>& after = {});
-  void enqueue_kernel(const Job& job);
   Moment last(int stream) const;
   bool done(Moment moment) const;
   // Runs what must have run, and tells the host that it has.

@@ -199,11 +199,4 @@ void copy_bulk(void* shared, const void* global, unsigned bytes, Mbarrier* b, Wh
       {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, b, where});
 }
 
-void enqueue(const char* name, const void* kernel, const Launch& how, std::function<void()> body) {
-  const auto allowed = emulator::device().allowed_shared(kernel);
-  emulator::check_launch(name, how, allowed.value_or(kStaticSharedBytes));
-  emulator::streams().enqueue_kernel(
-      {name, how, allowed ? most_shared_bytes(how) : kStaticSharedBytes, std::move(body)});
-}
-
 }  // namespace birkhoff::cuda::emulated

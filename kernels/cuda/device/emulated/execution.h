@@ -107,7 +107,7 @@ template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const Launch& how, A... arguments) {
   const auto address = reinterpret_cast<const void*>(kernel);
   allow_shared(name, address, how);
-  emulated::enqueue(name, address, how, [=] { kernel(P(arguments)...); });
+  require_launched(name, emulated::launch(name, address, how, [=] { kernel(P(arguments)...); }));
 }
 
 }  // namespace birkhoff::cuda

@@ -2,7 +2,7 @@
 // What the emulated half of the vocabulary asks of the machine. tests/cuda/emulator/ implements it;
 // nothing of it is in the engine's binary.
 //
-// All of these but enqueue() are called by a kernel's thread. A fault (misaligned, out of bounds, a
+// All of these but launch() are called by a kernel's thread. A fault (misaligned, out of bounds, a
 // lane that is missing) does not return: the launch ends, and the call that ran it throws.
 #include <functional>
 #include <source_location>
@@ -66,7 +66,8 @@ void ldmatrix_x4(uint32_t* r, const void* row, bool transposed, Where where);
 void mma_bf16(MmaD& d, const MmaA& a, const MmaB& b, Where where);
 void mma_tf32(MmaD& d, const MmaA& a, const MmaB& b, Where where);
 
-// Behind what is in the stream. `body` is called once a thread.
-void enqueue(const char* name, const void* kernel, const Launch& how, std::function<void()> body);
+// Behind what is in the stream, or not at all: then it says why. `body` is called once a thread.
+cudaError_t launch(const char* name, const void* kernel, const Launch& how,
+                   std::function<void()> body);
 
 }  // namespace birkhoff::cuda::emulated
