@@ -22,7 +22,7 @@
 // summed in a fixed order that the number of tokens decides: bits repeat. Two passes and three give
 // other bits, by other orders of sums, and by phi, which two passes round to bf16 in dz·phiᵀ and
 // three to tf32. Not synchronised with anything but `stream`. Throws InternalError if an argument
-// is none of these or a launch is refused.
+// is none of these; of a launch that is refused what base/cuda/error.h says.
 #include "kernels/cuda/sinkhorn_form.h"
 
 namespace birkhoff::cuda {

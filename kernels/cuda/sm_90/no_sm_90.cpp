@@ -1,4 +1,5 @@
 // In place of what is compiled for sm_90 and above, where no such architecture is asked for.
+#include "base/cuda/gpu.h"
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/mhc_passes.h"
@@ -8,9 +9,9 @@ namespace {
 
 [[noreturn]] void refuse(const char* name) {
   throw InternalError(
-      fmt::format("[{}] cannot be launched: this binary has no kernels for sm_90; build them "
+      fmt::format("{}: this binary has no kernels for sm_90; build them "
                   "(-DCMAKE_CUDA_ARCHITECTURES), or call it for a capability of 80",
-                  name));
+                  Gpu::launch_failed(name)));
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
-// CUDA's runtime by symbol: host code that is linked with this runs on the emulated device. A call
-// never throws; what it finds is machine.h's fault(), which cudaGetErrorString repeats.
+// CUDA's runtime by symbol (runtime.h): errors, the device, launches, streams and events.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <memory>
 
@@ -12,11 +9,9 @@
 #include "kernels/cuda/device/emulated/machine.h"
 #include "tests/cuda/emulator/board.h"
 #include "tests/cuda/emulator/device.h"
-#include "tests/cuda/emulator/heap.h"
-#include "tests/cuda/emulator/host_copies.h"
 #include "tests/cuda/emulator/machine.h"
+#include "tests/cuda/emulator/runtime.h"
 #include "tests/cuda/emulator/streams.h"
-#include "tests/cuda/emulator/transfer.h"
 
 // The numbers are part of the interface: a header that says others is not the one meant.
 static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
@@ -32,12 +27,8 @@ static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
               cudaErrorInvalidAddressSpace == 717 && cudaErrorInvalidPc == 718 &&
               cudaErrorLaunchFailure == 719 && cudaErrorSystemNotReady == 802 &&
               cudaErrorSystemDriverMismatch == 803);
-static_assert(cudaMemcpyHostToHost == 0 && cudaMemcpyHostToDevice == 1 &&
-              cudaMemcpyDeviceToHost == 2 && cudaMemcpyDeviceToDevice == 3 &&
-              cudaMemcpyDefault == 4);
 static_assert(cudaStreamNonBlocking == 1 && cudaEventDefault == 0 && cudaEventBlockingSync == 1 &&
-              cudaEventDisableTiming == 2 && cudaHostAllocDefault == 0 &&
-              cudaHostAllocPortable == 1 && cudaFuncAttributeMaxDynamicSharedMemorySize == 8 &&
+              cudaEventDisableTiming == 2 && cudaFuncAttributeMaxDynamicSharedMemorySize == 8 &&
               cudaDevAttrMultiProcessorCount == 16 && cudaDevAttrComputeCapabilityMajor == 75 &&
               cudaDevAttrComputeCapabilityMinor == 76 && CUDART_VERSION == 13000);
 
@@ -55,23 +46,12 @@ namespace {
 // The handles there are; freed ones are never given out again while the machine lives.
 std::map<cudaStream_t, std::unique_ptr<CUstream_st>> the_streams;
 std::map<cudaEvent_t, std::unique_ptr<CUevent_st>> the_events;
-std::map<void*, size_t> pinned;  // memory of the host, by where it starts: its bytes
 std::string the_fault;
 std::string the_refusal;  // of the last launch that no device could run
 cudaError_t last_error = cudaSuccess;
 int current_device = 0;
 
 constexpr int kGreatestPriority = -5;  // as on the GPUs there are
-
-cudaError_t result(cudaError_t status, const char* call = __builtin_FUNCTION()) {
-  status = failing(status, call);
-  if (!the_fault.empty()) status = cudaErrorLaunchFailure;
-  if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
-  return status;
-}
-
-std::byte* bytes_at(void* p) { return static_cast<std::byte*>(p); }
-const std::byte* bytes_at(const void* p) { return static_cast<const std::byte*>(p); }
 
 cudaError_t create_stream(cudaStream_t* stream, unsigned flags, int priority = 0) {
   if (!stream || (flags & ~unsigned(cudaStreamNonBlocking))) return cudaErrorInvalidValue;
@@ -83,81 +63,9 @@ cudaError_t create_stream(cudaStream_t* stream, unsigned flags, int priority = 0
   return cudaSuccess;
 }
 
-cudaError_t allocate_host(void** p, size_t bytes, unsigned flags) {
-  if (!p || (flags & ~unsigned(cudaHostAllocPortable))) return cudaErrorInvalidValue;
-  *p = std::malloc(bytes);
-  if (!*p) return cudaErrorMemoryAllocation;
-  std::memset(*p, 0xFF, bytes);
-  pinned.emplace(*p, bytes);
-  return cudaSuccess;
-}
-
-// Looked at before anything is waited for, so that every schedule finds it.
-cudaError_t free_host(void* p) {
-  const auto found = pinned.find(p);
-  if (found == pinned.end()) {
-    set_fault(fmt::format("{} is freed, but is no pinned memory, or not any more", p));
-    return cudaErrorInvalidValue;
-  }
-  if (host_copies().uses(static_cast<std::byte*>(p), found->second))
-    set_fault(
-        fmt::format("pinned memory of {} bytes is freed before its copy had ended", found->second));
-  streams().wait_all();
-  pinned.erase(found);
-  std::free(p);
-  return cudaSuccess;
-}
-
 CUevent_st* event_at(cudaEvent_t event) {
   const auto found = the_events.find(event);
   return found == the_events.end() ? nullptr : found->second.get();
-}
-
-// The allocation that starts at p; null, and a fault, if there is none to free.
-Allocation* to_free(void* p) {
-  Allocation* a = heap().has(p) ? heap().find(p) : nullptr;
-  if (a && a->data == p && !a->freed && !a->dies) return a;
-  set_fault(fmt::format("{} is freed, but is no allocation{}", p,
-                        a && a->data == p ? " any more: it has been freed before" : ""));
-  return nullptr;
-}
-
-cudaError_t allocate(void** p, size_t bytes, Allocation** made) {
-  if (!p) return cudaErrorInvalidValue;
-  if (bytes > board().memory - heap().in_use()) return cudaErrorMemoryAllocation;
-  *made = heap().allocate(bytes);
-  if (!*made) return cudaErrorMemoryAllocation;
-  *p = (*made)->data;
-  return cudaSuccess;
-}
-
-// Whether `kind` says what the addresses are; cudaMemcpyDefault asks them.
-bool fits(cudaMemcpyKind kind, bool to_device, bool from_device) {
-  const int is = (from_device ? 2 : 0) + (to_device ? 1 : 0);
-  return kind == cudaMemcpyDefault || int(kind) == is;
-}
-
-cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, int stream) {
-  if (stream < 0) return cudaErrorInvalidResourceHandle;
-  if (bytes == 0) return cudaSuccess;
-  const bool to_device = heap().has(to), from_device = heap().has(from);
-  if (!fits(kind, to_device, from_device)) {
-    set_fault(fmt::format("a copy of {} bytes of kind {}, from the {} to the {}", bytes, int(kind),
-                          from_device ? "device" : "host", to_device ? "device" : "host"));
-    return cudaErrorInvalidValue;
-  }
-  if (to_device && from_device) {
-    streams().enqueue(stream, [=](uint32_t operation) {
-      copy_on_device(operation, bytes_at(to), bytes_at(from), bytes);
-    });
-  } else if (to_device) {
-    host_copies().to_device(bytes_at(to), bytes_at(from), bytes, stream);
-  } else if (from_device) {
-    host_copies().to_host(bytes_at(to), bytes_at(from), bytes, stream);
-  } else {
-    streams().enqueue(stream, [=](uint32_t) { std::memmove(to, from, bytes); });
-  }
-  return cudaSuccess;
 }
 
 cudaError_t ready(Moment moment) {
@@ -168,6 +76,13 @@ cudaError_t ready(Moment moment) {
 }
 
 }  // namespace
+
+cudaError_t result(cudaError_t status, const char* call) {
+  status = failing(status, call);
+  if (!the_fault.empty()) status = cudaErrorLaunchFailure;
+  if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
+  return status;
+}
 
 int index_of(cudaStream_t stream) {
   if (!stream) return 0;
@@ -182,12 +97,9 @@ void set_fault(const std::string& text) {
 
 void reset(const Schedule& schedule) {
   streams().reset();
-  host_copies().reset();
-  heap().reset();
+  reset_memory();
   device().reset(schedule);
   the_streams.clear(), the_events.clear(), the_fault.clear();
-  for (const auto& [p, bytes] : pinned) std::free(p);
-  pinned.clear();
   last_error = cudaSuccess;
   current_device = 0;
   board() = {};
@@ -312,72 +224,6 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute
                      size_t(value) <= birkhoff::cuda::kMaxClusterSharedBytes;
   if (known) device().allow_shared(kernel, size_t(value));
   return result(known ? cudaSuccess : cudaErrorInvalidValue);
-}
-
-cudaError_t cudaMalloc(void** p, size_t bytes) {
-  Allocation* made = nullptr;
-  const cudaError_t status = result(allocate(p, bytes, &made));
-  if (status != cudaSuccess && made) heap().free(*made);  // nobody will
-  return status;
-}
-cudaError_t cudaFree(void* p) {
-  if (!p) return result(cudaSuccess);
-  streams().wait_all();  // as CUDA's does
-  Allocation* a = to_free(p);
-  if (a) heap().free(*a);
-  return result(a ? cudaSuccess : cudaErrorInvalidValue);
-}
-cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t stream) {
-  const int index = index_of(stream);
-  if (index < 0) return result(cudaErrorInvalidResourceHandle);
-  Allocation* made = nullptr;
-  const cudaError_t status = allocate(p, bytes, &made);
-  if (made) made->born = streams().id(streams().enqueue(index, [](uint32_t) {}));
-  return result(status);
-}
-cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
-  const int index = index_of(stream);
-  if (index < 0) return result(cudaErrorInvalidResourceHandle);
-  Allocation* a = to_free(p);
-  if (!a) return result(cudaErrorInvalidValue);
-  const Moment freed = streams().enqueue(index, [a](uint32_t operation) {
-    const std::string wrong = streams().release(*a, operation);
-    if (!wrong.empty()) set_fault("[cudaFreeAsync] " + wrong);
-    heap().free(*a);
-  });
-  a->dies = streams().id(freed);
-  return result(cudaSuccess);
-}
-cudaError_t cudaMallocHost(void** p, size_t bytes) {
-  return result(allocate_host(p, bytes, cudaHostAllocDefault));
-}
-cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned flags) {
-  return result(allocate_host(p, bytes, flags));
-}
-cudaError_t cudaFreeHost(void* p) { return result(p ? free_host(p) : cudaSuccess); }
-cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-  *total = board().memory, *free = *total - heap().in_use();
-  return result(cudaSuccess);
-}
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t stream) {
-  return result(copy(to, from, bytes, kind, index_of(stream)));
-}
-cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-  const cudaError_t status = copy(to, from, bytes, kind, 0);
-  streams().wait(streams().last(0));
-  return result(status);
-}
-cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
-  const int index = index_of(stream);
-  if (index < 0) return result(cudaErrorInvalidResourceHandle);
-  streams().enqueue(
-      index, [=](uint32_t operation) { fill_on_device(operation, bytes_at(p), value, bytes); });
-  return result(cudaSuccess);
-}
-cudaError_t cudaMemset(void* p, int value, size_t bytes) {
-  return cudaMemsetAsync(p, value, bytes, nullptr);
 }
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream) { return result(create_stream(stream, 0)); }
