@@ -12,19 +12,8 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-usage="usage: scripts/compare.sh [CONFIG] [key=value …]"
-config=configs/deep.yaml
 overrides=()
-for argument in "$@"; do
-  case $argument in
-    -h | --help) echo "$usage" && exit 0 ;;
-    -*) die "unknown option $argument; $usage" ;;
-    run.dir=* | model.residual=*) die "$argument is what this script sets; see OUT, RESIDUALS" ;;
-    *=*) overrides+=("$argument") ;;
-    *) config=$argument ;;
-  esac
-done
-[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+read_study configs/deep.yaml "run.dir|model.residual" "OUT, RESIDUALS" "$@"
 read -ra residuals <<<"${RESIDUALS:-plain hc mhc}"
 out=${OUT:-runs/compare-$(basename "$config" .yaml)}
 

@@ -12,19 +12,8 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-config=configs/tiny.yaml
 overrides=()
-for argument in "$@"; do
-  case $argument in
-    -h | --help) echo "usage: scripts/grow.sh [CONFIG] [key=value …]" && exit 0 ;;
-    -*) die "unknown option $argument" ;;
-    run.dir=* | model.residual=* | train.steps=*)
-      die "$argument is what this script sets; see OUT, BEFORE, AFTER" ;;
-    *=*) overrides+=("$argument") ;;
-    *) config=$argument ;;
-  esac
-done
-[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+read_study configs/tiny.yaml "run.dir|model.residual|train.steps" "OUT, BEFORE, AFTER" "$@"
 out=${OUT:-runs/grow-$(basename "$config" .yaml)}
 birkhoff=build/release/birkhoff
 

@@ -74,6 +74,27 @@ stage() {
   return $status
 }
 
+# read_study CONFIG KEYS SEE ARGUMENT…: [CONFIG] [key=value …] of scripts that train a config
+# several times, into `config` and, behind what is there, `overrides`. KEYS: "run.dir|seed", which
+# the script sets itself; SEE: the environment variables that say how.
+read_study() {
+  local keys=${2//./\\.} see=$3 argument usage="usage: scripts/$script [CONFIG] [key=value …]"
+  config=$1
+  shift 3
+  for argument in "$@"; do
+    case $argument in
+      -h | --help) echo "$usage" && exit 0 ;;
+      -*) die "unknown option $argument; $usage" ;;
+      *=*)
+        [[ ! $argument =~ ^($keys)= ]] || die "$argument is what this script sets; see $see"
+        overrides+=("$argument")
+        ;;
+      *) config=$argument ;;
+    esac
+  done
+  [ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+}
+
 packages_of() { # GROUP…
   local group
   for group in "$@"; do

@@ -13,19 +13,8 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-config=configs/tiny.yaml
 overrides=(train.steps=500)
-for argument in "$@"; do
-  case $argument in
-    -h | --help) echo "usage: scripts/precision.sh [CONFIG] [key=value …]" && exit 0 ;;
-    -*) die "unknown option $argument" ;;
-    run.dir=* | seed=* | train.precision=*)
-      die "$argument is what this script sets; see OUT, SEEDS" ;;
-    *=*) overrides+=("$argument") ;;
-    *) config=$argument ;;
-  esac
-done
-[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+read_study configs/tiny.yaml "run.dir|seed|train.precision" "OUT, SEEDS" "$@"
 read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
 out=${OUT:-runs/precision-$(basename "$config" .yaml)}
 
