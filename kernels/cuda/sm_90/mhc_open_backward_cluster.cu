@@ -16,8 +16,8 @@
 //
 // Two products by mma_bf16, both with dz as the sum of two bf16: dphi += vᵀ·dz has them at depths 0
 // to 7 and 8 to 15, with v twice, dx += dz·phiᵀ in rows 0 to 7 and 8 to 15, which are added up. phi
-// is rounded to bf16, to have room for a third tile: a term of dz·phiᵀ is off by 2^-9, by as much
-// as dx, which is the larger, when it is rounded.
+// is rounded to bf16, to have room for a third tile: a term of dz·phiᵀ is off by 2^-8 of itself at
+// most, as all of dx is, which is the larger, when it is rounded.
 #include "kernels/cuda/backward_sums.h"
 #include "kernels/cuda/device/sm_90.h"
 #include "kernels/cuda/mhc.h"
