@@ -89,9 +89,11 @@ class Writer {
     const size_t bytes = bytes_of(items_.begin(), items_.end());
     begin_checkpoint(checkpoint, bytes);
     std::vector<ShardIndex> indices;
+    size_t done = 0;
     for (auto at = items_.begin(); at != items_.end();) {
+      const auto first = at;
       indices.push_back(write_batch(checkpoint, int(indices.size()), at));
-      options_.progress(bytes_of(items_.begin(), at), bytes);
+      options_.progress(done += bytes_of(first, at), bytes);
     }
     commit_checkpoint(checkpoint,
                       {.step = 0,

@@ -57,14 +57,13 @@ void require_dres(const MhcOpenBackwardArgs& a) {
 
 MhcOpenBackwardCut mhc_open_backward_cluster_cut(const MhcOpenBackwardArgs& a) {
   const int64_t columns = MhcRow(a.n).columns;
-  MhcOpenBackwardCut cut{.cluster = kClusterRanks};
+  MhcOpenBackwardCut cut;
   const int64_t tiles = (a.tokens + kMhcClusterTile - 1) / kMhcClusterTile;
   cut.split_tokens =
       std::max((tiles + kMhcClusterSplits - 1) / kMhcClusterSplits, kLeastClusterTiles) *
       kMhcClusterTile;
   cut.splits = unsigned((a.tokens + cut.split_tokens - 1) / cut.split_tokens);
   cut.slab = int(ceil_to((a.width + kClusterRanks - 1) / kClusterRanks, 16));
-  cut.slabs = kClusterRanks;
   cut.blocks = cut.splits * kClusterRanks;
   cut.dphi = ceil_to(int64_t{cut.blocks} * 2 * columns, 4);
   cut.weights = a.width * a.n * columns;

@@ -60,7 +60,6 @@ bool mhc_backward_in_two_passes(const MhcOpenBackwardArgs& args);
 // How a call is cut: a pure function of tokens and what mhc_backward_in_two_passes() looks at. In
 // two passes a cluster walks the tokens of its split.
 struct MhcOpenBackwardCut {
-  int cluster = 1;                 // blocks that share the channels of their tokens
   int64_t row = 0;                 // floats of a token between (b) and (c)
   int64_t block_tokens = 0;        // of a block of (b)
   unsigned blocks = 0;             // of (b) or all, each with a partial sum of dalpha and db

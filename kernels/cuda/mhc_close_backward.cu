@@ -6,21 +6,23 @@
 #include "kernels/cuda/require.h"
 #include "kernels/cuda/unrolled.h"
 #include "kernels/cuda/warp_sum.h"
+#include "kernels/cuda/with_streams.h"
 
 namespace birkhoff::cuda {
 namespace {
 
 constexpr unsigned kThreads = 128, kWarps = kThreads / kWarp;
 
-// 8 channels from c on of token t: into df, and into the sums.
-// kLink: there are link and dres, and n² sums for it before those of dpost.
+// Sums of a lane: with a link n² of dres, then n of dpost.
 template <int kN, bool kLink>
-inline constexpr int kFirstDot = kLink ? kN* kN : 0;
+struct Dots {
+  static constexpr int kPost = kLink ? kN * kN : 0, kAll = kPost + kN;
+};
 
+// 8 channels from c on of token t: into df, and into the sums.
 template <int kN, bool kLink>
 __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, int64_t c,
-                                    const float (&post)[kN],
-                                    float (&dots)[kFirstDot<kN, kLink> + kN]) {
+                                    const float (&post)[kN], float (&dots)[Dots<kN, kLink>::kAll]) {
   const auto row = [&](const bf16* rows, int64_t number) {
     return load_channels(rows + number * a.width + c);
   };
@@ -32,7 +34,7 @@ __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, in
     for (int i = 0; i < kN; ++i) {
       const float d = channel(dy[i], e);
       df[e] = fmaf(post[i], d, df[e]);
-      float& dot = dots[kFirstDot<kN, kLink> + i];
+      float& dot = dots[Dots<kN, kLink>::kPost + i];
       dot = fmaf(d, channel(f, e), dot);
     }
   if constexpr (kLink)
@@ -53,7 +55,7 @@ __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
   const int64_t t = int64_t{block_index().x} * kWarps + thread() / kWarp;
   if (t >= a.tokens) return;  // the whole warp
   const float mine = lane < kN ? load(a.post + t * kN + lane) : 0;
-  constexpr int kFirst = kFirstDot<kN, kLink>, kSums = kFirst + kN;
+  constexpr int kPost = Dots<kN, kLink>::kPost, kSums = Dots<kN, kLink>::kAll;
   float post[kN], dots[kSums] = {};
   for (int i = 0; i < kN; ++i) post[i] = shuffle(kFullMask, mine, unsigned(i));
   for (int64_t c = lane * kChannels; c < a.width; c += kWarp * kChannels)
@@ -65,15 +67,7 @@ __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
     if (lane == unsigned(k) % kWarp) kept[unsigned(k) / kWarp] = sum;
   });
   for (int k = int(lane), h = 0; k < kSums; k += int(kWarp), ++h)
-    store(k < kFirst ? a.dres + t * kFirst + k : a.dpost + t * kN + k - kFirst, kept[h]);
-}
-
-template <bool kLink>
-auto kernel_of(int n) {
-  return n == 1   ? close_backward<1, kLink>
-         : n == 2 ? close_backward<2, kLink>
-         : n == 4 ? close_backward<4, kLink>
-                  : close_backward<8, kLink>;
+    store(k < kPost ? a.dres + t * kPost + k : a.dpost + t * kN + k - kPost, kept[h]);
 }
 
 }  // namespace
@@ -85,8 +79,10 @@ void mhc_close_backward(const MhcCloseBackwardArgs& a, cudaStream_t stream) {
   require_all_or_none("mhc_close_backward", "link and dres", {a.link, a.dres});
   if (a.tokens == 0) return;
   const auto blocks = unsigned((a.tokens + kWarps - 1) / kWarps);
-  launch("mhc_close_backward", a.link ? kernel_of<true>(a.n) : kernel_of<false>(a.n),
-         {.grid = {blocks}, .block = {kThreads}, .stream = stream}, a);
+  with_streams(a.n, [&]<int kN>(std::integral_constant<int, kN>) {
+    launch("mhc_close_backward", a.link ? close_backward<kN, true> : close_backward<kN, false>,
+           {.grid = {blocks}, .block = {kThreads}, .stream = stream}, a);
+  });
 }
 
 }  // namespace birkhoff::cuda

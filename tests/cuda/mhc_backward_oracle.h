@@ -9,7 +9,6 @@
 #include "tests/cuda/support/dres.h"
 
 namespace birkhoff::reference {
-void mhc_open(const Args& args);
 void mhc_open_backward(const Args& args);
 void mhc_close_backward(const Args& args);
 }  // namespace birkhoff::reference
@@ -25,9 +24,7 @@ inline Tensors open_backward_inputs(const MhcCase& c) {
                  random_tensor(f32s({wide, k}), "phi", 1 / std::sqrt(double(wide))),
                  random_tensor(f32s({3}), "alpha", 0.3, 1),
                  random_tensor(f32s({k}), "b", c.b_scale)};
-  const Tensors out =
-      reference_of(reference::mhc_open, all,
-                   {{t, c.width}, {t, wide}, {t, n}, {t, n * n}, {t, k}, {t}}, c.desc());
+  const Tensors out = reference_open(c, all);
   all.push_back(out[MhcOpen::u].as(DType::f32));
   all.push_back(out[MhcOpen::rho].as(DType::f32));
   all.push_back(random_tensor(bf16s({t, c.width}), "dh"));
@@ -39,8 +36,8 @@ inline Tensors open_backward_inputs(const MhcCase& c) {
 }
 
 constexpr double kTf32 = 2 * 0x1p-11;  // of two factors
-constexpr double kOneHalf = 0x1p-8;    // what one leaves
 constexpr double kHalves = 0x1p-16;    // what the sum of two bf16 leaves of an f32
+constexpr double kOneHalf = 0x1p-8;    // and one bf16
 
 struct Gradient {
   double value, error;

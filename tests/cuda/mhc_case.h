@@ -2,7 +2,12 @@
 // A case of mHC on the device: the forward's inputs by name, its arguments and results.
 #include "kernels/cuda/mhc.h"
 #include "kernels/mhc.h"
+#include "tests/cuda/support/bounded.h"
 #include "tests/cuda/support/on_device.h"
+
+namespace birkhoff::reference {
+void mhc_open(const Args& args);
+}
 
 namespace birkhoff::testing {
 
@@ -37,6 +42,18 @@ struct MhcCase {
   Tensor post() const { return random_tensor(floats(n), "post", 0.3, 1); }
   Tensor res() const { return random_tensor(floats(n * n), "res", 0.2, 1.0 / n); }
 };
+
+// In fp64, in the order of MhcOpen::Out. inputs: in that of In.
+inline Tensors reference_open(const MhcCase& c, const Tensors& inputs) {
+  return reference_of(reference::mhc_open, inputs,
+                      {{c.tokens, c.width},
+                       {c.tokens, c.n * c.width},
+                       {c.tokens, c.n},
+                       {c.tokens, c.n * c.n},
+                       {c.tokens, c.columns()},
+                       {c.tokens}},
+                      c.desc());
+}
 
 struct OpenRun {
   MhcCase c;

@@ -5,10 +5,6 @@
 #include "tests/cuda/mhc_case.h"
 #include "tests/cuda/opened.h"
 
-namespace birkhoff::reference {
-void mhc_open(const Args& args);
-}
-
 namespace birkhoff::testing {
 
 struct Projection {
@@ -16,14 +12,7 @@ struct Projection {
 };
 // In fp64, by the oracle, of phi as tf32.
 inline Projection expected(const MhcCase& c, const Tensor& rows, const Tensor& weight) {
-  const Tensors out = reference_of(reference::mhc_open, {rows, as_tf32(weight), c.alpha(), c.b()},
-                                   {{c.tokens, c.width},
-                                    {c.tokens, c.n * c.width},
-                                    {c.tokens, c.n},
-                                    {c.tokens, c.n * c.n},
-                                    {c.tokens, c.columns()},
-                                    {c.tokens}},
-                                   c.desc());
+  const Tensors out = reference_open(c, {rows, as_tf32(weight), c.alpha(), c.b()});
   return {out[MhcOpen::u], out[MhcOpen::rho]};
 }
 

@@ -2,7 +2,6 @@
 // make is there whole or not at all, and what is left behind is named to who tries again.
 #include <gmock/gmock.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "tests/faults/cuts.h"
@@ -13,8 +12,6 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
-
-constexpr int kErrors[] = {ENOSPC, EIO, EDQUOT, EROFS};
 
 Tree beneath(const Tree& tree, const std::string& directory) {
   Tree part;
@@ -91,10 +88,7 @@ TEST_P(ExchangeFaults, TheRecordingIsWhole) {
 
 TEST_P(ExchangeFaults, AnErrorIsOneLine) {
   for (const FileCall& call : sample()) {
-    const Fault fault{.kind = "fail",
-                      .at = call.number,
-                      .error = kErrors[call.number % 4],
-                      .forever = call.number / 4 % 2 == 1};
+    const Fault fault = failing(call);
     SCOPED_TRACE(to_string(fault) + ": " + to_string(call));
     const Scratch scratch;
     const Finished ran = run_with(fault, scratch.path(), command(scratch.path()));

@@ -1,5 +1,6 @@
 #pragma once
 // Runs a program with libfault_shim.so (tests/faults/shim/shim.h) before its file calls.
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,6 +40,16 @@ struct FileCall {
   std::string bytes = {};              // that a write wrote
 };
 std::string to_string(const FileCall& call);
+
+// What a disk says, in turn.
+inline constexpr int kErrors[] = {ENOSPC, EIO, EDQUOT, EROFS};
+// One of them at that call; for good at four calls of eight.
+inline Fault failing(const FileCall& call) {
+  return {.kind = "fail",
+          .at = call.number,
+          .error = kErrors[call.number % 4],
+          .forever = call.number / 4 % 2 == 1};
+}
 
 struct Recording {
   Finished finished;

@@ -2,7 +2,6 @@
 // torn, the process ends as it should, and the next run is not disturbed by what was left behind.
 #include <gmock/gmock.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "tests/faults/disk.h"
@@ -14,8 +13,6 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
-
-constexpr int kErrors[] = {ENOSPC, EIO, EDQUOT, EROFS};
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;

@@ -3,7 +3,6 @@
 // its lock.
 #include <gmock/gmock.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "engine/metrics/metrics.h"
@@ -19,8 +18,6 @@ using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 constexpr size_t kAll = 9;  // checkpoints are kept
-constexpr int kErrors[] = {ENOSPC, EIO, EDQUOT, EROFS};
-
 std::vector<std::string> lines_with(const std::string& text, std::string_view what) {
   std::vector<std::string> lines;
   for (size_t at = 0, end; at < text.size(); at = end + 1) {
@@ -115,10 +112,7 @@ void expect_one_line(const Finished& ran, const FileCall& call, const Fault& fau
 
 TEST_F(TrainFaults, AnErrorStopsTheRunWithOneLine) {
   for (const FileCall& call : sample()) {
-    const Fault fault{.kind = "fail",
-                      .at = call.number,
-                      .error = kErrors[call.number % 4],
-                      .forever = call.number / 4 % 2 == 1};
+    const Fault fault = failing(call);
     SCOPED_TRACE(to_string(fault) + ": " + to_string(call));
     const Scratch scratch;
     const Finished ran = run_with(fault, scratch.path(), train(scratch.path()));

@@ -3,10 +3,6 @@
 #include "kernels/cuda/mhc_passes.h"
 #include "tests/cuda/cpu_agreement/mhc_apart.h"
 
-namespace birkhoff::reference {
-void mhc_open(const Args& args);
-}
-
 namespace birkhoff::testing {
 namespace {
 
@@ -14,14 +10,7 @@ enum Out { kDf, kDpost, kDx, kDphi, kDalpha, kDb };
 const char* const kNames[] = {"df", "dpost", "dx", "dphi", "dalpha", "db"};
 
 MhcBackwardInputs inputs_of(const MhcCase& c) {
-  const Tensors opened = reference_of(reference::mhc_open, {c.x(), c.phi(), c.alpha(), c.b()},
-                                      {{c.tokens, c.width},
-                                       {c.tokens, c.n * c.width},
-                                       {c.tokens, c.n},
-                                       {c.tokens, c.n * c.n},
-                                       {c.tokens, c.columns()},
-                                       {c.tokens}},
-                                      c.desc());
+  const Tensors opened = reference_open(c, {c.x(), c.phi(), c.alpha(), c.b()});
   return {c.x(),
           c.phi(),
           c.alpha(),
