@@ -36,7 +36,7 @@ void print_streams(const Config& config) {
 }
 
 void run(const Options& o) {
-  const Config config = load_config(o.config, o.overrides);
+  const Config config = load_config(o.config, o.overrides, Use::planning);
   if (o.streams) return print_streams(config);
   if (o.listing) return print_listing(config);
   // The places of documents that are there already: 40 bytes each, of an index with 20 or more.

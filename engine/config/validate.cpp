@@ -87,10 +87,7 @@ void schedule_rules(const Config& c, Report& r) {
 }
 
 // What is not built yet.
-void training_rules(const Config& c, Report& r) {
-  r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
-  r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
-             {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
+void planning_rules(const Config& c, Report& r) {
   r.error_if(c.device == DeviceChoice::cuda, {"device"},
              "cuda is not available yet; choose auto or cpu");
   const ParallelConfig& p = c.parallel;
@@ -98,11 +95,19 @@ void training_rules(const Config& c, Report& r) {
                                    {"parallel.tp", p.tp},
                                    {"parallel.ep", p.ep},
                                    {"parallel.chunks", p.chunks}})
-    r.error_if(value != 1, {key},
-               fmt::format("{} is not available yet: a run is one rank; set 1", value));
-  r.error_if(p.zero != 0, {"parallel.zero"}, "1 is not available yet: a run is one rank; set 0");
+    r.error_if(
+        value != 1, {key},
+        fmt::format("{} is not available yet: every rank holds the whole model; set 1", value));
+  r.error_if(p.zero != 0, {"parallel.zero"},
+             "1 is not available yet: every rank holds the whole optimizer state; set 0");
   r.error_if(p.schedule != PipelineSchedule::one_f_one_b, {"parallel.schedule"},
              fmt::format("{} is not available yet; choose 1f1b", name(p.schedule)));
+}
+
+void training_rules(const Config& c, Report& r) {
+  r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
+  r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
+             {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
 }
 
 }  // namespace
@@ -119,7 +124,8 @@ std::vector<Finding> findings(const Config& config, Use use) {
   parallel_rules(config, report);
   batch_rules(config, report);
   schedule_rules(config, report);
-  if (use == Use::training) training_rules(config, report);
+  if (use >= Use::planning) planning_rules(config, report);
+  if (use >= Use::training) training_rules(config, report);
   return all;
 }
 

@@ -112,11 +112,18 @@ std::unique_ptr<ImportSource> open_import_source(const Path& path) {
 
 void check_tensors(const ImportSource& source) {
   constexpr size_t kMost = 20;
+  const std::vector<std::string> names = source.names();
+  // Each missing tensor is named, but the work must not outgrow the file.
+  const int64_t least = fewest_tensors(source.config());
+  if (least > 1000 + 16 * int64_t(names.size()))
+    throw CheckpointError(
+        fmt::format("{}: its config is of a model of {} tensors or more, it has {}",
+                    printable(source.path().string()), least, names.size()));
   std::map<std::string, TensorSpec> wanted;
   for (const ModelTensor& t : model_tensors(source.config()))
     wanted[t.part.name] = {t.part.shape, DType::f32};
   std::vector<std::string> faults;
-  for (const std::string& name : source.names()) {
+  for (const std::string& name : names) {
     const auto found = wanted.find(name);
     if (found == wanted.end())
       faults.push_back(fmt::format("tensor {} is not one of this model's", name));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/plan/cost.h"
 #include "engine/train/session.h"
 
 namespace birkhoff {
@@ -38,10 +39,11 @@ std::string human(size_t bytes) {
 
 }  // namespace
 
-MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes) {
-  const SessionPrograms programs(config);
+MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes,
+                      const Heartbeat& alive) {
+  const SessionPrograms programs(config, alive);
   const Program& train = programs.train;
-  const Plan plan = plan_memory(programs.schedule);
+  const Plan plan = plan_memory(programs.schedule, alive);
   const auto summed = summed_tensors(train, plan, nullptr);
   size_t sums = 0;  // ranks at an end of the tree may hold less than those in the middle
   for (int rank = 0; rank < ranks; ++rank)

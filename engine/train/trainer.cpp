@@ -343,7 +343,8 @@ TrainOutcome train(const Config& config, const RankEnvironment& environment,
   require_same_everywhere(config, *data, ranks);
   together(ranks, [&] {
     const int threads = thread_count(config, environment.ranks_here);
-    require_memory(plan_run(config, threads, ranks.size(), data->index_bytes),
+    require_memory(plan_run(config, threads, ranks.size(), data->index_bytes,
+                            heartbeat_of(&environment.beacon)),
                    memory_limit() / size_t(environment.ranks_here));
   });
   std::optional<RunDirectory> directory;

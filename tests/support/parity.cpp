@@ -220,7 +220,7 @@ std::vector<std::string> residuals_available() {
   for (const ResidualKind kind : {ResidualKind::plain, ResidualKind::hc, ResidualKind::mhc}) {
     Config c;
     c.model.residual = kind;
-    const auto faults = findings(c, Use::planning);
+    const auto faults = findings(c, Use::reading);
     const bool refused = std::any_of(faults.begin(), faults.end(), [](const Finding& f) {
       return f.severity == Severity::error;
     });

@@ -11,14 +11,14 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-Lines lines(const Config& config, Severity severity, Use use = Use::planning) {
+Lines lines(const Config& config, Severity severity, Use use = Use::reading) {
   Lines out;
   for (const Finding& f : findings(config, use))
     if (f.severity == severity) out.push_back(f.keys.front() + ": " + f.text);
   return out;
 }
 
-Lines errors(const Config& config, Use use = Use::planning) {
+Lines errors(const Config& config, Use use = Use::reading) {
   return lines(config, Severity::error, use);
 }
 Lines warnings(const Config& config) { return lines(config, Severity::warning); }
@@ -133,23 +133,26 @@ TEST(Validate, OddChoicesAreLegal) {
   EXPECT_EQ(warnings(c), Lines());
 }
 
-TEST(Validate, TrainingRefusesWhatIsNotBuiltAndPlanningDoesNot) {
+// A plan is of a run that train would start: what train refuses of layout and device, plan does.
+TEST(Validate, PlanningAndTrainingRefuseWhatIsNotBuilt) {
   Config c = quiet();
   c.run.dir = "";
   c.device = DeviceChoice::cuda;
   c.parallel = {
       .pp = 2, .tp = 2, .ep = 4, .chunks = 2, .zero = 1, .schedule = PipelineSchedule::zb_h1};
   EXPECT_EQ(errors(c), Lines());
-  EXPECT_EQ(errors(c, Use::training),
-            (Lines{"run.dir: is empty; name the run's directory",
-                   "data.path: names no dataset; set it, or data.source: random",
-                   "device: cuda is not available yet; choose auto or cpu",
-                   "parallel.pp: 2 is not available yet: a run is one rank; set 1",
-                   "parallel.tp: 2 is not available yet: a run is one rank; set 1",
-                   "parallel.ep: 4 is not available yet: a run is one rank; set 1",
-                   "parallel.chunks: 2 is not available yet: a run is one rank; set 1",
-                   "parallel.zero: 1 is not available yet: a run is one rank; set 0",
-                   "parallel.schedule: zb_h1 is not available yet; choose 1f1b"}));
+  Lines refused = {
+      "device: cuda is not available yet; choose auto or cpu",
+      "parallel.pp: 2 is not available yet: every rank holds the whole model; set 1",
+      "parallel.tp: 2 is not available yet: every rank holds the whole model; set 1",
+      "parallel.ep: 4 is not available yet: every rank holds the whole model; set 1",
+      "parallel.chunks: 2 is not available yet: every rank holds the whole model; set 1",
+      "parallel.zero: 1 is not available yet: every rank holds the whole optimizer state; set 0",
+      "parallel.schedule: zb_h1 is not available yet; choose 1f1b"};
+  EXPECT_EQ(errors(c, Use::planning), refused);
+  refused.push_back("run.dir: is empty; name the run's directory");
+  refused.push_back("data.path: names no dataset; set it, or data.source: random");
+  EXPECT_EQ(errors(c, Use::training), refused);
   c = quiet();
   c.data.source = DataSourceKind::random;
   EXPECT_EQ(validate(c, Use::training), Lines());
