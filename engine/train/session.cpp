@@ -93,8 +93,10 @@ void Session::initialise() {
       if (beacon_) beacon_->tick();
     }
   }
-  for (const Plan::Named& state : executor_->plan().named(Kind::state))
+  for (const Plan::Named& state : executor_->plan().named(Kind::state)) {
     std::memset(executor_->address(state.place), 0, state.place.bytes);
+    if (beacon_) beacon_->tick();
+  }
 }
 
 const StepResult& Session::step(int64_t t, std::span<const Batch> micro_batches) {
