@@ -11,8 +11,9 @@ namespace birkhoff {
 
 struct TrainingData {
   DataSource source;
-  std::unique_ptr<Tokenizer> tokenizer;  // null: not one of the built-in ones
+  std::unique_ptr<Tokenizer> tokenizer;  // null: not the built-in one
   std::string fingerprint;               // the dataset and how it is cut, as text
+  ModelTokenizer made_by;                // the ids' tokenizer; of an empty name if not known
   size_t index_bytes = 0;                // that the documents' places take, at most
 };
 
