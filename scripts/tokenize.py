@@ -285,7 +285,7 @@ def main():
     add = parser.add_argument
     add("--tokenizer", required=True, help="path of a tokenizer.json")
     add("--end-of-document", help="the token, or its id, that ends each document")
-    add("--out", required=True, help="prefix of the dataset: .bin .idx .json .tokenizer.json follow")
+    add("--out", required=True, help="prefix of the dataset: .bin .idx .json and .tokenizer.json")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true",
                       help="a JSON object a line (default for names in .jsonl)")

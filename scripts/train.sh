@@ -77,7 +77,7 @@ draw_sample() {
 # that report bits per byte: others have no text.
 compare() {
   grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" && [ -f "$run/report/sample.txt" ] ||
-    { say "this run has no sample, or no bits per byte of held-out text: nothing to compare" && return; }
+    { say "this run has no sample, or no bits per byte: nothing to compare" && return; }
   local parts=build/comparison split=("$birkhoff" data split "$config" "${overrides[@]}")
   mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
     "${split[@]}" --part validation >$parts/held-out.txt &&

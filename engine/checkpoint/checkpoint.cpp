@@ -73,8 +73,8 @@ std::string read_tokenizer(const Directory& directory, const Manifest& manifest)
   const InputFile file = directory.open(std::string(kTokenizerName));
   const std::string path = printable(file.path().string());
   if (file.size() != identity->bytes)
-    throw CheckpointError(fmt::format("{} has {} bytes, the manifest says {}", path, file.size(),
-                                      identity->bytes));
+    throw CheckpointError(
+        fmt::format("{} has {} bytes, the manifest says {}", path, file.size(), identity->bytes));
   std::string text(file.size(), '\0');
   file.read(0, std::as_writable_bytes(std::span(text)));
   if (hash_of(text) != identity->hash)

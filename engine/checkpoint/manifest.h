@@ -28,12 +28,12 @@ struct CheckpointInfo {
   int64_t step = 0;    // finished optimizer steps
   int64_t tokens = 0;  // trained on so far
   uint64_t seed = 0;
-  std::string model = {};   // fingerprint: the config keys that define the model, as text
-  std::string data = {};    // fingerprint: the data set, as text
+  std::string model = {};  // fingerprint: the config keys that define the model, as text
+  std::string data = {};   // fingerprint: the data set, as text
   // Of the model's ids; its tokenizer.json, if it has one, lies in the checkpoint. None: it was
   // trained, or imported, by a program that wrote version 1 and did not note it.
   std::optional<TokenizerIdentity> tokenizer = {};
-  std::string config = {};  // the effective config, YAML
+  std::string config = {};                        // the effective config, YAML
   std::map<std::string, std::string> state = {};  // of the loop; numbers as shortest exact text
   bool operator==(const CheckpointInfo&) const = default;
 };

@@ -75,8 +75,9 @@ ShardIndex write_shards(const Path& directory, int64_t step, int rank,
 
 // Writes tokenizer.json and the manifest, flushes the directory, renames it, flushes its parent;
 // returns the manifest's hash. REQUIRES a tokenizer_json of the size and hash in info.tokenizer, or
-// none if that has no file. Throws InternalError if the indices are not of one save or do not cover each
-// tensor once, ResourceError if a listed file is not there. After an exception: abandon_checkpoint.
+// none if that has no file. Throws InternalError if the indices are not of one save or do not cover
+// each tensor once, ResourceError if a listed file is not there. After an exception:
+// abandon_checkpoint.
 std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
                               std::span<const ShardIndex> indices,
                               std::string_view tokenizer_json = {});

@@ -26,9 +26,7 @@ class Walk : public nlohmann::json_sax<json> {
   bool number_float(number_float_t, const string_t&) override { return other(); }
   bool string(string_t&) override { return other(); }
   bool binary(binary_t&) override { return other(); }
-  bool number_integer(number_integer_t value) override {
-    return at_id() ? take(value) : other();
-  }
+  bool number_integer(number_integer_t value) override { return at_id() ? take(value) : other(); }
   bool number_unsigned(number_unsigned_t value) override {
     return at_id() ? take(int64_t(std::min<uint64_t>(value, INT64_MAX))) : other();
   }
@@ -71,9 +69,8 @@ class Walk : public nlohmann::json_sax<json> {
   bool in_vocab() const { return is(0, "model") && is(1, "vocab"); }
   // Whether the value at hand must be an id: model.vocab.<token>, added_tokens[i].id.
   bool at_id() const {
-    return levels_.size() == 3 &&
-           ((in_vocab() && levels_[2].is_object) ||
-            (is(0, "added_tokens") && !levels_[1].is_object && is(2, "id")));
+    return levels_.size() == 3 && ((in_vocab() && levels_[2].is_object) ||
+                                   (is(0, "added_tokens") && !levels_[1].is_object && is(2, "id")));
   }
 
   bool take(int64_t id) {
@@ -90,8 +87,7 @@ class Walk : public nlohmann::json_sax<json> {
   bool open(bool is_object) {
     if (levels_.empty() && !is_object) throw JsonError("is not an object");
     if (at_id()) throw JsonError("has a token id that is not an integer");
-    if (levels_.size() >= kDepth)
-      throw JsonError(fmt::format("is nested deeper than {}", kDepth));
+    if (levels_.size() >= kDepth) throw JsonError(fmt::format("is nested deeper than {}", kDepth));
     levels_.push_back({is_object});
     return true;
   }

@@ -83,10 +83,9 @@ std::string to_string(const TokenizerIdentity& identity) {
 std::string identity_text(const std::optional<TokenizerIdentity>& identity) {
   if (!identity) return "null";
   const SpecialTokens& special = identity->special;
-  const std::string file =
-      identity->has_file()
-          ? fmt::format(R"({{"bytes": {}, "hash": "{}"}})", identity->bytes, identity->hash)
-          : "null";
+  const std::string file = identity->has_file() ? fmt::format(R"({{"bytes": {}, "hash": "{}"}})",
+                                                              identity->bytes, identity->hash)
+                                                : "null";
   return fmt::format(R"({{"name": {}, "vocab": {}, "bos": {}, "eos": {}, "pad": {}, "file": {}}})",
                      json_string(identity->name), identity->vocab, to_json(special.bos).dump(),
                      to_json(special.eos).dump(), to_json(special.pad).dump(), file);

@@ -46,8 +46,7 @@ std::string hf_generation_text(const SpecialTokens& special) {
 }
 
 ModelTokenizer read_hf_tokenizer(const Directory& directory, SpecialTokens special) {
-  const std::vector<std::string> names =
-      as_checkpoint_error([&] { return directory.names(); });
+  const std::vector<std::string> names = as_checkpoint_error([&] { return directory.names(); });
   const auto has = [&](std::string_view name) {
     return std::binary_search(names.begin(), names.end(), name);
   };

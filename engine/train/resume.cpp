@@ -42,8 +42,8 @@ std::string joined(const std::vector<std::string>& texts) {
 constexpr std::string_view kWayOut = "take another run.dir, or allow it: run.allow_changes=true";
 
 // The same decision on every rank: it depends on manifest and config alone.
-void check_compatible(const Checkpoint& checkpoint, const Config& config,
-                      const TrainingData& data, bool speak) {
+void check_compatible(const Checkpoint& checkpoint, const Config& config, const TrainingData& data,
+                      bool speak) {
   const std::string place = printable(checkpoint.path().string());
   ConfigChanges changes = changes_of(config_of(checkpoint), config);
   const CheckpointInfo& info = checkpoint.manifest().info;
@@ -65,9 +65,9 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config,
                       "{}",
                       place, printable(info.data), printable(data.fingerprint), kWayOut));
     if (!other_tokenizer.empty())
-      throw DataError(fmt::format(
-          "checkpoint {}: {}; prepare the data with the model's tokenizer, {}", place,
-          other_tokenizer, kWayOut));
+      throw DataError(
+          fmt::format("checkpoint {}: {}; prepare the data with the model's tokenizer, {}", place,
+                      other_tokenizer, kWayOut));
   } else if (speak) {
     for (const std::string& change : changes.model) log_warning("allowed on resume: {}", change);
     for (const std::string& change : changes.settings) log_warning("allowed on resume: {}", change);

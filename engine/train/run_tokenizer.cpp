@@ -29,28 +29,29 @@ std::string tokenizer_change(const CheckpointInfo& model, const ModelTokenizer& 
 void require_byte_tokenizer(const Checkpoint& checkpoint, const Config& config,
                             std::string_view instead) {
   const ByteTokenizer byte;
+  const auto& identity = checkpoint.manifest().info.tokenizer;
   const int64_t vocab = config.model.vocab;
   const std::string place = printable(checkpoint.path().string());
-  if (vocab < byte.vocab())
-    throw ConfigError(fmt::format("{}: the model's vocabulary of {} is not the byte tokenizer's {}, "
-                                  "the only one that text is read and written with here; {}",
-                                  place, vocab, byte.vocab(), instead));
-  const auto& identity = checkpoint.manifest().info.tokenizer;
-  if (identity && is_byte(*identity)) return;
-  const auto may_be_byte = [&] {
-    const TokenIds& eos = identity->special.eos;
-    return !identity->known() && vocab == byte.vocab() &&
-           (!eos.known() || eos.contains(byte.end_of_document()));
+  const auto refuse = [&](const std::string& why) {
+    throw ConfigError(
+        fmt::format("{}: {}, and text is read and written with the tokenizer 'byte' "
+                    "alone here; {}",
+                    place, why, instead));
   };
+  if (identity && identity->known() && !is_byte(*identity))
+    refuse(fmt::format("the model's tokenizer is {}", to_string(*identity)));
+  if (vocab < byte.vocab())
+    refuse(fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}", vocab,
+                       byte.vocab()));
   if (!identity)
-    log_warning("{}: written by a version that did not note the tokenizer; taken for 'byte'", place);
-  else if (may_be_byte())
-    log_warning("{}: its tokenizer is not known; taken for 'byte', for its vocabulary of {}", place,
-                vocab);
-  else
-    throw ConfigError(fmt::format("{}: the model's tokenizer is {}, and text is read and written "
-                                  "with 'byte' alone here; {}",
-                                  place, to_string(*identity), instead));
+    return log_warning("{}: written by a version that did not note the tokenizer; taken for 'byte'",
+                       place);
+  if (identity->known()) return;
+  const TokenIds& eos = identity->special.eos;
+  if (vocab != byte.vocab() || (eos.known() && !eos.contains(byte.end_of_document())))
+    refuse("the model's tokenizer is not known");
+  log_warning("{}: its tokenizer is not known; taken for 'byte', for its vocabulary of {}", place,
+              vocab);
 }
 
 }  // namespace birkhoff

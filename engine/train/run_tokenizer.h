@@ -6,8 +6,8 @@
 
 namespace birkhoff {
 
-// What a run notes in its checkpoints: the tokenizer of `data`, or that of the model that it goes on
-// from where the data does not say. The model's bos, eos and pad ids stay while the data's
+// What a run notes in its checkpoints: the tokenizer of `data`, or that of the model that it goes
+// on from where the data does not say. The model's bos, eos and pad ids stay while the data's
 // end-of-document id is one of its eos ids, and so does its tokenizer.json if the data has none.
 ModelTokenizer run_tokenizer(const ModelTokenizer& model, const ModelTokenizer& data);
 

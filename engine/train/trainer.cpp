@@ -324,9 +324,9 @@ void require_same_everywhere(const Config& config, const TrainingData& data, Com
           fmt::format("ranks 0 and {} have different configs: {}; start all with the "
                       "same config and overrides",
                       r, first_difference(configs[0], configs[r])));
-  const std::vector<std::string> prints =
-      all_gather_texts(ranks, fmt::format("{} tokenizer={}", data.fingerprint,
-                                          identity_text(data.made_by.identity)));
+  const std::vector<std::string> prints = all_gather_texts(
+      ranks,
+      fmt::format("{} tokenizer={}", data.fingerprint, identity_text(data.made_by.identity)));
   for (size_t r = 1; r < prints.size(); ++r)
     if (prints[r] != prints[0])
       throw DataError(fmt::format(

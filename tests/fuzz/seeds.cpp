@@ -72,23 +72,24 @@ std::vector<std::string> safetensors_seeds() {
 }
 
 std::vector<std::string> tokenizer_seeds() {
-  return {R"({"version": "1.0", "added_tokens": [{"id": 3, "content": "</s>", "special": true}],)"
-          R"( "normalizer": null, "model": {"type": "BPE", "vocab": {"a": 0, "\u00e9": 1, "b": 2},)"
-          R"( "merges": [["a", "b"]]}})",
-          R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.5e0]]}})",
-          R"({"model": {"vocab": {}}, "added_tokens": [{"id": 0}, {"id": 2147483646}]})"};
+  return {
+      R"({"version": "1.0", "added_tokens": [{"id": 3, "content": "</s>", "special": true}],)"
+      R"( "normalizer": null, "model": {"type": "BPE", "vocab": {"a": 0, "\u00e9": 1, "b": 2},)"
+      R"( "merges": [["a", "b"]]}})",
+      R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.5e0]]}})",
+      R"({"model": {"vocab": {}}, "added_tokens": [{"id": 0}, {"id": 2147483646}]})"};
 }
 
 std::vector<std::string> manifest_seeds() {
   const Tensors tensors;
   const std::string tokenizer = tokenizer_seeds()[0];
   CheckpointInfo info = {.step = 100,
-                               .tokens = 819200,
-                               .seed = UINT64_MAX,
-                               .model = "model.layers: 2\n",
-                               .data = "tokens=12345",
-                               .config = "seed: 1\n",
-                               .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
+                         .tokens = 819200,
+                         .seed = UINT64_MAX,
+                         .model = "model.layers: 2\n",
+                         .data = "tokens=12345",
+                         .config = "seed: 1\n",
+                         .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
   std::vector<std::string> out;
   const Folder folder;
   for (const size_t count : {size_t(0), size_t(1), tensors.named.size()}) {
@@ -112,8 +113,8 @@ std::vector<std::string> data_seeds(bool index) {
     TokenWriter writer(prefix, type, true);
     for (const size_t length : {2, 0, 1, 7})
       writer.add_document(std::vector<int32_t>(length, int32_t(length)));
-    DatasetManifest manifest{
-        .tokenizer = {.name = "byte", .vocab = 257, .end_of_document = 256}, .bytes = 9};
+    DatasetManifest manifest{.tokenizer = {.name = "byte", .vocab = 257, .end_of_document = 256},
+                             .bytes = 9};
     if (type == TokenType::u8) manifest.tokenizer.hash = std::string(32, '7');
     writer.commit(manifest);
     const auto bytes = std::filesystem::file_size(bin_path(prefix));

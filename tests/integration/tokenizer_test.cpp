@@ -46,8 +46,7 @@ void write_other(const Path& from, const Path& to, const std::string& text) {
     for (int32_t& id : ids) id += kShift;
     writer.add_document(ids);
   }
-  DatasetManifest::Tokenizer tokenizer{
-      .name = "my.json", .vocab = kVocab, .end_of_document = kEnd};
+  DatasetManifest::Tokenizer tokenizer{.name = "my.json", .vocab = kVocab, .end_of_document = kEnd};
   if (!text.empty()) {
     tokenizer.hash = hash128(std::as_bytes(std::span(text)));
     spill(tokenizer_path(to), text);
@@ -96,12 +95,9 @@ SmallRun* TokenizerRun::small_ = nullptr;
 
 TEST_F(TokenizerRun, GoesWithRunCheckpointExportAndImport) {
   const std::string hash = hash128(std::as_bytes(std::span(mine())));
-  const json identity = {{"name", "my.json"},
-                         {"vocab", kVocab},
-                         {"bos", nullptr},
-                         {"eos", kEnd},
-                         {"pad", nullptr},
-                         {"file", {{"bytes", mine().size()}, {"hash", hash}}}};
+  const json identity = {{"name", "my.json"}, {"vocab", kVocab},
+                         {"bos", nullptr},    {"eos", kEnd},
+                         {"pad", nullptr},    {"file", {{"bytes", mine().size()}, {"hash", hash}}}};
   EXPECT_EQ(slurp(at("run/tokenizer.json")), mine());
   for (const int step : {3, 6}) {
     EXPECT_EQ(tokenizer_of(checkpoint("run", step)), identity);
@@ -125,7 +121,8 @@ TEST_F(TokenizerRun, GoesWithRunCheckpointExportAndImport) {
   EXPECT_EQ(tokenizer_of(checkpoint("warm", 0)), identity);
   EXPECT_EQ(slurp(at("warm/tokenizer.json")), mine());
   spill(checkpoint("warm", 0) + "/tokenizer.json", tokenizer_json("b"));
-  expect_refused(birkhoff({"verify", at("warm")}), 4, {"tokenizer.json", "do not match their hash"});
+  expect_refused(birkhoff({"verify", at("warm")}), 4,
+                 {"tokenizer.json", "do not match their hash"});
   for (const char* command : {"import", "export"})
     EXPECT_EQ(birkhoff({command, at("warm"), "--out", at("none")}).code,
               command == std::string("import") ? 4 : 2);
@@ -137,16 +134,16 @@ TEST_F(TokenizerRun, TextIsRefusedAndIdsWork) {
   std::filesystem::remove(at("hf-bare/tokenizer.json"));
   expect_ok(birkhoff({"import", at("hf-text"), "--out", at("with")}));
   expect_ok(birkhoff({"import", at("hf-bare"), "--out", at("without")}));
-  for (const auto& [run, says] :
-       {std::pair{"run", "'my.json' (357 ids, xxh3-128 "}, {"with", "'tokenizer.json' (357 ids, "},
-        {"without", "tokenizer is not known"}}) {
+  for (const auto& [run, says] : {std::pair{"run", "'my.json' (357 ids, xxh3-128 "},
+                                  {"with", "'tokenizer.json' (357 ids, "},
+                                  {"without", "the model's tokenizer is not known"}}) {
     expect_refused(birkhoff({"sample", at(run), "--prompt", "hi", "--tokens", "5"}), 2,
                    {says, "sample --ids", "score --tokens"});
     expect_refused(birkhoff({"score", at(run), "--text", at("text")}), 2,
                    {says, "score --tokens FILE"});
     expect_ok(birkhoff({"score", at(run), "--tokens", at("ids")}));
-    const std::vector<std::string> by_ids = {"sample", "--ids",    "216,204,201", at(run),
-                                             "--seed", "3",        "--tokens",    "7",
+    const std::vector<std::string> by_ids = {"sample",        "--ids", "216,204,201", at(run),
+                                             "--seed",        "3",     "--tokens",    "7",
                                              "--temperature", "5"};
     const Finished ran = birkhoff(by_ids);
     expect_ok(ran);
@@ -171,8 +168,8 @@ TEST_F(TokenizerRun, SamplingStopsAtTheEndOfADocument) {
     config["eos_token_id"] = eos;
     spill(at("stop-hf/config.json"), config.dump());
     expect_ok(birkhoff({"import", at("stop-hf"), "--out", at("stop")}));
-    const Finished ran =
-        birkhoff({"sample", at("stop"), "--ids", "216,204", "--tokens", "30", "--temperature", "2"});
+    const Finished ran = birkhoff(
+        {"sample", at("stop"), "--ids", "216,204", "--tokens", "30", "--temperature", "2"});
     return json::parse(ran.out)["tokens"];
   };
   const json all = sampled(383);
@@ -222,8 +219,9 @@ TEST_F(TokenizerRun, AnImportedModelIsTrainedOnItsOwnTokenizersData) {
                                "train.steps=1", "optim.warmup_steps=0"});
     return birkhoff(more);
   };
-  expect_refused(go_on("yours"), 3, {"step-00000000: its tokenizer is 'my.json'", "the data's is",
-                                     "run.allow_changes=true"});
+  expect_refused(
+      go_on("yours"), 3,
+      {"step-00000000: its tokenizer is 'my.json'", "the data's is", "run.allow_changes=true"});
   expect_refused(go_on("set"), 3, {"its tokenizer is 'my.json'", "the data's is 'byte'"});
   expect_ok(go_on("set", {"run.allow_changes=true"}));
   EXPECT_EQ(tokenizer_of(checkpoint("imported", 1))["name"], "byte");
@@ -246,9 +244,9 @@ TEST_F(TokenizerRun, ADatasetOfBeforeIsNamedWithoutAFile) {
 
 TEST_F(TokenizerRun, RandomDataSaysNothing) {
   const auto random = [&](const std::string& run, int vocab) {
-    return small_->with_config(
-        "train", {"run.dir=" + at(run), "data.source=random", "train.steps=1",
-                  "optim.warmup_steps=0", fmt::format("model.vocab={}", vocab)});
+    return small_->with_config("train",
+                               {"run.dir=" + at(run), "data.source=random", "train.steps=1",
+                                "optim.warmup_steps=0", fmt::format("model.vocab={}", vocab)});
   };
   expect_ok(random("random-300", 300));
   expect_refused(birkhoff({"sample", at("random-300"), "--prompt", "a"}), 2,
@@ -335,9 +333,9 @@ TEST_F(TokenizerRun, TheDatasetsFileIsLookedAt) {
               AllOf(HasSubstr("tokenizer my.json of 357 ids, end of document 356"),
                     HasSubstr("mine.tokenizer.json: "),
                     HasSubstr(hash128(std::as_bytes(std::span(mine()))))));
-  expect_refused(birkhoff({"data", "split", at("small.yaml"), "data.path=" + at("mine"),
-                           "model.vocab=384"}),
-                 3, {"that of " + at("mine"), "is 'my.json'"});
+  expect_refused(
+      birkhoff({"data", "split", at("small.yaml"), "data.path=" + at("mine"), "model.vocab=384"}),
+      3, {"that of " + at("mine"), "is 'my.json'"});
 }
 
 }  // namespace

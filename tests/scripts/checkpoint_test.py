@@ -1,5 +1,6 @@
-"""Reads tests/golden/checkpoint-v1 and -v2 by what docs/formats/checkpoint.md says, with the standard
-library alone, and compares it with the values that tests/engine/checkpoint/golden_test.cpp wrote.
+"""Reads tests/golden/checkpoint-v1 and -v2 by what docs/formats/checkpoint.md says, with the
+standard library alone, and compares the values with those that
+tests/engine/checkpoint/golden_test.cpp wrote.
 Hashes are compared where PyPI's xxhash is installed."""
 import itertools
 import json

@@ -1,6 +1,6 @@
 // tests/golden/checkpoint-v1 and -v2 load for ever: a checkpoint of three ranks, as the first
-// programs that knew these format versions wrote it. Version 1 cannot be written any more; version 2
-// is never written again, unless it changes before its first release:
+// programs that knew these format versions wrote it. Version 1 cannot be written any more; version
+// 2 is never written again, unless it changes before its first release:
 //
 //   rm -r tests/golden/checkpoint-v2
 //   build/release/tests/test_checkpoint --gtest_also_run_disabled_tests

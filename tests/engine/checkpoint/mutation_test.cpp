@@ -230,7 +230,8 @@ TEST_F(Mutations, ForgedManifests) {
 }
 
 TEST_F(Mutations, ForgedTokenizers) {
-  const std::string name = R"("tokenizer": {"name": "my \"tokenizer\".json")", file = R"("file": {)";
+  const std::string name = R"("tokenizer": {"name": "my \"tokenizer\".json")",
+                    file = R"("file": {)";
   const Forgery cases[] = {
       {name, R"("tokenizer": {"name": null)", "tokenizer.name is not a string"},
       {name, name + R"(, "extra": 1)", "tokenizer has an unknown field 'extra'"},
@@ -241,7 +242,8 @@ TEST_F(Mutations, ForgedTokenizers) {
       {R"("bos": 1)", R"("bos": 1.0)", "tokenizer.bos is not a token id"},
       {R"("bos": 1)", R"("bos": "1")", "tokenizer.bos is not a token id"},
       {R"("eos": [39,2])", R"("eos": [39,[2]])", "tokenizer.eos is not a token id"},
-      {R"("eos": [39,2])", R"("eos": [39,18446744073709551615])", "tokenizer.eos is not a token id"},
+      {R"("eos": [39,2])", R"("eos": [39,18446744073709551615])",
+       "tokenizer.eos is not a token id"},
       {R"("eos": [39,2], )", "", "has no field 'eos'"},
       {file, R"("file": {"name": "../../etc/passwd", )", "unknown field 'name'"},
       {R"("bytes": )", R"("bytes": 1)", "the manifest says 1"},

@@ -46,8 +46,8 @@ TEST(Prune, TakesTheTokenizerAlong) {
   std::filesystem::create_directory(folder / ".step-00000009.partial");
   spill(folder / ".step-00000009.partial" / kTokenizerName, "torn");
   prune_checkpoints(run.path(), 2, proven);
-  EXPECT_EQ(names(run.path()), (std::vector<std::string>{".step-00000000.pruned", "step-00000002",
-                                                         "step-00000003"}));
+  EXPECT_EQ(names(run.path()),
+            (std::vector<std::string>{".step-00000000.pruned", "step-00000002", "step-00000003"}));
   EXPECT_EQ(Directory(folder / ".step-00000000.pruned").names(),
             std::vector<std::string>{std::string(kTokenizerName)});
 }

@@ -27,10 +27,11 @@ TEST(TokenizerFile, CountsTheIds) {
                             R"( "model": {"vocab": {}}})"),
             6);
   // The same names elsewhere are something else.
-  EXPECT_EQ(tokenizer_vocab(R"({"x": {"vocab": {"a": 99}, "model": {"vocab": {"a": 98}}},)"
-                            R"( "normalizer": {"id": 97}, "added_tokens": [{"x": {"id": 96}}],)"
-                            R"( "model": {"vocab": {"a": 1}, "merges": [["a", "b"], {"id": 95}]}})"),
-            2);
+  EXPECT_EQ(
+      tokenizer_vocab(R"({"x": {"vocab": {"a": 99}, "model": {"vocab": {"a": 98}}},)"
+                      R"( "normalizer": {"id": 97}, "added_tokens": [{"x": {"id": 96}}],)"
+                      R"( "model": {"vocab": {"a": 1}, "merges": [["a", "b"], {"id": 95}]}})"),
+      2);
   EXPECT_EQ(tokenizer_vocab(sample_tokenizer_json()), 40);
 }
 
@@ -53,7 +54,8 @@ TEST(TokenizerFile, RefusesWhatIsNone) {
     EXPECT_THAT(refused(fmt::format(R"({{"added_tokens": [{{"id": {}}}]}})", id)),
                 HasSubstr("not from 0 to 2147483646"))
         << id;
-  EXPECT_THAT(refused(R"({"model": {"vocab": {"a": 1}}, "model": {}})"), HasSubstr("'model' twice"));
+  EXPECT_THAT(refused(R"({"model": {"vocab": {"a": 1}}, "model": {}})"),
+              HasSubstr("'model' twice"));
   EXPECT_THAT(refused(R"({"model": {"vocab": {"a": 1}, "vocab": 1}})"), HasSubstr("'vocab' twice"));
   EXPECT_THAT(refused(R"({"added_tokens": 0, "added_tokens": 0})"),
               HasSubstr("'added_tokens' twice"));
@@ -109,15 +111,15 @@ TEST(TokenizerIdentity, TextComesBack) {
     const std::string text = identity_text(identity);
     EXPECT_EQ(parse_identity(nlohmann::json::parse(text), "t"), identity) << text;
   }
-  EXPECT_EQ(identity_text(byte_identity()),
-            R"({"name": "byte", "vocab": 257, "bos": null, "eos": 256, "pad": null, "file": null})");
+  EXPECT_EQ(
+      identity_text(byte_identity()),
+      R"({"name": "byte", "vocab": 257, "bos": null, "eos": 256, "pad": null, "file": null})");
 }
 
 TEST(TokenizerIdentity, IsPrintable) {
   TokenizerIdentity identity = sample_tokenizer(sample_tokenizer_json());
   identity.name = "a\x1b[31m\n";
-  EXPECT_EQ(to_string(identity),
-            "'a\\x1b[31m\\x0a' (40 ids, xxh3-128 " + identity.hash + ")");
+  EXPECT_EQ(to_string(identity), "'a\\x1b[31m\\x0a' (40 ids, xxh3-128 " + identity.hash + ")");
   EXPECT_EQ(to_string(TokenizerIdentity()), "not known");
   EXPECT_EQ(to_string(byte_identity()), "'byte'");
 }

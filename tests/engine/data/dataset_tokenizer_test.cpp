@@ -50,8 +50,9 @@ TEST(DatasetTokenizer, OldManifestsAreReadAndWrittenAsBefore) {
   EXPECT_EQ(*byte.identity, byte_identity());
   EXPECT_EQ(byte.json, "");
   const std::string written = read_file(dir / "d.json", 1000);
-  EXPECT_THAT(written, HasSubstr("  \"tokenizer\": {\n    \"name\": \"byte\",\n    \"vocab\": 257,\n"
-                                 "    \"end_of_document\": 256\n  },\n"));
+  EXPECT_THAT(written,
+              HasSubstr("  \"tokenizer\": {\n    \"name\": \"byte\",\n    \"vocab\": 257,\n"
+                        "    \"end_of_document\": 256\n  },\n"));
   EXPECT_TRUE(verify(TokenDataset(dir / "d"), 0).hashes);
   std::filesystem::remove(dir / "d.json");  // as Megatron's datasets
   EXPECT_EQ(*TokenDataset(dir / "d").tokenizer().identity, TokenizerIdentity());

@@ -80,8 +80,9 @@ TEST(HfTokenizer, IdsThatAreNoneAreRefused) {
   }
   for (const char* text : {"", "{", "[]", "{\"a\": 1, \"a\": 1}"})
     EXPECT_THAT(error_of([&] { parse_hf_generation(text, "G"); }), HasSubstr("G: ")) << text;
-  EXPECT_EQ(parse_hf_generation(R"({"temperature": 0.6, "eos_token_id": [1, 2], "x": {}})", "G").eos,
-            (TokenIds{.ids = {1, 2}, .is_list = true}));
+  EXPECT_EQ(
+      parse_hf_generation(R"({"temperature": 0.6, "eos_token_id": [1, 2], "x": {}})", "G").eos,
+      (TokenIds{.ids = {1, 2}, .is_list = true}));
 }
 
 TEST(HfTokenizer, TakesFromTheGenerationConfigWhatTheConfigLacks) {
