@@ -100,6 +100,7 @@ class Run {
     const ModelTokenizer before = from ? from->tokenizer : ModelTokenizer();
     tokenizer_ = run_tokenizer(before, data_.made_by);
     data_.made_by.json.clear();
+    if (!first()) tokenizer_.json.clear();
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
     together(ranks_, [&] {

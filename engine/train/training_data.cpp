@@ -45,6 +45,7 @@ TrainingData open_training_data(const Config& c) {
   // 8 bytes a document, and its split's 16, of which half may be spare room.
   data.index_bytes = 40 * size_t(dataset->documents());
   data.made_by = dataset->tokenizer();
+  data.index_bytes += 3 * data.made_by.json.size();  // the data's, a checkpoint's and the run's
   if (is_byte(*data.made_by.identity)) data.tokenizer = make_tokenizer("byte");
   return data;
 }
