@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/hash.h"
+#include "engine/checkpoint/stored.h"
 #include "engine/data/token_dataset.h"
 #include "engine/data/token_writer.h"
 #include "tests/support/run_results.h"
@@ -48,7 +48,7 @@ void write_other(const Path& from, const Path& to, const std::string& text) {
   }
   DatasetManifest::Tokenizer tokenizer{.name = "my.json", .vocab = kVocab, .end_of_document = kEnd};
   if (!text.empty()) {
-    tokenizer.hash = hash128(std::as_bytes(std::span(text)));
+    tokenizer.hash = hash_of(text);
     spill(tokenizer_path(to), text);
   }
   writer.commit({.tokenizer = tokenizer, .bytes = dataset.manifest()->bytes});
@@ -94,7 +94,7 @@ class TokenizerRun : public ::testing::Test {
 SmallRun* TokenizerRun::small_ = nullptr;
 
 TEST_F(TokenizerRun, GoesWithRunCheckpointExportAndImport) {
-  const std::string hash = hash128(std::as_bytes(std::span(mine())));
+  const std::string hash = hash_of(mine());
   const json identity = {{"name", "my.json"}, {"vocab", kVocab},
                          {"bos", nullptr},    {"eos", kEnd},
                          {"pad", nullptr},    {"file", {{"bytes", mine().size()}, {"hash", hash}}}};
@@ -187,8 +187,7 @@ TEST_F(TokenizerRun, ResumesWithTheSameTokenizerAlone) {
   copy_at_3("run", "part");
   // The same ids, so the same fingerprint of the data: the tokenizer alone differs.
   expect_refused(train("part", "yours"), 3,
-                 {"my.json", hash128(std::as_bytes(std::span(mine()))),
-                  hash128(std::as_bytes(std::span(tokenizer_json("b")))), "run.allow_changes"});
+                 {"my.json", hash_of(mine()), hash_of(tokenizer_json("b")), "run.allow_changes"});
   EXPECT_FALSE(std::filesystem::exists(checkpoint("part", 6)));
   EXPECT_EQ(slurp(at("part/tokenizer.json")), mine());
   // The copy in the run's directory was changed: it is neither trusted nor replaced.
@@ -331,8 +330,7 @@ TEST_F(TokenizerRun, TheDatasetsFileIsLookedAt) {
   EXPECT_FALSE(std::filesystem::exists(at("torn-run")));
   EXPECT_THAT(birkhoff({"data", "inspect", at("mine")}).out,
               AllOf(HasSubstr("tokenizer my.json of 357 ids, end of document 356"),
-                    HasSubstr("mine.tokenizer.json: "),
-                    HasSubstr(hash128(std::as_bytes(std::span(mine()))))));
+                    HasSubstr("mine.tokenizer.json: "), HasSubstr(hash_of(mine()))));
   expect_refused(
       birkhoff({"data", "split", at("small.yaml"), "data.path=" + at("mine"), "model.vocab=384"}),
       3, {"that of " + at("mine"), "is 'my.json'"});

@@ -1,7 +1,7 @@
 // PREFIX.tokenizer.json: the tokenizer that goes with a dataset.
 #include <gmock/gmock.h>
 
-#include "base/hash.h"
+#include "engine/checkpoint/stored.h"
 #include "engine/data/prepare.h"
 #include "tests/engine/data/files.h"
 
@@ -13,16 +13,11 @@ using ::testing::HasSubstr;
 
 const std::string kJson = R"({"model": {"vocab": {"a": 0, "b": 5}}})";
 
-std::string hash_of_text(const std::string& text) {
-  return hash128(std::as_bytes(std::span(text)));
-}
-
 // A dataset of a tokenizer.json: its manifest is written by hand, as scripts/tokenize.py does it.
 void write_with_tokenizer(const Path& prefix, const std::string& json) {
   write_dataset(prefix, {{1, 2, 5}, {5}}, 6);
   DatasetManifest manifest = *read_dataset_manifest(manifest_path(prefix));
-  manifest.tokenizer = {
-      .name = "my.json", .vocab = 6, .end_of_document = 5, .hash = hash_of_text(json)};
+  manifest.tokenizer = {.name = "my.json", .vocab = 6, .end_of_document = 5, .hash = hash_of(json)};
   put(manifest_path(prefix), to_json(manifest));
   put(prefix.string() + ".tokenizer.json", json);
 }
@@ -36,7 +31,7 @@ TEST(DatasetTokenizer, IsReadWithItsFile) {
                                                     .vocab = 6,
                                                     .special = {.eos = {.ids = {5}}},
                                                     .bytes = kJson.size(),
-                                                    .hash = hash_of_text(kJson)}));
+                                                    .hash = hash_of(kJson)}));
   EXPECT_TRUE(verify(TokenDataset(dir / "d"), 0).hashes);
   const DatasetManifest manifest = *TokenDataset(dir / "d").manifest();
   EXPECT_EQ(parse_dataset_manifest(to_json(manifest), "W"), manifest);
@@ -92,7 +87,7 @@ TEST(DatasetTokenizer, AHashIsOne) {
   const Scratch dir;
   write_with_tokenizer(dir / "d", kJson);
   std::string text = read_file(dir / "d.json", 1000);
-  text.replace(text.find(hash_of_text(kJson)), 32, "x");
+  text.replace(text.find(hash_of(kJson)), 32, "x");
   put(dir / "d.json", text);
   EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("hexadecimal"));
 }
