@@ -91,12 +91,12 @@ void print_lengths(const TokenDataset& dataset) {
   }
 }
 
-void print_document(const TokenDataset& dataset, int64_t document) {
+void print_document(const TokenDataset& dataset, int64_t document, bool bytes) {
   constexpr int64_t kShown = 160;
   std::vector<int32_t> ids(size_t(std::min(dataset.length(document), kShown)));
   dataset.read(dataset.begin(document), ids, int64_t(1) << 31);
   std::string shown;
-  if (dataset.manifest() && dataset.manifest()->tokenizer.name == ByteTokenizer().name()) {
+  if (bytes) {
     shown = fmt::format("\"{}\"", printable(ByteTokenizer().decode(ids)));
   } else {
     ids.resize(std::min<size_t>(ids.size(), 16));
@@ -108,17 +108,22 @@ void print_document(const TokenDataset& dataset, int64_t document) {
 
 void run_inspect(const Options& options) {
   const TokenDataset dataset(options.prefix);
+  const TokenizerIdentity tokenizer = *dataset.tokenizer().identity;
   fmt::print("{}: {} tokens in {} documents ({} sequences), {}\n", options.prefix.string(),
              dataset.tokens(), dataset.documents(), dataset.sequences(), name_of(dataset.type()));
-  if (const auto& manifest = dataset.manifest())
+  if (const auto& manifest = dataset.manifest()) {
     fmt::print("tokenizer {} of {} ids, end of document {}; {} bytes of text\n",
-               printable(manifest->tokenizer.name), manifest->tokenizer.vocab,
-               manifest->tokenizer.end_of_document, manifest->bytes);
-  else
+               printable(tokenizer.name), tokenizer.vocab, manifest->tokenizer.end_of_document,
+               manifest->bytes);
+    if (tokenizer.has_file())
+      fmt::print("{}: {} bytes, xxh3-128 {}\n", tokenizer_path(options.prefix).string(),
+                 tokenizer.bytes, tokenizer.hash);
+  } else {
     fmt::print("no manifest: the tokenizer is not known\n");
+  }
   print_lengths(dataset);
   for (int64_t d = 0; d < std::min(options.documents, dataset.documents()); ++d)
-    print_document(dataset, d);
+    print_document(dataset, d, is_byte(tokenizer));
 }
 
 void run_verify(const Options& options) {

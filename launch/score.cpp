@@ -8,6 +8,7 @@
 
 #include "engine/data/tokenizer.h"
 #include "engine/train/load_model.h"
+#include "engine/train/run_tokenizer.h"
 #include "engine/train/scorer.h"
 #include "engine/train/trainer.h"
 #include "launch/commands.h"
@@ -95,6 +96,8 @@ void run(const Options& o) {
     throw ConfigError("score: give either --tokens FILE or --text FILE");
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
   Config config = config_of(checkpoint);
+  if (!o.text.empty())
+    require_byte_tokenizer(checkpoint, config, "score its token ids: score --tokens FILE");
   config.train.micro_batch = 1;
   if (o.threads) config.run.threads = o.threads;
   const std::vector<int32_t> ids = read_tokens(o);
@@ -133,7 +136,8 @@ void add_score(CLI::App& app) {
   command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
       ->required();
   command->add_option("--tokens", o->tokens, "file of token ids, decimal, or a JSON array");
-  command->add_option("--text", o->text, "file of text, for the byte tokenizer");
+  command->add_option("--text", o->text,
+                      "file of text, for models of the byte tokenizer; others need --tokens");
   command->add_option("--threads", o->threads, "0: as the run's config")
       ->check(CLI::Range(0, 1024));
   command->add_flag("--json", o->json, "print each token's log-probability as JSON");

@@ -18,6 +18,7 @@ import os
 import struct
 
 UINT16, INT32 = 8, 4  # type codes of the format
+MAX_TOKENIZER = 64 << 20  # bytes, as in engine/checkpoint/tokenizer_identity.h
 
 
 class DataError(Exception):
@@ -25,7 +26,8 @@ class DataError(Exception):
 
 
 class DatasetWriter:
-    """PREFIX.bin .idx .json, under temporary names until commit(); the index is renamed last.
+    """PREFIX.bin .idx .json, and .tokenizer.json, under temporary names until commit(); the index
+    is renamed last.
 
     `new_hash` makes a hasher with update() and hexdigest() (xxh3-128), or is None: no hashes.
     """
@@ -99,8 +101,9 @@ class DatasetWriter:
         idx[0].close()
         return idx
 
-    def commit(self, tokenizer, text_bytes):
-        """`tokenizer`: {"name", "vocab", "end_of_document"} for the manifest."""
+    def commit(self, tokenizer, text_bytes, tokenizer_json=None):
+        """`tokenizer`: {"name", "vocab", "end_of_document"} for the manifest; `tokenizer_json`: the
+        bytes of its tokenizer.json, which need new_hash."""
         if self.tokens == 0:
             raise DataError("there is no text to prepare: every document of the input is empty")
         self._flush(self.bin)
@@ -115,16 +118,21 @@ class DatasetWriter:
         }
         if self.new_hash:
             manifest["xxh3_128"] = {"bin": self.bin[1].hexdigest(), "idx": idx[1].hexdigest()}
+        if tokenizer_json is not None:
+            copy = self._create(".tokenizer.json")
+            self._put(copy, tokenizer_json)
+            self._flush(copy)
+            copy[0].close()
+            manifest["tokenizer"] = {**tokenizer, "xxh3_128": copy[1].hexdigest()}
         file = self._create(".json")
         file[0].write((json.dumps(manifest, indent=2) + "\n").encode())
         self._flush(file)
         file[0].close()
         if os.path.exists(self.prefix + ".idx"):  # the old one goes before the new one comes
             os.unlink(self.prefix + ".idx")
-        bin_aside, idx_aside, json_aside = self.asides
-        os.rename(bin_aside, self.prefix + ".bin")
-        os.rename(json_aside, self.prefix + ".json")
-        os.rename(idx_aside, self.prefix + ".idx")
+        bin_aside, idx_aside, *others = self.asides
+        for aside in (bin_aside, *others, idx_aside):
+            os.rename(aside, aside.removesuffix(f".tmp-{os.getpid()}"))
         directory = os.open(os.path.dirname(self.prefix) or ".", os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
@@ -195,13 +203,37 @@ def need(package):
 
 
 def load_tokenizer(path):
+    """The tokenizer, and the bytes that it was read from."""
     if not os.path.isfile(path):
         raise DataError(f"no tokenizer {path}: give the path of a tokenizer.json")
     tokenizers = need("tokenizers")
+    with open(path, "rb") as file:
+        data = file.read(MAX_TOKENIZER + 1)
+    if len(data) > MAX_TOKENIZER:
+        raise DataError(f"{path} has more than {MAX_TOKENIZER} bytes: it is no tokenizer.json")
     try:
-        return tokenizers.Tokenizer.from_file(path)
+        return tokenizers.Tokenizer.from_str(data.decode()), data
     except Exception as error:  # the package raises nothing narrower
         raise DataError(f"{path} is no tokenizer.json: {error}") from None
+
+
+def refuse_other_tokenizer(prefix, data, digest):
+    """PREFIX.tokenizer.json may be replaced if it is `data`, or of the dataset of that name."""
+    path = prefix + ".tokenizer.json"
+    if not os.path.lexists(path):
+        return
+    try:
+        with open(path, "rb") as file:
+            found = file.read(MAX_TOKENIZER + 1)
+        if found == data:
+            return
+        with open(prefix + ".json", "rb") as file:
+            if json.load(file)["tokenizer"]["xxh3_128"] == digest(found).hexdigest():
+                return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise DataError(f"{path} exists and is not of a dataset {prefix}: move it away, or choose "
+                    "another --out")
 
 
 def end_of_document(tokenizer, name):
@@ -223,8 +255,9 @@ def documents_of(arguments):
 
 
 def tokenize(arguments):
-    tokenizer = load_tokenizer(arguments.tokenizer)
+    tokenizer, tokenizer_json = load_tokenizer(arguments.tokenizer)
     xxhash = need("xxhash")
+    refuse_other_tokenizer(arguments.out, tokenizer_json, xxhash.xxh3_128)
     end = end_of_document(tokenizer, arguments.end_of_document)
     vocab = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     tokenizer.no_truncation()
@@ -240,7 +273,8 @@ def tokenize(arguments):
             if sys.stderr.isatty():
                 print(f"\r{writer.tokens} tokens ", end="", file=sys.stderr)
         name = os.path.basename(arguments.tokenizer)
-        writer.commit({"name": name, "vocab": vocab, "end_of_document": end}, text_bytes)
+        writer.commit({"name": name, "vocab": vocab, "end_of_document": end}, text_bytes,
+                      tokenizer_json)
         left_out = f"; {empty} empty documents left out" if empty else ""
         print(f"{arguments.out}: {len(writer.lengths)} documents, {writer.tokens} tokens below "
               f"{vocab}, {text_bytes} bytes of text{left_out}")
@@ -251,7 +285,7 @@ def main():
     add = parser.add_argument
     add("--tokenizer", required=True, help="path of a tokenizer.json")
     add("--end-of-document", help="the token, or its id, that ends each document")
-    add("--out", required=True, help="prefix of the dataset: .bin .idx .json follow")
+    add("--out", required=True, help="prefix of the dataset: .bin .idx .json and .tokenizer.json")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true",
                       help="a JSON object a line (default for names in .jsonl)")

@@ -58,17 +58,26 @@ run_directory() {
 # What a young model writes may be no text: bytes that would upset a terminal are left out.
 printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\037\177'; }
 
+# A model whose tokenizer is not `byte` is refused with exit code 2 and a line that says what works
+# instead; the run is good all the same.
 draw_sample() {
+  local status=0
   mkdir -p "$run/report"
-  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" &&
-    echo "----" && printable <"$run/report/sample.txt" && echo "----"
+  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" ||
+    status=$?
+  if [ $status = 2 ]; then
+    rm -f "$run/report/sample.txt"
+    say "no sample is drawn"
+    return 0
+  fi
+  [ $status = 0 ] && echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
 # What a general compressor makes of the same text, and what the sample copied. Only for runs
 # that report bits per byte: others have no text.
 compare() {
-  grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" ||
-    { say "this run reports no bits per byte on held-out text: nothing to compare" && return; }
+  grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" && [ -f "$run/report/sample.txt" ] ||
+    { say "this run has no sample, or no bits per byte: nothing to compare" && return; }
   local parts=build/comparison split=("$birkhoff" data split "$config" "${overrides[@]}")
   mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
     "${split[@]}" --part validation >$parts/held-out.txt &&

@@ -85,6 +85,7 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
                 });
     counts.hashes = true;
   }
+  dataset.tokenizer();  // throws if its file is not the one that the manifest has the hash of
   if (vocab == 0) vocab = manifest ? manifest->tokenizer.vocab : int64_t(1) << 31;
 
   std::vector<int32_t> ids(1 << 16);

@@ -37,9 +37,10 @@ struct VerifyCounts {
   bool hashes = false;  // the manifest gave them, and they are right
 };
 
-// Reads everything: the hashes of the manifest, each id against `vocab` (0: that of the manifest,
-// or 2^31 if there is none), and that each document ends with the end-of-document token, only with
-// it, where the manifest names one. Throws on the first thing that is wrong, naming the file.
+// Reads everything: the hashes of the manifest, PREFIX.tokenizer.json, each id against `vocab` (0:
+// that of the manifest, or 2^31 if there is none), and that each document ends with the
+// end-of-document token, only with it, where the manifest names one. Throws on the first thing that
+// is wrong, naming the file.
 VerifyCounts verify(const TokenDataset& dataset, int64_t vocab);
 
 // The text of some documents of the dataset, each followed by a line end, a document a call. Throws

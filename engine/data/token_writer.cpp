@@ -39,6 +39,15 @@ void move(const Path& from, const Path& to) {
         fmt::format("cannot rename to {}: {}", printable(to.string()), error.message()));
 }
 
+// The tokenizer.json of the dataset that is overwritten: it is one that its manifest has noted.
+void remove_old_tokenizer(const Path& prefix) {
+  try {
+    const auto old = read_dataset_manifest(manifest_path(prefix));
+    if (old && !old->tokenizer.hash.empty()) ::unlink(tokenizer_path(prefix).c_str());
+  } catch (const DataError&) {  // no manifest of ours: nothing says whose the file is
+  }
+}
+
 Path directory_of(const Path& prefix) {
   return prefix.has_parent_path() ? prefix.parent_path() : Path(".");
 }
@@ -132,6 +141,7 @@ void TokenWriter::commit(DatasetManifest manifest) {
   if (overwrite_) {  // first the old one is gone, then the new one comes: never a mixture
     ::unlink(idx_path(prefix_).c_str());
     flush_directory(directory);
+    remove_old_tokenizer(prefix_);
   }
   move(bin_aside_, bin_path(prefix_));
   write_file(manifest_path(prefix_), to_json(manifest));

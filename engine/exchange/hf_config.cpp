@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine/checkpoint/json.h"
 #include "engine/config/choices.h"
+#include "engine/exchange/hf_tokenizer.h"
 
 namespace birkhoff {
 namespace {
@@ -24,10 +25,8 @@ constexpr const char* kNeutral[] = {"_attn_implementation",
                                     "_name_or_path",
                                     "auto_map",
                                     "aux_loss_alpha",
-                                    "bos_token_id",
                                     "chunk_size_feed_forward",
                                     "dtype",
-                                    "eos_token_id",
                                     "ep_size",
                                     "id2label",
                                     "label2id",
@@ -36,7 +35,6 @@ constexpr const char* kNeutral[] = {"_attn_implementation",
                                     "output_attentions",
                                     "output_hidden_states",
                                     "output_router_logits",
-                                    "pad_token_id",
                                     "pretraining_tp",
                                     "problem_type",
                                     "return_dict",
@@ -56,6 +54,7 @@ class Reader {
     experts();
     rope();
     features();
+    hf_.special = hf_special_tokens(fields_);
     for (const char* key : kNeutral) fields_.find(key);
     return hf_;
   }
@@ -221,7 +220,8 @@ HfModel parse_hf_config(std::string_view text, std::string_view place) {
   }
 }
 
-std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps) {
+std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps,
+                           const SpecialTokens& special) {
   const std::vector<std::string> faults = export_faults(c, allow_kv_norm_eps);
   if (!faults.empty()) throw ConfigError(lines(faults, ""));
   const ModelConfig& m = c.model;
@@ -261,7 +261,7 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps)
   j["initializer_range"] = m.init_std;
   j["num_nextn_predict_layers"] = 0;
   j["tie_word_embeddings"] = false;
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) j[key] = nullptr;
+  write_hf_special_tokens(special, j);
   j["torch_dtype"] = dtype == DType::bf16 ? "bfloat16" : "float32";
   j["use_cache"] = true;
   return j.dump(2) + "\n";

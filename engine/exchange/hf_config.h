@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/dtype.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 #include "engine/config/config.h"
 
 namespace birkhoff {
@@ -22,6 +23,7 @@ struct HfModel {
   int64_t positions = 0;  // max_position_embeddings
   // Whether rotary pairs are (2i, 2i + 1), as in kernels/rope.h; else (i, i + rope_dim / 2).
   bool interleaved = true;
+  SpecialTokens special;  // bos_token_id, eos_token_id, pad_token_id
 
   bool operator==(const HfModel&) const = default;
 };
@@ -33,6 +35,7 @@ HfModel parse_hf_config(std::string_view text, std::string_view place);
 
 // The config.json of a plain model with tensors of `dtype` (f32 or bf16); rotary pairs interleaved.
 // Throws ConfigError with a line for each thing that `transformers` would compute otherwise.
-std::string hf_config_text(const Config& config, DType dtype, bool allow_kv_norm_eps = false);
+std::string hf_config_text(const Config& config, DType dtype, bool allow_kv_norm_eps = false,
+                           const SpecialTokens& special = {});
 
 }  // namespace birkhoff

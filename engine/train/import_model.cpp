@@ -101,9 +101,10 @@ class Writer {
                        .seed = config_.seed,
                        .model = model_fingerprint(config_),
                        .data = "",  // none yet
+                       .tokenizer = source_.tokenizer().identity,
                        .config = effective_yaml(config_),
                        .state = to_text(LoopState())},
-                      indices);
+                      indices, source_.tokenizer().json);
   }
 
  private:
@@ -193,6 +194,8 @@ Imported import_model(const ImportOptions& o) {
   StagedDirectory staged(o.out);
   writer.write(staged.aside() / "checkpoints" / checkpoint_name(0));
   write_file(staged.aside() / "config.yaml", effective_yaml(imported.config));
+  if (const std::string& json = source->tokenizer().json; !json.empty())
+    write_file(staged.aside() / kTokenizerName, json);
   staged.commit();
   return imported;
 }

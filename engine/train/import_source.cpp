@@ -5,6 +5,7 @@
 
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/exchange/hf_config.h"
+#include "engine/exchange/hf_tokenizer.h"
 #include "engine/exchange/hf_weights.h"
 #include "engine/train/load_model.h"
 
@@ -32,7 +33,7 @@ void interleave(std::span<float> rows, int64_t dims, int64_t width) {
 class HfSource final : public ImportSource {
  public:
   HfSource(const Directory& directory, const HfModel& hf)
-      : ImportSource(directory.path(), config_of_hf(hf)),
+      : ImportSource(directory.path(), config_of_hf(hf), read_hf_tokenizer(directory, hf.special)),
         interleaved_(hf.interleaved),
         weights_(directory) {}
 
@@ -72,7 +73,7 @@ class HfSource final : public ImportSource {
 class OwnSource final : public ImportSource {
  public:
   explicit OwnSource(Checkpoint checkpoint)
-      : ImportSource(checkpoint.path(), config_of(checkpoint)),
+      : ImportSource(checkpoint.path(), config_of(checkpoint), checkpoint.tokenizer()),
         checkpoint_(std::move(checkpoint)) {}
 
   std::vector<std::string> names() const override {

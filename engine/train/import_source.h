@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 #include "engine/config/config.h"
 #include "engine/train/model_tensors.h"
 
@@ -19,6 +20,7 @@ class ImportSource {
   // What the model computes, and, of our own, how it was trained.
   const Config& config() const { return config_; }
   const Path& path() const { return path_; }
+  const ModelTokenizer& tokenizer() const { return tokenizer_; }
 
   // Names of the model's tensors, moments left out; ascending.
   virtual std::vector<std::string> names() const = 0;
@@ -27,11 +29,13 @@ class ImportSource {
   virtual void read(const ModelTensor& tensor, std::span<float> values) const = 0;
 
  protected:
-  ImportSource(Path path, Config config) : path_(std::move(path)), config_(std::move(config)) {}
+  ImportSource(Path path, Config config, ModelTokenizer tokenizer)
+      : path_(std::move(path)), config_(std::move(config)), tokenizer_(std::move(tokenizer)) {}
 
  private:
   Path path_;
   Config config_;
+  ModelTokenizer tokenizer_;
 };
 
 // A directory with config.json, a checkpoint, or a run directory, whose newest checkpoint is taken.

@@ -63,7 +63,7 @@ MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_
   r.reserve = {{"program", "binary and libraries", kProgramReserve},
                {"threads", "stacks", kThreadReserve * size_t(threads + 2)},
                {"batches", "made ahead", batch * size_t(config.data.prefetch + 2)},
-               {"data", "places of documents", data_bytes}};
+               {"data", "places of documents, tokenizer", data_bytes}};
   for (const MemoryItem& item : r.arenas) r.planned += item.bytes;
   r.total = r.planned;
   for (const MemoryItem& item : r.reserve) r.total += item.bytes;

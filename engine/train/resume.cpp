@@ -7,7 +7,7 @@
 #include "engine/config/field.h"
 #include "engine/config/fields.h"
 #include "engine/train/load_model.h"
-#include "engine/train/training_data.h"
+#include "engine/train/run_tokenizer.h"
 
 namespace birkhoff {
 namespace {
@@ -42,15 +42,16 @@ std::string joined(const std::vector<std::string>& texts) {
 constexpr std::string_view kWayOut = "take another run.dir, or allow it: run.allow_changes=true";
 
 // The same decision on every rank: it depends on manifest and config alone.
-void check_compatible(const Checkpoint& checkpoint, const Config& config,
-                      const std::string& data_fingerprint, bool speak) {
+void check_compatible(const Checkpoint& checkpoint, const Config& config, const TrainingData& data,
+                      bool speak) {
   const std::string place = printable(checkpoint.path().string());
   ConfigChanges changes = changes_of(config_of(checkpoint), config);
   const CheckpointInfo& info = checkpoint.manifest().info;
   // An imported model: no step was taken, so there are no settings or data to differ from.
   const bool trained = info.step > 0;
   if (!trained) changes.settings.clear();
-  const bool other_data = trained && info.data != data_fingerprint;
+  const bool other_data = trained && info.data != data.fingerprint;
+  const std::string other_tokenizer = tokenizer_change(info, data.made_by);
   if (!config.run.allow_changes) {
     if (!changes.model.empty())
       throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place,
@@ -62,13 +63,18 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config,
       throw DataError(
           fmt::format("checkpoint {} was trained on other data: [{}] there, [{}] here; "
                       "{}",
-                      place, printable(info.data), printable(data_fingerprint), kWayOut));
+                      place, printable(info.data), printable(data.fingerprint), kWayOut));
+    if (!other_tokenizer.empty())
+      throw DataError(
+          fmt::format("checkpoint {}: {}; prepare the data with the model's tokenizer, {}", place,
+                      other_tokenizer, kWayOut));
   } else if (speak) {
     for (const std::string& change : changes.model) log_warning("allowed on resume: {}", change);
     for (const std::string& change : changes.settings) log_warning("allowed on resume: {}", change);
     if (other_data)
       log_warning("allowed on resume: other data: [{}] there, [{}] here", info.data,
-                  data_fingerprint);
+                  data.fingerprint);
+    if (!other_tokenizer.empty()) log_warning("allowed on resume: {}", other_tokenizer);
   }
 }
 
@@ -110,7 +116,7 @@ ConfigChanges changes_of(const Config& then, const Config& now) {
   return changes;
 }
 
-std::optional<Resumed> resume(const Config& config, const std::string& data_fingerprint,
+std::optional<Resumed> resume(const Config& config, const TrainingData& data,
                               std::span<const TensorView> tensors, Communicator& ranks,
                               Beacon& beacon) {
   const bool first = ranks.rank() == 0;
@@ -135,11 +141,12 @@ std::optional<Resumed> resume(const Config& config, const std::string& data_fing
     together(ranks, [&] {  // other errors than a fault of the checkpoint are for all
       try {
         const Checkpoint checkpoint = open_candidate(path);
-        check_compatible(checkpoint, config, data_fingerprint, first);
+        check_compatible(checkpoint, config, data, first);
         check_tensors(checkpoint, tensors);
         for (const TensorView& t : tensors)
           checkpoint.read(t.name, t.spec, t.bytes, [&](size_t) { beacon.tick(); });
-        found = {path, checkpoint.manifest().info, checkpoint.manifest().hash};
+        found = {path, checkpoint.manifest().info, checkpoint.tokenizer(),
+                 checkpoint.manifest().hash};
       } catch (const CheckpointError& e) {
         fault = e.what();
       }

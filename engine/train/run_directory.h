@@ -2,6 +2,7 @@
 // A run's directory, held by one job at a time:
 //
 //   config.yaml                 the effective config, every key
+//   tokenizer.json              of the run's data, where that has one
 //   metrics.jsonl               engine/metrics/metrics.h
 //   checkpoints/step-00000100/  engine/checkpoint/checkpoint.h
 //   log/rank-0000.log           base/log.h
@@ -9,11 +10,12 @@
 //   report/                     plots
 //   lock                        flock'ed by the run's rank 0; names it
 //
-// All errors are ResourceError (exit code 5). Not synchronised.
+// All errors are ResourceError (exit code 5), unless said otherwise. Not synchronised.
 #include <cstdint>
 #include <string_view>
 
 #include "base/directory.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 
 namespace birkhoff {
 
@@ -30,6 +32,9 @@ class RunDirectory {
   // checkpoints.
   void require_no_run() const;
   void write_config(std::string_view yaml) const;
+  // Writes tokenizer.json; if the tokenizer has none, removes that of `before`, the checkpoint that
+  // the run goes on from. Throws DataError if there is a file that is neither: it is not replaced.
+  void write_tokenizer(const ModelTokenizer& now, const ModelTokenizer& before) const;
 
   const Path& path() const { return path_; }
   Path metrics() const { return path_ / "metrics.jsonl"; }

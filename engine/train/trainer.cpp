@@ -19,6 +19,7 @@
 #include "engine/train/progress.h"
 #include "engine/train/resume.h"
 #include "engine/train/run_directory.h"
+#include "engine/train/run_tokenizer.h"
 #include "engine/train/saver.h"
 #include "engine/train/session.h"
 #include "engine/train/trace.h"
@@ -82,7 +83,7 @@ class Run {
     std::optional<Resumed> from;
     if (config_.run.resume != Resume::never) {
       environment_.beacon.enter(0, Activity::load);
-      from = resume(config_, data_.fingerprint, tensors, ranks_, environment_.beacon);
+      from = resume(config_, data_, tensors, ranks_, environment_.beacon);
     }
     if (from) {
       step_ = from->info.step;
@@ -96,10 +97,15 @@ class Run {
     } else {
       session_.initialise();
     }
+    const ModelTokenizer before = from ? from->tokenizer : ModelTokenizer();
+    tokenizer_ = run_tokenizer(before, data_.made_by);
+    data_.made_by.json.clear();
+    if (!first()) tokenizer_.json.clear();
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
     together(ranks_, [&] {
       if (!first()) return;
+      directory_.write_tokenizer(tokenizer_, before);
       directory_.write_config(effective_yaml(config_));
       if (const Path aside = cut_metrics(directory_.metrics(), step_); !aside.empty())
         log_warning("metrics that cannot be read are put aside as {}", printable(aside.string()));
@@ -269,6 +275,7 @@ class Run {
                               .seed = config_.seed,
                               .model = model_fingerprint(config_),
                               .data = data_.fingerprint,
+                              .tokenizer = tokenizer_.identity,
                               .config = effective_yaml(config_),
                               .state = to_text(state_)};
     try {
@@ -276,7 +283,7 @@ class Run {
       together(ranks_, [&] {
         if (metrics_) metrics_->flush();
       });
-      saver_->save(info, session_.tensors());
+      saver_->save(info, session_.tensors(), tokenizer_.json);
     } catch (const ResourceError& e) {
       if (config_.checkpoint.on_error == OnError::stop || needed) throw;
       if (first()) log_warning("step {}: no checkpoint, training goes on: {}", step_, e.what());
@@ -290,6 +297,7 @@ class Run {
   const RankEnvironment environment_;
   Communicator& ranks_;
   TrainingData data_;
+  ModelTokenizer tokenizer_;
   RunDirectory directory_;
   ThreadTeam team_;
   Session session_;
@@ -317,13 +325,15 @@ void require_same_everywhere(const Config& config, const TrainingData& data, Com
           fmt::format("ranks 0 and {} have different configs: {}; start all with the "
                       "same config and overrides",
                       r, first_difference(configs[0], configs[r])));
-  const std::vector<std::string> prints = all_gather_texts(ranks, data.fingerprint);
+  const std::vector<std::string> prints = all_gather_texts(
+      ranks,
+      fmt::format("{} tokenizer={}", data.fingerprint, identity_text(data.made_by.identity)));
   for (size_t r = 1; r < prints.size(); ++r)
     if (prints[r] != prints[0])
       throw DataError(fmt::format(
           "data.path: ranks 0 and {} see different data: [{}] and [{}]; give all hosts the same "
           "files",
-          r, printable(prints[0]), printable(prints[r])));
+          r, printable(prints[0], 600), printable(prints[r], 600)));
 }
 
 }  // namespace

@@ -24,8 +24,11 @@ DataOptions options_of(const Config& c) {
 }  // namespace
 
 TrainingData open_training_data(const Config& c) {
-  TrainingData data{
-      .source = open_data(options_of(c)), .tokenizer = {}, .fingerprint = {}, .index_bytes = 0};
+  TrainingData data{.source = open_data(options_of(c)),
+                    .tokenizer = {},
+                    .fingerprint = {},
+                    .made_by = {.identity = TokenizerIdentity()},
+                    .index_bytes = 0};
   const std::string cut = fmt::format(
       "seed={} sequence={} validation_fraction={} cross_documents={} predict_across_documents={}",
       c.seed, c.train.sequence, c.data.validation_fraction, c.data.cross_documents,
@@ -41,7 +44,9 @@ TrainingData open_training_data(const Config& c) {
                   manifest ? manifest->bin_hash : "unknown", cut);
   // 8 bytes a document, and its split's 16, of which half may be spare room.
   data.index_bytes = 40 * size_t(dataset->documents());
-  if (manifest && manifest->tokenizer.name == "byte") data.tokenizer = make_tokenizer("byte");
+  data.made_by = dataset->tokenizer();
+  data.index_bytes += 3 * data.made_by.json.size();  // the data's, a checkpoint's and the run's
+  if (is_byte(*data.made_by.identity)) data.tokenizer = make_tokenizer("byte");
   return data;
 }
 

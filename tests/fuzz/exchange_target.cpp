@@ -2,6 +2,7 @@
 #include "engine/checkpoint/safetensors.h"
 #include "engine/exchange/hf_config.h"
 #include "engine/exchange/hf_index.h"
+#include "engine/exchange/hf_tokenizer.h"
 #include "tests/fuzz/targets.h"
 
 namespace birkhoff::fuzz {
@@ -30,11 +31,20 @@ bool hf_config(std::string_view bytes) {
   Config config;
   config.model = hf.model, config.moe = hf.moe, config.train.sequence = hf.positions;
   std::string text;
-  if (!accepts<ConfigError>([&] { text = hf_config_text(config, DType::f32); }, kMostLines))
+  const auto write = [&] { text = hf_config_text(config, DType::f32, false, hf.special); };
+  if (!accepts<ConfigError>(write, kMostLines))
     return true;  // one expert, which transformers cannot choose from
   HfModel again = parse_hf_config(text, "W");
   again.interleaved = hf.interleaved;  // written as pairs always
   require(again == hf, "what is written is not what was read:\n{}", text);
+  return true;
+}
+
+bool hf_generation(std::string_view bytes) {
+  SpecialTokens special;
+  if (!reads([&] { special = parse_hf_generation(bytes, "F"); })) return false;
+  require(parse_hf_generation(hf_generation_text(special), "W") == special,
+          "what is written is not what was read");
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/data/token_writer.h"
 #include "engine/exchange/hf_config.h"
 #include "engine/exchange/hf_index.h"
+#include "engine/exchange/hf_tokenizer.h"
 #include "engine/metrics/metrics.h"
 
 namespace birkhoff::fuzz {
@@ -70,22 +71,35 @@ std::vector<std::string> safetensors_seeds() {
   return out;
 }
 
+std::vector<std::string> tokenizer_seeds() {
+  return {
+      R"({"version": "1.0", "added_tokens": [{"id": 3, "content": "</s>", "special": true}],)"
+      R"( "normalizer": null, "model": {"type": "BPE", "vocab": {"a": 0, "\u00e9": 1, "b": 2},)"
+      R"( "merges": [["a", "b"]]}})",
+      R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.5e0]]}})",
+      R"({"model": {"vocab": {}}, "added_tokens": [{"id": 0}, {"id": 2147483646}]})"};
+}
+
 std::vector<std::string> manifest_seeds() {
   const Tensors tensors;
-  const CheckpointInfo info = {.step = 100,
-                               .tokens = 819200,
-                               .seed = UINT64_MAX,
-                               .model = "model.layers: 2\n",
-                               .data = "tokens=12345",
-                               .config = "seed: 1\n",
-                               .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
+  const std::string tokenizer = tokenizer_seeds()[0];
+  CheckpointInfo info = {.step = 100,
+                         .tokens = 819200,
+                         .seed = UINT64_MAX,
+                         .model = "model.layers: 2\n",
+                         .data = "tokens=12345",
+                         .config = "seed: 1\n",
+                         .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
   std::vector<std::string> out;
   const Folder folder;
   for (const size_t count : {size_t(0), size_t(1), tensors.named.size()}) {
     const Path path = folder / fmt::format("{}", count).c_str();
+    const bool has_file = info.tokenizer && info.tokenizer->has_file();
     save_checkpoint(path, info, std::span(tensors.named).first(count),
-                    {.shard_bytes = 70, .chunk_bytes = 32});
+                    {.shard_bytes = 70, .chunk_bytes = 32}, has_file ? tokenizer : "");
     out.push_back(read_file(path / kManifestName, kMaxManifest));
+    info.tokenizer = count == 0 ? identity_of_file(tokenizer, "a\n\".json") : byte_identity();
+    info.tokenizer->special.pad = {.ids = {-1, 5}, .is_list = true};
   }
   return out;
 }
@@ -99,8 +113,10 @@ std::vector<std::string> data_seeds(bool index) {
     TokenWriter writer(prefix, type, true);
     for (const size_t length : {2, 0, 1, 7})
       writer.add_document(std::vector<int32_t>(length, int32_t(length)));
-    writer.commit(
-        {.tokenizer = {.name = "byte", .vocab = 257, .end_of_document = 256}, .bytes = 9});
+    DatasetManifest manifest{.tokenizer = {.name = "byte", .vocab = 257, .end_of_document = 256},
+                             .bytes = 9};
+    if (type == TokenType::u8) manifest.tokenizer.hash = std::string(32, '7');
+    writer.commit(manifest);
     const auto bytes = std::filesystem::file_size(bin_path(prefix));
     out.push_back(index ? u64(bytes) + read_file(idx_path(prefix), 10000)
                         : read_file(manifest_path(prefix), 10000));
@@ -135,7 +151,9 @@ std::vector<std::string> hf_config_seeds() {
   Config config;
   config.model.residual = ResidualKind::plain;
   config.model.kv_norm_eps = kHfKvNormEps;
-  std::string text = hf_config_text(config, DType::bf16);
+  std::string text = hf_config_text(
+      config, DType::bf16, false,
+      {.bos = {.ids = {1}}, .eos = {.ids = {2, 3}, .is_list = true}, .pad = {.ids = {-1}}});
   std::vector<std::string> out = {text};
   const std::string scaling = "\"rope_scaling\": null";
   text.replace(text.find(scaling), scaling.size(),
@@ -146,6 +164,12 @@ std::vector<std::string> hf_config_seeds() {
                "\"rope_interleave\": false, \"transformers_version\": \"5.0.0\"");
   out.push_back(text);
   return out;
+}
+
+std::vector<std::string> hf_generation_seeds() {
+  return {hf_generation_text({}),
+          hf_generation_text({.bos = {.ids = {1}}, .eos = {.ids = {2, 3}, .is_list = true}}),
+          R"({"do_sample": true, "temperature": 0.6, "eos_token_id": [], "pad_token_id": -1})"};
 }
 
 std::vector<std::string> hf_index_seeds() {
@@ -167,6 +191,8 @@ std::vector<std::string> seeds(std::string_view target) {
   if (target == "documents") return documents_seeds();
   if (target == "hf_config") return hf_config_seeds();
   if (target == "hf_index") return hf_index_seeds();
+  if (target == "hf_generation") return hf_generation_seeds();
+  if (target == "tokenizer") return tokenizer_seeds();
   throw std::out_of_range(fmt::format("there are no seeds for {}", target));
 }
 

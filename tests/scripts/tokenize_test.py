@@ -147,8 +147,11 @@ class Command(Scratch):
         data = (self.place / "d.bin").read_bytes()
         self.assertEqual(list(memoryview(data).cast("H")), [1, 2, 3, 4, 1, 0, 4])
         manifest = json.loads((self.place / "d.json").read_text())
+        tokenizer_json = pathlib.Path(path).read_bytes()
+        self.assertEqual((self.place / "d.tokenizer.json").read_bytes(), tokenizer_json)
         self.assertEqual(manifest["tokenizer"],
-                         {"name": "tokenizer.json", "vocab": 5, "end_of_document": 4})
+                         {"name": "tokenizer.json", "vocab": 5, "end_of_document": 4,
+                          "xxh3_128": xxhash.xxh3_128_hexdigest(tokenizer_json)})
         self.assertEqual(manifest["bytes"], 20)
         self.assertEqual(manifest["xxh3_128"]["bin"], xxhash.xxh3_128_hexdigest(data))
 
