@@ -5,7 +5,8 @@
 
     DIR/pairs/        rotary pairs (2i, 2i + 1), two files with an index; F32, BF16 and F16
     DIR/halves/       the same function with rope_interleave: false, one file, F32
-    DIR/expected.json log-probability of each of its tokens but the first, in double precision
+    DIR/expected.json log-probability of each of its tokens but the first, in double precision; and
+                      those of the same weights with expert groups
 
 The forward pass below follows transformers' modeling_deepseek_v3.py, in plain Python: it shares
 nothing with the engine. Weights are multiples of 1/64 or 1/128 that every dtype holds exactly.
@@ -28,6 +29,7 @@ CONFIG = {
     "max_position_embeddings": 16, "attention_bias": False, "tie_word_embeddings": False,
     "torch_dtype": "bfloat16"}
 TOKENS = [1, 7, 3, 10, 0, 3, 5, 9, 2, 2, 8, 4, 6]
+GROUPS = {"n_group": 2, "topk_group": 1}  # of the same weights, another function
 KV_NORM_EPS = 1e-6  # of the class, whatever the config says
 C = CONFIG["hidden_size"]
 HEADS, NOPE, ROPE = (CONFIG[k] for k in ("num_attention_heads", "qk_nope_head_dim",
@@ -145,13 +147,23 @@ def attention(xs, w, name):
     return out
 
 
-def experts(x, w, name):
+def best(values, count):
+    """Indices of the largest ones."""
+    order = sorted(range(len(values)), key=lambda i: -values[i])
+    if count < len(values):
+        margin = values[order[count - 1]] - values[order[count]]
+        assert margin > 1e-4, f"too close for single precision: {margin}"
+    return order[:count]
+
+
+def experts(x, w, name, config):
     scores = [1 / (1 + math.exp(-v)) for v in linear(x, w[f"{name}.gate.weight"])]
     biased = [s + b for s, b in zip(scores, w[f"{name}.gate.e_score_correction_bias"])]
-    order = sorted(range(len(scores)), key=lambda e: -biased[e])
-    chosen = order[:CONFIG["num_experts_per_tok"]]
-    margin = biased[chosen[-1]] - biased[order[len(chosen)]]
-    assert margin > 1e-4, f"experts too close for single precision: {margin}"
+    size = len(scores) // config["n_group"]
+    groups = [math.fsum(sorted(biased[g:g + size])[-2:]) for g in range(0, len(scores), size)]
+    kept = best(groups, config["topk_group"])
+    biased = [b if e // size in kept else -math.inf for e, b in enumerate(biased)]
+    chosen = best(biased, config["num_experts_per_tok"])
     total = math.fsum(scores[e] for e in chosen)
     y = swiglu(x, w, f"{name}.shared_experts")
     for e in chosen:
@@ -161,7 +173,7 @@ def experts(x, w, name):
     return y
 
 
-def log_probabilities(w, tokens):
+def log_probabilities(w, tokens, config):
     eps = CONFIG["rms_norm_eps"]
     xs = [w["model.embed_tokens.weight"][t * C:(t + 1) * C] for t in tokens]
     for layer in range(CONFIG["num_hidden_layers"]):
@@ -172,7 +184,7 @@ def log_probabilities(w, tokens):
         dense = layer < CONFIG["first_k_dense_replace"]
         for t, x in enumerate(xs):
             h = rms_norm(x, w[f"{name}.post_attention_layernorm.weight"], eps)
-            y = swiglu(h, w, f"{name}.mlp") if dense else experts(h, w, f"{name}.mlp")
+            y = swiglu(h, w, f"{name}.mlp") if dense else experts(h, w, f"{name}.mlp", config)
             xs[t] = [a + b for a, b in zip(x, y)]
     result = []
     for x, target in zip(xs, tokens[1:]):
@@ -231,7 +243,10 @@ def main():
     write_safetensors(out / "halves/model.safetensors",
                       {n: halves(w[n], shapes()[n], n) for n in reversed(names)}, lambda _: "F32")
     (out / "expected.json").write_text(json.dumps(
-        {"tokens": TOKENS, "log_probability": log_probabilities(w, TOKENS)}, indent=2) + "\n")
+        {"tokens": TOKENS, "log_probability": log_probabilities(w, TOKENS, CONFIG),
+         "groups": GROUPS,
+         "log_probability_in_groups": log_probabilities(w, TOKENS, CONFIG | GROUPS)},
+        indent=2) + "\n")
 
 
 if __name__ == "__main__":
