@@ -22,6 +22,8 @@ class Saver {
   // Saves `tensors`, the same on all ranks, as the run's checkpoint of info.step, then prunes.
   // Throws ResourceError (exit code 5), and leaves no trace then.
   void save(const CheckpointInfo& info, std::span<const TensorView> tensors);
+  // The run directory was renamed, or a new one stands in for it. All ranks name the same.
+  void follow_to(const Path& run_directory) { run_directory_ = run_directory; }
 
  private:
   Path run_directory_;

@@ -58,6 +58,9 @@ StreamSeries series_of(const StreamTelemetry& t) {
           {"column_error", t.column_error},           {"cosine", t.cosine}};
 }
 
+// Passes over the data after which repeated text adds little (arXiv 2305.16264).
+constexpr double kManyEpochs = 4;
+
 // Every `every` steps; 0: never.
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
@@ -88,6 +91,7 @@ class Run {
       step_ = from->info.step;
       state_ = parse_loop_state(from->info);
       say("resumed from {}", printable(from->checkpoint.string()));
+      warn_of_other_bits();
     } else if (config_.run.resume == Resume::must) {
       throw CheckpointError(
           fmt::format("run.resume: must, but {} has no checkpoint; set run.resume: auto to start "
@@ -96,6 +100,7 @@ class Run {
     } else {
       session_.initialise();
     }
+    state_.ranks = ranks_.size();
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
     together(ranks_, [&] {
@@ -114,6 +119,7 @@ class Run {
     std::optional<CallTimes> profile;
     if (options.profile) session_.executor().observe(profile.emplace(session_.executor().sites()));
     const int64_t last = last_step(config_.train);
+    say_epochs(last);
     begin_trace(step_ + options.trace_steps);
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
@@ -127,12 +133,16 @@ class Run {
         int(config_.data.prefetch));
     std::optional<ProgressDisplay> progress;
     if (first())
-      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1, .steps = last},
+      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1,
+                                                .steps = last,
+                                                .epoch = epochs(state_.samples),
+                                                .step_epochs = epochs(config_.train.global_batch)},
                        steady_seconds());
     batches_.resize(size_t(own.size()));
     while (step_ < last) {
       const double start = steady_seconds();
       if (!load_step(own, loader)) return preempt(progress);
+      follow_directory();
       train_step(start);
       if (progress && (step_ % config_.train.log_every == 0 || step_ == last))
         progress->step(step_, loss_, step_tokens() * config_.train.log_every, steady_seconds());
@@ -157,6 +167,68 @@ class Run {
   }
   bool first() const { return ranks_.rank() == 0; }
   int64_t step_tokens() const { return config_.train.global_batch * config_.train.sequence; }
+
+  // Passes over the training data that so many samples make; -1 where there is no data to repeat.
+  double epochs(int64_t samples) const {
+    return data_.source.dataset ? double(samples) / double(data_.source.training->count()) : -1;
+  }
+
+  void say_epochs(int64_t last) const {
+    if (!data_.source.dataset || step_ >= last) return;
+    const double all = epochs(state_.samples + (last - step_) * config_.train.global_batch);
+    say("data: {} windows of {} tokens; step {} ends {:.2f} epochs (passes over them)",
+        data_.source.training->count(), config_.train.sequence, last, all);
+    if (all > kManyEpochs && first())
+      log_warning(
+          "every text is trained on {:.1f} times; more than {:g} repeat what the model knows and "
+          "add little: prepare more text, or set train.steps to {}",
+          all, kManyEpochs,
+          int64_t(kManyEpochs * double(data_.source.training->count()) /
+                  double(config_.train.global_batch)));
+  }
+
+  // With one reduction group sums are cut by ranks.
+  void warn_of_other_bits() const {
+    const bool known = state_.ranks > 0;
+    if (!first() || !known || state_.ranks == ranks_.size() || config_.train.reduction_groups > 1)
+      return;
+    log_warning(
+        "{} ranks go on from a checkpoint of {}: with train.reduction_groups: 1 sums are rounded "
+        "in another order, so results differ in their last bits from those of {} ranks; a run that "
+        "is to give the same bits on several numbers of ranks needs groups from its first step",
+        ranks_.size(), state_.ranks, state_.ranks);
+  }
+
+  // On rank 0, each step. Errors can wait: the next save meets them on all ranks.
+  void follow_directory() {
+    if (!first()) return;
+    try {
+      const RunDirectory::Moved moved = directory_.follow();
+      if (moved.how != RunDirectory::Moved::no) log_warning("{}", moved.text);
+      const bool anew = moved.how == RunDirectory::Moved::anew;
+      if (anew) {
+        if (environment_.own_process) init_log({.rank = 0, .file = directory_.log(0)});
+        directory_.write_config(effective_yaml(config_));
+      } else if (metrics_->removed()) {
+        log_warning("{} was removed while the run writes to it; it begins anew behind step {}",
+                    printable(directory_.metrics().string()), step_);
+      } else {
+        return;
+      }
+      metrics_.emplace(directory_.metrics());
+    } catch (const ResourceError& e) {
+      if (lost_ != e.what()) log_warning("the run directory is gone: {}", lost_ = e.what());
+    }
+  }
+
+  // The same directory on all ranks, where rank 0 finds it.
+  Path find_directory() {
+    follow_directory();
+    const std::string path = broadcast_text(ranks_, directory_.path().string(), 0);
+    if (!first()) directory_.follow_to(path);
+    saver_->follow_to(path);
+    return path;
+  }
 
   void print(const CallTimes& profile) const {
     if (!first()) return;
@@ -217,6 +289,13 @@ class Run {
     return TrainOutcome::preempted;
   }
 
+  NamedValues extra_metrics(const StepResult& result) const {
+    NamedValues values = {{"valid_tokens", double(result.valid)},
+                          {"window_hash", double(window_hash_)}};
+    if (data_.source.dataset) values.emplace_back("epoch", epochs(state_.samples));
+    return values;
+  }
+
   void train_step(double start) {
     const StepResult& result = session_.step(step_ + 1, batches_);
     ++step_;
@@ -231,7 +310,7 @@ class Run {
         .grad_norm = result.grad_norm,
         .lr = result.lr,
         .tokens = state_.tokens,
-        .extra = {{"valid_tokens", double(result.valid)}, {"window_hash", double(window_hash_)}},
+        .extra = extra_metrics(result),
         .streams = series_of(result.streams),
         .step_seconds = seconds,
         .tokens_per_second = double(step_tokens()) / seconds});
@@ -260,6 +339,23 @@ class Run {
       say("step {}: held-out loss {:.4f} over {} tokens", step_, eval.eval_loss, eval.eval_tokens);
   }
 
+  // Once more if the directory was moved while it was saved to.
+  void save_where_it_is(const CheckpointInfo& info) {
+    for (Path at = find_directory();;) {
+      try {
+        // What a resumed run does not write again must be on the disk before the checkpoint is.
+        together(ranks_, [&] {
+          if (metrics_) metrics_->flush();
+        });
+        return saver_->save(info, session_.tensors());
+      } catch (const ResourceError&) {
+        const Path now = find_directory();
+        if (now == at) throw;
+        at = now;
+      }
+    }
+  }
+
   // `needed`: what follows relies on it, so that failing is an error whatever
   // checkpoint.on_error says.
   void save(bool needed) {
@@ -272,11 +368,7 @@ class Run {
                               .config = effective_yaml(config_),
                               .state = to_text(state_)};
     try {
-      // What a resumed run does not write again must be on the disk before the checkpoint is.
-      together(ranks_, [&] {
-        if (metrics_) metrics_->flush();
-      });
-      saver_->save(info, session_.tensors());
+      save_where_it_is(info);
     } catch (const ResourceError& e) {
       if (config_.checkpoint.on_error == OnError::stop || needed) throw;
       if (first()) log_warning("step {}: no checkpoint, training goes on: {}", step_, e.what());
@@ -303,6 +395,7 @@ class Run {
   int64_t step_ = 0;    // finished
   int64_t saved_ = -1;  // the newest checkpoint that this process saved
   double loss_ = 0;
+  std::string lost_;  // the last error of following the directory
 };
 
 // Ranks were given the same config and see the same data.
