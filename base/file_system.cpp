@@ -15,8 +15,8 @@
 namespace birkhoff {
 
 bool is_unsupported(int error) {
-  constexpr int kErrors[] = {EINVAL, ENOSYS, ENOTSUP, kNotSupportedByDriver, EBADF,
-                             EACCES, EPERM,  ENOTTY,  EISDIR};
+  constexpr int kErrors[] = {EINVAL, ENOSYS, ENOTSUP, kNotSupportedByDriver, EBADF, EACCES,
+                             EPERM,  ENOTTY, EISDIR};
   return std::find(std::begin(kErrors), std::end(kErrors), error) != std::end(kErrors);
 }
 

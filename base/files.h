@@ -1,6 +1,7 @@
 #pragma once
-// Files: whole reads bounded by a size, atomic writes, outputs that follow no link. Errors are ResourceError
-// (exit code 5) that name the path and the system's reason, unless said otherwise. Thread-safe.
+// Files: whole reads bounded by a size, atomic writes, outputs that follow no link. Errors are
+// ResourceError (exit code 5) that name the path and the system's reason, unless said otherwise.
+// Thread-safe.
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -46,8 +47,8 @@ class File {
   File& operator=(const File&) = delete;
 
   void write(std::span<const std::byte> bytes);  // all of it, retried on EINTR and short writes
-  void flush();  // fsync; warns once and returns where the file system has none
-  size_t size() const;                           // throws unless it is a regular file
+  void flush();         // fsync; warns once and returns where the file system has none
+  size_t size() const;  // throws unless it is a regular file
   int descriptor() const { return fd_; }
 
  private:

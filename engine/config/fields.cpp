@@ -102,8 +102,7 @@ void model_fields(ModelConfig& c, List& to) {
          "inner width of a dense FFN; 0: 8 × moe.expert_dim", {"intermediate_size"});
   to.add("norm_eps", Real{&c.norm_eps, kSmallest, 1}, "", "of every RMSNorm but kv's",
          {"rms_norm_eps", "layer_norm_eps"});
-  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "",
-         "of the RMSNorm of the kv latent");
+  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "", "of the RMSNorm of the kv latent");
   to.add("residual", one_of(c.residual), "",
          "plain: one stream; hc: hyper-connections; mhc: manifold-constrained ones");
   to.add("streams", Integer{&c.streams, 1, 16}, "", "residual streams n of hc and mhc",
@@ -132,8 +131,8 @@ void moe_fields(MoeConfig& c, List& to) {
          {"n_shared_experts", "shared_experts"});
   to.add("expert_dim", Integer{&c.expert_dim, 1, kWide}, "", "inner width of an expert",
          {"moe_intermediate_size"});
-  to.add("scaling", Real{&c.scaling, kSmallest, 1000}, "",
-         "factor of the routed experts' sum", {"routed_scaling_factor"});
+  to.add("scaling", Real{&c.scaling, kSmallest, 1000}, "", "factor of the routed experts' sum",
+         {"routed_scaling_factor"});
   to.add("normalise", Flag{&c.normalise}, "",
          "whether the weights of the chosen experts are made to sum to 1",
          {"normalize", "norm_topk_prob"});

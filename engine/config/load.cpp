@@ -76,8 +76,8 @@ class Loader {
     if (unread_) return;  // its defaults are not what the user wrote
     for (const Finding& finding : findings(config_, use)) {
       if (finding.severity == Severity::warning) continue;
-      const bool known = std::any_of(
-          finding.keys.begin(), finding.keys.end(), [&](const std::string& key) {
+      const bool known =
+          std::any_of(finding.keys.begin(), finding.keys.end(), [&](const std::string& key) {
             return faulty_.contains(key) || faulty_.contains(key.substr(0, key.find('.')));
           });
       if (known) continue;
@@ -152,15 +152,16 @@ class Loader {
   void dotted(const std::string& key, const std::string& where) {
     const size_t dot = key.find('.');
     const bool known = by_key_.contains(key);
-    const std::string meant =
-        known                         ? key
-        : faults_.size() < kMaxFaults ? nearest_key(key.substr(0, dot), key.substr(dot + 1), fields_)
-                                      : std::string();
+    const std::string meant = known ? key
+                              : faults_.size() < kMaxFaults
+                                  ? nearest_key(key.substr(0, dot), key.substr(dot + 1), fields_)
+                                  : std::string();
     faulty_.insert(meant);
     const size_t middle = meant.find('.');
     const std::string way = middle == std::string::npos
-                                ? std::string("a file writes keys nested, a line for the section "
-                                              "and its keys below it, indented")
+                                ? std::string(
+                                      "a file writes keys nested, a line for the section "
+                                      "and its keys below it, indented")
                                 : fmt::format("a file writes it nested, {}: {{{}: ...}}",
                                               meant.substr(0, middle), meant.substr(middle + 1));
     fault(where, printable(key, 120),

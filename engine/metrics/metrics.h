@@ -58,8 +58,8 @@ std::string metrics_line(const StepMetrics& metrics);
 std::string metrics_line(const EvalMetrics& metrics);
 
 // Appends to a file; each line is one write to the kernel, so that a killed process tears none.
-// What flush() returned from outlives a power cut. A link, FIFO or device is refused. Errors are ResourceError (exit code 5). Not
-// synchronised.
+// What flush() returned from outlives a power cut. A link, FIFO or device is refused. Errors are
+// ResourceError (exit code 5). Not synchronised.
 class MetricsWriter {
  public:
   explicit MetricsWriter(const Path& path);

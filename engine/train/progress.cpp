@@ -113,15 +113,15 @@ void ProgressDisplay::step(int64_t step, double loss, int64_t step_tokens, doubl
   step_seconds_ = step <= options_.first_step + 1
                       ? seconds
                       : step_seconds_ + kSmoothing * (seconds - step_seconds_);
-  const Progress progress{.step = step,
-                          .steps = options_.steps,
-                          .loss = loss,
-                          .epoch = options_.epoch < 0
-                                       ? -1
-                                       : options_.epoch + double(step - options_.first_step + 1) *
-                                                              options_.step_epochs,
-                          .tokens_per_second = double(step_tokens) / step_seconds_,
-                          .seconds_left = double(options_.steps - step) * step_seconds_};
+  const Progress progress{
+      .step = step,
+      .steps = options_.steps,
+      .loss = loss,
+      .epoch = options_.epoch < 0
+                   ? -1
+                   : options_.epoch + double(step - options_.first_step + 1) * options_.step_epochs,
+      .tokens_per_second = double(step_tokens) / step_seconds_,
+      .seconds_left = double(options_.steps - step) * step_seconds_};
   const bool due = line_.terminal() || step <= options_.first_step || step >= options_.steps ||
                    now - last_line_ >= options_.plain_seconds;
   if (!due) return;

@@ -18,8 +18,8 @@ struct Progress {
   double seconds_left = -1;      // < 0 or not finite: not known yet
 };
 
-// At most `width` characters. As it gets narrower the percentage goes, then the epoch, the rate, the
-// ETA, the loss; at last the line is cut.
+// At most `width` characters. As it gets narrower the percentage goes, then the epoch, the rate,
+// the ETA, the loss; at last the line is cut.
 std::string progress_line(const Progress& progress, int width);
 std::string short_duration(double seconds);  // "42s", "3m12s", "5h07m", "12d04h"
 std::string short_count(double value);       // "987", "12.3k", "4.56M"
@@ -55,7 +55,7 @@ class ProgressDisplay {
     int descriptor = 2;
     int64_t first_step = 1, steps = 0;
     double epoch = -1, step_epochs = 0;  // before the first step; of a step. < 0: not shown
-    double plain_seconds = 10;  // between lines, where it is not a terminal
+    double plain_seconds = 10;           // between lines, where it is not a terminal
   };
   ProgressDisplay(const Options& options, double now);
 

@@ -89,8 +89,7 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config,
     };
     const std::string what = joined(refused), way = way_out(config.run.allow_changes.keys, refused);
     if (is_of(changes.model))
-      throw ConfigError(
-          fmt::format("checkpoint {} is of another model: {}; {}", place, what, way));
+      throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place, what, way));
     if (is_of(changes.settings))
       throw ConfigError(
           fmt::format("checkpoint {} was trained with other settings: {}; {}", place, what, way));

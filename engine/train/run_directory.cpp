@@ -84,8 +84,8 @@ bool is_free(const Path& path) {
   std::error_code error;
   const auto type = std::filesystem::symlink_status(path, error).type();
   return type == std::filesystem::file_type::not_found ||
-         (type == std::filesystem::file_type::directory &&
-          std::filesystem::is_empty(path, error) && !error);
+         (type == std::filesystem::file_type::directory && std::filesystem::is_empty(path, error) &&
+          !error);
 }
 
 }  // namespace

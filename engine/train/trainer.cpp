@@ -13,6 +13,7 @@
 #include "engine/data/loader.h"
 #include "engine/execute/call_times.h"
 #include "engine/metrics/metrics.h"
+#include "engine/train/epochs.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/loop_state.h"
 #include "engine/train/memory_report.h"
@@ -58,9 +59,6 @@ StreamSeries series_of(const StreamTelemetry& t) {
           {"column_error", t.column_error},           {"cosine", t.cosine}};
 }
 
-// Passes over the data after which repeated text adds little (arXiv 2305.16264).
-constexpr double kManyEpochs = 4;
-
 // Every `every` steps; 0: never.
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
@@ -73,6 +71,9 @@ class Run {
         ranks_(environment.ranks),
         data_(std::move(data)),
         directory_(std::move(directory)),
+        epochs_{.windows = data_.source.dataset ? data_.source.training->count() : 0,
+                .batch = config.train.global_batch,
+                .sequence = config.train.sequence},
         team_(thread_count(config, environment.ranks_here)),
         session_(config, team_, ranks_, with_beacon(environment.beacon)) {}
   ~Run() { environment_.beacon.tell(nullptr); }  // the trace ends with the run
@@ -91,7 +92,7 @@ class Run {
       step_ = from->info.step;
       state_ = parse_loop_state(from->info);
       say("resumed from {}", printable(from->checkpoint.string()));
-      warn_of_other_bits();
+      warn(other_bits(state_.ranks, ranks_.size(), config_.train.reduction_groups));
     } else if (config_.run.resume == Resume::must) {
       throw CheckpointError(
           fmt::format("run.resume: must, but {} has no checkpoint; set run.resume: auto to start "
@@ -119,7 +120,9 @@ class Run {
     std::optional<CallTimes> profile;
     if (options.profile) session_.executor().observe(profile.emplace(session_.executor().sites()));
     const int64_t last = last_step(config_.train);
-    say_epochs(last);
+    if (const auto line = epochs_.outlook(state_.samples, step_ + 1, last); !line.empty())
+      say("{}", line);
+    warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
@@ -135,8 +138,8 @@ class Run {
     if (first())
       progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1,
                                                 .steps = last,
-                                                .epoch = epochs(state_.samples),
-                                                .step_epochs = epochs(config_.train.global_batch)},
+                                                .epoch = epochs_.of(state_.samples),
+                                                .step_epochs = epochs_.of(epochs_.batch)},
                        steady_seconds());
     batches_.resize(size_t(own.size()));
     while (step_ < last) {
@@ -168,35 +171,8 @@ class Run {
   bool first() const { return ranks_.rank() == 0; }
   int64_t step_tokens() const { return config_.train.global_batch * config_.train.sequence; }
 
-  // Passes over the training data that so many samples make; -1 where there is no data to repeat.
-  double epochs(int64_t samples) const {
-    return data_.source.dataset ? double(samples) / double(data_.source.training->count()) : -1;
-  }
-
-  void say_epochs(int64_t last) const {
-    if (!data_.source.dataset || step_ >= last) return;
-    const double all = epochs(state_.samples + (last - step_) * config_.train.global_batch);
-    say("data: {} windows of {} tokens; step {} ends {:.2f} epochs (passes over them)",
-        data_.source.training->count(), config_.train.sequence, last, all);
-    if (all > kManyEpochs && first())
-      log_warning(
-          "every text is trained on {:.1f} times; more than {:g} repeat what the model knows and "
-          "add little: prepare more text, or set train.steps to {}",
-          all, kManyEpochs,
-          int64_t(kManyEpochs * double(data_.source.training->count()) /
-                  double(config_.train.global_batch)));
-  }
-
-  // With one reduction group sums are cut by ranks.
-  void warn_of_other_bits() const {
-    const bool known = state_.ranks > 0;
-    if (!first() || !known || state_.ranks == ranks_.size() || config_.train.reduction_groups > 1)
-      return;
-    log_warning(
-        "{} ranks go on from a checkpoint of {}: with train.reduction_groups: 1 sums are rounded "
-        "in another order, so results differ in their last bits from those of {} ranks; a run that "
-        "is to give the same bits on several numbers of ranks needs groups from its first step",
-        ranks_.size(), state_.ranks, state_.ranks);
+  void warn(const std::string& text) const {
+    if (first() && !text.empty()) log_warning("{}", text);
   }
 
   // On rank 0, each step. Errors can wait: the next save meets them on all ranks.
@@ -292,7 +268,7 @@ class Run {
   NamedValues extra_metrics(const StepResult& result) const {
     NamedValues values = {{"valid_tokens", double(result.valid)},
                           {"window_hash", double(window_hash_)}};
-    if (data_.source.dataset) values.emplace_back("epoch", epochs(state_.samples));
+    if (epochs_.windows > 0) values.emplace_back("epoch", epochs_.of(state_.samples));
     return values;
   }
 
@@ -304,16 +280,15 @@ class Run {
     const double seconds = steady_seconds() - start;
     environment_.step_done(seconds);
     if (!metrics_) return;
-    metrics_->write(StepMetrics{
-        .step = step_,
-        .loss = result.loss,
-        .grad_norm = result.grad_norm,
-        .lr = result.lr,
-        .tokens = state_.tokens,
-        .extra = extra_metrics(result),
-        .streams = series_of(result.streams),
-        .step_seconds = seconds,
-        .tokens_per_second = double(step_tokens()) / seconds});
+    metrics_->write(StepMetrics{.step = step_,
+                                .loss = result.loss,
+                                .grad_norm = result.grad_norm,
+                                .lr = result.lr,
+                                .tokens = state_.tokens,
+                                .extra = extra_metrics(result),
+                                .streams = series_of(result.streams),
+                                .step_seconds = seconds,
+                                .tokens_per_second = double(step_tokens()) / seconds});
   }
 
   // Held-out windows of this evaluation: the first ones, in order.
@@ -383,6 +358,7 @@ class Run {
   Communicator& ranks_;
   TrainingData data_;
   RunDirectory directory_;
+  const Epochs epochs_;
   ThreadTeam team_;
   Session session_;
   std::optional<Saver> saver_;
