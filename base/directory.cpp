@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/file_system.h"
 #include "base/system_error.h"
 
 namespace birkhoff {
@@ -26,11 +27,10 @@ Path parent_of(const Path& path) { return path.has_parent_path() ? path.parent_p
 // directory that cannot be opened or flushed is not one that we make others in.
 void flush_name(const Path& path) {
   const Path parent = parent_of(path);
-  const Descriptor fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 && errno == EACCES) return;
-  if (fd.get() < 0) throw_system_error("open", parent);
-  if (::fsync(fd.get()) != 0 && errno != EROFS && errno != EINVAL)
-    throw_system_error("flush", parent);
+  const int error = try_flush_directory(parent);
+  if (error == 0 || error == EROFS || is_unsupported(error)) return;
+  errno = error;
+  throw_system_error("flush directory", parent);
 }
 
 }  // namespace
@@ -114,6 +114,11 @@ void make_durable_directories(const Path& path) {
   make_durable_directories(path.parent_path());
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
     throw_system_error("make directory", path);
+  if (!std::filesystem::is_directory(path, ignored))
+    throw ResourceError(fmt::format(
+        "cannot make directory {}: something else of that name is there (a file, or a link to "
+        "nothing); move it out of the way",
+        printable(path.string())));
   flush_directory(parent_of(path));
 }
 

@@ -1,16 +1,31 @@
 #include "base/files.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "base/error.h"
+#include "base/file_system.h"
 #include "base/system_error.h"
 
 namespace birkhoff {
+namespace {
+
+[[noreturn]] void refuse_kind(const char* verb, const Path& path, mode_t mode) {
+  const char* kind = S_ISLNK(mode)    ? "a link, and links are not followed here"
+                     : S_ISFIFO(mode) ? "a FIFO"
+                     : S_ISDIR(mode)  ? "a directory"
+                     : S_ISSOCK(mode) ? "a socket"
+                     : S_ISREG(mode)  ? "a file"
+                                      : "a device";
+  throw ResourceError(fmt::format("cannot {} {}: it is {}; move it out of the way", verb,
+                                  printable(path.string()), kind));
+}
+
+}  // namespace
+
 File::File(const Path& path, int flags, int mode) : path_(path) {
   fd_ = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   if (fd_ < 0) throw_system_error("open", path);
@@ -28,7 +43,9 @@ void File::write(std::span<const std::byte> bytes) {
 }
 
 void File::flush() {
-  if (::fsync(fd_) != 0) throw_system_error("flush", path_);
+  if (::fsync(fd_) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) throw_system_error("flush", path_);
+  warn_without(Guarantee::durable_files, path_, errno);
 }
 
 size_t File::size() const {
@@ -85,24 +102,39 @@ void make_directories(const Path& path) {
         fmt::format("cannot make directory {}: {}", printable(path.string()), error.message()));
 }
 
-void flush_directory(const Path& path) { File(path, O_RDONLY | O_DIRECTORY).flush(); }
-
-MappedFile::MappedFile(const Path& path) {
-  const File file(path, O_RDONLY | O_NONBLOCK);
-  size_ = file.size();
-  if (size_ == 0) return;
-  void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
-  if (p == MAP_FAILED) throw_system_error("map", path);
-  data_ = static_cast<const std::byte*>(p);
+void make_own_directory(const Path& path) {
+  if (::mkdir(path.c_str(), 0755) == 0) return;
+  const int error = errno;
+  struct stat s;
+  if (error == EEXIST && ::lstat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode)) return;
+  if (error == EEXIST) refuse_kind("make directory", path, s.st_mode);
+  errno = error;
+  throw_system_error("make directory", path);
 }
 
-MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+void flush_directory(const Path& path) {
+  const int error = try_flush_directory(path);
+  if (error == 0) return;
+  if (is_unsupported(error)) return warn_without(Guarantee::durable_names, path, error);
+  errno = error;
+  throw_system_error("flush directory", path);
 }
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_), std::swap(size_, other.size_);
-  return *this;
+int open_output(const Path& path, int flags) {
+  struct stat s;
+  // Looked at before it is opened: opening a device or a FIFO may already have an effect.
+  if (::lstat(path.c_str(), &s) == 0 && !S_ISREG(s.st_mode)) refuse_kind("write", path, s.st_mode);
+  const int fd = ::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+  if (fd < 0) throw_system_error("open", path);
+  if (::fstat(fd, &s) == 0 && S_ISREG(s.st_mode)) return fd;
+  ::close(fd);
+  refuse_kind("write", path, s.st_mode);
+}
+
+void detach_hard_links(const Path& path) {
+  struct stat s;
+  if (::lstat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_nlink < 2) return;
+  write_file(path, read_file(path, size_t(s.st_size)));
 }
 
 }  // namespace birkhoff

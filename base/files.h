@@ -1,6 +1,7 @@
 #pragma once
-// Files: whole reads bounded by a size, atomic writes, read-only maps. Errors are ResourceError
-// (exit code 5) that name the path and the system's reason, unless said otherwise. Thread-safe.
+// Files: whole reads bounded by a size, atomic writes, outputs that follow no link. Errors are
+// ResourceError (exit code 5) that name the path and the system's reason, unless said otherwise.
+// Thread-safe.
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -20,37 +21,34 @@ void write_file(const Path& path, std::span<const std::byte> bytes);
 void write_file(const Path& path, std::string_view text);
 
 void make_directories(const Path& path);
+// Makes `path` unless it is a directory already. A link to a directory is refused.
+void make_own_directory(const Path& path);
+
+// Makes the directory's names durable. Warns once per process, and returns, where the file system
+// cannot flush a directory (file_system.h).
 void flush_directory(const Path& path);
 
-// A read-only map of a whole regular file. A file that is cut while it is mapped makes touching
-// what was behind its new end a SIGBUS: InputFile (directory.h) is for files that others may write
-// to.
-class MappedFile {
- public:
-  MappedFile() = default;
-  explicit MappedFile(const Path& path);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
-  MappedFile& operator=(MappedFile&& other) noexcept;
+// Opens a file for writing without following a link and without waiting: a link, FIFO, device,
+// socket or directory of that name is refused and left as it is. `flags` are those of open(2).
+// Returns the descriptor, which the caller closes.
+int open_output(const Path& path, int flags);
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
-
- private:
-  const std::byte* data_ = nullptr;
-  size_t size_ = 0;
-};
+// Gives `path` an inode of its own if it is a regular file with several names, as in a copy that
+// `cp --link` made: what is written to it must not change the other names' content.
+void detach_hard_links(const Path& path);
 
 // A file descriptor, closed with the object.
 class File {
  public:
   File(const Path& path, int flags, int mode = 0644);  // open(2) with O_CLOEXEC; throws
+  File(int descriptor, Path path) : path_(std::move(path)), fd_(descriptor) {}  // takes ownership
   ~File();
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
   void write(std::span<const std::byte> bytes);  // all of it, retried on EINTR and short writes
-  void flush();                                  // fsync
-  size_t size() const;                           // throws unless it is a regular file
+  void flush();         // fsync; warns once and returns where the file system has none
+  size_t size() const;  // throws unless it is a regular file
   int descriptor() const { return fd_; }
 
  private:

@@ -1,8 +1,12 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
+#include <fcntl.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <mutex>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -26,17 +30,56 @@ spdlog::level::level_enum level_of(LogLevel level) {
   return spdlog::level::info;
 }
 
+// spdlog's own file sink follows links and waits at a FIFO for a reader.
+class LogFile : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit LogFile(const Path& path)
+      : file_(open_output(path, O_WRONLY | O_CREAT | O_APPEND), path) {}
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    try {
+      file_.write(std::as_bytes(std::span(line.data(), line.size())));
+      lost_ = false;
+    } catch (const ResourceError& e) {
+      if (!lost_) fmt::print(stderr, "warning: the log loses lines: {}\n", e.what());
+      lost_ = true;
+    }
+  }
+  void flush_() override {}
+
+ private:
+  File file_;
+  bool lost_ = false;  // the last line
+};
+
+std::shared_ptr<LogFile> open_log(const Path& path) {
+  try {
+    if (path.parent_path().has_parent_path()) make_directories(path.parent_path().parent_path());
+    if (path.has_parent_path()) make_own_directory(path.parent_path());
+    detach_hard_links(path);
+    return std::make_shared<LogFile>(path);
+  } catch (const ResourceError& e) {
+    throw ResourceError(fmt::format("cannot open the log: {}", e.what()));
+  }
+}
+
+std::atomic<bool> initialised = false;
+
+// Shared, not raw: another thread may be in init_log.
+std::shared_ptr<spdlog::logger> logger() {
+  if (!initialised) init_log({});
+  return spdlog::default_logger();
+}
+
 }  // namespace
 
 void init_log(const LogOptions& options) {
   std::vector<spdlog::sink_ptr> sinks = {std::make_shared<spdlog::sinks::stderr_sink_mt>()};
-  if (options.file.has_parent_path()) make_directories(options.file.parent_path());
-  try {
-    if (!options.file.empty())
-      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file.string()));
-  } catch (const spdlog::spdlog_ex& e) {
-    throw ResourceError(fmt::format("cannot open the log: {}", printable(e.what())));
-  }
+  if (!options.file.empty()) sinks.push_back(open_log(options.file));
+  initialised = true;
   auto logger = std::make_shared<spdlog::logger>("birkhoff", sinks.begin(), sinks.end());
   logger->set_pattern(fmt::format("%Y-%m-%d %H:%M:%S.%e rank {} %l: %v", options.rank));
   logger->set_level(level_of(options.level));
@@ -45,15 +88,14 @@ void init_log(const LogOptions& options) {
 }
 
 void log_line(LogLevel level, std::string_view text) {
-  spdlog::default_logger_raw()->log(level_of(level), "{}", printable(text, kMaxLine));
+  logger()->log(level_of(level), "{}", printable(text, kMaxLine));
 }
 
 void log_to_file(LogLevel level, std::string_view text) {
-  const spdlog::logger* logger = spdlog::default_logger_raw();
-  if (logger->sinks().size() < 2) return;  // stderr alone
+  const auto to = logger();
+  if (to->sinks().size() < 2) return;  // stderr alone
   const std::string line = printable(text, kMaxLine);
-  logger->sinks()[1]->log(spdlog::details::log_msg(logger->name(), level_of(level), line));
-  logger->sinks()[1]->flush();
+  to->sinks()[1]->log(spdlog::details::log_msg(to->name(), level_of(level), line));
 }
 
 }  // namespace birkhoff

@@ -3,8 +3,8 @@
 //
 //   2026-01-31 12:00:00.123 rank 0 warning: text
 //
-// and always one line: the text is made printable, whatever it quotes. There is no state but
-// spdlog's default logger. Thread-safe, except that init_log is called before others log.
+// and always one line: the text is made printable, whatever it quotes. The only state is
+// spdlog's default logger and whether init_log was called. Thread-safe.
 #include <filesystem>
 #include <string_view>
 #include <utility>
@@ -18,10 +18,13 @@ enum class LogLevel { debug, info, warning, error };
 struct LogOptions {
   int rank = 0;
   LogLevel level = LogLevel::info;
-  std::filesystem::path file = {};  // appended to; its directory is made. Empty: stderr only
+  // Appended to, by one write a line; its directory is made. Neither may be a link, nor the file
+  // a FIFO, a device or the like. Empty: stderr only.
+  std::filesystem::path file = {};
 };
 
-// Throws ResourceError (exit code 5) if the file cannot be opened.
+// Throws ResourceError (exit code 5) if the file cannot be opened. Until it is called, lines go to
+// stderr. A line that cannot be written later is lost, and stderr says once that lines are missing.
 void init_log(const LogOptions& options);
 
 void log_line(LogLevel level, std::string_view text);

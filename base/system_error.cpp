@@ -7,11 +7,15 @@
 
 namespace birkhoff {
 
+std::string system_reason(int error) {
+  if (error == ELOOP) return "links are not followed here";
+  return std::strerror(error == kNotSupportedByDriver ? ENOTSUP : error);
+}
+
 void throw_system_error(const char* verb, const Path& path) {
   const int error = errno;
   throw ResourceError(
-      fmt::format("cannot {} {}: {}", verb, printable(path.string()),
-                  error == ELOOP ? "links are not followed here" : std::strerror(error)));
+      fmt::format("cannot {} {}: {}", verb, printable(path.string()), system_reason(error)));
 }
 
 }  // namespace birkhoff

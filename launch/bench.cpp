@@ -9,10 +9,10 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/system_error.h"
-#include "engine/config/load.h"
 #include "engine/config/reference.h"
 #include "engine/train/bench_report.h"
 #include "launch/commands.h"
+#include "launch/config_argument.h"
 
 namespace birkhoff {
 namespace {
@@ -25,7 +25,7 @@ struct Options {
 };
 
 void run(const Options& o) {
-  const Config config = load_config(o.config, o.overrides, Use::training);
+  const Config config = load_config_argument(o.config, o.overrides, Use::training).config;
   for (const std::string& warning : validate(config, Use::training)) log_warning("{}", warning);
   const Path file = o.json;
   const Path directory = file.has_parent_path() ? file.parent_path() : Path(".");
@@ -45,7 +45,8 @@ void add_bench(CLI::App& app) {
                                          "Time the training step of a config, every operator in it "
                                          "and the machine's limits, on random "
                                          "tokens; threads: run.threads");
-  command->add_option("config", options->config, "config file (YAML)")->required();
+  command->add_option("config", options->config, "config file (YAML), or a run directory")
+      ->required();
   command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
   command->add_option("--json", options->json, "write all of it to a file (scripts/roofline.py)");
   command->add_option("--steps", options->bench.steps, "steps to measure, behind 2 of warm-up")

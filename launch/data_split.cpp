@@ -4,10 +4,10 @@
 #include <memory>
 
 #include "base/error.h"
-#include "engine/config/load.h"
 #include "engine/data/prepare.h"
 #include "engine/train/training_data.h"
 #include "launch/commands.h"
+#include "launch/config_argument.h"
 
 namespace birkhoff {
 namespace {
@@ -18,7 +18,7 @@ struct Options {
 };
 
 void run(const Options& o) {
-  const Config config = load_config(o.config, o.overrides);
+  const Config config = load_config_argument(o.config, o.overrides).config;
   const TrainingData data = open_training_data(config);
   if (!data.source.dataset || !data.tokenizer)
     throw DataError(
@@ -40,7 +40,7 @@ void add_data_split(CLI::App& data) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
       data.add_subcommand("split", "print the text that a config's run trains on or holds out");
-  command->add_option("config", o->config, "config file (YAML)")->required();
+  command->add_option("config", o->config, "config file (YAML), or a run directory")->required();
   command->add_option("overrides", o->overrides, "key=value");
   command->add_option("--part", o->part, "train or validation")
       ->check(CLI::IsMember({"train", "validation"}))

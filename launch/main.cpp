@@ -9,6 +9,7 @@
 #include "base/describe_cuda.h"
 #include "base/error.h"
 #include "launch/commands.h"
+#include "launch/usage.h"
 
 namespace {
 
@@ -17,20 +18,6 @@ using birkhoff::ExitCode;
 int report(ExitCode code, std::string_view what) {
   std::fprintf(stderr, "birkhoff: %.*s\n", int(what.size()), what.data());
   return int(code);
-}
-
-int report_usage(const CLI::App& app, const CLI::ParseError& e, std::string_view first) {
-  std::string names;
-  bool known = first.empty() || first.starts_with('-');
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    names += (names.empty() ? "" : ", ") + sub->get_name();
-    known = known || sub->get_name() == first;
-  }
-  if (!known)
-    return report(ExitCode::config, fmt::format("unknown subcommand '{}'; there are {}",
-                                                birkhoff::printable(first, 60), names));
-  return report(ExitCode::config,
-                fmt::format("{}; --help tells more", birkhoff::printable(e.what())));
 }
 
 int run(int argc, char** argv) {
@@ -61,7 +48,7 @@ int run(int argc, char** argv) {
       birkhoff::flush_out();
       return int(ExitCode::ok);
     }
-    return report_usage(app, e, argc > 1 ? argv[1] : "");
+    return report(ExitCode::config, birkhoff::usage_fault(app, e, {argv + 1, argv + argc}));
   }
 }
 

@@ -4,12 +4,13 @@
 #include <filesystem>
 #include <memory>
 
-#include "engine/config/load.h"
+#include "base/log.h"
 #include "engine/plan/listing.h"
 #include "engine/train/memory_report.h"
 #include "engine/train/programs.h"
 #include "engine/train/trainer.h"
 #include "launch/commands.h"
+#include "launch/config_argument.h"
 
 namespace birkhoff {
 namespace {
@@ -36,7 +37,9 @@ void print_streams(const Config& config) {
 }
 
 void run(const Options& o) {
-  const Config config = load_config(o.config, o.overrides, Use::planning);
+  const ConfigArgument loaded = load_config_argument(o.config, o.overrides, Use::planning);
+  for (const std::string& warning : loaded.warnings) log_warning("{}", warning);
+  const Config& config = loaded.config;
   if (o.streams) return print_streams(config);
   if (o.listing) return print_listing(config);
   // The places of documents that are there already: 40 bytes each, of an index with 20 or more.
@@ -57,7 +60,8 @@ void add_plan(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "plan", "Parameters and exact memory of one rank, for any config, without running it");
-  command->add_option("config", options->config, "config file (YAML)")->required();
+  command->add_option("config", options->config, "config file (YAML), or a run directory")
+      ->required();
   command->add_option("overrides", options->overrides, "key=value");
   command->add_option("--world", options->world, "ranks of the run")->check(CLI::Range(1, 1 << 20));
   command->add_flag("--json", options->json, "print JSON");

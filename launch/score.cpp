@@ -28,7 +28,11 @@ std::string read_input(const std::string& path) {
   try {
     return read_file(path, kMaxTokens);
   } catch (const ResourceError& e) {
-    throw DataError(fmt::format("score: {}; check the path and its permissions", e.what()));
+    std::error_code error;
+    const bool large = std::filesystem::is_regular_file(path, error) &&
+                       std::filesystem::file_size(path, error) > kMaxTokens;
+    throw DataError(fmt::format("score: {}; {}", e.what(),
+                                large ? "split it and score the parts" : "give a file to read"));
   }
 }
 

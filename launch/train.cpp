@@ -10,9 +10,9 @@
 #include "comm/exchange.h"
 #include "comm/watch/watchdog.h"
 #include "comm/world.h"
-#include "engine/config/load.h"
 #include "engine/config/reference.h"
 #include "launch/commands.h"
+#include "launch/config_argument.h"
 #include "launch/stop_signal.h"
 
 namespace birkhoff {
@@ -26,14 +26,16 @@ struct Options {
 };
 
 Config load(const Options& o, World& world) {
-  std::optional<Config> config;
+  std::optional<ConfigArgument> loaded;
   together(world.ranks(), [&] {
-    config = load_config(o.config, o.overrides, Use::training);
+    loaded = load_config_argument(o.config, o.overrides, Use::training);
     if (!o.drill.empty()) Drill{o.drill};  // its faults are told with those of the config
   });
+  std::vector<std::string> warnings = validate(loaded->config, Use::training);
+  warnings.insert(warnings.end(), loaded->warnings.begin(), loaded->warnings.end());
   if (world.rank() == 0)
-    for (const std::string& warning : validate(*config, Use::training)) log_warning("{}", warning);
-  return *config;
+    for (const std::string& warning : warnings) log_warning("{}", warning);
+  return loaded->config;
 }
 
 ExitCode run_watched(const Options& o, const Config& config, World& world) {
@@ -85,7 +87,10 @@ ExitCode run(const Options& o) {
 void add_train(CLI::App& app, ExitCode& result) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "Train a model");
-  command->add_option("config", options->config, "config file (YAML)")->required();
+  command
+      ->add_option("config", options->config,
+                   "config file (YAML), or a run directory: the run in it goes on")
+      ->required();
   command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
   command->add_flag("--profile", options->train.profile, "log the seconds of each operator");
   command

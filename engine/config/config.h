@@ -2,10 +2,13 @@
 // A run's configuration as plain typed structs: what the rest of the engine reads. Units, ranges
 // and help of every field stand in fields.cpp, the one list that parser, help text, docs/config.md
 // and the effective dump are made from; here stand the types and the defaults (the tiny model of
-// configs/tiny.yaml, the optimizer of arXiv 2512.24880, Table 5). Counts are int64_t, so that
+// configs/tiny.yaml with its warm-up; the rest of the optimizer is that of arXiv 2512.24880, Table
+// 5). Counts are int64_t, so that
 // products of them do not overflow by accident. Values, no pointers: copy freely.
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace birkhoff {
@@ -30,12 +33,23 @@ inline constexpr int64_t kEvalAll = 0;  // all: every held-out window
 // checkpoint.keep
 inline constexpr int64_t kKeepAll = 0;  // all
 
+// run.allow_changes: which keys a run that goes on from a checkpoint may change: all, or these.
+struct AllowedChanges {
+  bool all = false;
+  std::vector<std::string> keys = {};
+
+  bool allows(std::string_view key) const {
+    return all || std::find(keys.begin(), keys.end(), key) != keys.end();
+  }
+  bool operator==(const AllowedChanges&) const = default;
+};
+
 struct RunConfig {
   std::string dir = "runs/tiny";
   Resume resume = Resume::automatic;
-  bool allow_changes = false;  // between a checkpoint and the run that goes on from it
-  int64_t timeout = 0;         // seconds; 0: by the slowest step
-  int64_t threads = 0;         // 0: the rank's share of the cores
+  AllowedChanges allow_changes;
+  int64_t timeout = 0;  // seconds; 0: by the slowest step
+  int64_t threads = 0;  // 0: the rank's share of the cores
 
   bool operator==(const RunConfig&) const = default;
 };
@@ -122,7 +136,7 @@ struct OptimConfig {
   double weight_decay_norm = 0;
   double clip_norm = 1.0;  // 0: none
   LrSchedule schedule = LrSchedule::step;
-  int64_t warmup_steps = 2000;
+  int64_t warmup_steps = 50;
   std::vector<double> step_points = {0.8, 0.9};     // fractions of train.steps
   std::vector<double> step_factors = {0.316, 0.1};  // of lr, from each point on
   double min_lr_fraction = 0.1;                     // of lr; cosine and wsd end there

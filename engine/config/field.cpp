@@ -9,7 +9,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kMaxText = 4096, kMaxReals = 64;
+constexpr size_t kMaxText = 4096, kMaxReals = 64, kMaxKeys = 256;
 
 using Fault = std::optional<std::string>;
 
@@ -42,6 +42,20 @@ Fault number_fault(const Field& field, const YamlNode& node, NumberFault fault) 
       return *mismatch(field, node) + " (not a finite double)";
   }
   return "no such fault";
+}
+
+// "a.b, c.d" → a.b and c.d
+std::vector<std::string> parts_of(std::string_view text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    std::string_view part = text.substr(at, end - at);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    parts.emplace_back(part);
+    at = end + 1;
+  }
+  return parts;
 }
 
 // Sets it unless it is out of range.
@@ -109,6 +123,21 @@ struct Assign {
     if (node.kind != YamlNode::Kind::scalar) return mismatch(field, node);
     return set(field, t.at, node.text);
   }
+  Fault operator()(const Allowed& t) const {
+    AllowedChanges value;
+    if (node.kind == YamlNode::Kind::list) {
+      for (const YamlNode& item : node.children) {
+        if (item.kind != YamlNode::Kind::scalar) return mismatch(field, item);
+        value.keys.push_back(item.text);
+      }
+    } else if (!is_word(node)) {
+      return mismatch(field, node);
+    } else if (node.text != "true" && node.text != "false") {
+      value.keys = parts_of(node.text);
+    }
+    value.all = node.text == "true";
+    return set(field, t.at, std::move(value));
+  }
   Fault operator()(const OneOf& t) const {
     if (!is_word(node)) return mismatch(field, node);
     const auto at = std::find(t.names.begin(), t.names.end(), node.text);
@@ -142,6 +171,9 @@ struct Expects {
     return "a list of numbers " + range_text(t.min, t.max, t.bounds);
   }
   std::string operator()(const Text&) const { return "text"; }
+  std::string operator()(const Allowed&) const {
+    return "true, false or a list of keys, as in [optim.lr, data.path]";
+  }
   std::string operator()(const OneOf& t) const {
     std::string out;
     for (size_t i = 0; i < t.names.size(); ++i) {
@@ -183,6 +215,12 @@ struct RangeFault {
     if (std::string fault = text_fault(*t.at); !fault.empty()) return fault;
     return {};
   }
+  // Which keys there are, validate.cpp knows.
+  Fault operator()(const Allowed& t) const {
+    if (t.at->keys.size() > kMaxKeys)
+      return fmt::format("has {} keys; at most {}", t.at->keys.size(), kMaxKeys);
+    return {};
+  }
   Fault operator()(const OneOf& t) const {
     if (t.get() < t.names.size()) return {};
     return "is none of " + expects(field);
@@ -208,6 +246,10 @@ struct ValueText {
       out += c;
     }
     return out + '"';
+  }
+  std::string operator()(const Allowed& t) const {
+    if (t.at->all || t.at->keys.empty()) return t.at->all ? "true" : "false";
+    return fmt::format("[{}]", fmt::join(t.at->keys, ", "));
   }
   std::string operator()(const OneOf& t) const { return std::string(t.names[t.get()]); }
 };

@@ -45,6 +45,9 @@ struct Reals {  // each element in range, at most 64 of them
 struct Text {  // UTF-8 without control characters, at most 4096 bytes
   std::string* at;
 };
+struct Allowed {  // true, false or a list of keys; "a.b,c.d" is a list too
+  AllowedChanges* at;
+};
 struct OneOf {
   std::span<const std::string_view> names;
   std::function<size_t()> get;
@@ -58,7 +61,7 @@ OneOf one_of(E& at) {
 }
 
 struct Field {
-  using Target = std::variant<Flag, Unsigned, Integer, Real, Reals, Text, OneOf>;
+  using Target = std::variant<Flag, Unsigned, Integer, Real, Reals, Text, Allowed, OneOf>;
 
   std::string key;  // section.name, or name at the top level
   Target target;

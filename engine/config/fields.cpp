@@ -7,6 +7,8 @@ namespace {
 constexpr int64_t kManySteps = 1'000'000'000;
 constexpr int64_t kMany = 1 << 20;
 constexpr int64_t kWide = 1 << 16;
+// Of what must not be 0: smaller numbers become 0, or lose digits, in fp32.
+constexpr double kSmallest = 1e-37;
 
 constexpr Section kSections[] = {
     {"", "Top level"},
@@ -37,7 +39,7 @@ void top_fields(Config& c, List& to) {
   to.section("");
   to.add("seed", Unsigned{&c.seed}, "", "initial values and sample order follow from it",
          {"random_seed", "manual_seed"});
-  to.add("device", one_of(c.device), "", "what computes; auto: a GPU where there is one");
+  to.add("device", one_of(c.device), "", "what computes; auto: the CPU, until a GPU can train");
 }
 
 void run_fields(RunConfig& c, List& to) {
@@ -47,9 +49,9 @@ void run_fields(RunConfig& c, List& to) {
   to.add("resume", one_of(c.resume), "",
          "auto: from the newest checkpoint in run.dir, else from step 1; must: fail if there is "
          "none; never: fail if run.dir holds a run");
-  to.add("allow_changes", Flag{&c.allow_changes}, "",
-         "resume though model, data or training settings differ from the checkpoint's, as far as "
-         "the tensors fit; the differences are logged");
+  to.add("allow_changes", Allowed{&c.allow_changes}, "",
+         "keys that may differ from the checkpoint's on resume, as far as the tensors fit, "
+         "data.path for other data; true: every key. The differences are logged");
   to.add("timeout", Integer{&c.timeout, 0, 86400}, "seconds",
          "without a sign of work from a rank, after which the run is ended; 0: five times the "
          "slowest step, at least 60");
@@ -98,10 +100,9 @@ void model_fields(ModelConfig& c, List& to) {
          "base of the rotary frequencies", {"rotary_base"});
   to.add("dense_ffn_dim", Integer{&c.dense_ffn_dim, 0, 1 << 20}, "",
          "inner width of a dense FFN; 0: 8 × moe.expert_dim", {"intermediate_size"});
-  to.add("norm_eps", Real{&c.norm_eps, 0, 1, Bounds::above_min}, "", "of every RMSNorm but kv's",
+  to.add("norm_eps", Real{&c.norm_eps, kSmallest, 1}, "", "of every RMSNorm but kv's",
          {"rms_norm_eps", "layer_norm_eps"});
-  to.add("kv_norm_eps", Real{&c.kv_norm_eps, 0, 1, Bounds::above_min}, "",
-         "of the RMSNorm of the kv latent");
+  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "", "of the RMSNorm of the kv latent");
   to.add("residual", one_of(c.residual), "",
          "plain: one stream; hc: hyper-connections; mhc: manifold-constrained ones");
   to.add("streams", Integer{&c.streams, 1, 16}, "", "residual streams n of hc and mhc",
@@ -136,8 +137,8 @@ void moe_fields(MoeConfig& c, List& to) {
          {"n_shared_experts", "shared_experts"});
   to.add("expert_dim", Integer{&c.expert_dim, 1, kWide}, "", "inner width of an expert",
          {"moe_intermediate_size"});
-  to.add("scaling", Real{&c.scaling, 0, 1000, Bounds::above_min}, "",
-         "factor of the routed experts' sum", {"routed_scaling_factor"});
+  to.add("scaling", Real{&c.scaling, kSmallest, 1000}, "", "factor of the routed experts' sum",
+         {"routed_scaling_factor"});
   to.add("normalise", Flag{&c.normalise}, "",
          "whether the weights of the chosen experts are made to sum to 1",
          {"normalize", "norm_topk_prob"});
@@ -194,7 +195,7 @@ void optim_fields(OptimConfig& c, List& to) {
          {"adam_beta1"});
   to.add("beta2", Real{&c.beta2, 0, 0.999999999999}, "", "decay of the second moment",
          {"adam_beta2"});
-  to.add("eps", Real{&c.eps, 0, 1, Bounds::above_min}, "", "of AdamW's denominator",
+  to.add("eps", Real{&c.eps, kSmallest, 1}, "", "of AdamW's denominator",
          {"adam_epsilon", "epsilon"});
   to.add("weight_decay", Real{&c.weight_decay, 0, 10}, "", "of matrices, times the learning rate",
          {"wd"});

@@ -39,6 +39,7 @@ class Loader {
   // `path` is empty where the text comes from no file.
   void read_text(std::string_view text, const Path& path, const std::string& name = {}) {
     const YamlDocument document = parse_yaml(text);
+    unread_ |= !document.whole;
     const std::string file = path.empty() ? printable(name) : printable(path.string());
     for (const YamlFault& f : document.faults)
       fault(fmt::format("{}:{}:{}", file, f.line, f.column), f.path, f.text);
@@ -75,8 +76,10 @@ class Loader {
     if (unread_) return;  // its defaults are not what the user wrote
     for (const Finding& finding : findings(config_, use)) {
       if (finding.severity == Severity::warning) continue;
-      const bool known = std::any_of(finding.keys.begin(), finding.keys.end(),
-                                     [&](const std::string& key) { return faulty_.contains(key); });
+      const bool known =
+          std::any_of(finding.keys.begin(), finding.keys.end(), [&](const std::string& key) {
+            return faulty_.contains(key) || faulty_.contains(key.substr(0, key.find('.')));
+          });
       if (known) continue;
       const std::string& key = finding.keys.front();
       const auto origin = origins_.find(key);
@@ -111,6 +114,7 @@ class Loader {
     // told.
     const std::string meant =
         faults_.size() < kMaxFaults ? nearest_key(section, leaf, fields_) : std::string();
+    faulty_.insert(meant);  // that it is missing follows from this fault
     fault(where, printable((section.empty() ? "" : section + ".") + leaf, 120),
           "unknown key" + did_you_mean(meant));
   }
@@ -137,10 +141,31 @@ class Loader {
     if (known) return section(node, node.key, file);
     const std::string where = place(file, node.key_line, node.key_column);
     if (node.key == "<<") return fault(where, "<<", "merge keys are not read; use extends");
+    if (node.key.find('.') != std::string::npos) return dotted(node.key, where);
     if (node.kind != YamlNode::Kind::map) return unknown(where, "", node.key);
     const std::string meant = nearest_word(node.key, sections_);
     fault(where, printable(node.key, 120), "unknown section" + did_you_mean(meant));
     if (!meant.empty()) section(node, meant, file);  // so that its faults are told in this pass too
+  }
+
+  // The form of the command line, in a file.
+  void dotted(const std::string& key, const std::string& where) {
+    const size_t dot = key.find('.');
+    const bool known = by_key_.contains(key);
+    const std::string meant = known ? key
+                              : faults_.size() < kMaxFaults
+                                  ? nearest_key(key.substr(0, dot), key.substr(dot + 1), fields_)
+                                  : std::string();
+    faulty_.insert(meant);
+    const size_t middle = meant.find('.');
+    const std::string way = middle == std::string::npos
+                                ? std::string(
+                                      "a file writes keys nested, a line for the section "
+                                      "and its keys below it, indented")
+                                : fmt::format("a file writes it nested, {}: {{{}: ...}}",
+                                              meant.substr(0, middle), meant.substr(middle + 1));
+    fault(where, printable(key, 120),
+          known ? way : fmt::format("unknown key{}; {}", did_you_mean(meant), way));
   }
 
   void section(const YamlNode& node, const std::string& name, const std::string& file) {
@@ -198,11 +223,11 @@ class Loader {
   std::map<std::string, const Field*, std::less<>> by_key_;
   std::vector<std::string_view> sections_;
   std::map<std::string, std::string> origins_;  // key → where it was set last
-  std::set<std::string> faulty_;                // keys
+  std::set<std::string> faulty_;                // keys and sections
   std::set<std::string> chain_;                 // files being read
   std::vector<std::string> faults_;
   size_t dropped_ = 0;
-  bool unread_ = false;  // a file
+  bool unread_ = false;  // a file, or its rest behind a fault
 };
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "engine/config/validate.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "engine/config/choices.h"
 #include "engine/config/fields.h"
+#include "engine/config/suggest.h"
 
 namespace birkhoff {
 namespace {
@@ -99,6 +102,20 @@ void schedule_rules(const Config& c, Report& r) {
             "the decay begins before the warm-up ends; it is shortened");
 }
 
+void allowance_rules(const Config& c, const std::vector<Field>& fields, Report& r) {
+  for (const std::string& key : c.run.allow_changes.keys) {
+    const bool known = std::any_of(fields.begin(), fields.end(),
+                                   [&](const Field& field) { return field.key == key; });
+    if (known) continue;
+    const size_t dot = std::min(key.find('.'), key.size());
+    const std::string section = key.substr(0, dot);
+    r.error_if(true, {"run.allow_changes"},
+               fmt::format("'{}' is no key{}", printable(key, 60),
+                           did_you_mean(nearest_key(
+                               section, dot < key.size() ? key.substr(dot + 1) : key, fields))));
+  }
+}
+
 // What is not built yet.
 void planning_rules(const Config& c, Report& r) {
   r.error_if(c.device == DeviceChoice::cuda, {"device"},
@@ -128,7 +145,8 @@ void training_rules(const Config& c, Report& r) {
 std::vector<Finding> findings(const Config& config, Use use) {
   std::vector<Finding> all;
   Config copy = config;
-  for (const Field& field : fields_of(copy))
+  const std::vector<Field> fields = fields_of(copy);
+  for (const Field& field : fields)
     if (auto fault = range_fault(field))
       all.push_back({Severity::error, {field.key}, std::move(*fault)});
   if (!all.empty()) return all;  // the rules below rely on ranges
@@ -137,6 +155,7 @@ std::vector<Finding> findings(const Config& config, Use use) {
   parallel_rules(config, report);
   batch_rules(config, report);
   schedule_rules(config, report);
+  allowance_rules(config, fields, report);
   if (use >= Use::planning) planning_rules(config, report);
   if (use >= Use::training) training_rules(config, report);
   return all;

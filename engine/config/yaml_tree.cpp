@@ -279,7 +279,8 @@ std::string text_fault(std::string_view text) {
 
 YamlDocument parse_yaml(std::string_view text) {
   YamlDocument document;
-  if (!screen(text, document)) return document;
+  document.whole = screen(text, document);
+  if (!document.whole) return document;
   TreeBuilder builder(text, document);
   try {
     std::istringstream stream{std::string(text)};
@@ -288,7 +289,9 @@ YamlDocument parse_yaml(std::string_view text) {
     // no progress on some texts, so that a loop would not end.
     if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
   } catch (const Stop&) {
+    document.whole = false;
   } catch (const YAML::Exception& e) {
+    document.whole = false;
     document.faults.push_back(
         {e.mark.line + 1, e.mark.column + 1, "", "not YAML: " + printable(e.msg)});
   }

@@ -39,6 +39,7 @@ struct YamlFault {
 struct YamlDocument {
   YamlNode root;  // null for an empty text; what was read before a fault that ends reading
   std::vector<YamlFault> faults;
+  bool whole = true;  // false: a fault ended reading, and what stands behind it is not in the tree
 };
 
 YamlDocument parse_yaml(std::string_view text);

@@ -118,13 +118,16 @@ void read_blocks(Input& input, IsBorder is_border) {
   close();
 }
 
+// A line that is no JSON object has none for any --field.
+bool about_field(std::string_view wrong) { return !wrong.starts_with("not "); }
+
 void read_jsonl(Input& input, const std::string& field) {
   std::string line, text;
   while (input.next_line(line)) {
     if (is_blank(line)) continue;
     if (const std::string wrong = json_text(line, field, text); !wrong.empty())
-      throw DataError(fmt::format("{}: {}; mend or remove the line, or choose another --field",
-                                  input.place(), wrong));
+      throw DataError(fmt::format("{}: {}; mend or remove the line{}", input.place(), wrong,
+                                  about_field(wrong) ? ", or choose another --field" : ""));
     input.document(text);
   }
 }

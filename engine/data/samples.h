@@ -9,8 +9,7 @@
 //               is window permutation_{i / count}(i mod count): each window once an epoch, another
 //               order every epoch.
 //   validation: count() = ⌈(T − 1) / S⌉ windows, in order; the last may end early: the rest of it
-//   is
-//               padding.
+//               is padding.
 //   random:     seeded uniform tokens, no files; every sample is its own window.
 //
 // Errors are DataError. Immutable, so thread-safe.

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/hash.h"
 
@@ -46,6 +48,19 @@ void remove_old_tokenizer(const Path& prefix) {
     if (old && !old->tokenizer.hash.empty()) ::unlink(tokenizer_path(prefix).c_str());
   } catch (const DataError&) {  // no manifest of ours: nothing says whose the file is
   }
+}
+
+// Read, not mapped: some file systems cannot map a file.
+std::string hash_of_file(const Path& path) {
+  const InputFile file(path);
+  std::vector<std::byte> block(std::min(kBuffer, file.size()));
+  Hash128 hash;
+  for (size_t at = 0; at < file.size(); at += block.size()) {
+    block.resize(std::min(kBuffer, file.size() - at));
+    file.read(at, block);
+    hash.add(block);
+  }
+  return hash.digits();
 }
 
 Path directory_of(const Path& prefix) {
@@ -134,8 +149,8 @@ void TokenWriter::commit(DatasetManifest manifest) {
   write_index();
   manifest.tokens = tokens_;
   manifest.documents = documents();
-  manifest.bin_hash = hash128(MappedFile(bin_aside_).bytes());
-  manifest.idx_hash = hash128(MappedFile(idx_aside_).bytes());
+  manifest.bin_hash = hash_of_file(bin_aside_);
+  manifest.idx_hash = hash_of_file(idx_aside_);
 
   const Path directory = directory_of(prefix_);
   if (overwrite_) {  // first the old one is gone, then the new one comes: never a mixture

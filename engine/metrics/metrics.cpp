@@ -1,6 +1,7 @@
 #include "engine/metrics/metrics.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -124,8 +125,13 @@ std::string metrics_line(const EvalMetrics& m) {
 }
 
 MetricsWriter::MetricsWriter(const Path& path)
-    : file_(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW) {
+    : file_(open_output(path, O_WRONLY | O_CREAT | O_APPEND), path) {
   flush_directory(path.has_parent_path() ? path.parent_path() : Path("."));
+}
+
+bool MetricsWriter::removed() const {
+  struct stat s;
+  return ::fstat(file_.descriptor(), &s) == 0 && s.st_nlink == 0;
 }
 
 void MetricsWriter::append(const std::string& line) { file_.write(std::as_bytes(std::span(line))); }
@@ -166,6 +172,8 @@ Path cut_metrics(const Path& path, int64_t step) {
   std::error_code error;
   if (std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::not_found)
     return {};
+  detach_hard_links(path);
+  const File file(open_output(path, O_RDWR), path);
   MetricsLog log;
   try {
     log = read_metrics(path);
@@ -182,7 +190,6 @@ Path cut_metrics(const Path& path, int64_t step) {
   size_t end = 0;
   for (const MetricsRecord& record : log.records)
     if (record.step <= step) end = record.end;
-  const File file(path, O_RDWR | O_NOFOLLOW);
   if (file.size() == end) return {};
   if (::ftruncate(file.descriptor(), off_t(end)) != 0) throw_system_error("truncate", path);
   return {};

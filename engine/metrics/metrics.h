@@ -58,14 +58,15 @@ std::string metrics_line(const StepMetrics& metrics);
 std::string metrics_line(const EvalMetrics& metrics);
 
 // Appends to a file; each line is one write to the kernel, so that a killed process tears none.
-// What flush() returned from outlives a power cut. Errors are ResourceError (exit code 5). Not
-// synchronised.
+// What flush() returned from outlives a power cut. A link, FIFO or device is refused. Errors are
+// ResourceError (exit code 5). Not synchronised.
 class MetricsWriter {
  public:
   explicit MetricsWriter(const Path& path);
   void write(const StepMetrics& metrics) { append(metrics_line(metrics)); }
   void write(const EvalMetrics& metrics) { append(metrics_line(metrics)); }
   void flush() { file_.flush(); }
+  bool removed() const;  // nobody can find what is written: the file has no name any more
 
  private:
   void append(const std::string& line);
@@ -93,7 +94,9 @@ MetricsLog read_metrics(const Path& path);
 
 // Takes away what a file of metrics holds of later steps than `step`, and a torn line, so that a
 // resumed run writes them again. A file that cannot be read as metrics is put aside under another
-// name, which is returned; else nothing is. Throws ResourceError (exit code 5).
+// name, which is returned; else nothing is. What is no regular file (a link, a FIFO) is left alone
+// and refused; other names of the file (hard links) keep their content. Throws ResourceError (exit
+// code 5).
 Path cut_metrics(const Path& path, int64_t step);
 
 }  // namespace birkhoff

@@ -57,10 +57,10 @@ void check_function(const Config& source, const Config& target) {
                     "function: a plain model can gain streams, other residuals stay what they are",
                     name(source.model.residual), name(m.residual)));
   }
-  const std::vector<std::string> changes = changes_of(like, target).model;
+  const std::vector<ConfigChange> changes = changes_of(like, target).model;
   if (!changes.empty())
     throw ConfigError(fmt::format("{}: the imported model would be another function; leave it out",
-                                  changes.front()));
+                                  changes.front().text));
 }
 
 class Writer {
@@ -165,7 +165,7 @@ Config import_config(const Config& source, const ImportOptions& o) {
   Config base = source;
   base.run.dir = o.out.string();
   base.run.resume = Resume::automatic;
-  base.run.allow_changes = false;
+  base.run.allow_changes = {};
   base.train.stop_at = 0;  // of the source's run
   std::vector<std::string> overrides = o.overrides;
   if (o.residual)

@@ -8,6 +8,7 @@ namespace birkhoff {
 namespace {
 
 constexpr const char* kSamples = "samples";
+constexpr const char* kRanks = "ranks";
 constexpr const char* kLoad = "expert_load.";  // and the layer's number
 
 // "12,20,0"
@@ -47,6 +48,7 @@ void LoopState::take_step(const std::vector<std::vector<int64_t>>& step_load, in
 
 std::map<std::string, std::string> to_text(const LoopState& state) {
   std::map<std::string, std::string> text = {{kSamples, fmt::format("{}", state.samples)}};
+  if (state.ranks > 0) text[kRanks] = fmt::format("{}", state.ranks);
   for (size_t layer = 0; layer < state.load.size(); ++layer) {
     std::string& numbers = text[fmt::format("{}{}", kLoad, layer)];
     for (const int64_t n : state.load[layer])
@@ -62,6 +64,8 @@ LoopState parse_loop_state(const CheckpointInfo& info) {
   if (samples == info.state.end())
     throw CheckpointError("manifest: state: samples is missing: nothing says where the data was");
   state.samples = parse_numbers(kSamples, samples->second)[0];
+  if (const auto ranks = info.state.find(kRanks); ranks != info.state.end())
+    state.ranks = parse_numbers(kRanks, ranks->second)[0];
   for (size_t layer = 0;; ++layer) {
     const std::string key = fmt::format("{}{}", kLoad, layer);
     const auto found = info.state.find(key);

@@ -14,6 +14,7 @@ namespace birkhoff {
 struct LoopState {
   int64_t samples = 0;  // consumed: the next step's first sample
   int64_t tokens = 0;   // trained on
+  int64_t ranks = 0;    // that took the last step; 0: not known (older checkpoints)
   // Tokens that each expert of each MoE layer was given since the last evaluation.
   std::vector<std::vector<int64_t>> load;
 

@@ -53,21 +53,22 @@ std::string progress_line(const Progress& p, int width) {
     std::string text;
     int keep;  // the lowest goes first
   };
-  std::vector<Field> fields = {{fmt::format("step {}/{}", p.step, p.steps), 4}};
+  std::vector<Field> fields = {{fmt::format("step {}/{}", p.step, p.steps), 5}};
   if (p.steps > 0)
     fields.push_back({fmt::format(" ({}%)", int(100.0 * double(p.step) / double(p.steps))), 0});
-  fields.push_back({fmt::format("  loss {:.4f}", p.loss), 3});
+  if (p.epoch >= 0) fields.push_back({fmt::format("  epoch {:.2f}", p.epoch), 1});
+  fields.push_back({fmt::format("  loss {:.4f}", p.loss), 4});
   if (known(p.tokens_per_second))
-    fields.push_back({fmt::format("  {} tokens/s", short_count(p.tokens_per_second)), 1});
+    fields.push_back({fmt::format("  {} tokens/s", short_count(p.tokens_per_second)), 2});
   if (std::isfinite(p.seconds_left) && p.seconds_left >= 0)
-    fields.push_back({fmt::format("  ETA {}", short_duration(p.seconds_left)), 2});
+    fields.push_back({fmt::format("  ETA {}", short_duration(p.seconds_left)), 3});
 
   for (int lowest = 0;; ++lowest) {
     std::string line;
     for (const Field& f : fields) {
       if (f.keep >= lowest) line += f.text;
     }
-    if (int(line.size()) <= width || lowest == 4) return line.substr(0, size_t(std::max(width, 0)));
+    if (int(line.size()) <= width || lowest == 5) return line.substr(0, size_t(std::max(width, 0)));
   }
 }
 
@@ -112,11 +113,15 @@ void ProgressDisplay::step(int64_t step, double loss, int64_t step_tokens, doubl
   step_seconds_ = step <= options_.first_step + 1
                       ? seconds
                       : step_seconds_ + kSmoothing * (seconds - step_seconds_);
-  const Progress progress{.step = step,
-                          .steps = options_.steps,
-                          .loss = loss,
-                          .tokens_per_second = double(step_tokens) / step_seconds_,
-                          .seconds_left = double(options_.steps - step) * step_seconds_};
+  const Progress progress{
+      .step = step,
+      .steps = options_.steps,
+      .loss = loss,
+      .epoch = options_.epoch < 0
+                   ? -1
+                   : options_.epoch + double(step - options_.first_step + 1) * options_.step_epochs,
+      .tokens_per_second = double(step_tokens) / step_seconds_,
+      .seconds_left = double(options_.steps - step) * step_seconds_};
   const bool due = line_.terminal() || step <= options_.first_step || step >= options_.steps ||
                    now - last_line_ >= options_.plain_seconds;
   if (!due) return;

@@ -2,7 +2,7 @@
 // What long work shows. On a terminal one line, rewritten in place; elsewhere a plain line now and
 // then:
 //
-//   step 120/2000 (6%)  loss 3.2145  12.3k tokens/s  ETA 3m12s
+//   step 120/2000 (6%)  epoch 0.31  loss 3.2145  12.3k tokens/s  ETA 3m12s
 //   imported 3.2 of 12.0 GiB (27%)  ETA 1m03s
 #include <cstdint>
 #include <string>
@@ -13,12 +13,13 @@ namespace birkhoff {
 struct Progress {
   int64_t step = 0, steps = 0;
   double loss = 0;
+  double epoch = -1;             // passes over the data so far; < 0: not known
   double tokens_per_second = 0;  // ≤ 0 or not finite: not known yet
   double seconds_left = -1;      // < 0 or not finite: not known yet
 };
 
-// At most `width` characters. As it gets narrower the percentage goes, then the rate, the ETA, the
-// loss; at last the line is cut.
+// At most `width` characters. As it gets narrower the percentage goes, then the epoch, the rate,
+// the ETA, the loss; at last the line is cut.
 std::string progress_line(const Progress& progress, int width);
 std::string short_duration(double seconds);  // "42s", "3m12s", "5h07m", "12d04h"
 std::string short_count(double value);       // "987", "12.3k", "4.56M"
@@ -53,7 +54,8 @@ class ProgressDisplay {
   struct Options {
     int descriptor = 2;
     int64_t first_step = 1, steps = 0;
-    double plain_seconds = 10;  // between lines, where it is not a terminal
+    double epoch = -1, step_epochs = 0;  // before the first step; of a step. < 0: not shown
+    double plain_seconds = 10;           // between lines, where it is not a terminal
   };
   ProgressDisplay(const Options& options, double now);
 

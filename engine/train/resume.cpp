@@ -1,6 +1,7 @@
 #include "engine/train/resume.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "base/log.h"
 #include "comm/exchange.h"
@@ -31,51 +32,80 @@ bool is_free(std::string_view key) {
                      [&](std::string_view section) { return key.starts_with(section); });
 }
 
-std::string joined(const std::vector<std::string>& texts) {
+ConfigChange changed(const std::string& key, const std::string& then, const std::string& now) {
+  return {key, fmt::format("{} is {} there and {} here", key, printable(then), printable(now))};
+}
+
+// A data fingerprint without what config keys say of it: which dataset it is.
+std::string dataset_of(const std::string& fingerprint) {
+  constexpr std::string_view kCut[] = {"seed=", "sequence=", "validation_fraction=",
+                                       "cross_documents=", "predict_across_documents="};
+  std::istringstream words(fingerprint);
+  std::string dataset;
+  for (std::string word; words >> word;)
+    if (std::none_of(std::begin(kCut), std::end(kCut),
+                     [&](std::string_view start) { return word.starts_with(start); }))
+      dataset += word + " ";
+  return dataset;
+}
+
+std::string joined(const std::vector<ConfigChange>& changes) {
   constexpr size_t kMost = 5;
   std::string all;
-  for (size_t i = 0; i < std::min(texts.size(), kMost); ++i) all += (i ? ", " : "") + texts[i];
-  if (texts.size() > kMost) all += fmt::format(" and {} more", texts.size() - kMost);
+  for (size_t i = 0; i < std::min(changes.size(), kMost); ++i)
+    all += (i ? ", " : "") + changes[i].text;
+  if (changes.size() > kMost) all += fmt::format(" and {} more", changes.size() - kMost);
   return all;
 }
 
-constexpr std::string_view kWayOut = "take another run.dir, or allow it: run.allow_changes=true";
+// How to allow exactly what was changed, and what is allowed already.
+std::string way_out(std::vector<std::string> allowed, const std::vector<ConfigChange>& refused) {
+  for (const ConfigChange& change : refused) allowed.push_back(change.key);
+  return fmt::format("take another run.dir, or allow exactly this: run.allow_changes=[{}]",
+                     fmt::join(allowed, ","));
+}
 
 // The same decision on every rank: it depends on manifest and config alone.
 void check_compatible(const Checkpoint& checkpoint, const Config& config, const TrainingData& data,
                       bool speak) {
   const std::string place = printable(checkpoint.path().string());
-  ConfigChanges changes = changes_of(config_of(checkpoint), config);
   const CheckpointInfo& info = checkpoint.manifest().info;
+  const Config then = config_of(checkpoint);
+  ConfigChanges changes = changes_of(then, config);
   // An imported model: no step was taken, so there are no settings or data to differ from.
   const bool trained = info.step > 0;
   if (!trained) changes.settings.clear();
-  const bool other_data = trained && info.data != data.fingerprint;
-  const std::string other_tokenizer = tokenizer_change(info, data.made_by);
-  if (!config.run.allow_changes) {
-    if (!changes.model.empty())
-      throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place,
-                                    joined(changes.model), kWayOut));
-    if (!changes.settings.empty())
-      throw ConfigError(fmt::format("checkpoint {} was trained with other settings: {}; {}", place,
-                                    joined(changes.settings), kWayOut));
-    if (other_data)
-      throw DataError(
-          fmt::format("checkpoint {} was trained on other data: [{}] there, [{}] here; "
-                      "{}",
-                      place, printable(info.data), printable(data.fingerprint), kWayOut));
-    if (!other_tokenizer.empty())
+  if (trained && info.data != data.fingerprint)
+    changes.data = data_changes(info, then, config, data.fingerprint);
+  std::vector<ConfigChange> refused, allowed;
+  for (const auto* kind : {&changes.model, &changes.settings, &changes.data})
+    for (const ConfigChange& change : *kind)
+      (config.run.allow_changes.allows(change.key) ? allowed : refused).push_back(change);
+  if (!refused.empty()) {
+    const auto is_of = [&](const std::vector<ConfigChange>& kind) {
+      return std::any_of(kind.begin(), kind.end(), [&](const ConfigChange& change) {
+        return change.key == refused.front().key;
+      });
+    };
+    const std::string what = joined(refused), way = way_out(config.run.allow_changes.keys, refused);
+    if (is_of(changes.model))
+      throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place, what, way));
+    if (is_of(changes.settings))
+      throw ConfigError(
+          fmt::format("checkpoint {} was trained with other settings: {}; {}", place, what, way));
+    throw DataError(
+        fmt::format("checkpoint {} was trained on other data: {}; {}", place, what, way));
+  }
+  // Ids of another tokenizer come with another dataset, also where nothing was trained yet.
+  if (const std::string change = tokenizer_change(info, data.made_by); !change.empty()) {
+    if (!config.run.allow_changes.allows("data.path"))
       throw DataError(
           fmt::format("checkpoint {}: {}; prepare the data with the model's tokenizer, {}", place,
-                      other_tokenizer, kWayOut));
-  } else if (speak) {
-    for (const std::string& change : changes.model) log_warning("allowed on resume: {}", change);
-    for (const std::string& change : changes.settings) log_warning("allowed on resume: {}", change);
-    if (other_data)
-      log_warning("allowed on resume: other data: [{}] there, [{}] here", info.data,
-                  data.fingerprint);
-    if (!other_tokenizer.empty()) log_warning("allowed on resume: {}", other_tokenizer);
+                      change, way_out(config.run.allow_changes.keys, {{"data.path", change}})));
+    allowed.push_back({"data.path", change});
   }
+  if (!speak) return;
+  for (const ConfigChange& change : allowed) log_warning("allowed on resume: {}", change.text);
 }
 
 // Names and shapes, before a byte is read: a checkpoint of other tensors is of another model,
@@ -109,10 +139,29 @@ ConfigChanges changes_of(const Config& then, const Config& now) {
     if (old == current || is_free(key)) continue;
     const bool model =
         key.starts_with("model.") || (key.starts_with("moe.") && key != "moe.bias_speed");
-    (model ? changes.model : changes.settings)
-        .push_back(
-            fmt::format("{} is {} there and {} here", key, printable(old), printable(current)));
+    (model ? changes.model : changes.settings).push_back(changed(key, old, current));
   }
+  return changes;
+}
+
+std::vector<ConfigChange> data_changes(const CheckpointInfo& then, const Config& config_then,
+                                       const Config& now, const std::string& fingerprint_now) {
+  constexpr std::string_view kCut[] = {"data.source", "data.validation_fraction",
+                                       "data.cross_documents", "data.predict_across_documents"};
+  std::vector<ConfigChange> changes;
+  Config a = config_then, b = now;
+  const std::vector<Field> before = fields_of(a), after = fields_of(b);
+  for (size_t i = 0; i < before.size(); ++i) {
+    const std::string& key = before[i].key;
+    if (std::find(std::begin(kCut), std::end(kCut), key) == std::end(kCut)) continue;
+    const std::string old = value_text(before[i]), current = value_text(after[i]);
+    if (old != current) changes.push_back(changed(key, old, current));
+  }
+  // seed and train.sequence cut the data too, but are settings.
+  if (dataset_of(then.data) != dataset_of(fingerprint_now) &&
+      config_then.data.source == now.data.source)
+    changes.push_back({"data.path", fmt::format("data.path has [{}] there and [{}] here",
+                                                printable(then.data), printable(fingerprint_now))});
   return changes;
 }
 

@@ -27,19 +27,27 @@ struct Resumed {
 // None if the run has no checkpoints. Throws on all ranks: CheckpointError (exit code 4) if it has
 // some and none is whole; ConfigError (2) if the checkpoint is of another model or of other
 // settings, DataError (3) if it is of other data or the data is of another tokenizer, unless
-// run.allow_changes. After an exception the
-// tensors are in no defined state.
+// run.allow_changes lists all keys that differ. After an exception the tensors are in no defined
+// state.
 std::optional<Resumed> resume(const Config& config, const TrainingData& data,
                               std::span<const TensorView> tensors, Communicator& ranks,
                               Beacon& beacon);
 
 // How `now` differs from the config of a checkpoint, in keys that a resumed run may not change by
-// itself: one text a key, "optim.lr is 0.001 there and 0.002 here". Where to save, how the work is
-// laid out and what is reported may differ.
-struct ConfigChanges {
-  std::vector<std::string> model;     // what the model computes, or its tensors
-  std::vector<std::string> settings;  // the others
+// itself, and from its data. Where to save, how the work is laid out and what is reported may
+// differ.
+struct ConfigChange {
+  std::string key;
+  std::string text;  // "optim.lr is 0.001 there and 0.002 here"
 };
-ConfigChanges changes_of(const Config& then, const Config& now);
+struct ConfigChanges {
+  std::vector<ConfigChange> model;     // what the model computes, or its tensors
+  std::vector<ConfigChange> settings;  // the others
+  std::vector<ConfigChange> data;      // data.path: another dataset; other keys: another cut of it
+};
+ConfigChanges changes_of(const Config& then, const Config& now);  // without `data`
+// What makes the data another one. Only for fingerprints (TrainingData) that differ.
+std::vector<ConfigChange> data_changes(const CheckpointInfo& then, const Config& config_then,
+                                       const Config& now, const std::string& fingerprint_now);
 
 }  // namespace birkhoff

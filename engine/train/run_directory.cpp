@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file_system.h"
 #include "base/hash.h"
 #include "engine/checkpoint/checkpoint.h"
 
@@ -31,12 +33,16 @@ std::string own_name() {
 // Locks the file `lock` of the directory and writes the holder's name into it. The file stays when
 // the run ends: removing it would let two processes lock two files of one name.
 Descriptor lock(const Path& path) {
-  const Path file = path / "lock";
-  Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (fd.get() < 0) refuse(path, unwritable(std::strerror(errno)));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK)
-      refuse(path, fmt::format("cannot be locked: {}", std::strerror(errno)));
+  Descriptor fd;
+  try {
+    fd = Descriptor(open_output(path / "lock", O_RDWR | O_CREAT));
+  } catch (const ResourceError& e) {
+    refuse(path, unwritable(e.what()));
+  }
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+  } else if (errno != EWOULDBLOCK) {
+    warn_without(Guarantee::lock, path / "lock", errno);
+  } else {
     char holder[300] = {};
     const ssize_t n = ::pread(fd.get(), holder, sizeof holder - 1, 0);
     const std::string_view name = n > 0 ? std::string_view(holder, size_t(n)) : "another process";
@@ -77,7 +83,34 @@ bool holds_a_run(const Path& path) {
          (exists(checkpoints) && !std::filesystem::is_empty(checkpoints, error));
 }
 
+Descriptor open_directory(const Path& path) {
+  return Descriptor(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+// The kernel's name of an open directory now, "… (deleted)" if it has none; empty without /proc.
+Path name_of(const Descriptor& directory) {
+  std::error_code error;
+  return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", directory.get()), error);
+}
+
+// Nothing, or an empty directory.
+bool is_free(const Path& path) {
+  std::error_code error;
+  const auto type = std::filesystem::symlink_status(path, error).type();
+  return type == std::filesystem::file_type::not_found ||
+         (type == std::filesystem::file_type::directory && std::filesystem::is_empty(path, error) &&
+          !error);
+}
+
 }  // namespace
+
+RunDirectory::RunDirectory(Path path, Descriptor directory, Descriptor lock)
+    : path_(std::move(path)), directory_(std::move(directory)), lock_(std::move(lock)) {
+  struct stat s;
+  if (directory_.get() < 0 || ::fstat(directory_.get(), &s) != 0) return;
+  device_ = s.st_dev, inode_ = s.st_ino;
+  real_ = name_of(directory_);
+}
 
 RunDirectory RunDirectory::open(const Path& path) {
   if (path.empty()) throw ResourceError("run.dir is empty: set it to a directory to write to");
@@ -86,7 +119,37 @@ RunDirectory RunDirectory::open(const Path& path) {
   } catch (const ResourceError& e) {
     refuse(path, unwritable(e.what()));
   }
-  return {path, lock(path)};
+  Descriptor directory = open_directory(path);
+  return {path, std::move(directory), lock(path)};
+}
+
+RunDirectory RunDirectory::join(const Path& path) { return {path, Descriptor(), Descriptor()}; }
+
+bool RunDirectory::is_at(const Path& path) const {
+  struct stat s;
+  return ::stat(path.c_str(), &s) == 0 && s.st_dev == device_ && s.st_ino == inode_;
+}
+
+RunDirectory::Moved RunDirectory::follow() {
+  if (directory_.get() < 0 || is_at(path_)) return {};
+  const Path now = name_of(directory_), before = path_;
+  std::error_code error;
+  // Some network file systems give a directory another inode number now and then.
+  if (!now.empty() && now == real_ && std::filesystem::is_directory(path_, error)) return {};
+  if (!now.empty() && is_at(now)) {
+    path_ = real_ = now;
+    return {Moved::renamed,
+            fmt::format("run directory {} was moved to {} while the run writes to it; it goes on "
+                        "there",
+                        printable(before.string()), printable(now.string()))};
+  }
+  Path place = before.has_filename() ? before : before.parent_path();
+  for (int n = 2; !is_free(place); ++n) place = before.string() + fmt::format("-{}", n);
+  *this = open(place);
+  return {Moved::anew,
+          fmt::format("run directory {} was removed while the run writes to it; the run goes on in "
+                      "{}, made anew: earlier checkpoints and metrics are lost",
+                      printable(before.string()), printable(place.string()))};
 }
 
 void RunDirectory::require_no_run() const {

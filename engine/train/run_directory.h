@@ -10,8 +10,14 @@
 //   report/                     plots
 //   lock                        flock'ed by the run's rank 0; names it
 //
+// The directory itself and checkpoints/ may be links to directories. No other link is followed, and
+// a file that is a link, a FIFO or a device is refused.
+//
 // All errors are ResourceError (exit code 5), unless said otherwise. Not synchronised.
+#include <sys/types.h>
+
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/directory.h"
@@ -22,11 +28,11 @@ namespace birkhoff {
 class RunDirectory {
  public:
   // Makes and locks the directory. Throws, having changed nothing, if another process has it
-  // locked or if it cannot be written to. The lock is held until the object or the process ends,
-  // however it ends.
+  // locked or if it cannot be written to. Warns where the file system has no locks. The lock is
+  // held until the object or the process ends, however it ends.
   static RunDirectory open(const Path& path);
   // The directory that another rank of the run has opened.
-  static RunDirectory join(const Path& path) { return {path, Descriptor()}; }
+  static RunDirectory join(const Path& path);
 
   // Throws if there is something that a new run would overwrite or be mixed up with: metrics or
   // checkpoints.
@@ -36,6 +42,18 @@ class RunDirectory {
   // the run goes on from. Throws DataError if there is a file that is neither: it is not replaced.
   void write_tokenizer(const ModelTokenizer& now, const ModelTokenizer& before) const;
 
+  // Finds a directory that was renamed, replaced or removed while the run writes to it. Costs one
+  // stat() where it was not. Only for what open() returned.
+  struct Moved {
+    // anew: the directory is gone, and a new one was made and locked, at the old path or, if
+    // something is there, beside it. It is empty but for its lock.
+    enum { no, renamed, anew } how = no;
+    std::string text;  // one line for the user, unless `no`
+  };
+  Moved follow();
+  // The same on other ranks, which learn the new path from the one that follows.
+  void follow_to(const Path& path) { path_ = path; }
+
   const Path& path() const { return path_; }
   Path metrics() const { return path_ / "metrics.jsonl"; }
   Path checkpoint(int64_t step) const;
@@ -43,10 +61,14 @@ class RunDirectory {
   Path trace(int rank) const;
 
  private:
-  RunDirectory(Path path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  RunDirectory(Path path, Descriptor directory, Descriptor lock);
+  bool is_at(const Path& path) const;
 
   Path path_;
-  Descriptor lock_;
+  Path real_;  // absolute, without links, as the kernel names it; empty if it is not known
+  Descriptor directory_, lock_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
 };
 
 }  // namespace birkhoff

@@ -24,6 +24,8 @@ class Saver {
   // 5), and leaves no trace then.
   void save(const CheckpointInfo& info, std::span<const TensorView> tensors,
             std::string_view tokenizer_json);
+  // The run directory was renamed, or a new one stands in for it. All ranks name the same.
+  void follow_to(const Path& run_directory) { run_directory_ = run_directory; }
 
  private:
   Path run_directory_;

@@ -135,8 +135,11 @@ const StepResult& Session::step(int64_t t, std::span<const Batch> micro_batches)
   if (!std::isfinite(result_.loss) || !std::isfinite(result_.grad_norm))
     throw NumericError(fmt::format(
         "step {}: loss {}, gradient norm {}: not finite; the parameters are those of step {}. "
-        "Lower optim.lr or raise optim.warmup_steps",
-        t, result_.loss, result_.grad_norm, t - 1));
+        "{}",
+        t, result_.loss, result_.grad_norm, t - 1,
+        t == 1 ? "No learning rate helps before the first step: look at the initial weights "
+                 "(model.init_std, or the model that was imported)"
+               : "Lower optim.lr or raise optim.warmup_steps"));
   for (size_t layer = 0; layer < loads_.size(); ++layer)
     result_.expert_load[layer].assign(loads_[layer].begin(), loads_[layer].end());
   result_.streams.clear();

@@ -1,6 +1,7 @@
 #include "engine/train/trace.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -49,7 +50,7 @@ std::string args_of(const CallSite& site) {
 class Trace::Writer {
  public:
   Writer(const Path& path, const Trace& trace)
-      : file_(path, O_WRONLY | O_CREAT | O_TRUNC), trace_(trace) {}
+      : file_(open_output(path, O_WRONLY | O_CREAT | O_EXCL), path), trace_(trace) {}
 
   void name(const char* what, int track, const std::string& name) {
     event(
@@ -136,8 +137,9 @@ void Trace::ended() {
 }
 
 void Trace::write(const Path& path) const {
-  make_directories(path.parent_path());
+  make_own_directory(path.parent_path());
   const Path aside = path.string() + ".partial";
+  ::unlink(aside.c_str());
   const int64_t now = steady_clock();
   {
     Writer to(aside, *this);

@@ -13,6 +13,7 @@
 #include "engine/data/loader.h"
 #include "engine/execute/call_times.h"
 #include "engine/metrics/metrics.h"
+#include "engine/train/epochs.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/loop_state.h"
 #include "engine/train/memory_report.h"
@@ -71,6 +72,9 @@ class Run {
         ranks_(environment.ranks),
         data_(std::move(data)),
         directory_(std::move(directory)),
+        epochs_{.windows = data_.source.dataset ? data_.source.training->count() : 0,
+                .batch = config.train.global_batch,
+                .sequence = config.train.sequence},
         team_(thread_count(config, environment.ranks_here)),
         session_(config, team_, ranks_, with_beacon(environment.beacon)) {}
   ~Run() { environment_.beacon.tell(nullptr); }  // the trace ends with the run
@@ -89,6 +93,7 @@ class Run {
       step_ = from->info.step;
       state_ = parse_loop_state(from->info);
       say("resumed from {}", printable(from->checkpoint.string()));
+      warn(other_bits(state_.ranks, ranks_.size(), config_.train.reduction_groups));
     } else if (config_.run.resume == Resume::must) {
       throw CheckpointError(
           fmt::format("run.resume: must, but {} has no checkpoint; set run.resume: auto to start "
@@ -101,6 +106,7 @@ class Run {
     tokenizer_ = run_tokenizer(before, data_.made_by);
     data_.made_by.json.clear();
     if (!first()) tokenizer_.json.clear();
+    state_.ranks = ranks_.size();
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
     together(ranks_, [&] {
@@ -120,6 +126,9 @@ class Run {
     std::optional<CallTimes> profile;
     if (options.profile) session_.executor().observe(profile.emplace(session_.executor().sites()));
     const int64_t last = last_step(config_.train);
+    if (const auto line = epochs_.outlook(state_.samples, step_ + 1, last); !line.empty())
+      say("{}", line);
+    warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
@@ -133,12 +142,16 @@ class Run {
         int(config_.data.prefetch));
     std::optional<ProgressDisplay> progress;
     if (first())
-      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1, .steps = last},
+      progress.emplace(ProgressDisplay::Options{.first_step = step_ + 1,
+                                                .steps = last,
+                                                .epoch = epochs_.of(state_.samples),
+                                                .step_epochs = epochs_.of(epochs_.batch)},
                        steady_seconds());
     batches_.resize(size_t(own.size()));
     while (step_ < last) {
       const double start = steady_seconds();
       if (!load_step(own, loader)) return preempt(progress);
+      follow_directory();
       train_step(start);
       if (progress && (step_ % config_.train.log_every == 0 || step_ == last))
         progress->step(step_, loss_, step_tokens() * config_.train.log_every, steady_seconds());
@@ -163,6 +176,42 @@ class Run {
   }
   bool first() const { return ranks_.rank() == 0; }
   int64_t step_tokens() const { return config_.train.global_batch * config_.train.sequence; }
+
+  void warn(const std::string& text) const {
+    if (first() && !text.empty()) log_warning("{}", text);
+  }
+
+  // On rank 0, each step. Errors can wait: the next save meets them on all ranks.
+  void follow_directory() {
+    if (!first()) return;
+    try {
+      const RunDirectory::Moved moved = directory_.follow();
+      if (moved.how != RunDirectory::Moved::no) log_warning("{}", moved.text);
+      const bool anew = moved.how == RunDirectory::Moved::anew;
+      if (anew) {
+        if (environment_.own_process) init_log({.rank = 0, .file = directory_.log(0)});
+        directory_.write_config(effective_yaml(config_));
+        directory_.write_tokenizer(tokenizer_, {});
+      } else if (metrics_->removed()) {
+        log_warning("{} was removed while the run writes to it; it begins anew behind step {}",
+                    printable(directory_.metrics().string()), step_);
+      } else {
+        return;
+      }
+      metrics_.emplace(directory_.metrics());
+    } catch (const ResourceError& e) {
+      if (lost_ != e.what()) log_warning("the run directory is gone: {}", lost_ = e.what());
+    }
+  }
+
+  // The same directory on all ranks, where rank 0 finds it.
+  Path find_directory() {
+    follow_directory();
+    const std::string path = broadcast_text(ranks_, directory_.path().string(), 0);
+    if (!first()) directory_.follow_to(path);
+    saver_->follow_to(path);
+    return path;
+  }
 
   void print(const CallTimes& profile) const {
     if (!first()) return;
@@ -223,6 +272,13 @@ class Run {
     return TrainOutcome::preempted;
   }
 
+  NamedValues extra_metrics(const StepResult& result) const {
+    NamedValues values = {{"valid_tokens", double(result.valid)},
+                          {"window_hash", double(window_hash_)}};
+    if (epochs_.windows > 0) values.emplace_back("epoch", epochs_.of(state_.samples));
+    return values;
+  }
+
   void train_step(double start) {
     const StepResult& result = session_.step(step_ + 1, batches_);
     ++step_;
@@ -231,16 +287,15 @@ class Run {
     const double seconds = steady_seconds() - start;
     environment_.step_done(seconds);
     if (!metrics_) return;
-    metrics_->write(StepMetrics{
-        .step = step_,
-        .loss = result.loss,
-        .grad_norm = result.grad_norm,
-        .lr = result.lr,
-        .tokens = state_.tokens,
-        .extra = {{"valid_tokens", double(result.valid)}, {"window_hash", double(window_hash_)}},
-        .streams = series_of(result.streams),
-        .step_seconds = seconds,
-        .tokens_per_second = double(step_tokens()) / seconds});
+    metrics_->write(StepMetrics{.step = step_,
+                                .loss = result.loss,
+                                .grad_norm = result.grad_norm,
+                                .lr = result.lr,
+                                .tokens = state_.tokens,
+                                .extra = extra_metrics(result),
+                                .streams = series_of(result.streams),
+                                .step_seconds = seconds,
+                                .tokens_per_second = double(step_tokens()) / seconds});
   }
 
   // Held-out windows of this evaluation: the first ones, in order.
@@ -266,6 +321,23 @@ class Run {
       say("step {}: held-out loss {:.4f} over {} tokens", step_, eval.eval_loss, eval.eval_tokens);
   }
 
+  // Once more if the directory was moved while it was saved to.
+  void save_where_it_is(const CheckpointInfo& info) {
+    for (Path at = find_directory();;) {
+      try {
+        // What a resumed run does not write again must be on the disk before the checkpoint is.
+        together(ranks_, [&] {
+          if (metrics_) metrics_->flush();
+        });
+        return saver_->save(info, session_.tensors(), tokenizer_.json);
+      } catch (const ResourceError&) {
+        const Path now = find_directory();
+        if (now == at) throw;
+        at = now;
+      }
+    }
+  }
+
   // `needed`: what follows relies on it, so that failing is an error whatever
   // checkpoint.on_error says.
   void save(bool needed) {
@@ -279,11 +351,7 @@ class Run {
                               .config = effective_yaml(config_),
                               .state = to_text(state_)};
     try {
-      // What a resumed run does not write again must be on the disk before the checkpoint is.
-      together(ranks_, [&] {
-        if (metrics_) metrics_->flush();
-      });
-      saver_->save(info, session_.tensors(), tokenizer_.json);
+      save_where_it_is(info);
     } catch (const ResourceError& e) {
       if (config_.checkpoint.on_error == OnError::stop || needed) throw;
       if (first()) log_warning("step {}: no checkpoint, training goes on: {}", step_, e.what());
@@ -299,6 +367,7 @@ class Run {
   TrainingData data_;
   ModelTokenizer tokenizer_;
   RunDirectory directory_;
+  const Epochs epochs_;
   ThreadTeam team_;
   Session session_;
   std::optional<Saver> saver_;
@@ -311,6 +380,7 @@ class Run {
   int64_t step_ = 0;    // finished
   int64_t saved_ = -1;  // the newest checkpoint that this process saved
   double loss_ = 0;
+  std::string lost_;  // the last error of following the directory
 };
 
 // Ranks were given the same config and see the same data.

@@ -1,7 +1,9 @@
 #include "base/files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/dtype.h"
 #include "tests/support/scratch.h"
@@ -33,17 +35,63 @@ TEST(Files, OnlyRegularFiles) {
   EXPECT_THROW(read_file(scratch / "fifo", 100), ResourceError);  // and does not wait for a writer
   EXPECT_THROW(read_file(scratch.path(), 100), ResourceError);
   EXPECT_THROW(read_file(scratch / "missing", 100), ResourceError);
-  EXPECT_THROW(MappedFile(scratch / "fifo"), ResourceError);
 }
 
-TEST(Files, MapsWhatWasWritten) {
+std::string output_refusal(const Path& path) {
+  try {
+    ::close(open_output(path, O_WRONLY | O_CREAT | O_APPEND));
+  } catch (const ResourceError& e) {
+    return e.what();
+  }
+  return "opened";
+}
+
+// None of them is waited for, followed or changed.
+TEST(Files, AnOutputIsARegularFile) {
   const Scratch scratch;
-  write_file(scratch / "a", "mapped");
-  write_file(scratch / "empty", "");
-  const MappedFile file(scratch / "a");
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()),
-            "mapped");
-  EXPECT_TRUE(MappedFile(scratch / "empty").bytes().empty());
+  spill(scratch / "mine", "mine");
+  std::filesystem::create_symlink(scratch / "mine", scratch / "link");
+  std::filesystem::create_symlink(scratch / "none", scratch / "dangling");
+  ASSERT_EQ(mkfifo((scratch / "fifo").c_str(), 0600), 0);
+  ASSERT_EQ(mknod((scratch / "socket").c_str(), S_IFSOCK | 0600, 0), 0);
+  std::filesystem::create_directory(scratch / "directory");
+  for (const auto& [name, kind] : {std::pair{"link", "is a link"},
+                                   {"dangling", "is a link"},
+                                   {"fifo", "is a FIFO"},
+                                   {"socket", "is a socket"},
+                                   {"directory", "is a directory"}}) {
+    EXPECT_NE(output_refusal(scratch / name).find(kind), std::string::npos) << name;
+    EXPECT_TRUE(std::filesystem::exists(std::filesystem::symlink_status(scratch / name)));
+  }
+  EXPECT_NE(output_refusal("/dev/null").find("is a device"), std::string::npos);
+  EXPECT_EQ(slurp(scratch / "mine"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "none"));
+  EXPECT_EQ(output_refusal(scratch / "mine"), "opened");
+  EXPECT_EQ(output_refusal(scratch / "new"), "opened");
+}
+
+TEST(Files, AnOwnDirectoryIsNoLink) {
+  const Scratch scratch;
+  make_own_directory(scratch / "a");
+  make_own_directory(scratch / "a");
+  std::filesystem::create_directory_symlink(scratch / "a", scratch / "link");
+  EXPECT_THROW(make_own_directory(scratch / "link"), ResourceError);
+  spill(scratch / "file", "");
+  EXPECT_THROW(make_own_directory(scratch / "file"), ResourceError);
+}
+
+TEST(Files, OtherNamesKeepTheirContent) {
+  const Scratch scratch;
+  spill(scratch / "a", "text");
+  std::filesystem::create_hard_link(scratch / "a", scratch / "b");
+  detach_hard_links(scratch / "b");
+  EXPECT_EQ(slurp(scratch / "b"), "text");
+  File(open_output(scratch / "b", O_WRONLY | O_APPEND), scratch / "b")
+      .write(std::as_bytes(std::span("more", 4)));
+  EXPECT_EQ(slurp(scratch / "b"), "textmore");
+  EXPECT_EQ(slurp(scratch / "a"), "text");
+  detach_hard_links(scratch / "missing");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "missing"));
 }
 
 TEST(Printable, EscapesWhatCouldHarmALog) {

@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "base/directory.h"
 #include "tests/support/scratch.h"
@@ -11,6 +12,7 @@ namespace {
 using ::testing::MatchesRegex;
 using testing::Scratch;
 using testing::slurp;
+using testing::spill;
 
 TEST(Log, OneEscapedLineForEachMessage) {
   Scratch scratch;
@@ -39,6 +41,16 @@ TEST(Log, OneEscapedLineForEachMessage) {
 TEST(Log, AFileThatCannotBeOpened) {
   EXPECT_THROW(init_log({.file = "/proc/no/such.log"}), ResourceError);
   EXPECT_THROW(init_log({.file = "/"}), ResourceError);
+  Scratch scratch;
+  spill(scratch / "mine", "mine");
+  std::filesystem::create_directory(scratch / "log");
+  ASSERT_EQ(mkfifo((scratch / "log/fifo.log").c_str(), 0600), 0);
+  std::filesystem::create_symlink(scratch / "mine", scratch / "log/link.log");
+  std::filesystem::create_directory_symlink(scratch / "log", scratch / "linked");
+  for (const char* name : {"log/fifo.log", "log/link.log", "linked/a.log"})
+    EXPECT_THROW(init_log({.file = scratch / name}), ResourceError) << name;
+  EXPECT_EQ(slurp(scratch / "mine"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "log/a.log"));
 }
 
 }  // namespace

@@ -68,6 +68,9 @@ Finished run_with(const Fault& fault, const Path& directory, Command command, in
   }
   if (fault.forever) all.push_back("FAULT_FAIL_ON=forever");
   if (fault.room >= 0) all.push_back(fmt::format("FAULT_ROOM={}", fault.room));
+  if (fault.no_lock) all.push_back(fmt::format("FAULT_NO_LOCK={}", fault.no_lock));
+  if (fault.no_directory_flush)
+    all.push_back(fmt::format("FAULT_NO_DIRECTORY_FLUSH={}", fault.no_directory_flush));
   if (fault.rank >= 0) all.push_back(fmt::format("FAULT_RANK={}", fault.rank));
   all.insert(all.end(), command.begin(), command.end());
   return run_program(all, seconds);

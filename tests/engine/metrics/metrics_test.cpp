@@ -1,6 +1,7 @@
 #include "engine/metrics/metrics.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <bit>
 #include <cmath>
@@ -169,6 +170,46 @@ TEST(Metrics, BrokenLinesAreRefusedWithTheirNumber) {
   }
   EXPECT_TRUE(parse_metrics("", "M").records.empty());
   EXPECT_THROW(read_metrics("/nonexistent/metrics.jsonl"), CheckpointError);
+}
+
+std::string lines(int64_t last) {
+  std::string text;
+  for (int64_t step = 1; step <= last; ++step)
+    text += metrics_line(StepMetrics{.step = step, .loss = 1.0 / double(step)});
+  return text;
+}
+
+TEST(CutMetrics, LeavesTheOtherNamesOfAFileAlone) {
+  const Scratch scratch;
+  spill(scratch / "mine", lines(5));
+  std::filesystem::create_hard_link(scratch / "mine", scratch / "metrics.jsonl");
+  cut_metrics(scratch / "metrics.jsonl", 3);
+  MetricsWriter(scratch / "metrics.jsonl").write(StepMetrics{.step = 4});
+  EXPECT_EQ(slurp(scratch / "mine"), lines(5));
+  EXPECT_EQ(read_metrics(scratch / "metrics.jsonl").records.size(), 4u);
+}
+
+TEST(CutMetrics, RefusesWhatIsNoRegularFile) {
+  const Scratch scratch;
+  spill(scratch / "mine", lines(5));
+  std::filesystem::create_symlink(scratch / "mine", scratch / "link");
+  ASSERT_EQ(::mkfifo((scratch / "fifo").c_str(), 0600), 0);
+  for (const char* name : {"link", "fifo"}) {
+    EXPECT_THROW(cut_metrics(scratch / name, 3), ResourceError) << name;
+    EXPECT_THROW(MetricsWriter(scratch / name), ResourceError) << name;
+    EXPECT_TRUE(std::filesystem::exists(std::filesystem::symlink_status(scratch / name)));
+  }
+  EXPECT_EQ(slurp(scratch / "mine"), lines(5));
+}
+
+TEST(MetricsWriter, NoticesThatItsFileWasRemoved) {
+  const Scratch scratch;
+  const MetricsWriter writer(scratch / "metrics.jsonl");
+  EXPECT_FALSE(writer.removed());
+  std::filesystem::rename(scratch / "metrics.jsonl", scratch / "moved");
+  EXPECT_FALSE(writer.removed());
+  std::filesystem::remove(scratch / "moved");
+  EXPECT_TRUE(writer.removed());
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ TEST(LoopState, IsReadBackAsItWas) {
     const CheckpointInfo info{.step = 2, .tokens = s.tokens, .state = to_text(s)};
     EXPECT_EQ(parse_loop_state(info), s);
   }
+  state.ranks = 3;
+  EXPECT_EQ(parse_loop_state({.tokens = state.tokens, .state = to_text(state)}), state);
 }
 
 TEST(LoopState, ADamagedOneIsRefused) {

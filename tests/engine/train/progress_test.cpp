@@ -38,6 +38,16 @@ TEST(ProgressLine, LosesTheLeastImportantFirst) {
     EXPECT_LE(int(progress_line(kProgress, width).size()), width);
 }
 
+TEST(ProgressLine, HasTheEpochWhereDataRepeats) {
+  Progress p = kProgress;
+  p.epoch = 0.306;
+  EXPECT_EQ(progress_line(p, 80),
+            "step 120/2000 (6%)  epoch 0.31  loss 3.2145  12.3k tokens/s  ETA 3m12s");
+  EXPECT_EQ(progress_line(p, 69),
+            "step 120/2000  epoch 0.31  loss 3.2145  12.3k tokens/s  ETA 3m12s");
+  EXPECT_EQ(progress_line(p, 55), "step 120/2000  loss 3.2145  12.3k tokens/s  ETA 3m12s");
+}
+
 TEST(ProgressLine, UnknownNumbersAreLeftOut) {
   Progress p = kProgress;
   const double inf = std::numeric_limits<double>::infinity();

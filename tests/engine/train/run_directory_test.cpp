@@ -116,5 +116,70 @@ TEST(RunDirectory, WithoutTheRightToWrite) {
   EXPECT_THAT(refusal(scratch / "closed"), HasSubstr("cannot be written to"));
 }
 
+TEST(RunDirectory, ALinkToADirectoryIsFollowedAndOtherThingsAreNot) {
+  Scratch scratch;
+  std::filesystem::create_directory(scratch / "big");
+  std::filesystem::create_directory_symlink(scratch / "big", scratch / "run");
+  create(scratch / "run", "seed: 1\n");
+  EXPECT_EQ(slurp(scratch / "big/config.yaml"), "seed: 1\n");
+  for (const bool link : {false, true}) {
+    std::filesystem::remove(scratch / "big/lock");
+    if (link)
+      std::filesystem::create_symlink(scratch / "mine", scratch / "big/lock");
+    else
+      ASSERT_EQ(mkfifo((scratch / "big/lock").c_str(), 0600), 0);
+    EXPECT_THAT(refusal(scratch / "run"), HasSubstr(link ? "is a link" : "is a FIFO"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(scratch / "mine"));
+}
+
+using Moved = RunDirectory::Moved;
+
+TEST(RunDirectory, IsFollowedWhereItIsMoved) {
+  Scratch scratch;
+  RunDirectory run = create(scratch / "run", "seed: 1\n");
+  EXPECT_EQ(run.follow().how, Moved::no);
+  std::filesystem::rename(scratch / "run", scratch / "moved");
+  const Moved moved = run.follow();
+  EXPECT_EQ(moved.how, Moved::renamed);
+  EXPECT_THAT(moved.text, AllOf(HasSubstr((scratch / "run").string()),
+                                HasSubstr((scratch / "moved").string())));
+  EXPECT_EQ(run.path(), std::filesystem::canonical(scratch / "moved"));
+  EXPECT_EQ(run.follow().how, Moved::no);
+  EXPECT_THAT(refusal(scratch / "moved"), HasSubstr("is in use"));  // its lock went with it
+  // Again, and another run takes its place.
+  std::filesystem::rename(scratch / "moved", scratch / "again");
+  create(scratch / "moved", "seed: 2\n");
+  EXPECT_EQ(run.follow().how, Moved::renamed);
+  EXPECT_EQ(run.path(), std::filesystem::canonical(scratch / "again"));
+  // A parent is renamed; a link to it leads elsewhere.
+  std::filesystem::create_directory(scratch / "parent");
+  std::filesystem::create_directory_symlink(scratch / "parent", scratch / "link");
+  RunDirectory linked = create(scratch / "link/run", "seed: 3\n");
+  EXPECT_EQ(linked.follow().how, Moved::no);
+  std::filesystem::rename(scratch / "parent", scratch / "other");
+  EXPECT_EQ(linked.follow().how, Moved::renamed);
+  EXPECT_EQ(linked.path(), std::filesystem::canonical(scratch / "other/run"));
+}
+
+TEST(RunDirectory, IsMadeAnewWhereItIsRemoved) {
+  Scratch scratch;
+  const Path path = scratch / "run";
+  RunDirectory run = create(path, "seed: 1\n");
+  std::filesystem::remove_all(path);
+  EXPECT_EQ(run.follow().how, Moved::anew);
+  EXPECT_EQ(run.path(), path);
+  EXPECT_THAT(refusal(path), HasSubstr("is in use"));
+  EXPECT_EQ(run.follow().how, Moved::no);
+  // What another job has put there is not touched.
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directory(path);
+  spill(path / "mine", "mine");
+  EXPECT_EQ(run.follow().how, Moved::anew);
+  EXPECT_EQ(run.path(), scratch / "run-2");
+  EXPECT_EQ(slurp(path / "mine"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(path / "lock"));
+}
+
 }  // namespace
 }  // namespace birkhoff

@@ -55,6 +55,9 @@ ssize_t do_write(int fd, const void* bytes, size_t count, off_t offset) {  // âˆ
 int do_flush(int fd, long number) {
   Place place;
   find_descriptor(place, fd);
+  struct stat s;
+  const bool directory = place.inside && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode);
+  if (directory && no_directory_flush()) return errno = no_directory_flush(), -1;
   const Call call = {.operation = "flush", .place = &place};
   return int(counted(call, [&](size_t) -> long { return place.inside ? 0 : syscall(number, fd); }));
 }
@@ -221,6 +224,12 @@ ssize_t writev(int fd, const iovec* parts, int count) {
 
 int fsync(int fd) { return do_flush(fd, SYS_fsync); }
 int fdatasync(int fd) { return do_flush(fd, SYS_fdatasync); }
+int flock(int fd, int operation) noexcept {
+  Place place;
+  find_descriptor(place, fd);
+  if (place.inside && no_lock()) return errno = no_lock(), -1;
+  return int(syscall(SYS_flock, fd, operation));
+}
 int ftruncate(int fd, off_t length) noexcept { return do_truncate(fd, length); }
 int ftruncate64(int fd, off64_t length) noexcept { return do_truncate(fd, length); }
 

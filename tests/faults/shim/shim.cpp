@@ -24,6 +24,7 @@ struct Settings {
   int error = EIO;
   bool forever = false;
   long room = -1;  // −1: no limit
+  int no_lock = 0, no_directory_flush = 0;
   int log = -1, data = -1;
   int rank = 0;
 };
@@ -71,6 +72,8 @@ __attribute__((constructor)) void read_settings() {
   if (*variable("FAULT_ERRNO")) settings.error = atoi(variable("FAULT_ERRNO"));
   settings.forever = strcmp(variable("FAULT_FAIL_ON"), "forever") == 0;
   if (*variable("FAULT_ROOM")) settings.room = atol(variable("FAULT_ROOM"));
+  settings.no_lock = atoi(variable("FAULT_NO_LOCK"));
+  settings.no_directory_flush = atoi(variable("FAULT_NO_DIRECTORY_FLUSH"));
   settings.log = open_log(variable("FAULT_LOG"));
   settings.data = open_log(variable("FAULT_DATA"));
   char resolved[PATH_MAX];
@@ -82,11 +85,11 @@ __attribute__((constructor)) void read_settings() {
 struct Turn {
   Turn() {
     pthread_mutex_lock(&one_at_a_time);
-    if (settings.log >= 0) flock(settings.log, LOCK_EX);
+    if (settings.log >= 0) syscall(SYS_flock, settings.log, LOCK_EX);
   }
   ~Turn() {
     const int error = errno;
-    if (settings.log >= 0) flock(settings.log, LOCK_UN);
+    if (settings.log >= 0) syscall(SYS_flock, settings.log, LOCK_UN);
     pthread_mutex_unlock(&one_at_a_time);
     errno = error;
   }
@@ -200,6 +203,9 @@ void find_name(Place& place, int directory, const char* name) {
   }
   errno = error;
 }
+
+int no_lock() { return settings.no_lock; }
+int no_directory_flush() { return settings.no_directory_flush; }
 
 long counted(const Call& call, long (*real)(void* context, size_t count), void* context) {
   if (!call.place->inside) return real(context, call.count);

@@ -17,6 +17,9 @@
 //                  that finds some but not enough is short, one that finds none is ENOSPC
 //   FAULT_LOG      a file, outside of FAULT_DIR: a line of each call, in the order they were done
 //   FAULT_DATA     a file: the bytes of all writes, one behind the other in the same order
+//   FAULT_NO_LOCK, FAULT_NO_DIRECTORY_FLUSH
+//                  numbers: flock(), and fsync() of a directory, always fail with this errno, as on
+//                  a file system without them; such calls are not counted
 //   FAULT_RANK     only the process whose OMPI_COMM_WORLD_RANK this is; the others are left alone
 //
 // fsync and fdatasync are counted but not done: a killed process loses nothing of what the kernel
@@ -46,6 +49,10 @@ struct Place {
 };
 void find_name(Place& place, int directory, const char* name);
 void find_descriptor(Place& place, int descriptor);
+
+// The errno of what the file system of FAULT_DIR does not offer; 0: it does.
+int no_lock();
+int no_directory_flush();
 
 enum class Takes { nothing, change, room };  // of the disk
 
