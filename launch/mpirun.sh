@@ -264,8 +264,9 @@ while :; do
     fi
     cat "$place/boxes" >&2 2>/dev/null
   fi
-  if [ -n "$asked" ] || [ "$restarts" -le 0 ] || [ ! -s "$BIRKHOFF_VERDICT" ]; then exit "$status"; fi
-  case $status in 6 | 7) ;; *) exit "$status" ;; esac
+  again=
+  case $status in 6 | 7) [ -n "$asked" ] || [ ! -s "$BIRKHOFF_VERDICT" ] || again=yes ;; esac
+  if [ -z "$again" ] || [ "$restarts" -le 0 ]; then exit "$status"; fi
   restarts=$((restarts - 1))
   say "ended with $status; starting again in $pause s, $restarts restarts left"
   until=$((SECONDS + pause))

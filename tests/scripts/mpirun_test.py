@@ -1,4 +1,4 @@
-"""launch/mpirun.sh around an mpirun that is made up, and around the real one with ranks that are."""
+"""launch/mpirun.sh around an mpirun that is made up, and around the real one with such ranks."""
 import os
 import pathlib
 import shutil
@@ -53,7 +53,8 @@ class Ends(Stub):
     def test_the_cause_that_a_rank_has_written_is_the_exit_code(self):
         self.assertEqual(
             self.launch('echo 8 >>"$BIRKHOFF_VERDICT"; /bin/sleep 0.7; ' + HANGS)[1], 8)
-        self.assertEqual(self.launch('printf "progress\\n3\\n" >>"$BIRKHOFF_VERDICT"; exit 1')[1], 3)
+        told = 'printf "progress\\n3\\n" >>"$BIRKHOFF_VERDICT"; exit 1'
+        self.assertEqual(self.launch(told)[1], 3)
 
     def test_one_with_ranks_or_none_yet_has_time(self):
         waits = 'mkfifo "$HERE/later"; read -r -t 4 _ <>"$HERE/later"; '
