@@ -16,6 +16,7 @@ mkdir -p build/log
 count_cores() { # [what stands before /proc and /sys, for tests]
   local cores number controllers path base quota period
   cores=$(nproc)
+  [ -r "${1:-}/proc/self/cgroup" ] || { echo "$cores" && return; }
   while IFS=: read -r number controllers path; do
     case $number:,$controllers, in
       0:,,) base=${1:-}/sys/fs/cgroup ;;
