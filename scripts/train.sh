@@ -3,7 +3,9 @@
 #
 #   ./scripts/train.sh [--prepare] [CONFIG] [key=value …]     default: configs/tiny.yaml
 #
-# A run that was stopped, or killed, goes on where it was: the same command again.
+# Ctrl-C saves and ends with exit code 75; a second one ends at once. A run that was stopped, or
+# killed, goes on where it was: the same command again. Paths are relative to the directory in
+# which it is called.
 #
 # --prepare   stop when packages, binary and data are there.
 # RANKS   environment: how many processes share the training (default 2).
@@ -24,35 +26,13 @@ for argument in "$@"; do
     *) [ -z "$config" ] || die "two configs: $config and $argument; $usage" && config=$argument ;;
   esac
 done
-config=${config:-configs/tiny.yaml}
-[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+config=$(find_config "${config:-configs/tiny.yaml}")
 
-birkhoff=build/release/birkhoff
 text=data/bible
 
 prepare_text() {
   mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
     $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
-}
-
-# run.dir: from the command line, or the config or what it extends, or the binary's default.
-run_directory() {
-  local argument file=$config found='' parent
-  for argument in "${overrides[@]}"; do
-    case $argument in run.dir=*) found=${argument#run.dir=} ;; esac
-  done
-  while [ -z "$found" ] && [ -n "$file" ]; do
-    found=$(awk '/^[^ #]/ { inside = /^run:/ }
-      inside && match($0, /dir:[ "\047]*[^] ,}"\047]+/) {
-        value = substr($0, RSTART, RLENGTH)
-        sub(/dir:[ "\047]*/, "", value)
-        print value
-        exit
-      }' "$file")
-    parent=$(awk '$1 == "extends:" { gsub(/["\047]/, "", $2); print $2; exit }' "$file")
-    file=${parent:+$(dirname "$file")/$parent}
-  done
-  echo "${found:-runs/tiny}"
 }
 
 # What a young model writes may be no text: bytes that would upset a terminal are left out.
@@ -78,7 +58,8 @@ draw_sample() {
 compare() {
   grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" && [ -f "$run/report/sample.txt" ] ||
     { say "this run has no sample, or no bits per byte: nothing to compare" && return; }
-  local parts=build/comparison split=("$birkhoff" data split "$config" "${overrides[@]}")
+  local parts=build/comparison
+  local split=(in_caller "$birkhoff" data split "$config" "${overrides[@]}")
   mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
     "${split[@]}" --part validation >$parts/held-out.txt &&
     python3 scripts/compression.py "$run" --train $parts/train.txt --held-out $parts/held-out.txt \
@@ -103,13 +84,9 @@ fi
 
 PROMPT=${PROMPT-In the beginning}
 TOKENS=${TOKENS:-400}
-run=$(run_directory)
-train() {
-  launch/mpirun.sh -np "${RANKS:-2}" $birkhoff train "$config" "${overrides[@]}" || status=$?
-  [ "${status:-0}" != 75 ] || die "stopped and saved; the same command goes on from there"
-  return "${status:-0}"
-}
-phase "training" train
+run=$(from_caller "$(config_value run dir runs/tiny)")
+locate_data
+phase "training" train_run "$config" "${overrides[@]}"
 [ -f "$run/metrics.jsonl" ] || die "training left no $run/metrics.jsonl; name its place: run.dir=…"
 checkpoint=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 [ -n "$checkpoint" ] || die "training left no checkpoint in $run/checkpoints"

@@ -56,7 +56,8 @@ void run_fields(RunConfig& c, List& to) {
          "without a sign of work from a rank, after which the run is ended; 0: five times the "
          "slowest step, at least 60");
   to.add("threads", Integer{&c.threads, 0, 1024}, "threads",
-         "of each rank; 0: its share of the cores. Results do not depend on it",
+         "of each rank; 0: its share of the cores that the process may use, by its affinity and "
+         "its CPU quota. Results do not depend on it",
          {"num_threads", "workers"});
 }
 

@@ -1,7 +1,5 @@
 #include "engine/train/trainer.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -90,7 +88,7 @@ class Run {
       from = resume(config_, data_, tensors, ranks_, environment_.beacon);
     }
     if (from) {
-      step_ = from->info.step;
+      step_ = saved_ = from->info.step;
       state_ = parse_loop_state(from->info);
       say("resumed from {}", printable(from->checkpoint.string()));
       warn(other_bits(state_.ranks, ranks_.size(), config_.train.reduction_groups));
@@ -113,10 +111,14 @@ class Run {
       if (!first()) return;
       directory_.write_tokenizer(tokenizer_, before);
       directory_.write_config(effective_yaml(config_));
-      if (const Path aside = cut_metrics(directory_.metrics(), step_); !aside.empty())
-        log_warning("metrics that cannot be read are put aside as {}", printable(aside.string()));
+      const CutMetrics cut = cut_metrics(directory_.metrics(), step_);
+      if (!cut.aside.empty())
+        log_warning("metrics that cannot be read are put aside as {}",
+                    printable(cut.aside.string()));
+      evaluated_ = cut.evaluated;
       metrics_.emplace(directory_.metrics());
     });
+    ranks_.broadcast(elements(std::span(&evaluated_, 1)), 0);
   }
 
   TrainOutcome train(const TrainOptions& options) {
@@ -130,6 +132,8 @@ class Run {
       say("{}", line);
     warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
+    // Stopped in its evaluation, the run was saved as it stood before that.
+    if (step_ > 0 && evaluates() && !evaluated_ && !evaluate_now()) return preempt();
     if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
     const Range own = session_.own_micro_batches();
     const BatchOrder order{.global_batch = config_.train.global_batch,
@@ -150,16 +154,17 @@ class Run {
     batches_.resize(size_t(own.size()));
     while (step_ < last) {
       const double start = steady_seconds();
-      if (!load_step(own, loader)) return preempt(progress);
+      if (!load_step(own, loader)) {
+        if (progress) progress->clear();
+        return preempt();
+      }
       follow_directory();
       train_step(start);
       if (progress && (step_ % config_.train.log_every == 0 || step_ == last))
         progress->step(step_, loss_, step_tokens() * config_.train.log_every, steady_seconds());
-      const bool evaluates = config_.train.eval_every && data_.source.validation &&
-                             (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
       const bool saves = step_ == last || due(step_, config_.checkpoint.every);
-      if (progress && (evaluates || saves)) progress->clear();
-      if (evaluates) evaluate_now();
+      if (progress && (evaluates() || saves)) progress->clear();
+      if (evaluates() && !evaluate_now()) return preempt();
       if (saves) save(step_ == last);
       if (step_ == traced_) write_trace();
     }
@@ -264,11 +269,13 @@ class Run {
     return shared[1] == 0;
   }
 
-  TrainOutcome preempt(std::optional<ProgressDisplay>& progress) {
-    if (progress) progress->clear();
-    say("asked to stop behind step {}", step_);
+  TrainOutcome preempt() {
+    const bool saves = step_ > 0 && saved_ != step_;
+    say("stop requested; {}", saves       ? fmt::format("saving after step {}", step_)
+                              : step_ > 0 ? fmt::format("step {} is saved already", step_)
+                                          : "no step is done, so nothing is saved");
     write_trace();
-    if (step_ > 0 && saved_ != step_) save(true);
+    if (saves) save(true);
     return TrainOutcome::preempted;
   }
 
@@ -283,6 +290,7 @@ class Run {
     const StepResult& result = session_.step(step_ + 1, batches_);
     ++step_;
     loss_ = result.loss;
+    if (std::exchange(evaluated_, 0)) state_.load.clear();
     state_.take_step(result.expert_load, config_.train.global_batch, step_tokens());
     const double seconds = steady_seconds() - start;
     environment_.step_done(seconds);
@@ -306,12 +314,22 @@ class Run {
     return batches == kEvalAll ? all : std::min(all, batches * config_.train.micro_batch);
   }
 
-  void evaluate_now() {
+  bool evaluates() const {  // after this step
+    return config_.train.eval_every && data_.source.validation &&
+           (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
+  }
+
+  // False, on all ranks, if a stop was requested before its end: then nothing has come of it.
+  bool evaluate_now() {
     environment_.beacon.enter(step_, Activity::evaluate);
     const double start = steady_seconds();
-    EvalMetrics eval = evaluate(session_, data_, eval_windows(), config_.train.micro_batch, ranks_);
+    auto evaluated = evaluate(session_, data_, eval_windows(), config_.train.micro_batch, ranks_,
+                              environment_.stop_requested);
+    if (!evaluated) return false;
+    EvalMetrics& eval = *evaluated;
+    evaluated_ = 1;
     eval.step = step_;
-    eval.expert_load = std::exchange(state_.load, {});
+    eval.expert_load = state_.load;
     eval.eval_seconds = steady_seconds() - start;
     if (metrics_) metrics_->write(eval);
     if (eval.eval_bits_per_byte > 0)
@@ -319,6 +337,7 @@ class Run {
           eval.eval_loss, eval.eval_bits_per_byte, eval.eval_tokens);
     else
       say("step {}: held-out loss {:.4f} over {} tokens", step_, eval.eval_loss, eval.eval_tokens);
+    return true;
   }
 
   // Once more if the directory was moved while it was saved to.
@@ -377,8 +396,9 @@ class Run {
   std::vector<Batch> batches_;
   LoopState state_;
   uint64_t window_hash_ = 0;
-  int64_t step_ = 0;    // finished
-  int64_t saved_ = -1;  // the newest checkpoint that this process saved
+  int64_t step_ = 0;       // finished
+  int64_t saved_ = -1;     // of the newest checkpoint that this process saved or loaded
+  int64_t evaluated_ = 0;  // 1: this step's evaluation is in the metrics
   double loss_ = 0;
   std::string lost_;  // the last error of following the directory
 };
@@ -410,9 +430,7 @@ void require_same_everywhere(const Config& config, const TrainingData& data, Com
 
 int thread_count(const Config& config, int ranks_here) {
   if (config.run.threads > 0) return int(config.run.threads);
-  cpu_set_t cpus;
-  const int cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-  return std::max(1, cores / std::max(1, ranks_here));
+  return std::max(1, usable_cores() / std::max(1, ranks_here));
 }
 
 TrainOutcome train(const Config& config, const RankEnvironment& environment,
@@ -427,6 +445,9 @@ TrainOutcome train(const Config& config, const RankEnvironment& environment,
                             heartbeat_of(&environment.beacon)),
                    memory_limit() / size_t(environment.ranks_here));
   });
+  int64_t stop = environment.stop_requested();
+  ranks.all_reduce(elements(std::span(&stop, 1)), Reduction::sum);
+  if (stop) return TrainOutcome::preempted;  // before memory is filled and a checkpoint read
   std::optional<RunDirectory> directory;
   together(ranks, [&] { directory = open_run(config, ranks.rank()); });
   together(ranks, [&] {
