@@ -58,8 +58,8 @@ struct Start {
 };
 
 Start start_of_text(const Options& o, const Checkpoint& checkpoint, const Config& config) {
-  require_byte_tokenizer(checkpoint, config,
-                         "give token ids: sample --ids 1,2,3, or score --tokens FILE");
+  warn(require_byte_tokenizer(checkpoint, config,
+                              "give token ids: sample --ids 1,2,3, or score --tokens FILE"));
   const ByteTokenizer tokenizer;
   // A document begins after the end of the one before.
   Start start{.ids = {tokenizer.end_of_document()},
@@ -125,6 +125,7 @@ void add_sample(CLI::App& app) {
                    "token ids to go on from, as in 1,2,3, of any tokenizer; prints them and what "
                    "was chosen, up to the end of the document, as JSON")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->excludes(prompt);
   command->add_option("--tokens", o->tokens, "at most this many")->check(CLI::Range(1, 1 << 20));
   command->add_option("--temperature", o->choice.temperature, "0: the likeliest token");

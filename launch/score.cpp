@@ -102,7 +102,7 @@ void run(const Options& o) {
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
   Config config = config_of(checkpoint);
   if (!o.text.empty())
-    require_byte_tokenizer(checkpoint, config, "score its token ids: score --tokens FILE");
+    warn(require_byte_tokenizer(checkpoint, config, "score its token ids: score --tokens FILE"));
   config.train.micro_batch = 1;
   if (o.threads) config.run.threads = o.threads;
   const std::vector<int32_t> ids = read_tokens(o);

@@ -50,7 +50,8 @@ draw_sample() {
     say "no sample is drawn"
     return 0
   fi
-  [ $status = 0 ] && echo "----" && printable <"$run/report/sample.txt" && echo "----"
+  [ $status = 0 ] || return $status
+  echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
 # What a general compressor makes of the same text, and what the sample copied. Only for runs

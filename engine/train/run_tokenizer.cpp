@@ -1,7 +1,6 @@
 #include "engine/train/run_tokenizer.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "engine/data/tokenizer.h"
 
 namespace birkhoff {
@@ -26,8 +25,8 @@ std::string tokenizer_change(const CheckpointInfo& model, const ModelTokenizer& 
                      to_string(*data.identity));
 }
 
-void require_byte_tokenizer(const Checkpoint& checkpoint, const Config& config,
-                            std::string_view instead) {
+std::string require_byte_tokenizer(const Checkpoint& checkpoint, const Config& config,
+                                   std::string_view instead) {
   const ByteTokenizer byte;
   const auto& identity = checkpoint.manifest().info.tokenizer;
   const int64_t vocab = config.model.vocab;
@@ -44,14 +43,14 @@ void require_byte_tokenizer(const Checkpoint& checkpoint, const Config& config,
     refuse(fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}", vocab,
                        byte.vocab()));
   if (!identity)
-    return log_warning("{}: written by a version that did not note the tokenizer; taken for 'byte'",
+    return fmt::format("{}: written by a version that did not note the tokenizer; taken for 'byte'",
                        place);
-  if (identity->known()) return;
+  if (identity->known()) return {};
   const TokenIds& eos = identity->special.eos;
   if (vocab != byte.vocab() || (eos.known() && !eos.contains(byte.end_of_document())))
     refuse("the model's tokenizer is not known");
-  log_warning("{}: its tokenizer is not known; taken for 'byte', for its vocabulary of {}", place,
-              vocab);
+  return fmt::format("{}: its tokenizer is not known; taken for 'byte', for its vocabulary of {}",
+                     place, vocab);
 }
 
 }  // namespace birkhoff

@@ -15,10 +15,10 @@ ModelTokenizer run_tokenizer(const ModelTokenizer& model, const ModelTokenizer& 
 // than the model's.
 std::string tokenizer_change(const CheckpointInfo& model, const ModelTokenizer& data);
 
-// Returns if text is the model's by the byte tokenizer. Throws ConfigError otherwise, naming the
-// tokenizer and `instead`, what the caller offers for ids. Warns where nothing names the tokenizer
-// and bytes are assumed: checkpoints of format version 1, and vocabularies of exactly 257.
-void require_byte_tokenizer(const Checkpoint& checkpoint, const Config& config,
-                            std::string_view instead);
+// Returns if the model's text is bytes. Throws ConfigError otherwise, naming the tokenizer and
+// `instead`, what the caller offers for ids. The result is empty, or a warning: nothing names the
+// tokenizer and bytes are assumed, for checkpoints of format version 1 and vocabularies of 257.
+[[nodiscard]] std::string require_byte_tokenizer(const Checkpoint& checkpoint, const Config& config,
+                                                 std::string_view instead);
 
 }  // namespace birkhoff

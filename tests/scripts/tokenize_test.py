@@ -1,4 +1,5 @@
 """scripts/tokenize.py: the format byte by byte, the readers, the tokenizer if it is installed."""
+import hashlib
 import importlib.util
 import json
 import pathlib
@@ -78,6 +79,34 @@ class Writer(Scratch):
         self.write([[3]], overwrite=True)
         self.assertEqual((self.place / "d.bin").read_bytes(), b"\3\0")
         self.assertEqual(len(list(self.place.iterdir())), 3)
+
+
+class OtherTokenizers(Scratch):
+    """What may stand under the name PREFIX.tokenizer.json before a dataset is written."""
+
+    def refused(self, data):
+        try:
+            tokenize.refuse_other_tokenizer(str(self.place / "d"), data, hashlib.md5)
+            return False
+        except tokenize.DataError as error:
+            self.assertIn("d.tokenizer.json", str(error))
+            return True
+
+    def test_only_the_same_or_the_datasets_own_is_replaced(self):
+        self.assertFalse(self.refused(b"new"))
+        self.put("d.tokenizer.json", b"old")
+        self.assertFalse(self.refused(b"old"))
+        self.assertTrue(self.refused(b"new"))
+        noted = {"tokenizer": {"xxh3_128": hashlib.md5(b"old").hexdigest()}}
+        self.put("d.json", json.dumps(noted).encode())
+        self.assertFalse(self.refused(b"new"))
+        for manifest in (b"", b"[]", b"{}", b'{"tokenizer": 1}', b'{"tokenizer": {"xxh3_128": 1}}'):
+            self.put("d.json", manifest)
+            self.assertTrue(self.refused(b"new"), manifest)
+
+    def test_nor_is_a_link_to_nowhere(self):
+        (self.place / "d.tokenizer.json").symlink_to(self.place / "none")
+        self.assertTrue(self.refused(b"new"))
 
 
 class Reader(Scratch):
