@@ -67,11 +67,12 @@ Batch window(const std::vector<int32_t>& ids, size_t first, int64_t rows, int64_
   std::fill(batch.token.begin(), batch.token.end(), 0);
   std::fill(batch.target.begin(), batch.target.end(), -1);
   for (int64_t t = 0; t < rows * sequence; ++t) {
-    batch.position[size_t(t)] = int32_t(t % sequence);
-    batch.first_key[size_t(t)] = int32_t(t - t % sequence);
+    batch.position[size_t(t)] = -1;  // padding, unless a token is scored here
+    batch.first_key[size_t(t)] = int32_t(t);
     const size_t i = first + size_t(t);
-    if (t < sequence && i + 1 < ids.size())
-      batch.token[size_t(t)] = ids[i], batch.target[size_t(t)] = ids[i + 1];
+    if (t >= sequence || i + 1 >= ids.size()) continue;
+    batch.token[size_t(t)] = ids[i], batch.target[size_t(t)] = ids[i + 1];
+    batch.position[size_t(t)] = int32_t(t), batch.first_key[size_t(t)] = 0;
   }
   return batch;
 }

@@ -92,6 +92,8 @@ struct ModelConfig {
 struct MoeConfig {
   int64_t experts = 8;
   int64_t active = 2;
+  int64_t groups = 1;         // of neighbouring experts
+  int64_t active_groups = 1;  // that a token's experts are chosen from
   int64_t shared = 1;
   int64_t expert_dim = 64;
   double scaling = 1.0;

@@ -164,6 +164,12 @@ void moe_fields(MoeConfig& c, List& to) {
          {"num_experts", "n_routed_experts"});
   to.add("active", Integer{&c.active, 1, 256}, "", "routed experts of a token",
          {"num_experts_per_tok", "top_k", "experts_per_token"});
+  to.add("groups", Integer{&c.groups, 1, kWide}, "groups",
+         "the routed experts form this many groups of equal size; 1: no groups", {"n_group"});
+  to.add("active_groups", Integer{&c.active_groups, 1, kWide}, "groups",
+         "each token's experts come from this many groups, those whose two best experts score "
+         "highest together",
+         {"topk_group"});
   to.add("shared", Integer{&c.shared, 0, 256}, "", "experts that see every token",
          {"n_shared_experts", "shared_experts"});
   to.add("expert_dim", Integer{&c.expert_dim, 1, kWide}, "", "inner width of an expert",

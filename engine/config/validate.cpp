@@ -23,6 +23,18 @@ class Report {
   std::vector<Finding>& to_;
 };
 
+void group_rules(const MoeConfig& m, Report& r) {
+  r.error_if(m.experts % m.groups != 0, {"moe.groups", "moe.experts"},
+             fmt::format("{} does not divide moe.experts ({})", m.groups, m.experts));
+  r.error_if(m.active_groups > m.groups, {"moe.active_groups", "moe.groups"},
+             fmt::format("{} is more than moe.groups ({})", m.active_groups, m.groups));
+  if (m.experts % m.groups != 0 || m.active_groups > m.groups || m.active > m.experts) return;
+  const int64_t kept = m.active_groups * (m.experts / m.groups);
+  r.error_if(m.active > kept, {"moe.active", "moe.active_groups", "moe.groups", "moe.experts"},
+             fmt::format("{} is more than the {} experts of moe.active_groups ({}) groups",
+                         m.active, kept, m.active_groups));
+}
+
 void model_rules(const Config& c, Report& r) {
   const ModelConfig& m = c.model;
   r.error_if(m.rope_dim % 2 != 0, {"model.rope_dim"},
@@ -35,6 +47,7 @@ void model_rules(const Config& c, Report& r) {
              fmt::format("{} is more than model.layers ({})", m.dense_layers, m.layers));
   r.error_if(c.moe.active > c.moe.experts, {"moe.active", "moe.experts"},
              fmt::format("{} is more than moe.experts ({})", c.moe.active, c.moe.experts));
+  group_rules(c.moe, r);
   r.warn_if(m.residual == ResidualKind::mhc && c.optim.weight_decay_static > 0,
             {"optim.weight_decay_static", "model.residual"},
             "decay of mhc's static part drags its mixing to uniform");

@@ -14,6 +14,7 @@ using nlohmann::json;
 
 constexpr std::string_view kModelType = "deepseek_v3";
 constexpr std::string_view kArchitecture = "DeepseekV3ForCausalLM";
+constexpr int64_t kHfGroups = 8, kHfActiveGroups = 4;  // where a config says nothing
 
 // Keys without bearing on what a forward pass computes: of training elsewhere, of generation, of
 // files.
@@ -87,6 +88,26 @@ class Reader : public HfFields {
     m.shared = count("n_shared_experts"), m.expert_dim = count("moe_intermediate_size");
     m.scaling = real("routed_scaling_factor"), m.normalise = flag("norm_topk_prob");
     if (m.shared == 0) fault("n_shared_experts", find("n_shared_experts"), "1 or more");
+    groups();
+  }
+
+  // Left out, they are what transformers takes.
+  void groups() {
+    MoeConfig& m = hf_.moe;
+    const json *groups = find("n_group"), *active = find("topk_group");
+    m.groups = groups ? count("n_group") : kHfGroups;
+    m.active_groups = active ? count("topk_group") : kHfActiveGroups;
+    if (m.groups < 1 || m.experts % m.groups != 0)
+      fault("n_group", groups,
+            fmt::format("it must divide n_routed_experts ({}); left out it is {}", m.experts,
+                        kHfGroups));
+    else if (m.active_groups < 1 || m.active_groups > m.groups)
+      fault("topk_group", active,
+            fmt::format("from 1 to n_group ({}); left out it is {}", m.groups, kHfActiveGroups));
+    else if (m.active > m.active_groups * (m.experts / m.groups))
+      fault("num_experts_per_tok", find("num_experts_per_tok"),
+            fmt::format("at most the {} experts of topk_group ({}) groups",
+                        m.active_groups * (m.experts / m.groups), m.active_groups));
   }
 
   void rope() {
@@ -97,8 +118,6 @@ class Reader : public HfFields {
   void features() {
     const ModelConfig& m = hf_.model;
     only("architectures", json::array({kArchitecture}), true, "only DeepseekV3ForCausalLM is read");
-    only("n_group", 1, false, "experts are chosen without groups here; 1 alone is supported");
-    only("topk_group", 1, false, "experts are chosen without groups here; 1 alone is supported");
     only_or_null("num_key_value_heads", m.heads, "as many as num_attention_heads");
     only_or_null("head_dim", m.rope_dim, "as qk_rope_head_dim, which it is derived from");
     only_or_null("qk_head_dim", m.nope_dim + m.rope_dim,
@@ -147,6 +166,11 @@ std::vector<std::string> export_faults(const Config& c, bool allow_kv_norm_eps) 
     faults.emplace_back("moe.shared is 0: transformers' DeepseekV3 has shared experts always");
   if (m.dense_layers < m.layers && c.moe.experts < 2)
     faults.emplace_back("moe.experts is 1: transformers' DeepseekV3 chooses among two or more");
+  else if (m.dense_layers < m.layers && c.moe.experts < 2 * c.moe.groups)
+    faults.push_back(fmt::format(
+        "moe.groups is {}: transformers' DeepseekV3 needs two or more experts in each group, "
+        "here are {} in all",
+        c.moe.groups, c.moe.experts));
   return faults;
 }
 
@@ -195,8 +219,8 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps)
   j["n_routed_experts"] = c.moe.experts;
   j["num_experts_per_tok"] = c.moe.active;
   j["n_shared_experts"] = std::max<int64_t>(1, c.moe.shared);  // 0 only where no layer has any
-  j["n_group"] = 1;
-  j["topk_group"] = 1;
+  j["n_group"] = c.moe.groups;
+  j["topk_group"] = c.moe.active_groups;
   j["topk_method"] = "noaux_tc";
   j["scoring_func"] = "sigmoid";
   j["norm_topk_prob"] = c.moe.normalise;

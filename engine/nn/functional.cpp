@@ -82,12 +82,16 @@ Value attention_cached(Value q, KeysValues kv, const Cache& cache, const Attenti
                 AttentionDecode::Desc{.heads = a.heads, .scale = a.scale})[0];
 }
 
-Routed route(Value logits, Value bias, Value load, const Routing& r) {
+Routed route(Value logits, Value bias, Value position, Value load, const Routing& r) {
   Program& p = *logits.program;
   const Value own[4] = {{}, {}, {}, load};
   const auto out = p.emit(
-      kRoute, {logits, bias},
-      Route::Desc{.active = r.active, .scaling = r.scaling, .normalise = r.normalise},
+      kRoute, {logits, bias, position},
+      Route::Desc{.active = r.active,
+                  .scaling = r.scaling,
+                  .normalise = r.normalise,
+                  .groups = r.groups,
+                  .active_groups = r.active_groups},
       {.accumulate = load.program ? std::vector<Value>(own, own + 4) : std::vector<Value>()});
   return {out[Route::weight], out[Route::expert], out[Route::score]};
 }
@@ -132,10 +136,11 @@ Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value l
   return nll;
 }
 
-Value stream_statistics(Value x, Value res, Value when, const std::string& name) {
+Value stream_statistics(Value x, Value res, const Statistics& s, const std::string& name) {
   const int64_t count = res.shape()[1] + 2;
   const Value sum = x.program->add(Kind::accumulator, name, {{count}, DType::f64});
-  return x.program->emit(kStreamStatistics, {x, res, when}, {}, {.accumulate = {sum}})[0];
+  return x.program->emit(kStreamStatistics, {x, res, s.when, s.position}, {},
+                         {.accumulate = {sum}})[0];
 }
 
 }  // namespace birkhoff::nn

@@ -41,9 +41,10 @@ struct Routing {
   int64_t active;
   double scaling;
   bool normalise;
+  int64_t groups, active_groups;
 };
-// `load`: an accumulator for the tokens of each expert.
-Routed route(Value logits, Value bias, Value load, const Routing& r);
+// `load`: an accumulator for the tokens of each expert. Rows with a negative position are padding.
+Routed route(Value logits, Value bias, Value position, Value load, const Routing& r);
 
 struct Layout {
   Value offsets, source, row, rounds;
@@ -61,7 +62,11 @@ Value weighted_sum(Value value, Value scale, Value loss);
 // differentiated by; the gradients of h and head are made on the way. → the nll of each token
 Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value loss);
 
-// What the streams of a sublayer do, where `when` is not 0: → a further accumulator, `name`.
-Value stream_statistics(Value x, Value res, Value when, const std::string& name);
+// What the streams of a sublayer do, summed over the rows with position ≥ 0 where `when` is not 0:
+// → a further accumulator, `name`.
+struct Statistics {
+  Value when, position;
+};
+Value stream_statistics(Value x, Value res, const Statistics& s, const std::string& name);
 
 }  // namespace birkhoff::nn

@@ -62,7 +62,9 @@ std::string model_fingerprint(const Config& config) {
                                          "model.rope_mscale",
                                          "model.rope_mscale_all_dim",
                                          "model.rope_attention_factor",
-                                         "model.rope_truncate"};
+                                         "model.rope_truncate",
+                                         "moe.groups",
+                                         "moe.active_groups"};
   const auto is_in = [](auto& keys, std::string_view key) {
     return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
   };

@@ -46,8 +46,8 @@ def config_keys(s):
             "qk_rope_head_dim": s.rope_dim, "v_head_dim": s.v_dim, "kv_lora_rank": s.kv_rank,
             "q_lora_rank": s.q_rank or None, "intermediate_size": s.dense_ffn_dim,
             "moe_intermediate_size": s.expert_dim, "n_routed_experts": s.experts,
-            "num_experts_per_tok": s.active, "n_shared_experts": s.shared, "n_group": 1,
-            "topk_group": 1, "norm_topk_prob": s.normalise, "routed_scaling_factor": s.scaling,
+            "num_experts_per_tok": s.active, "n_shared_experts": s.shared,
+            "n_group": s.groups, "topk_group": s.active_groups, "norm_topk_prob": s.normalise, "routed_scaling_factor": s.scaling,
             "rms_norm_eps": s.norm_eps, "rope_theta": s.rope_theta}
 
 
@@ -153,7 +153,8 @@ def predictor(files, s):
 
 
 LATENT = Shape(layers=2, q_rank=8, kv_rank=8, dim=16, nope_dim=4, rope_dim=8, v_dim=4,
-               dense_ffn_dim=16, expert_dim=8, experts=8, active=3, scaling=2.5, **YARN)
+               dense_ffn_dim=16, expert_dim=8, experts=12, active=3, groups=4, active_groups=2,
+               scaling=2.5, **YARN)
 FP8 = DEEPSEEK_V3 | {"quantization_config": {
     "activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
     "weight_block_size": [8, 8]}}

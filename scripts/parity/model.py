@@ -154,6 +154,16 @@ def softmax(x):
     return e / e.sum(-1, keepdim=True)
 
 
+def in_kept_groups(choice, s):
+    """What experts are chosen by, those out of reach where their group's best two sum to too little.
+    They get a number that shows when rounding changes which these are."""
+    grouped = choice.unflatten(-1, (s.groups, -1))
+    best = grouped.sort(-1, descending=True)[0][..., :2].sum(-1)
+    kept = best.sort(-1, descending=True)[1][..., :s.active_groups]
+    left = torch.stack([(kept == g).sum(-1) for g in range(s.groups)], -1) == 0
+    return grouped.masked_fill(left.unsqueeze(-1), -1e9).flatten(-2)
+
+
 def moe(p, name, x, s, routing):
     """arXiv 2412.19437 eq. 12-16: the bias takes part in the choice alone.
 
@@ -162,6 +172,8 @@ def moe(p, name, x, s, routing):
     score = torch.sigmoid(x @ p[name + ".gate.weight"].T)
     with torch.no_grad():
         choice = score + p[name + ".gate.e_score_correction_bias"]
+        if s.groups > 1:
+            choice = in_kept_groups(choice, s)
         chosen = choice.sort(-1, descending=True)[1][..., :s.active]
         routing.append(choice)
     weight = score.gather(-1, chosen)

@@ -19,7 +19,7 @@ def deepseek_v3(s, p, token, target):
         v_head_dim=s.v_dim, kv_lora_rank=s.kv_rank, q_lora_rank=s.q_rank or None,
         intermediate_size=s.dense_ffn_dim, moe_intermediate_size=s.expert_dim,
         n_routed_experts=s.experts, n_shared_experts=s.shared, num_experts_per_tok=s.active,
-        n_group=1, topk_group=1, norm_topk_prob=s.normalise, routed_scaling_factor=s.scaling,
+        n_group=s.groups, topk_group=s.active_groups, norm_topk_prob=s.normalise, routed_scaling_factor=s.scaling,
         rms_norm_eps=s.norm_eps, rope_interleave=True, tie_word_embeddings=False, use_cache=False,
         rope_parameters=rope_parameters(s), max_position_embeddings=s.rope_original_positions,
         attn_implementation="eager", experts_implementation="eager",

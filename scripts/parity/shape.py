@@ -45,19 +45,24 @@ class Shape:
     # moe
     experts: int = 4
     active: int = 2
+    groups: int = 1
+    active_groups: int = 1
     shared: int = 1
     expert_dim: int = 7
     scaling: float = 1.0
     normalise: bool = True
     buffer_factor: float = 1.5
 
-    MOE = ("experts", "active", "shared", "expert_dim", "scaling", "normalise", "buffer_factor")
+    MOE = ("experts", "active", "groups", "active_groups", "shared", "expert_dim", "scaling",
+           "normalise", "buffer_factor")
 
     def sections(self):
         values = dataclasses.asdict(self)
         moe = {key: values.pop(key) for key in self.MOE}
         if self.residual != "hc":
             del values["hc"]
+        if self.groups == 1:
+            del moe["groups"], moe["active_groups"]
         if self.rope_scaling == "none":  # keys of yarn do nothing then
             values = {key: v for key, v in values.items() if key not in YARN}
         return {"model": values, "moe": moe}

@@ -9,7 +9,8 @@
     DIR/deepseek_v3/  every key of DeepSeek-V3's config: queries through a latent, yarn, expert groups,
                       fp8 weights in blocks, a layer for multi-token prediction; two files
     DIR/tied/         moonlight with tie_word_embeddings and no head
-    DIR/expected.json of each, log-probability of each token but the first, in double precision
+    DIR/expected.json of each, log-probability of each token but the first, in double precision; and
+                      those of pairs' weights with expert groups
 
 The forward pass below follows transformers' modeling_deepseek_v3.py, in plain Python: it shares
 nothing with the engine. Weights are numbers that their dtypes hold exactly.
@@ -71,6 +72,7 @@ DEEPSEEK_V3 = {
     "torch_dtype": "bfloat16", "transformers_version": "4.33.1", "use_cache": True, "v_head_dim": 6,
     "vocab_size": 11}
 TOKENS = [1, 7, 3, 10, 0, 3, 5, 9, 2, 2, 8, 4, 6]
+GROUPS = {"n_group": 2, "topk_group": 1}  # of the weights of pairs, another function
 LATENT_EPS = 1e-6  # of the class, whatever the config says
 
 
@@ -357,7 +359,7 @@ def pairs_and_halves(out):
                  for some in (names[1::2], names[0::2])])
     write_model(out / "halves", PAIRS | {"rope_interleave": False},
                 [{n: ("F32", sizes[n], halves(w[n], sizes[n], n, PAIRS)) for n in reversed(names)}])
-    return log_probabilities(w, TOKENS, PAIRS)
+    return log_probabilities(w, TOKENS, PAIRS), log_probabilities(w, TOKENS, PAIRS | GROUPS)
 
 
 def moonlight(out):
@@ -419,7 +421,8 @@ def deepseek_v3(out):
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    expected = {"tokens": TOKENS, "log_probability": pairs_and_halves(out)}
+    expected = {"tokens": TOKENS, "groups": GROUPS}
+    expected["log_probability"], expected["log_probability_in_groups"] = pairs_and_halves(out)
     expected["moonlight"], expected["tied"] = moonlight(out)
     expected["deepseek_v3"] = deepseek_v3(out)
     (out / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")

@@ -67,6 +67,25 @@ TEST(Validate, ModelShapes) {
   EXPECT_EQ(errors(c), Lines());
 }
 
+TEST(Validate, ExpertGroups) {
+  Config c = quiet();
+  c.moe.experts = 12;
+  c.moe.groups = 5;
+  c.moe.active_groups = 6;
+  c.moe.active = 12;
+  EXPECT_EQ(errors(c), (Lines{"moe.groups: 5 does not divide moe.experts (12)",
+                              "moe.active_groups: 6 is more than moe.groups (5)"}));
+  c.moe.groups = 6;
+  c.moe.active_groups = 2;
+  c.moe.active = 5;
+  EXPECT_EQ(errors(c),
+            Lines{"moe.active: 5 is more than the 4 experts of moe.active_groups (2) groups"});
+  c.moe.active = 4;
+  EXPECT_EQ(errors(c), Lines());
+  c.moe.groups = c.moe.active_groups = c.moe.active = 12;  // groups of one expert
+  EXPECT_EQ(errors(c), Lines());
+}
+
 TEST(Validate, Layouts) {
   Config c = quiet();
   c.parallel.tp = 3;

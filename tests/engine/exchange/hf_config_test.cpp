@@ -232,6 +232,32 @@ TEST(HfConfig, RefusesWhatIsNotTheSameFunction) {
   }
 }
 
+TEST(HfConfig, ExpertGroups) {
+  json j = golden();
+  j["n_routed_experts"] = 16, j["num_experts_per_tok"] = 3;
+  const auto groups_of = [](const json& config) {
+    const MoeConfig moe = parse(config).moe;
+    return std::pair(moe.groups, moe.active_groups);
+  };
+  EXPECT_EQ(groups_of(j), std::pair(int64_t(1), int64_t(1)));
+  j["n_group"] = 4, j["topk_group"] = 3;
+  EXPECT_EQ(groups_of(j), std::pair(int64_t(4), int64_t(3)));
+  // What transformers takes where a config says nothing.
+  j.erase("n_group"), j.erase("topk_group");
+  EXPECT_EQ(groups_of(j), std::pair(int64_t(8), int64_t(4)));
+  // Neither exists, or has too few experts to choose from.
+  const auto refused = [&](int64_t groups, int64_t active_groups, int64_t active) {
+    j["n_group"] = groups, j["topk_group"] = active_groups, j["num_experts_per_tok"] = active;
+    return refusal<ConfigError>(j);
+  };
+  EXPECT_THAT(refused(3, 1, 1), HasSubstr("n_group is 3: it must divide n_routed_experts (16)"));
+  EXPECT_THAT(refused(0, 1, 1), HasSubstr("n_group is 0: "));
+  EXPECT_THAT(refused(4, 0, 1), HasSubstr("topk_group is 0: from 1 to n_group (4)"));
+  EXPECT_THAT(refused(4, 5, 1), HasSubstr("topk_group is 5: from 1 to n_group (4)"));
+  EXPECT_THAT(refused(8, 2, 5), HasSubstr("num_experts_per_tok is 5: at most the 4 experts"));
+  EXPECT_EQ(refused(8, 2, 4), "accepted");
+}
+
 TEST(HfConfig, ALineForEachThing) {
   json j = golden();
   j["q_lora_rank"] = 0, j["attention_bias"] = true, j["hidden_act"] = "gelu\n\x1b[2J";
@@ -315,6 +341,8 @@ TEST(HfConfig, WhatIsWrittenIsReadBack) {
   c.model.rope_mscale_all_dim = 1, c.model.rope_attention_factor = 1.25;
   c.model.rope_truncate = false, c.model.rope_beta_fast = 20, c.model.rope_beta_slow = 3;
   EXPECT_EQ(parse_hf_config(hf_config_text(c, DType::f32), "W").model, c.model);
+  c.moe.experts = 12, c.moe.groups = 6, c.moe.active_groups = 5;
+  EXPECT_EQ(parse_hf_config(hf_config_text(c, DType::f32), "W").moe, c.moe);
   c = exportable();
   c.model.dense_ffn_dim = 0;  // 8 × an expert's
   EXPECT_EQ(parse_hf_config(hf_config_text(c, DType::f32), "W").model.dense_ffn_dim, 40);
@@ -345,6 +373,10 @@ TEST(HfConfig, ExportIsRefusedWhereTransformersComputesOtherwise) {
   EXPECT_EQ(told(c), "written");
   c = exportable(), c.moe.experts = 1;
   EXPECT_THAT(told(c), HasSubstr("moe.experts is 1"));
+  c = exportable(), c.moe.groups = c.moe.experts, c.moe.active_groups = 2;
+  EXPECT_THAT(told(c), HasSubstr("moe.groups is 4"));
+  c.moe.groups = 2;
+  EXPECT_EQ(told(c), "written");
 }
 
 }  // namespace

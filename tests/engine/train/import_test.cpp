@@ -35,6 +35,27 @@ TEST(Import, OfADeepseekV3ModelComputesWhatItComputed) {
         << layout;
 }
 
+// The same weights with expert groups, as one more config says; back from an export too.
+TEST(Import, OfAModelWithExpertGroupsComputesWhatItComputed) {
+  const Scratch scratch;
+  const json all = json::parse(slurp(kGolden / "expected.json"));
+  const std::vector<double> want = all["log_probability_in_groups"];
+  const Expected e = expected();
+  EXPECT_GT(worst(want, e.log_probability), 0.01) << "groups change what is chosen";
+  const Path hf = scratch / "hf", exported = scratch / "exported";
+  std::filesystem::copy(kGolden / "pairs", hf);
+  json config = json::parse(slurp(hf / "config.json"));
+  config.update(all["groups"]);
+  spill(hf / "config.json", config.dump());
+  const Path checkpoint = imported(scratch, "a", {.source = hf});
+  EXPECT_LT(worst(log_probabilities(checkpoint, e.tokens), want), 128 * kEpsilon * e.largest);
+  export_model({.source = checkpoint, .out = exported});
+  const json written = json::parse(slurp(exported / "config.json"));
+  for (const auto& [key, value] : all["groups"].items()) EXPECT_EQ(written[key], value) << key;
+  EXPECT_EQ(log_probabilities(imported(scratch, "b", {.source = exported}), e.tokens),
+            log_probabilities(checkpoint, e.tokens));
+}
+
 // The same weights in two layouts of rotary pairs, three dtypes and one, two files and one.
 TEST(Import, OfBothLayoutsIsBitwiseTheSame) {
   const Scratch scratch;
