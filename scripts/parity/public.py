@@ -6,6 +6,7 @@ from transformers.models.deepseek_v4.modeling_deepseek_v4 import DeepseekV4Hyper
 import shape as shapes
 
 transformers.logging.set_verbosity_error()  # it lists what it passes over, and doubts yarn's factor
+transformers.logging.disable_progress_bar()
 
 
 def deepseek_v3(s, p, token, target):
