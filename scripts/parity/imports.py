@@ -47,7 +47,8 @@ def config_keys(s):
             "q_lora_rank": s.q_rank or None, "intermediate_size": s.dense_ffn_dim,
             "moe_intermediate_size": s.expert_dim, "n_routed_experts": s.experts,
             "num_experts_per_tok": s.active, "n_shared_experts": s.shared,
-            "n_group": s.groups, "topk_group": s.active_groups, "norm_topk_prob": s.normalise, "routed_scaling_factor": s.scaling,
+            "n_group": s.groups, "topk_group": s.active_groups, "norm_topk_prob": s.normalise,
+            "routed_scaling_factor": s.scaling,
             "rms_norm_eps": s.norm_eps, "rope_theta": s.rope_theta}
 
 
@@ -161,7 +162,8 @@ FP8 = DEEPSEEK_V3 | {"quantization_config": {
 CASES = [
     ImportCase("import_moonlight", Shape(rope_theta=50000.0, norm_eps=1e-5, experts=6, active=3,
                                          shared=2, scaling=2.446), MOONLIGHT),
-    ImportCase("import_tied", Shape(rope_theta=50000.0), MOONLIGHT | {"tie_word_embeddings": True}),
+    ImportCase("import_tied", Shape(rope_theta=50000.0),
+               MOONLIGHT | {"tie_word_embeddings": True}),
     ImportCase("import_deepseek_v3", LATENT, DEEPSEEK_V3),
     ImportCase("import_fp8", LATENT, FP8, block=8),
 ]

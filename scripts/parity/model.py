@@ -155,8 +155,8 @@ def softmax(x):
 
 
 def in_kept_groups(choice, s):
-    """What experts are chosen by, those out of reach where their group's best two sum to too little.
-    They get a number that shows when rounding changes which these are."""
+    """What experts are chosen by; out of reach where the best two of their group sum to too little.
+    The number they get shows when rounding changes which these are."""
     grouped = choice.unflatten(-1, (s.groups, -1))
     best = grouped.sort(-1, descending=True)[0][..., :2].sum(-1)
     kept = best.sort(-1, descending=True)[1][..., :s.active_groups]

@@ -6,8 +6,8 @@
     DIR/pairs/        rotary pairs (2i, 2i + 1), two files with an index; F32, BF16 and F16
     DIR/halves/       the same function with rope_interleave: false, one file, F32
     DIR/moonlight/    every key of Moonlight-16B-A3B's config, its BF16 and its inv_freq buffers
-    DIR/deepseek_v3/  every key of DeepSeek-V3's config: queries through a latent, yarn, expert groups,
-                      fp8 weights in blocks, a layer for multi-token prediction; two files
+    DIR/deepseek_v3/  every key of DeepSeek-V3's config: queries through a latent, yarn, expert
+                      groups, fp8 weights in blocks, a layer for multi-token prediction; two files
     DIR/tied/         moonlight with tie_word_embeddings and no head
     DIR/expected.json of each, log-probability of each token but the first, in double precision; and
                       those of pairs' weights with expert groups
@@ -78,8 +78,7 @@ LATENT_EPS = 1e-6  # of the class, whatever the config says
 
 def shapes(c):
     """name → shape of every parameter."""
-    width, v, dim = head_dim(c), c["v_head_dim"], c["hidden_size"]
-    heads, q_rank, rank = c["num_attention_heads"], c["q_lora_rank"], c["kv_lora_rank"]
+    dim = c["hidden_size"]
     all_ = {"model.embed_tokens.weight": (c["vocab_size"], dim),
             "lm_head.weight": (c["vocab_size"], dim), "model.norm.weight": (dim,)}
     for layer in range(c["num_hidden_layers"]):
@@ -106,7 +105,8 @@ def block(c, layer):
     all_ = {}
 
     def ffn(part, inner):
-        all_.update({f"{part}.gate_proj.weight": (inner, dim), f"{part}.up_proj.weight": (inner, dim),
+        all_.update({f"{part}.gate_proj.weight": (inner, dim),
+                     f"{part}.up_proj.weight": (inner, dim),
                      f"{part}.down_proj.weight": (dim, inner)})
 
     all_.update({f"{name}.input_layernorm.weight": (dim,),
