@@ -75,8 +75,6 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"hc_static", ResidualKind::hc, 0, 1.5, ReadoutKind::sum, HcKind::fixed},
                       Case{"mhc_mean", ResidualKind::mhc, 0, 1.5, ReadoutKind::mean},
                       Case{"plain_latent_yarn", ResidualKind::plain, 0, 1.5, ReadoutKind::sum,
-                           HcKind::dynamic, true},
-                      Case{"mhc_latent_yarn_recompute", ResidualKind::mhc, 2, 1.5, ReadoutKind::sum,
                            HcKind::dynamic, true}),
     [](const auto& test) { return test.param.name; });
 
