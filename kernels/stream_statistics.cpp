@@ -41,6 +41,13 @@ const Operator kStreamStatistics{
           return double(n + 1) * double(in[S::x].count()) + double(in[S::res].count());
         },
     .body = {cpu::stream_statistics, reference::stream_statistics},
+    // Of x and res the rows that are not padding (`rows`); of the positions all.
+    .bytes =
+        [](Specs in, const Desc&) {
+          double bytes = 8.0 * double(in[S::res].shape[1] + 2);
+          for (const TensorSpec& spec : in) bytes += double(spec.bytes());
+          return bytes;
+        },
     .rows = rows,
     .workspace =
         [](Specs in, const Desc&) {

@@ -55,7 +55,7 @@ void HfExtras::sort_in(const std::string& name) {
     return;
   }
   if (name == fmt::format("model.{}", kFrequencies) ||
-      name == fmt::format("{}{}.self_attn.{}", kLayers, layer, kFrequencies)) {
+      (layer < layers && name == fmt::format("{}{}.self_attn.{}", kLayers, layer, kFrequencies))) {
     frequencies_.push_back(name);
     return;
   }

@@ -93,18 +93,24 @@ TEST_F(CliBench, CountsWhatThePlanCounts) {
 
 // 64 tokens of a micro-batch go to two experts each; their buffer has room for half as many again.
 TEST_F(CliBench, CountsTheRowsThatExpertsHad) {
+  const auto expect_rows = [&](double rows) {
+    int seen = 0;
+    const json j = measured();
+    for (const json& row : j["operators"]) {
+      const std::string name = row["operator"], shapes = row["shapes"];
+      if (!name.starts_with("grouped_linear")) continue;
+      ++seen;
+      EXPECT_THAT(shapes, HasSubstr("f32[192,"));
+      EXPECT_DOUBLE_EQ(row["flops"].get<double>() * 192, row["planned_flops"].get<double>() * rows);
+      EXPECT_LT(row["bytes"], row["planned_bytes"]);
+    }
+    EXPECT_EQ(seen, 6);  // gate and up together, down; each with two gradients
+  };
   ASSERT_EQ(bench({}).code, 0);
-  int seen = 0;
-  const json j = measured();
-  for (const json& row : j["operators"]) {
-    const std::string name = row["operator"], shapes = row["shapes"];
-    if (!name.starts_with("grouped_linear")) continue;
-    ++seen;
-    EXPECT_THAT(shapes, HasSubstr("f32[192,"));
-    EXPECT_DOUBLE_EQ(row["flops"].get<double>() * 192, row["planned_flops"].get<double>() * 128);
-    EXPECT_LT(row["bytes"], row["planned_bytes"]);
-  }
-  EXPECT_EQ(seen, 6);  // gate and up together, down; each with two gradients
+  expect_rows(128);
+  // Three sequences of 32 tokens in two micro-batches of two: padding has no rows.
+  ASSERT_EQ(bench({"train.global_batch=3", "train.micro_batch=2"}).code, 0);
+  expect_rows(96);
 }
 
 TEST_F(CliBench, TellsWhatStreamsCost) {

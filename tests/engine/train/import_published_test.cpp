@@ -128,7 +128,7 @@ TEST_F(Changed, FrequenciesMayBeRoundedAndStandElsewhere) {
 TEST_F(Changed, FrequenciesMustFollowFromTheConfig) {
   const HfDirectory good = moonlight;
   moonlight.config["rope_theta"] = 50002.0;  // 2.7e-5 of the last one
-  EXPECT_THAT(refused(moonlight), HasSubstr("where rope_theta and rope_scaling make 0.000736"));
+  EXPECT_THAT(refused(moonlight), HasSubstr("where rope_theta and rope_scaling make 0.0271438"));
   for (const auto& [shape, values] : {std::pair{Shape{3}, std::vector<float>{1, 0.0271f, 7.4e-4f}},
                                       {Shape{3}, {NAN, 0.02714418f, 0.000736806f}},
                                       {Shape{2}, {1, 0.02714418f}},
