@@ -22,6 +22,8 @@ void run(const Options& o) {
   options.progress = show_work("imported");
   const Imported imported = import_model(options);
   options.progress = nullptr;  // its line goes
+  if (!imported.passed_over.empty())
+    fmt::print(stderr, "birkhoff: {}\n", printable(imported.passed_over));
   write_out(fmt::format(
       "{}: {} parameters, residual {}; train it with: birkhoff train {} "
       "data.path=...\n",

@@ -17,6 +17,7 @@ enum class DeviceChoice { automatic, cpu, cuda };  // auto | cpu | cuda
 enum class Resume { automatic, must, never };      // auto | must | never
 enum class DataSourceKind { files, random };
 enum class ResidualKind { plain, hc, mhc };
+enum class RopeScaling { none, yarn };
 enum class HcKind { dynamic, fixed };  // dynamic | static
 enum class SinkhornKind { paper, v4 };
 enum class ReadoutKind { sum, learned, mean };
@@ -75,7 +76,18 @@ struct ModelConfig {
   int64_t rope_dim = 16;
   int64_t v_dim = 32;
   int64_t kv_rank = 64;
+  int64_t q_rank = 0;  // 0: queries are projected from the input directly
   double rope_theta = 10000;
+  // The rope_… keys below are of yarn alone.
+  RopeScaling rope_scaling = RopeScaling::none;
+  double rope_factor = 1;
+  int64_t rope_original_positions = 4096;
+  double rope_beta_fast = 32;
+  double rope_beta_slow = 1;
+  double rope_mscale = 0;            // 0: not given
+  double rope_mscale_all_dim = 0;    // 0: not given
+  double rope_attention_factor = 0;  // 0: follows from the other keys
+  bool rope_truncate = true;
   int64_t dense_ffn_dim = 0;  // 0: 8 × moe.expert_dim; read it through dense_ffn_width()
   double norm_eps = 1e-20;
   double kv_norm_eps = 1e-20;

@@ -78,6 +78,39 @@ void data_fields(DataConfig& c, List& to) {
   to.add("prefetch", Integer{&c.prefetch, 1, 64}, "batches", "loaded ahead", {"prefetch_factor"});
 }
 
+// Of model.rope_scaling: yarn (arXiv 2309.00071); the values are those of transformers' keys.
+void yarn_fields(ModelConfig& c, List& to) {
+  to.add(
+      "rope_scaling", one_of(c.rope_scaling), "",
+      "how rotary frequencies are changed for a longer context; yarn: arXiv 2309.00071, with the "
+      "model.rope_ keys that follow, which do nothing without it");
+  to.add("rope_factor", Real{&c.rope_factor, 1, 1e6}, "",
+         "yarn: how many times longer the context becomes");
+  to.add("rope_original_positions", Integer{&c.rope_original_positions, 1, 1 << 30}, "tokens",
+         "yarn: length of the context before it was extended",
+         {"original_max_position_embeddings"});
+  to.add("rope_beta_fast", Real{&c.rope_beta_fast, 0, 1e6, Bounds::above_min}, "turns",
+         "yarn: frequencies with at least that many turns in the original context are kept",
+         {"beta_fast"});
+  to.add("rope_beta_slow", Real{&c.rope_beta_slow, 0, 1e6, Bounds::above_min}, "turns",
+         "yarn: frequencies with at most that many are divided by model.rope_factor",
+         {"beta_slow"});
+  to.add("rope_mscale", Real{&c.rope_mscale, 0, 100}, "",
+         "yarn: weight of ln(model.rope_factor) in the size of rotated features; counts only where "
+         "model.rope_mscale_all_dim is given too, else the weight is 1; 0: not given",
+         {"mscale"});
+  to.add("rope_mscale_all_dim", Real{&c.rope_mscale_all_dim, 0, 100}, "",
+         "yarn: weight of ln(model.rope_factor) in the scale of attention; divides the size of "
+         "rotated features; 0: not given",
+         {"mscale_all_dim"});
+  to.add("rope_attention_factor", Real{&c.rope_attention_factor, 0, 1000}, "",
+         "yarn: size of rotated features; 0: follows from model.rope_factor and the mscale keys",
+         {"attention_factor"});
+  to.add("rope_truncate", Flag{&c.rope_truncate}, "",
+         "yarn: whether the range between kept and divided frequencies is widened to whole pairs",
+         {"truncate"});
+}
+
 void model_fields(ModelConfig& c, List& to) {
   to.section("model");
   to.add("vocab", Integer{&c.vocab, 2, 1 << 24}, "tokens", "size of the vocabulary",
@@ -97,13 +130,19 @@ void model_fields(ModelConfig& c, List& to) {
   to.add("v_dim", Integer{&c.v_dim, 1, 4096}, "", "a head's v width", {"v_head_dim"});
   to.add("kv_rank", Integer{&c.kv_rank, 1, kWide}, "", "width of the latent that k and v come from",
          {"kv_lora_rank"});
+  to.add("q_rank", Integer{&c.q_rank, 0, kWide}, "",
+         "width of the latent that queries come from; 0: queries are projected from the input",
+         {"q_lora_rank"});
   to.add("rope_theta", Real{&c.rope_theta, 1, 1e12, Bounds::above_min}, "",
          "base of the rotary frequencies", {"rotary_base"});
+  yarn_fields(c, to);
   to.add("dense_ffn_dim", Integer{&c.dense_ffn_dim, 0, 1 << 20}, "",
          "inner width of a dense FFN; 0: 8 × moe.expert_dim", {"intermediate_size"});
-  to.add("norm_eps", Real{&c.norm_eps, kSmallest, 1}, "", "of every RMSNorm but kv's",
+  to.add("norm_eps", Real{&c.norm_eps, kSmallest, 1}, "",
+         "epsilon of every RMSNorm except those of the latents (model.kv_norm_eps)",
          {"rms_norm_eps", "layer_norm_eps"});
-  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "", "of the RMSNorm of the kv latent");
+  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "",
+         "epsilon of the RMSNorms of the kv latent and, with model.q_rank, of the q latent");
   to.add("residual", one_of(c.residual), "",
          "plain: one stream; hc: hyper-connections; mhc: manifold-constrained ones");
   to.add("streams", Integer{&c.streams, 1, 16}, "", "residual streams n of hc and mhc",

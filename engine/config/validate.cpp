@@ -42,6 +42,10 @@ void model_rules(const Config& c, Report& r) {
   const ModelConfig& m = c.model;
   r.error_if(m.rope_dim % 2 != 0, {"model.rope_dim"},
              fmt::format("{} is odd; rotary positions turn pairs", m.rope_dim));
+  r.error_if(
+      m.rope_scaling == RopeScaling::yarn && m.rope_beta_fast < m.rope_beta_slow,
+      {"model.rope_beta_fast", "model.rope_beta_slow"},
+      fmt::format("{} is less than model.rope_beta_slow ({})", m.rope_beta_fast, m.rope_beta_slow));
   r.error_if(m.dense_layers > m.layers, {"model.dense_layers", "model.layers"},
              fmt::format("{} is more than model.layers ({})", m.dense_layers, m.layers));
   r.error_if(c.moe.active > c.moe.experts, {"moe.active", "moe.experts"},

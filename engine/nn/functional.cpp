@@ -10,7 +10,6 @@
 #include "kernels/linear_cross_entropy.h"
 #include "kernels/mla_keys.h"
 #include "kernels/rms_norm.h"
-#include "kernels/rope.h"
 #include "kernels/route.h"
 #include "kernels/route_layout.h"
 #include "kernels/split.h"
@@ -47,9 +46,8 @@ Value swiglu(Value gate_up, Value offsets) {
   return gate_up.program->emit(kSwiglu, {gate_up, offsets})[0];
 }
 
-Value rope(Value x, Value position, int64_t heads, int64_t dims, double theta) {
-  return x.program->emit(kRope, {x, position},
-                         Rope::Desc{.heads = heads, .dims = dims, .theta = theta})[0];
+Value rope(Value x, Value position, const Rope::Desc& desc) {
+  return x.program->emit(kRope, {x, position}, desc)[0];
 }
 
 std::pair<Value, Value> split(Value x, int64_t first) {

@@ -2,6 +2,7 @@
 // What modules call: one function an operator, the symbolic twin of kernels/<op>.h. Values in,
 // Values out; shapes are those of the contract. `base`, where there is one: out = base + f.
 #include "engine/autograd/program.h"
+#include "kernels/rope.h"
 
 namespace birkhoff::nn {
 
@@ -12,7 +13,7 @@ Value head_logits(Value x, Value w);    // as linear, but not rounded
 Value rms_norm(Value x, Value gain, double eps);
 Value add(Value x, Value f);  // x + f
 Value swiglu(Value gate_up, Value offsets = {});
-Value rope(Value x, Value position, int64_t heads, int64_t dims, double theta);
+Value rope(Value x, Value position, const Rope::Desc& desc);
 std::pair<Value, Value> split(Value x, int64_t first);
 
 struct KeysValues {

@@ -27,7 +27,8 @@ Value parameter_matrix(const Trace& t, const std::string& name, int64_t rows, in
 // RMSNorm with its own gain.
 Value norm(const Trace& t, Value x, const std::string& name, double eps);
 
-// Multi-head latent attention (arXiv 2405.04434 §2.1, no query compression): x [T, C] → [T, C].
+// Multi-head latent attention (arXiv 2405.04434 §2.1), queries through a latent if model.q_rank is
+// not 0: x [T, C] → [T, C].
 Value mla(const Trace& t, Value x, const std::string& name);
 
 // SwiGLU FFN: x [T, C] → [T, C]; with a base: base + FFN(x).

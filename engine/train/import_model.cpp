@@ -191,6 +191,7 @@ Imported import_model(const ImportOptions& o) {
   check_tensors(*source);
   Writer writer(*source, imported.config, o);
   imported.parameters = writer.parameters();
+  imported.passed_over = source->passed_over();
   StagedDirectory staged(o.out);
   writer.write(staged.aside() / "checkpoints" / checkpoint_name(0));
   write_file(staged.aside() / "config.yaml", effective_yaml(imported.config));

@@ -29,6 +29,7 @@ struct Imported {
   Path checkpoint = {};
   Config config = {};
   int64_t parameters = 0;
+  std::string passed_over = "";  // tensors that were left out, as one line; "" if there were none
 };
 
 // All or nothing. Throws ConfigError (exit code 2), CheckpointError (4: the source), ResourceError

@@ -51,15 +51,35 @@ TrainingData open_training_data(const Config& c) {
 }
 
 std::string model_fingerprint(const Config& config) {
-  Config copy = config;
+  Config copy = config, defaults;
   std::string text;
   // How it starts, is balanced and buffered may change with a checkpoint in hand.
   constexpr std::string_view kFree[] = {"model.init_std", "model.alpha_init", "moe.bias_speed",
                                         "moe.buffer_factor"};
-  for (const Field& field : fields_of(copy))
-    if ((field.key.starts_with("model.") || field.key.starts_with("moe.")) &&
-        std::find(std::begin(kFree), std::end(kFree), field.key) == std::end(kFree))
-      text += fmt::format("{}={}\n", field.key, value_text(field));
+  // Keys that came later stand in the text only where they are used, so that a model of before has
+  // the fingerprint of before.
+  constexpr std::string_view kLater[] = {"model.q_rank",
+                                         "model.rope_scaling",
+                                         "model.rope_factor",
+                                         "model.rope_original_positions",
+                                         "model.rope_beta_fast",
+                                         "model.rope_beta_slow",
+                                         "model.rope_mscale",
+                                         "model.rope_mscale_all_dim",
+                                         "model.rope_attention_factor",
+                                         "model.rope_truncate",
+                                         "moe.groups",
+                                         "moe.active_groups"};
+  const auto is_in = [](auto& keys, std::string_view key) {
+    return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
+  };
+  const std::vector<Field> fields = fields_of(copy), unset = fields_of(defaults);
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string &key = fields[i].key, value = value_text(fields[i]);
+    if (!key.starts_with("model.") && !key.starts_with("moe.")) continue;
+    if (is_in(kFree, key) || (is_in(kLater, key) && value == value_text(unset[i]))) continue;
+    text += fmt::format("{}={}\n", key, value);
+  }
   return text;
 }
 

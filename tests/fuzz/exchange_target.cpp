@@ -28,6 +28,10 @@ bool hf_config(std::string_view bytes) {
   if (!reads([&] { hf = parse_hf_config(bytes, "F"); })) return false;
   require(hf.model.residual == ResidualKind::plain, "a residual that is not plain");
   require(hf.model.dense_layers <= hf.model.layers, "more dense layers than there are");
+  require((hf.blocks.rows > 0) == (hf.blocks.columns > 0), "blocks of {} by {}", hf.blocks.rows,
+          hf.blocks.columns);
+  require(hf.model.rope_scaling == RopeScaling::yarn || hf.model.rope_factor == 1,
+          "a factor of {} without yarn", hf.model.rope_factor);
   Config config;
   config.model = hf.model, config.moe = hf.moe, config.train.sequence = hf.positions;
   std::string text;
@@ -36,6 +40,8 @@ bool hf_config(std::string_view bytes) {
     return true;  // one expert, which transformers cannot choose from
   HfModel again = parse_hf_config(text, "W");
   again.interleaved = hf.interleaved;  // written as pairs always
+  // What export never writes: it has none of these.
+  again.tied = hf.tied, again.mtp_layers = hf.mtp_layers, again.blocks = hf.blocks;
   require(again == hf, "what is written is not what was read:\n{}", text);
   return true;
 }

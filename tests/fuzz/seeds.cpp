@@ -68,6 +68,10 @@ std::vector<std::string> safetensors_seeds() {
       out.push_back(u64(header.size() + bytes) + header);
     }
   }
+  const NamedTensor scaled[] = {{"w.weight", {{2, 3}, DType::f8_e4m3}, {}},
+                                {"w.weight_scale_inv", {{1, 1}, DType::f32}, {}}};
+  const std::string header = safetensors_header(scaled, {});
+  out.push_back(u64(header.size() + 10) + header);
   return out;
 }
 
@@ -162,6 +166,16 @@ std::vector<std::string> hf_config_seeds() {
   const std::string interleave = "\"rope_interleave\": true";
   text.replace(text.find(interleave), interleave.size(),
                "\"rope_interleave\": false, \"transformers_version\": \"5.0.0\"");
+  out.push_back(text);
+  config.model.q_rank = 24;
+  config.model.rope_scaling = RopeScaling::yarn, config.model.rope_factor = 40;
+  config.model.rope_mscale = 1, config.model.rope_mscale_all_dim = 0.5;
+  text = hf_config_text(config, DType::bf16);
+  const std::string tie = "\"tie_word_embeddings\": false";
+  text.replace(text.find(tie), tie.size(),
+               R"("tie_word_embeddings": true, "num_mtp_layers": 0, "quantization_config":
+{"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "scale_fmt": "ue8m0",
+"weight_block_size": [128, 128]})");
   out.push_back(text);
   return out;
 }

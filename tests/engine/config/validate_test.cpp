@@ -57,6 +57,11 @@ TEST(Validate, ModelShapes) {
                               "model.dense_layers: 3 is more than model.layers (2)",
                               "moe.active: 9 is more than moe.experts (8)"}));
   c = quiet();
+  c.model.rope_beta_fast = 0.5;  // does nothing without yarn
+  EXPECT_EQ(errors(c), Lines());
+  c.model.rope_scaling = RopeScaling::yarn;
+  EXPECT_EQ(errors(c), (Lines{"model.rope_beta_fast: 0.5 is less than model.rope_beta_slow (1)"}));
+  c = quiet();
   c.model.layers = c.model.dense_layers = 3;
   c.moe.active = c.moe.experts;
   EXPECT_EQ(errors(c), Lines());
