@@ -1,10 +1,9 @@
 #pragma once
-// A run's configuration as plain typed structs: what the rest of the engine reads. Units, ranges
-// and help of every field stand in fields.cpp, the one list that parser, help text, docs/config.md
-// and the effective dump are made from; here stand the types and the defaults (the tiny model of
-// configs/tiny.yaml with its warm-up; the rest of the optimizer is that of arXiv 2512.24880, Table
-// 5). Counts are int64_t, so that
-// products of them do not overflow by accident. Values, no pointers: copy freely.
+// A run's configuration as plain typed structs. Units, ranges and help of every field stand in
+// fields.cpp, the one list that parser, help text, docs/config.md and the effective dump are made
+// from; here stand types and defaults: the model and warm-up of configs/tiny.yaml, the rest of the
+// optimizer from arXiv 2512.24880, Table 5. Counts are int64_t, so that products of them do not
+// overflow by accident. Values, no pointers: copy freely.
 #include <algorithm>
 #include <cstdint>
 #include <string>

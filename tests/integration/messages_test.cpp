@@ -43,7 +43,8 @@ TEST(Messages, UnknownOptions) {
 }
 
 TEST(Messages, OfCorrectWordsAreNotOfUnknownOnes) {
-  EXPECT_THAT(refused({"train"}), AllOf(HasSubstr("config is required"), Not(HasSubstr("unknown"))));
+  EXPECT_THAT(refused({"train"}),
+              AllOf(HasSubstr("config is required"), Not(HasSubstr("unknown"))));
   EXPECT_THAT(refused({"sample", "--prompt", "--hlep"}), Not(HasSubstr("unknown")));
   EXPECT_THAT(refused({"data"}), HasSubstr("subcommand is required"));
 }
@@ -78,9 +79,8 @@ TEST(Messages, WarningsDoNotMixWithOutput) {
 TEST(Messages, DefaultsDoNotWarnAboutThemselves) {
   const SmallRun small;
   spill(small.at("bare.yaml"), "data: {path: " + small.at("set") + "}\n");
-  const Finished ran =
-      birkhoff({"train", small.at("bare.yaml"), "run.dir=" + small.at("bare"), "train.stop_at=1",
-                "train.global_batch=1", "train.micro_batch=1"});
+  const Finished ran = birkhoff({"train", small.at("bare.yaml"), "run.dir=" + small.at("bare"),
+                                 "train.stop_at=1", "train.global_batch=1", "train.micro_batch=1"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.err, Not(HasSubstr("warning: optim.")));
 }

@@ -24,8 +24,8 @@ std::string metrics_of(const std::string& run) {
 class RunArgument : public ::testing::Test {
  protected:
   void SetUp() override {
-    train({small_.at("small.yaml"), "train.stop_at=3", "run.allow_changes=true",
-           "run.resume=never"});
+    train(
+        {small_.at("small.yaml"), "train.stop_at=3", "run.allow_changes=true", "run.resume=never"});
     std::filesystem::rename(small_.at("run"), small_.at("renamed"));
   }
   static void train(std::vector<std::string> arguments, int code = 0,
@@ -64,8 +64,8 @@ TEST_F(RunArgument, AConfigThatNamesAnotherPlaceIsWarnedAbout) {
   EXPECT_THAT(birkhoff({"plan", config}).err, HasSubstr(warning));
   EXPECT_THAT(birkhoff({"plan", small_.at("renamed")}).err, Not(HasSubstr("warning")));
   train({config, "run.resume=auto", "run.dir=" + small_.at("elsewhere"), "train.stop_at=1"});
-  const Finished asked = birkhoff({"train", config, "run.resume=auto", "train.stop_at=4",
-                                   "run.dir=" + small_.at("renamed")});
+  const Finished asked = birkhoff(
+      {"train", config, "run.resume=auto", "train.stop_at=4", "run.dir=" + small_.at("renamed")});
   EXPECT_THAT(asked.err, AllOf(HasSubstr("resumed from"), Not(HasSubstr(warning))));
   train({config, "run.resume=auto", "train.stop_at=1"}, 0, warning);
   EXPECT_TRUE(is_there("run"));
