@@ -83,9 +83,8 @@ struct ModelConfig {
   int64_t rope_original_positions = 4096;
   double rope_beta_fast = 32;
   double rope_beta_slow = 1;
-  double rope_mscale = 0;            // 0: not given
-  double rope_mscale_all_dim = 0;    // 0: not given
-  double rope_attention_factor = 0;  // 0: follows from the other keys
+  double rope_mscale = 0, rope_mscale_all_dim = 0;  // 0: not given
+  double rope_attention_factor = 0;                 // 0: follows from the other keys
   bool rope_truncate = true;
   int64_t dense_ffn_dim = 0;  // 0: 8 × moe.expert_dim; read it through dense_ffn_width()
   double norm_eps = 1e-20;
