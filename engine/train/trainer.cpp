@@ -124,7 +124,9 @@ class Run {
       say("{}", line);
     warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
-    if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
+    if (step_ >= last)
+      say("nothing to do: the run has reached step {}{}", step_,
+          last < config_.train.steps ? ", where train.stop_at ends it" : "");
     const Range own = session_.own_micro_batches();
     const BatchOrder order{.global_batch = config_.train.global_batch,
                            .micro_batch = config_.train.micro_batch,

@@ -56,8 +56,7 @@ TEST_F(Guarantees, ALockThatIsHeldIsRefused) {
 TEST_F(Guarantees, WithoutFlushesOfDirectoriesARunGoesOnWithOneWarning) {
   for (const int error : {EINVAL, ENOTSUP, EBADF, EACCES, EPERM, ENOSYS, kNotSupported})
     expect_warned({.no_directory_flush = error}, "cannot flush the directory");
-  const Finished again =
-      run_with({.no_directory_flush = EINVAL}, scratch_.path(), train("2"));
+  const Finished again = run_with({.no_directory_flush = EINVAL}, scratch_.path(), train("2"));
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_THAT(again.err, HasSubstr("resumed from"));
 }
@@ -74,17 +73,16 @@ TEST_F(Guarantees, ADirectoryThatFailsToFlushEndsTheRun) {
 TEST_F(Guarantees, DatasetsAndImportsGoOnToo) {
   spill(scratch_ / "text.txt", generated_text());
   const std::string set = (scratch_ / "set").string();
-  const Finished prepared =
-      run_with({.no_directory_flush = EINVAL}, scratch_.path(),
-               {BIRKHOFF_BINARY, "data", "prepare", "--out", set, (scratch_ / "text.txt").string()});
+  const Finished prepared = run_with(
+      {.no_directory_flush = EINVAL}, scratch_.path(),
+      {BIRKHOFF_BINARY, "data", "prepare", "--out", set, (scratch_ / "text.txt").string()});
   EXPECT_EQ(prepared.code, 0) << prepared.err;
   EXPECT_EQ(count_of(prepared.err, "cannot flush the directory"), 1u) << prepared.err;
   EXPECT_EQ(birkhoff({"data", "verify", set}).code, 0);
   ASSERT_EQ(run_with({}, scratch_.path(), train("1")).code, 0);
-  const Finished imported =
-      run_with({.no_directory_flush = EPERM}, scratch_.path(),
-               {BIRKHOFF_BINARY, "import", (scratch_ / "run").string(), "--out",
-                (scratch_ / "imported").string()});
+  const Finished imported = run_with({.no_directory_flush = EPERM}, scratch_.path(),
+                                     {BIRKHOFF_BINARY, "import", (scratch_ / "run").string(),
+                                      "--out", (scratch_ / "imported").string()});
   EXPECT_EQ(imported.code, 0) << imported.err;
   EXPECT_EQ(count_of(imported.err, "cannot flush the directory"), 1u) << imported.err;
 }

@@ -17,9 +17,9 @@ struct Fault {
   size_t at = 0;          // number of the call, from 1
   int error = 0;          // of fail
   bool forever = false;
-  int64_t room = -1;  // bytes that the disk has left; −1: no limit
+  int64_t room = -1;                        // bytes that the disk has left; −1: no limit
   int no_lock = 0, no_directory_flush = 0;  // errno of every flock, of every flush of a directory
-  int rank = -1;      // that the fault happens to; −1: every one
+  int rank = -1;                            // that the fault happens to; −1: every one
 };
 std::string to_string(const Fault& fault);
 

@@ -19,7 +19,9 @@ std::string refused(std::vector<std::string> arguments, int code = 2) {
 
 TEST(Messages, UnknownSubcommands) {
   EXPECT_THAT(refused({"data", "prep"}), AllOf(HasSubstr("unknown subcommand 'data prep'"),
-                                               HasSubstr("inspect"), HasSubstr("verify")));
+                                               HasSubstr("did you mean 'prepare'?")));
+  EXPECT_THAT(refused({"data", "zzz"}), AllOf(HasSubstr("unknown subcommand 'data zzz'"),
+                                              HasSubstr("inspect"), HasSubstr("verify")));
   EXPECT_THAT(refused({"data", "prepair"}), HasSubstr("did you mean 'prepare'?"));
   EXPECT_THAT(refused({"trian", "c.yaml"}),
               AllOf(HasSubstr("unknown subcommand 'trian'"), HasSubstr("did you mean 'train'?")));
@@ -43,7 +45,8 @@ TEST(Messages, UnknownOptions) {
 }
 
 TEST(Messages, OfCorrectWordsAreNotOfUnknownOnes) {
-  EXPECT_THAT(refused({"train"}), AllOf(HasSubstr("config is required"), Not(HasSubstr("unknown"))));
+  EXPECT_THAT(refused({"train"}),
+              AllOf(HasSubstr("config is required"), Not(HasSubstr("unknown"))));
   EXPECT_THAT(refused({"sample", "--prompt", "--hlep"}), Not(HasSubstr("unknown")));
   EXPECT_THAT(refused({"data"}), HasSubstr("subcommand is required"));
 }
@@ -78,9 +81,8 @@ TEST(Messages, WarningsDoNotMixWithOutput) {
 TEST(Messages, DefaultsDoNotWarnAboutThemselves) {
   const SmallRun small;
   spill(small.at("bare.yaml"), "data: {path: " + small.at("set") + "}\n");
-  const Finished ran =
-      birkhoff({"train", small.at("bare.yaml"), "run.dir=" + small.at("bare"), "train.stop_at=1",
-                "train.global_batch=1", "train.micro_batch=1"});
+  const Finished ran = birkhoff({"train", small.at("bare.yaml"), "run.dir=" + small.at("bare"),
+                                 "train.stop_at=1", "train.global_batch=1", "train.micro_batch=1"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.err, Not(HasSubstr("warning: optim.")));
 }

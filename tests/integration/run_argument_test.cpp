@@ -24,8 +24,8 @@ std::string metrics_of(const std::string& run) {
 class RunArgument : public ::testing::Test {
  protected:
   void SetUp() override {
-    train({small_.at("small.yaml"), "train.stop_at=3", "run.allow_changes=true",
-           "run.resume=never"});
+    train(
+        {small_.at("small.yaml"), "train.stop_at=3", "run.allow_changes=true", "run.resume=never"});
     std::filesystem::rename(small_.at("run"), small_.at("renamed"));
   }
   static void train(std::vector<std::string> arguments, int code = 0,
@@ -42,12 +42,13 @@ class RunArgument : public ::testing::Test {
 
 TEST_F(RunArgument, GoesOnInThatDirectory) {
   const std::string renamed = small_.at("renamed");
-  train({renamed + "/", "train.stop_at=6"}, 0, "resumed from " + renamed + "/checkpoints");
+  train({renamed + "/"}, 0, "resumed from " + renamed + "/checkpoints");
   EXPECT_FALSE(is_there("run"));
   train({small_.at("small.yaml")});  // the unbroken one
   EXPECT_EQ(metrics_of(renamed), metrics_of(small_.at("run")));
   const Config left = load_config(renamed + "/config.yaml");
   EXPECT_EQ(left.run.dir, renamed);
+  EXPECT_EQ(left.train.stop_at, 0);
   EXPECT_EQ(left.run.resume, Resume::automatic);
   EXPECT_EQ(left.run.allow_changes, AllowedChanges());
 }
@@ -64,8 +65,8 @@ TEST_F(RunArgument, AConfigThatNamesAnotherPlaceIsWarnedAbout) {
   EXPECT_THAT(birkhoff({"plan", config}).err, HasSubstr(warning));
   EXPECT_THAT(birkhoff({"plan", small_.at("renamed")}).err, Not(HasSubstr("warning")));
   train({config, "run.resume=auto", "run.dir=" + small_.at("elsewhere"), "train.stop_at=1"});
-  const Finished asked = birkhoff({"train", config, "run.resume=auto", "train.stop_at=4",
-                                   "run.dir=" + small_.at("renamed")});
+  const Finished asked = birkhoff(
+      {"train", config, "run.resume=auto", "train.stop_at=4", "run.dir=" + small_.at("renamed")});
   EXPECT_THAT(asked.err, AllOf(HasSubstr("resumed from"), Not(HasSubstr(warning))));
   train({config, "run.resume=auto", "train.stop_at=1"}, 0, warning);
   EXPECT_TRUE(is_there("run"));
