@@ -50,8 +50,8 @@ ConfigArgument load_run(const Path& directory, std::vector<std::string> override
   const Path file = directory / "config.yaml";
   if (!is_there(file)) refuse_directory(directory);
   const bool resumes = sets(overrides, "run.resume"), names = sets(overrides, "run.dir");
-  overrides.insert(overrides.begin(),
-                   {"run.dir=" + quoted(directory.string()), "run.allow_changes=false"});
+  overrides.insert(overrides.begin(), {"run.dir=" + quoted(directory.string()),
+                                       "run.allow_changes=false", "train.stop_at=0"});
   ConfigArgument loaded{load_config(file, overrides, use), {}};
   if (names && !same_place(loaded.config.run.dir, directory))
     throw ConfigError(fmt::format(

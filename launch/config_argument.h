@@ -14,8 +14,8 @@ struct ConfigArgument {
 };
 
 // A run directory stands for its config.yaml, of the run in that directory: run.dir is the
-// directory whatever the file says, run.resume is auto where the file says never, and nothing that
-// an earlier start allowed by run.allow_changes is allowed now. Throws ConfigError, also for other
+// directory whatever the file says. What an earlier start was asked for alone is not asked again:
+// run.resume: never, run.allow_changes, train.stop_at. Throws ConfigError, also for other
 // directories. Warns of a config.yaml that lies in a run directory and names another one.
 ConfigArgument load_config_argument(const std::string& given,
                                     const std::vector<std::string>& overrides,

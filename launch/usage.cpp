@@ -8,10 +8,6 @@
 namespace birkhoff {
 namespace {
 
-std::string joined(const std::vector<std::string_view>& words) {
-  return fmt::format("{}", fmt::join(words, ", "));
-}
-
 std::vector<std::string> options_of(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -21,11 +17,24 @@ std::vector<std::string> options_of(const CLI::App& app) {
   return names;
 }
 
+// A word that was not finished, or was mistyped.
+std::string nearest(const std::string& word, const std::vector<std::string_view>& known) {
+  std::string found;
+  for (const std::string_view candidate : known) {
+    if (!candidate.starts_with(word)) continue;
+    if (!found.empty()) return "";  // several
+    found = candidate;
+  }
+  return found.empty() ? nearest_word(word, known) : found;
+}
+
+// `command`: "", or "data ".
 std::string unknown(std::string_view what, const std::string& word, const std::string& command,
                     const std::vector<std::string_view>& known) {
-  return fmt::format("unknown {} '{}{}'{}; {}has {}", what, command, printable(word, 60),
-                     did_you_mean(nearest_word(word, known)),
-                     command.empty() ? "birkhoff " : command, joined(known));
+  const std::string meant = nearest(word, known);
+  return fmt::format(
+      "unknown {} '{}{}'{}", what, command, printable(word, 60),
+      meant.empty() ? fmt::format("; there are {}", fmt::join(known, ", ")) : did_you_mean(meant));
 }
 
 }  // namespace
@@ -46,7 +55,7 @@ std::string usage_fault(const CLI::App& app, const CLI::ParseError& error,
         continue;
       }
       const std::vector<std::string> names = options_of(*at);
-      return unknown("option", name, command, {names.begin(), names.end()}) + "; --help tells more";
+      return unknown("option", name, command, {names.begin(), names.end()});
     }
     if (subcommands.empty()) continue;  // a positional argument
     std::vector<std::string_view> names;

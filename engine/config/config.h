@@ -47,7 +47,7 @@ struct AllowedChanges {
 struct RunConfig {
   std::string dir = "runs/tiny";
   Resume resume = Resume::automatic;
-  AllowedChanges allow_changes;
+  AllowedChanges allow_changes = {};
   int64_t timeout = 0;  // seconds; 0: by the slowest step
   int64_t threads = 0;  // 0: the rank's share of the cores
 

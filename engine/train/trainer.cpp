@@ -134,7 +134,9 @@ class Run {
     begin_trace(step_ + options.trace_steps);
     // Stopped in its evaluation, the run was saved as it stood before that.
     if (step_ > 0 && evaluates() && !evaluated_ && !evaluate_now()) return preempt();
-    if (step_ >= last) say("nothing to do: the run has reached step {}", step_);
+    if (step_ >= last)
+      say("nothing to do: the run has reached step {}{}", step_,
+          last < config_.train.steps ? ", where train.stop_at ends it" : "");
     const Range own = session_.own_micro_batches();
     const BatchOrder order{.global_batch = config_.train.global_batch,
                            .micro_batch = config_.train.micro_batch,

@@ -19,7 +19,9 @@ std::string refused(std::vector<std::string> arguments, int code = 2) {
 
 TEST(Messages, UnknownSubcommands) {
   EXPECT_THAT(refused({"data", "prep"}), AllOf(HasSubstr("unknown subcommand 'data prep'"),
-                                               HasSubstr("inspect"), HasSubstr("verify")));
+                                               HasSubstr("did you mean 'prepare'?")));
+  EXPECT_THAT(refused({"data", "zzz"}), AllOf(HasSubstr("unknown subcommand 'data zzz'"),
+                                              HasSubstr("inspect"), HasSubstr("verify")));
   EXPECT_THAT(refused({"data", "prepair"}), HasSubstr("did you mean 'prepare'?"));
   EXPECT_THAT(refused({"trian", "c.yaml"}),
               AllOf(HasSubstr("unknown subcommand 'trian'"), HasSubstr("did you mean 'train'?")));

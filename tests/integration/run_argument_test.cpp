@@ -42,12 +42,13 @@ class RunArgument : public ::testing::Test {
 
 TEST_F(RunArgument, GoesOnInThatDirectory) {
   const std::string renamed = small_.at("renamed");
-  train({renamed + "/", "train.stop_at=6"}, 0, "resumed from " + renamed + "/checkpoints");
+  train({renamed + "/"}, 0, "resumed from " + renamed + "/checkpoints");
   EXPECT_FALSE(is_there("run"));
   train({small_.at("small.yaml")});  // the unbroken one
   EXPECT_EQ(metrics_of(renamed), metrics_of(small_.at("run")));
   const Config left = load_config(renamed + "/config.yaml");
   EXPECT_EQ(left.run.dir, renamed);
+  EXPECT_EQ(left.train.stop_at, 0);
   EXPECT_EQ(left.run.resume, Resume::automatic);
   EXPECT_EQ(left.run.allow_changes, AllowedChanges());
 }

@@ -165,6 +165,11 @@ struct Randomise {
     t.at->clear();
     for (uint64_t n = random() % 9; n > 0; --n) *t.at += kParts[random() % std::size(kParts)];
   }
+  void operator()(Allowed& t) {
+    t.at->all = random() % 3 == 0;
+    t.at->keys.clear();
+    if (!t.at->all && random() % 2) t.at->keys = {"optim.lr", "data.path"};
+  }
   void operator()(OneOf& t) { t.set(random() % t.names.size()); }
 };
 
@@ -186,6 +191,12 @@ TEST(EffectiveYaml, RoundTripsEveryBit) {
     legal += config != Config();
   }
   EXPECT_EQ(legal, 300);
+}
+
+TEST(Configs, DefaultsDoNotWarnAboutThemselves) {
+  Config config;
+  config.data.path = "d";
+  EXPECT_TRUE(validate(config, Use::training).empty());
 }
 
 TEST(EffectiveYaml, HasEveryKeyOnce) {

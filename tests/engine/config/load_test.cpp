@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
             "x.yaml:2:3: optim.leaning_rate: unknown key; did you mean 'optim.lr'?"},
         Bad{"optm:\n  lr: 1\n", "x.yaml:1:1: optm: unknown section; did you mean 'optim'?"},
         Bad{"train:\n  lr: 1\n", "x.yaml:2:3: train.lr: unknown key; did you mean 'optim.lr'?"},
-        Bad{"optim.lr: 1\n", "x.yaml:1:1: optim.lr: unknown key; did you mean 'optim.lr'?"},
+        Bad{"optim.lr: 1\n", "x.yaml:1:1: optim.lr: a file writes it nested, optim: {lr: ...}"},
         Bad{"lr: 1\n", "x.yaml:1:1: lr: unknown key; did you mean 'optim.lr'?"},
         Bad{"model:\n  hidden_size: 1\n",
             "x.yaml:2:3: model.hidden_size: unknown key; did you mean 'model.dim'?"},
@@ -138,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"optim: {lr: -1e-3}",
             "x.yaml:1:13: optim.lr: -0.001 is out of range; expects a number from 0 to 10"},
         Bad{"optim: {eps: 0}",
-            "x.yaml:1:14: optim.eps: 0 is out of range; expects a number above 0 and at most 1"},
+            "x.yaml:1:14: optim.eps: 0 is out of range; expects a number from 1e-37 to 1"},
         Bad{"optim: {step_points: [0.5, 1.5]}",
             "x.yaml:1:22: optim.step_points: 1.5 is out of "
             "range; expects a list of numbers from 0 to 1"}));
@@ -266,10 +266,10 @@ TEST_F(Files, AChildExtendsItsParentAndWins) {
 
 TEST_F(Files, FaultsOfParentAndChildAreToldInOnePass) {
   write("a.yaml", "seed: x\n");
-  write("b.yaml", "extends: a.yaml\nmoe:\n  active: 9\n  expert: 3\n");
+  write("b.yaml", "extends: a.yaml\nmoe:\n  active: 9\n  shard: 3\n");
   EXPECT_EQ(refused("b.yaml"),
             "a.yaml:1:7: seed: expects an integer from 0 to 18446744073709551615, found 'x'\n"
-            "b.yaml:4:3: moe.expert: unknown key; did you mean 'moe.experts'?\n"
+            "b.yaml:4:3: moe.shard: unknown key; did you mean 'moe.shared'?\n"
             "b.yaml:3:3: moe.active: 9 is more than moe.experts (8)");
 }
 
@@ -301,6 +301,83 @@ TEST_F(Files, WhatIsNoConfigFileIsAConfigError) {
   write("big.yaml", std::string(kYamlMaxBytes + 1, ' '));
   EXPECT_EQ(refused("big.yaml"),
             "config: big.yaml has 1048577 bytes, more than the 1048576 allowed here");
+}
+
+AllowedChanges allowed(std::string_view text, const std::vector<std::string>& overrides = {}) {
+  return parsed(text, overrides).run.allow_changes;
+}
+
+TEST(AllowChanges, IsTrueFalseOrAListOfKeys) {
+  const AllowedChanges keys{.keys = {"optim.lr", "data.path"}};
+  EXPECT_EQ(allowed("run: {allow_changes: true}\n"), AllowedChanges{.all = true});
+  EXPECT_EQ(allowed("run: {allow_changes: false}\n"), AllowedChanges{});
+  EXPECT_EQ(allowed("run: {allow_changes: []}\n"), AllowedChanges{});
+  EXPECT_EQ(allowed("run: {allow_changes: [optim.lr, data.path]}\n"), keys);
+  EXPECT_EQ(allowed("run:\n  allow_changes:\n  - optim.lr\n  - 'data.path'\n"), keys);
+  for (const char* text :
+       {"run.allow_changes=[optim.lr,data.path]", "run.allow_changes=[optim.lr, data.path]",
+        "run.allow_changes=optim.lr,data.path", "run.allow_changes=optim.lr, data.path"})
+    EXPECT_EQ(allowed("run: {allow_changes: true}\n", {text}), keys) << text;
+  EXPECT_TRUE(keys.allows("optim.lr"));
+  EXPECT_FALSE(keys.allows("optim.lr2"));
+  EXPECT_FALSE(keys.allows("optim"));
+  EXPECT_TRUE(AllowedChanges{.all = true}.allows("seed"));
+  EXPECT_FALSE(AllowedChanges{}.allows("seed"));
+}
+
+TEST(AllowChanges, KnowsItsKeys) {
+  EXPECT_EQ(refusal("", {"run.allow_changes=optim.l,seed"}),
+            "command line: run.allow_changes: 'optim.l' is no key; did you mean 'optim.lr'?");
+  EXPECT_EQ(refusal("run: {allow_changes: maybe}\n"),
+            "x.yaml:1:7: run.allow_changes: 'maybe' is no key");
+  EXPECT_EQ(refusal("run: {allow_changes: [[seed]]}\n"),
+            "x.yaml:1:22: run.allow_changes: expects true, false or a list of keys, as in "
+            "[optim.lr, data.path], found a list");
+  EXPECT_EQ(refusal("", {"run.allow_changes="}).find("command line: run.allow_changes: expects"),
+            0u);
+}
+
+// Written as on the command line: what was meant is clear.
+TEST(Load, ADottedKeyIsToBeNested) {
+  EXPECT_EQ(refusal("data.path: d\n", {}, Use::training),
+            "x.yaml:1:1: data.path: a file writes it nested, data: {path: ...}");
+  EXPECT_EQ(refusal("data.pth: d\n", {}, Use::training),
+            "x.yaml:1:1: data.pth: unknown key; did you mean 'data.path'?; a file writes it "
+            "nested, data: {path: ...}");
+  EXPECT_EQ(refusal("a.b.c: 1\n"),
+            "x.yaml:1:1: a.b.c: unknown key; a file writes keys nested, a line for the section "
+            "and its keys below it, indented");
+}
+
+// One fault, one line: that data.path is not set follows from each of these.
+TEST(Load, WhatFollowsFromAFaultIsNotTold) {
+  for (const auto& [text, fault] :
+       {std::pair{"data:\n  path: d\nmodel:\n\tdim: 64\n",
+                  "x.yaml:4:1: a tab as indentation; use spaces"},
+        {"data:\n  pth: d\n", "x.yaml:2:3: data.pth: unknown key; did you mean 'data.path'?"},
+        {"data: d\n", "x.yaml:1:7: data: is a section; its keys stand below it, indented"},
+        {"model: {dim: [\n", ""},
+        {"%YAML 1.2\n", "x.yaml:1:1: directives are not read"}}) {
+    const std::string told = refusal(text, {}, Use::training);
+    EXPECT_EQ(told.find('\n'), std::string::npos) << told;
+    if (*fault) {
+      EXPECT_EQ(told, fault);
+    }
+  }
+  EXPECT_EQ(refusal("", {"data.pth=d"}, Use::training),
+            "command line: data.pth: unknown key; did you mean 'data.path'?");
+  EXPECT_EQ(refusal("model: {dim: 64}\n", {}, Use::training),
+            "x.yaml: data.path: names no dataset; set it, or data.source: random");
+}
+
+TEST(Load, WhatWouldBecomeZeroIsOutOfRange) {
+  for (const std::string key :
+       {"optim.eps", "model.norm_eps", "model.kv_norm_eps", "moe.scaling"}) {
+    EXPECT_NE(refusal("", {key + "=1e-300"}).find(key + ": 1e-300 is out of range"),
+              std::string::npos);
+    EXPECT_NE(refusal("", {key + "=1e-46"}), "accepted");
+    EXPECT_EQ(refusal("", {key + "=1e-37"}), "accepted");
+  }
 }
 
 }  // namespace
