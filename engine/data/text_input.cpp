@@ -62,7 +62,7 @@ void TextInput::refuse_other_formats() const {
   if (!kind) return;
   throw DataError(fmt::format(
       "{}: begins at byte 0 as {} data, which is not read as text: {}", name_, kind->name,
-      kind->reader.empty() ? "write its text to a file of JSON lines, a {\"text\": …} each, first"
+      kind->reader.empty() ? "write its text to a file of JSON lines, a {\"text\": ...} each, first"
                            : piped(kind->reader, name_, name_.find(".json") != name_.npos)));
 }
 

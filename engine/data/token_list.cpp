@@ -46,7 +46,7 @@ class Scanner {
 
   bool space() {
     const size_t before = at_;
-    at_ = std::min(text_.find_first_not_of(" \t\r\n\v\f", at_), text_.size());
+    at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
     return at_ > before;
   }
 

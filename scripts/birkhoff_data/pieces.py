@@ -16,6 +16,7 @@ PIECE = 1 << 18  # characters
 REACH = 1 << 12  # of what follows a piece, and of what is encoded to compare
 LIMIT = 1 << 22  # of a piece that cannot be cut: about 1 GB of memory
 TRIES = 32       # places of a kind
+WORDS = 4        # that are compared before a place: the last ones may look at what follows it
 
 # A single space, or line end, between two characters that are none: nearly all tokenizers cut
 # before it.
@@ -54,30 +55,37 @@ class Cutter:
         if whole.text == window:  # places in the one are places in the other
             yield from [p for p in whole.begins if begin <= p <= size][:-TRIES - 1:-1]
 
-    def _back(self, window, whole, place):
-        """A place before another, within reach, from which on words are compared."""
+    def _back(self, window, whole, place, middle):
+        """A place some words before another, from which on words are compared; None: there is
+        none. `middle` is how many words lie before the other."""
         for gap in _GAPS:
             match = gap.search(window, max(1, place - self.reach), place)
-            if match and match.start() < place:
+            if match:
                 return match.start()
+        if whole.text != window:
+            return None
         first = bisect.bisect_left(whole.begins, place - self.reach)
-        is_there = whole.text == window and first < len(whole.begins)
-        return whole.begins[first] if is_there else 0
+        first = min(first, middle - WORDS)
+        return whole.begins[first] if first > 0 else 0
 
     def _is_cut(self, whole, window, place):
         """Whether the words before and after `place` are the same with and without each other."""
-        back = self._back(window, whole, place)
-        if not place - 2 * self.reach <= back < place:
-            return False
-        left, right = (Words(self.tokenizer, part) for part in (window[back:place], window[place:]))
+        right = Words(self.tokenizer, window[place:])
         at = len(whole.text) - len(right.text)
+        middle = whole.before(at) if whole.text.endswith(right.text) else None
+        if middle is None or whole.words[middle:] != right.words:
+            return False
+        back = self._back(window, whole, place, middle)
+        if back is None:
+            return False
+        left = Words(self.tokenizer, window[back:place])
         start = at - len(left.text)
-        if start < 0 or whole.text[start:] != left.text + right.text:
+        if start < 0 or not whole.text.startswith(left.text, start):
             return False
-        first, middle = whole.before(start), whole.before(at)
-        if first is None or middle is None:
+        first = 0 if back == 0 else whole.before(start)
+        if first is None or (back > 0 and middle - first < WORDS):
             return False
-        if whole.words[first:middle] != left.words or whole.words[middle:] != right.words:
+        if whole.words[first:middle] != left.words:
             return False
         before, after = window[back:place], window[place:place + self.reach]
         return self._ids(before + after) == self._ids(before) + self._ids(after)

@@ -22,6 +22,7 @@ constexpr std::array kTargets = {
     Target{"hf_config", hf_config, kMiB, kJsonFactor},
     Target{"hf_index", hf_index, kMiB, kJsonFactor},
     Target{"documents", documents, 4 * kMiB, kJsonFactor},
+    Target{"token_list", token_list, kMiB, kJsonFactor},
 };
 
 }  // namespace

@@ -36,6 +36,7 @@ bool metrics(std::string_view bytes);
 bool hf_config(std::string_view bytes);  // config.json of others
 bool hf_index(std::string_view bytes);   // model.safetensors.index.json
 bool documents(std::string_view bytes);  // u8 how to split | input of `data prepare`
+bool token_list(std::string_view bytes);  // input of `score --tokens`
 
 struct Target {
   std::string_view name;
