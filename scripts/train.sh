@@ -30,8 +30,15 @@ config=${config:-configs/tiny.yaml}
 birkhoff=build/release/birkhoff
 text=data/bible
 
+# A file of that name that is not the default text stays as it is.
 prepare_text() {
-  mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
+  mkdir -p data && scripts/default_text.sh >$text.jsonl.part || { rm -f $text.jsonl.part && return 1; }
+  if [ -e $text.jsonl ] && ! cmp -s $text.jsonl.part $text.jsonl; then
+    rm $text.jsonl.part
+    echo "$text.jsonl is not the text that scripts/default_text.sh writes: move it away" >&2
+    return 3
+  fi
+  mv $text.jsonl.part $text.jsonl &&
     $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
 }
 

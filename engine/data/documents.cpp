@@ -35,11 +35,11 @@ bool begins_as_object(std::string_view line) {
   line.remove_prefix(std::min(line.find_first_not_of(kSpace), line.size()));
   if (!line.starts_with('{')) return false;
   const size_t next = line.find_first_not_of(kSpace, 1);
-  return next != line.npos && line[next] == '"';
+  return next == line.npos || line[next] == '"';
 }
 
-// Whether all lines that a text begins with are JSON objects. Where it goes on (`is_cut`), its last
-// line is left out, unless there is no other.
+// Whether all lines that a text begins with are JSON objects. Where it goes on (`is_cut`), the last
+// line is asked for its beginning alone.
 bool is_jsonl(std::string_view text, bool is_cut) {
   bool any = false;
   while (!text.empty()) {
@@ -47,7 +47,7 @@ bool is_jsonl(std::string_view text, bool is_cut) {
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     if (is_blank(line)) continue;
-    if (is_cut && end == line.npos) return any || begins_as_object(line);
+    if (is_cut && end == line.npos) return begins_as_object(line);
     if (!is_object(line)) return false;
     any = true;
   }

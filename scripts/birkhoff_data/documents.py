@@ -38,15 +38,20 @@ class Input:
             raise DataError(f"cannot read {path}: {error.strerror}: check the input files") \
                 from None
         self.is_cut = len(head) == HEAD
-        kind = kind_of_file(head)
-        if kind:
-            name, command = kind
-            way = (piped(command, self.name, ".json" in self.name) if command else
-                   'write its text to a file of JSON lines, a {"text": ...} each, first')
-            raise DataError(f"{self.name}: begins at byte 0 as {name} data, which is not read as "
-                            f"text: {way}")
+        self.refuse_other_formats(head)
         self.offset = len(MARK) if head.startswith(MARK) else 0
         self.head = head[self.offset:]
+
+    def refuse_other_formats(self, head):
+        kind = kind_of_file(head)
+        if kind is None:
+            return
+        self.file.close()
+        name, command = kind
+        way = (piped(command, self.name, ".json" in self.name) if command else
+               'write its text to a file of JSON lines, a {"text": ...} each, first')
+        raise DataError(f"{self.name}: begins at byte 0 as {name} data, which is not read as text: "
+                        f"{way}")
 
     def __enter__(self):
         return self
@@ -113,16 +118,15 @@ def is_blank(text):
 
 
 def is_jsonl(head, is_cut):
-    """Whether all lines that a text begins with are objects; a last one that is cut is asked only
-    if there is no other, and then for its beginning."""
-    *lines, last = head.split(b"\n")
-    if not is_cut:
-        lines.append(last)
-    lines = [line for line in lines if not is_blank(line)]
-    if lines:
+    """Whether all lines that a text begins with are objects. Where it goes on, the last line is
+    asked for its beginning alone."""
+    lines = [line for line in head.split(b"\n") if not is_blank(line)]
+    if is_cut and not is_blank(head[head.rfind(b"\n") + 1:]):
+        last = lines.pop().lstrip(b" \t\r")
+        if last[:1] != b"{" or last[1:].lstrip(b" \t\r")[:1] not in (b"", b'"'):
+            return False
         return all(map(is_object, lines))
-    last = last.lstrip(b" \t\r")
-    return is_cut and last[:1] == b"{" and last[1:].lstrip(b" \t\r")[:1] == b'"'
+    return bool(lines) and all(map(is_object, lines))
 
 
 def advice(line, kind, is_first, name):
