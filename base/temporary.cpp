@@ -92,9 +92,7 @@ std::optional<pid_t> process_of(std::string_view name, std::string_view file) {
   return pid;
 }
 
-bool is_gone(pid_t pid) {
-  return pid == ::getpid() || (::kill(pid, 0) != 0 && errno == ESRCH);
-}
+bool is_gone(pid_t pid) { return pid == ::getpid() || (::kill(pid, 0) != 0 && errno == ESRCH); }
 
 void remove_if_unlocked(const Path& path, std::span<const FileId> keep) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));

@@ -16,7 +16,7 @@ size_t ascii_prefix(std::string_view text) {
 }
 
 struct Lead {
-  int needed;  // bytes that follow; 0: not a first byte
+  int needed;               // bytes that follow; 0: not a first byte
   unsigned char low, high;  // bounds of the first of them
 };
 

@@ -17,8 +17,8 @@ class Utf8Check {
   std::optional<int64_t> finish() const;
 
  private:
-  int64_t offset_ = 0, start_ = 0;  // of the next byte; of the sequence that is open
-  int needed_ = 0;                  // bytes to come of that sequence
+  int64_t offset_ = 0, start_ = 0;          // of the next byte; of the sequence that is open
+  int needed_ = 0;                          // bytes to come of that sequence
   unsigned char low_ = 0x80, high_ = 0xBF;  // bounds of the next one
 };
 

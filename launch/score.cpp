@@ -111,7 +111,9 @@ void add_score(CLI::App& app) {
       "score", "Log-probability of each token of a file, given those before it in its window");
   command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
       ->required();
-  command->add_option("--tokens", o->tokens, "file of token ids: decimal, between spaces, lines or commas, or a JSON array");
+  command->add_option(
+      "--tokens", o->tokens,
+      "file of token ids: decimal, between spaces, lines or commas, or a JSON array");
   command->add_option("--text", o->text, "file of text, for the byte tokenizer");
   command->add_option("--threads", o->threads, "0: as the run's config")
       ->check(CLI::Range(0, 1024));

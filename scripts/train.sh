@@ -32,7 +32,10 @@ text=data/bible
 
 # A file of that name that is not the default text stays as it is.
 prepare_text() {
-  mkdir -p data && scripts/default_text.sh >$text.jsonl.part || { rm -f $text.jsonl.part && return 1; }
+  if ! { mkdir -p data && scripts/default_text.sh >$text.jsonl.part; }; then
+    rm -f $text.jsonl.part
+    return 1
+  fi
   if [ -e $text.jsonl ] && ! cmp -s $text.jsonl.part $text.jsonl; then
     rm $text.jsonl.part
     echo "$text.jsonl is not the text that scripts/default_text.sh writes: move it away" >&2

@@ -57,8 +57,8 @@ void require_dataset(const Path& prefix, std::span<const Path> files) {
   const Path idx = idx_path(prefix), manifest = manifest_path(prefix);
   for (const Path& path : files) {
     std::error_code error;
-    if (is_there(path) && !std::filesystem::is_regular_file(
-                            std::filesystem::symlink_status(path, error)))
+    if (is_there(path) &&
+        !std::filesystem::is_regular_file(std::filesystem::symlink_status(path, error)))
       foreign(path, "a regular file");
   }
   if (is_there(idx) && !is_index(idx)) foreign(idx, "the index of a dataset");

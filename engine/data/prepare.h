@@ -24,9 +24,9 @@ struct PrepareOptions {
 struct PrepareCounts {
   int64_t read = 0;  // bytes of input
   int64_t documents = 0, tokens = 0;
-  int64_t bytes = 0;  // of text
-  int64_t empty = 0;  // documents left out because they have no bytes
-  int64_t bad = 0;    // lines left out because they are wrong
+  int64_t bytes = 0;           // of text
+  int64_t empty = 0;           // documents left out because they have no bytes
+  int64_t bad = 0;             // lines left out because they are wrong
   std::string first_bad = {};  // what is wrong with the first of them
 };
 

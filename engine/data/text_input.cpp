@@ -67,10 +67,10 @@ void TextInput::refuse_other_formats() const {
 }
 
 void TextInput::refuse(int64_t offset, std::string_view what) const {
-  throw DataError(fmt::format("{}: {} at byte {}, so it is no UTF-8 text: convert it, for "
-                              "example: {}",
-                              name_, what, offset,
-                              piped("iconv -f ENCODING -t UTF-8", name_, false)));
+  throw DataError(
+      fmt::format("{}: {} at byte {}, so it is no UTF-8 text: convert it, for "
+                  "example: {}",
+                  name_, what, offset, piped("iconv -f ENCODING -t UTF-8", name_, false)));
 }
 
 void TextInput::check(std::string_view piece) {

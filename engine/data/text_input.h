@@ -37,7 +37,7 @@ class TextInput {
   void check_size(size_t bytes) const;
 
   const std::string& name() const { return name_; }  // fit for a log
-  std::string place() const;  // "FILE" or "FILE:LINE", of the last line
+  std::string place() const;                         // "FILE" or "FILE:LINE", of the last line
 
  private:
   std::string_view fill();  // the next bytes of the file
@@ -51,10 +51,10 @@ class TextInput {
   std::string buffer_;
   std::string_view rest_;  // of buffer_, not yet read
   Utf8Check utf8_;
-  int64_t bytes_ = 0;  // read of the file
-  int64_t mark_ = 0;    // bytes of the byte order mark
-  int64_t checked_ = 0;  // bytes of text
-  int64_t number_ = 0;   // of the last line
+  int64_t bytes_ = 0;     // read of the file
+  int64_t mark_ = 0;      // bytes of the byte order mark
+  int64_t checked_ = 0;   // bytes of text
+  int64_t number_ = 0;    // of the last line
   bool has_end_ = false;  // that line has a '\n'
 };
 

@@ -17,7 +17,7 @@ def is_picture(data):
 
 
 def is_old_picture(data):
-    """The same of scripts that did not mark theirs: one of matplotlib. For folders that are ours."""
+    """The same, or one that matplotlib marked, as of scripts before: for folders that are ours."""
     return is_picture(data) or (data.startswith(_PNG)
                                 and _SOFTWARE + b"Matplotlib" in data[:1 << 16])
 

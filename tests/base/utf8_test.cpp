@@ -19,7 +19,8 @@ std::string encoded(uint32_t code, int bytes) {
 bool is_scalar(uint32_t code) { return code < 0x110000 && (code < 0xD800 || code >= 0xE000); }
 
 TEST(Utf8, TakesEachCodeInItsShortestFormAlone) {
-  const uint32_t first[] = {0, 0, 0x80, 0x800, 0x10000}, end[] = {0, 0x80, 0x800, 0x10000, 0x200000};
+  const uint32_t first[] = {0, 0, 0x80, 0x800, 0x10000},
+                 end[] = {0, 0x80, 0x800, 0x10000, 0x200000};
   for (int bytes = 1; bytes <= 4; ++bytes)
     for (uint32_t code = 0; code < end[bytes]; code += 1 + code / 4096)
       EXPECT_EQ(!utf8_error(encoded(code, bytes)), code >= first[bytes] && is_scalar(code))
@@ -31,12 +32,11 @@ TEST(Utf8, TakesEachCodeInItsShortestFormAlone) {
 // A fault at each place of a text, which comes in pieces of each size.
 TEST(Utf8, NamesThePlaceHoweverTheTextIsCut) {
   const std::string good = "abcdefgh\u00e9\u65e5\U0001F642ijklmnopqrstuvwxyz\u00e9";
-  const std::pair<std::string, int64_t> texts[] = {
-      {good, -1},
-      {good + "\x80" + good, int64_t(good.size())},
-      {good + "\xE2\x82" + good, int64_t(good.size())},
-      {good + "\xE2\x82", int64_t(good.size())},
-      {good + "\xFF", int64_t(good.size())}};
+  const std::pair<std::string, int64_t> texts[] = {{good, -1},
+                                                   {good + "\x80" + good, int64_t(good.size())},
+                                                   {good + "\xE2\x82" + good, int64_t(good.size())},
+                                                   {good + "\xE2\x82", int64_t(good.size())},
+                                                   {good + "\xFF", int64_t(good.size())}};
   for (const auto& [text, place] : texts)
     for (size_t size = 1; size <= text.size(); ++size) {
       Utf8Check check;

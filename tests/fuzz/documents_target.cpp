@@ -57,7 +57,8 @@ size_t number_at(std::string_view text) {
     if (text.starts_with(word)) return word.size();
   size_t best = 0;
   for (size_t n = 1; n <= text.size() && std::string_view("+-.0123456789eE").find(text[n - 1]) !=
-                                            std::string_view::npos; ++n) {
+                                             std::string_view::npos;
+       ++n) {
     // Each exponent is cut to one digit: its size must not matter to who says what a number is.
     std::string part(text.substr(0, n));
     const size_t e = part.find_first_of("eE");

@@ -126,7 +126,10 @@ std::vector<std::string> metrics_seeds() {
 
 std::vector<std::string> documents_seeds() {
   using namespace std::string_literals;
-  return {"\0a\nb\n"s, "\1a\n\nb"s, "\2 a\nb\r\n \t\r\n\nc\u00e9\n\nd"s, "\3x\n## one\na\n\n##\nb\n"s,
+  return {"\0a\nb\n"s,
+          "\1a\n\nb"s,
+          "\2 a\nb\r\n \t\r\n\nc\u00e9\n\nd"s,
+          "\3x\n## one\na\n\n##\nb\n"s,
           "\4{\"text\": \"a\\n\\u00e9\\\"\\u0000\", \"n\": [1, {\"text\": \"no\"}]}\n \n"
           "{\"id\": {\"text\": 3}, \"text\": \"\"}"s,
           "\4\xEF\xBB\xBF{\"n\": [NaN, -Infinity, 1e999, 0.5], \"half\": \"\\ud800\", "

@@ -51,7 +51,8 @@ class Outputs(unittest.TestCase):
     def test_others_stay(self):
         for data in (b"my notes", PNG + b"tEXtSoftware\0GIMP", b"Birkhoff", OURS[1:]):
             self.out.write_bytes(data)
-            for is_ours in (pictures.is_picture, pictures.is_old_picture, compression.is_comparison):
+            for is_ours in (pictures.is_picture, pictures.is_old_picture,
+                            compression.is_comparison):
                 self.assertIn(f"{self.out} exists", self.write(is_ours))
             self.assertEqual(self.out.read_bytes(), data)
         self.out.unlink()

@@ -66,8 +66,7 @@ TEST(DatasetFiles, NoInputIsAnOutputByAnyName) {
     for (const Path& input :
          {path, link, hard, dir / "sub/.." / path.filename(), dir / "sub/again" / path.filename()})
       for (const bool overwrite : {false, true})
-        EXPECT_THAT(refusal(dir / "d", {dir / "other", input}, overwrite),
-                    HasSubstr("is an input"))
+        EXPECT_THAT(refusal(dir / "d", {dir / "other", input}, overwrite), HasSubstr("is an input"))
             << input;
     for (const Path& name : {link, hard, dir / "sub/again"}) std::filesystem::remove(name);
   }
@@ -95,8 +94,9 @@ TEST(DatasetFiles, WhatKilledWritersLeftGoes) {
   const std::vector<std::string> dead = {"d.bin.tmp-2147483646", "d.idx.tmp-2147483646",
                                          "d.json.tmp-2147483645"};
   const std::vector<std::string> other = {
-      "d.bin.tmp-1",     "d.bin.tmp-2147483646x", "d.bin.tmp-", "d.bin.tmp-02147483646",
-      "xd.bin.tmp-2147483646", "d.txt.tmp-2147483646",  "d.bin.tmp-99999999999"};
+      "d.bin.tmp-1",           "d.bin.tmp-2147483646x", "d.bin.tmp-",
+      "d.bin.tmp-02147483646", "xd.bin.tmp-2147483646", "d.txt.tmp-2147483646",
+      "d.bin.tmp-99999999999"};
   for (const std::string& name : dead) put(dir / name, "x");
   for (const std::string& name : other) put(dir / name, "x");
   put(dir / "d.json.tmp-2147483644", "an input");

@@ -70,7 +70,7 @@ TEST(Documents, BadJsonlIsRefusedWithItsLine) {
            {"{\"text\": \"a\"", "in.jsonl:2: not valid JSON"},
            {"{\"text\": \"a\"} x", "in.jsonl:2: not valid JSON"},
            {"{\"text\": \"\xff\"}", "in.jsonl:2: not valid JSON"},
-           {"{\"text\": \"\\ud800\"}", "in.jsonl:2: not valid JSON"},
+           {"{\"text\": \"\\ud800\"}", "in.jsonl:2: \"text\" has half a surrogate pair"},
            {"{\"text\": 3}", "in.jsonl:2: \"text\" is not a string"},
            {"{\"text\": null}", "\"text\" is not a string"},
            {"{\"text\": [\"a\"]}", "\"text\" is not a string"},
@@ -87,7 +87,8 @@ TEST(Documents, BadJsonlIsRefusedWithItsLine) {
   EXPECT_THAT(jsonl_error(good + std::string("{\"text\": \"a\"}\0", 14) + "\n"),
               HasSubstr("in.jsonl:2: not valid JSON: a NUL at byte 13"));
   EXPECT_THAT(jsonl_error(good + std::string(3000000, '[')), HasSubstr("in.jsonl:2: "));
-  EXPECT_THAT(jsonl_error("{\"a\": " + std::string(3000000, '[')), HasSubstr("JSON nested deeper than 512"));
+  EXPECT_THAT(jsonl_error("{\"a\": " + std::string(3000000, '[')),
+              HasSubstr("JSON nested deeper than 512"));
 }
 
 TEST(ByteTokenizer, EveryByteComesBack) {

@@ -39,8 +39,8 @@ DocumentOptions options_of(const json& row) {
 }
 
 TEST(TextRules, AreThoseOfTheTable) {
-  const json table = json::parse(read_file(BIRKHOFF_SOURCE_DIR "/tests/golden/text_rules.json",
-                                           size_t(1) << 20));
+  const json table =
+      json::parse(read_file(BIRKHOFF_SOURCE_DIR "/tests/golden/text_rules.json", size_t(1) << 20));
   EXPECT_GT(table.size(), 100u);
   const Scratch dir;
   for (const json& row : table) {

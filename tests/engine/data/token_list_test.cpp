@@ -20,12 +20,31 @@ TEST(TokenList, IdsStandBetweenSpacesOrCommas) {
 }
 
 TEST(TokenList, AnythingElseIsRefusedWithItsByte) {
-  for (const auto& [text, byte] : std::map<std::string, int>{
-           {"1 2x", 3},    {"1.5", 1},      {"1,,2", 2},  {"1,", 2},     {",1", 0},
-           {"-1", 0},      {"1-2", 1},      {"+1", 0},    {"007", 0},    {"0x10", 1},
-           {"[1 2]", 3},   {"[1,2", 4},     {"1]2", 1},   {"[1][2]", 3}, {"[[1]]", 1},
-           {"1 [2]", 2},   {"[1,]", 3},     {"2147483648", 0}, {"1e3", 1}, {"\"1\"", 0},
-           {"\xEF\xBB\xBF" "1", 0}, {std::string("1\0", 2), 1}, {"one", 0}}) {
+  for (const auto& [text, byte] : std::map<std::string, int>{{"1 2x", 3},
+                                                             {"1.5", 1},
+                                                             {"1,,2", 2},
+                                                             {"1,", 2},
+                                                             {",1", 0},
+                                                             {"-1", 0},
+                                                             {"1-2", 1},
+                                                             {"+1", 0},
+                                                             {"007", 0},
+                                                             {"0x10", 1},
+                                                             {"[1 2]", 3},
+                                                             {"[1,2", 4},
+                                                             {"1]2", 1},
+                                                             {"[1][2]", 3},
+                                                             {"[[1]]", 1},
+                                                             {"1 [2]", 2},
+                                                             {"[1,]", 3},
+                                                             {"2147483648", 0},
+                                                             {"1e3", 1},
+                                                             {"\"1\"", 0},
+                                                             {"\xEF\xBB\xBF"
+                                                              "1",
+                                                              0},
+                                                             {std::string("1\0", 2), 1},
+                                                             {"one", 0}}) {
     EXPECT_THAT(data_error([&] { parse_token_list(text, "tokens.txt"); }),
                 HasSubstr(fmt::format("tokens.txt: byte {}: ", byte)))
         << text;
