@@ -15,7 +15,6 @@ if __name__ == "__main__":
     sys.path.append(sys.path.pop(0))
 import argparse
 import array
-import contextlib
 import json
 import struct
 
@@ -58,15 +57,13 @@ class DatasetWriter:
 
     def __exit__(self, *_):
         for path, file in self.asides:
-            with contextlib.suppress(FileNotFoundError):  # it was renamed
-                os.unlink(path)
+            outputs.remove_temporary(path)
             file.close()
 
     def _create(self, suffix):
         path = outputs.temporary_path(self.prefix + suffix)
-        with outputs.delayed_signals():
-            file = outputs.create_temporary(path)
-            self.asides.append((path, file))
+        file = outputs.create_temporary(path)
+        self.asides.append((path, file))
         return file, self.new_hash() if self.new_hash else None
 
     @staticmethod
@@ -223,9 +220,10 @@ def tokenize(arguments):
                        inputs) as writer:
         for batch in batches(reader.parts()):
             for (_, is_end), ids in zip(batch, encoder.encode([text for text, _ in batch])):
+                if is_end:
+                    ids.append(end)
                 writer.add_part(ids)
                 if is_end:
-                    writer.add_part([end])
                     writer.end_document()
             if sys.stderr.isatty():
                 print(f"\r{writer.tokens} tokens ", end="", file=sys.stderr)
@@ -274,6 +272,7 @@ def main():
         print(f"cannot write: {error}", file=sys.stderr)
         return 5
     except outputs.Stopped as stopped:
+        outputs.remove_temporaries()
         outputs.end_by(stopped.number)
     return 0
 

@@ -12,6 +12,7 @@ MARK = b"\xef\xbb\xbf"
 HEAD = 1 << 20
 MAX_DOCUMENT = 1 << 30  # bytes
 BLANK = b" \t\r\v\f"
+_BLANK_TEXT = BLANK.decode()
 
 
 class Options(NamedTuple):
@@ -82,7 +83,7 @@ class Input:
             first, *others = piece.split(b"\n")
             parts.append(first)
             for other in others:
-                yield number, b"".join(parts), True
+                yield number, b"".join(parts) if len(parts) > 1 else parts[0], True
                 number, parts = number + 1, [other]
             self.check_size(sum(map(len, parts)) if len(parts) > 1 else 0, f"{self.name}:{number}")
         if any(parts):
@@ -90,13 +91,12 @@ class Input:
 
     def decode(self, data):
         """The text of the next bytes of the file."""
-        zero = data.find(b"\0")
+        if b"\0" in data:
+            self.refuse(data.index(b"\0"), "a NUL")
         try:
-            text = data.decode() if zero < 0 else None
+            text = data.decode()
         except UnicodeDecodeError as error:
             self.refuse(error.start, "a wrong sequence")
-        if zero >= 0:
-            self.refuse(zero, "a NUL")
         self.offset += len(data)
         return text
 
@@ -114,7 +114,7 @@ class Input:
 
 
 def is_blank(text):
-    return not text.strip(BLANK.decode() if isinstance(text, str) else BLANK)
+    return not text.strip(_BLANK_TEXT if isinstance(text, str) else BLANK)
 
 
 def is_jsonl(head, is_cut):

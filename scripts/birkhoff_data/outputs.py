@@ -69,12 +69,30 @@ def temporary_path(path):
     return f"{path}.tmp-{os.getpid()}"
 
 
+_created = set()  # temporary files that may be there
+
+
 def create_temporary(path):
-    """A new file, locked until it is closed, so that other processes leave it alone."""
-    file = open(path, "xb", buffering=0)
+    """A new file, locked until it is closed, so that other processes leave it alone. It is there
+    until it is renamed, or remove_temporary() or remove_temporaries() is called."""
+    with delayed_signals():
+        file = open(path, "xb", buffering=0)
+        _created.add(path)
     with contextlib.suppress(OSError):  # not every file system has locks
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return file
+
+
+def remove_temporary(path):
+    with contextlib.suppress(FileNotFoundError):  # it was renamed
+        os.unlink(path)
+    _created.discard(path)
+
+
+def remove_temporaries():
+    """Whatever moment a signal came at: nothing of this process stays."""
+    for path in list(_created):
+        remove_temporary(path)
 
 
 def _is_gone(pid):

@@ -49,10 +49,8 @@ def write_whole(path, data, is_ours):
                 while rest:
                     rest = rest[file.write(rest):]
             os.rename(aside, path)
-        except OSError:
-            if os.path.lexists(aside):
-                os.unlink(aside)
-            raise
+        finally:
+            outputs.remove_temporary(aside)
 
 
 def write_picture(figure, path, is_ours=is_picture, **style):

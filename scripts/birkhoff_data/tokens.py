@@ -92,9 +92,8 @@ class Encoder:
         """The ids of each text. Raises DataError if one has a control token after all."""
         for encoding, text in zip(self._batch(texts, add_special_tokens=False), texts):
             ids = encoding.ids
-            found = self.control.keys() & set(ids)
-            if found:
-                name = self.control[min(found)]
+            if not self.control.keys().isdisjoint(ids):
+                name = self.control[min(self.control.keys() & set(ids))]
                 raise DataError(f"a text that begins with {text[:40]!r} gets the control token "
                                 f"{name!r} by this tokenizer: take that out of the text, or out of "
                                 "the tokenizer's vocabulary")
