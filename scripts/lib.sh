@@ -277,6 +277,16 @@ install_venv() { # VENV REQUIREMENTS
 venv=build/venv
 make_venv() { python_packages "python packages" $venv scripts/requirements.txt; }
 
+# What the tests of scripts/tokenize.py need, beside what the drawing needs.
+make_tokenize_venv() {
+  make_venv && { cmp -s scripts/requirements-tokenize.txt $venv/requirements-tokenize.txt ||
+    quietly "tokenizers" install_tokenizers; }
+}
+install_tokenizers() {
+  $venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements-tokenize.txt &&
+    cp scripts/requirements-tokenize.txt $venv/requirements-tokenize.txt
+}
+
 # build PRESET [CMAKE OPTION…] [-- TARGET…]
 build() {
   local preset=$1 options=() targets=()

@@ -30,8 +30,18 @@ config=$(find_config "${config:-configs/tiny.yaml}")
 
 text=data/bible
 
+# A file of that name that is not the default text stays as it is.
 prepare_text() {
-  mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
+  if ! { mkdir -p data && scripts/default_text.sh >$text.jsonl.part; }; then
+    rm -f $text.jsonl.part
+    return 1
+  fi
+  if [ -e $text.jsonl ] && ! cmp -s $text.jsonl.part $text.jsonl; then
+    rm $text.jsonl.part
+    echo "$text.jsonl is not the text that scripts/default_text.sh writes: move it away" >&2
+    return 3
+  fi
+  mv $text.jsonl.part $text.jsonl &&
     $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
 }
 

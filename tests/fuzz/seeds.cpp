@@ -146,9 +146,18 @@ std::vector<std::string> metrics_seeds() {
 
 std::vector<std::string> documents_seeds() {
   using namespace std::string_literals;
-  return {"\0a\nb\n"s, "\1a\n\nb"s, "\2 a\nb\r\n \t\r\n\nc\xff\n\nd"s, "\3x\n## one\na\n\n##\nb\n"s,
+  return {"\0a\nb\n"s,
+          "\1a\n\nb"s,
+          "\2 a\nb\r\n \t\r\n\nc\u00e9\n\nd"s,
+          "\3x\n## one\na\n\n##\nb\n"s,
           "\4{\"text\": \"a\\n\\u00e9\\\"\\u0000\", \"n\": [1, {\"text\": \"no\"}]}\n \n"
-          "{\"id\": {\"text\": 3}, \"text\": \"\"}"s};
+          "{\"id\": {\"text\": 3}, \"text\": \"\"}"s,
+          "\4\xEF\xBB\xBF{\"n\": [NaN, -Infinity, 1e999, 0.5], \"half\": \"\\ud800\", "
+          "\"text\": \"\\ud83d\\ude00\"}\r\n"s};
+}
+
+std::vector<std::string> token_list_seeds() {
+  return {"", "1 2\n3", "0,10, 2147483647\r\n", "[1, 2,3]\n", " [ ] "};
 }
 
 std::vector<std::string> hf_config_seeds() {
@@ -203,6 +212,7 @@ std::vector<std::string> seeds(std::string_view target) {
   if (target == "index" || target == "dataset") return data_seeds(target == "index");
   if (target == "metrics") return metrics_seeds();
   if (target == "documents") return documents_seeds();
+  if (target == "token_list") return token_list_seeds();
   if (target == "hf_config") return hf_config_seeds();
   if (target == "hf_index") return hf_index_seeds();
   if (target == "hf_generation") return hf_generation_seeds();

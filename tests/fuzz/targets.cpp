@@ -24,6 +24,7 @@ constexpr std::array kTargets = {
     Target{"hf_generation", hf_generation, kMiB, kJsonFactor},
     Target{"tokenizer", tokenizer, kMiB, kJsonFactor},
     Target{"documents", documents, 4 * kMiB, kJsonFactor},
+    Target{"token_list", token_list, kMiB, kJsonFactor},
 };
 
 }  // namespace

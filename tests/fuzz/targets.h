@@ -38,6 +38,7 @@ bool hf_index(std::string_view bytes);       // model.safetensors.index.json
 bool hf_generation(std::string_view bytes);  // generation_config.json of others
 bool tokenizer(std::string_view bytes);      // tokenizer.json of others
 bool documents(std::string_view bytes);      // u8 how to split | input of `data prepare`
+bool token_list(std::string_view bytes);     // input of `score --tokens`
 
 struct Target {
   std::string_view name;

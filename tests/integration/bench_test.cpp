@@ -1,5 +1,6 @@
 // birkhoff bench as a user calls it. No test looks at how long anything took.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -199,6 +200,30 @@ TEST_F(CliBench, RefusesInOneLine) {
   refused({config, "model.dimm=3"}, 2, "did you mean 'model.dim'");
   refused({config, "--fast"}, 2, "--fast");
   refused({config, "--json", small_.at("none/bench.json")}, 5, "cannot write to");
+}
+
+// The loop above replaces an earlier result each time.
+TEST_F(CliBench, ReplacesNothingButAnEarlierResult) {
+  const Path file = small_.at("bench.json");
+  const auto refused = [&] {
+    const Finished ran = bench({});
+    EXPECT_EQ(ran.code, 2) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("exists and is no result of birkhoff bench"));
+    EXPECT_EQ(ran.out, "");
+  };
+  for (const std::string text :
+       {"my notes", "{}", "[]", "{\"format\": 1}", "\xff", "{\"format\": \"birkhoff benches\"}"}) {
+    spill(file, text);
+    refused();
+    EXPECT_EQ(slurp(file), text);
+  }
+  std::filesystem::rename(file, small_.at("mine"));
+  std::filesystem::create_symlink("mine", file);
+  refused();
+  EXPECT_TRUE(std::filesystem::is_symlink(file));
+  std::filesystem::remove(file);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  refused();
 }
 
 }  // namespace
