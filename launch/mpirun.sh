@@ -30,10 +30,6 @@ asked=''  # when the first signal came, in microseconds
 passed='' # the request is on its way to the ranks
 
 say() { echo "[mpirun.sh] $*" >&2; }
-now_us() {
-  local time=${EPOCHREALTIME:-$(date +%s.%6N)}
-  echo "${time//[!0-9]/}"
-}
 
 children_of() { cat /proc/"$1"/task/*/children 2>/dev/null; }
 
@@ -56,7 +52,6 @@ catches_usr1() { # PID…: all of them have a handler for SIGUSR1 (bit 9)
 # mpirun and the ranks of this machine are given time, and looked at twice.
 pass_request() { # MPIRUN
   local looks ready=0 ranks
-  trap '' HUP TERM USR1 QUIT
   for ((looks = 0; looks < 400; ++looks)); do
     kill -0 "$1" || exit 0
     mapfile -t ranks < <(ranks_of "$1")
@@ -74,13 +69,15 @@ pass_request() { # MPIRUN
 pass_request_once() {
   if [ -z "$asked" ] || [ -z "$child" ] || [ -n "$passed" ]; then return; fi
   passed=yes
+  ignore_signals  # a terminal's reaches the helper too, before it could ignore it by itself
   pass_request "$child" &
+  catch_signals
 }
 
 # mpirun, asked twice to end, leaves its ranks behind. So they are ended first.
 end_at_once() { # SIGNAL
   local ranks segments='' looks pid
-  trap '' INT HUP TERM USR1 QUIT
+  ignore_signals
   if [ -n "$child" ]; then
     kill -USR1 "$child"  # to ranks on other hosts this is the second
     mapfile -t ranks < <(ranks_of "$child")
@@ -102,8 +99,9 @@ end_at_once() { # SIGNAL
 } 2>/dev/null
 
 on_signal() { # NUMBER
-  local now
-  now=$(now_us)
+  # No process is needed to tell the time: the next signal could end it. (SECONDS: before bash 5.)
+  local now=${EPOCHREALTIME:-$SECONDS.000000}
+  now=${now//[!0-9]/}
   if [ -z "$asked" ]; then
     asked=$now
     pass_request_once
@@ -111,15 +109,23 @@ on_signal() { # NUMBER
     end_at_once "$1"
   fi
 }
+ignore_signals() { trap '' HUP INT QUIT USR1 TERM; }
+catch_signals() {
+  trap 'on_signal 1' HUP
+  trap 'on_signal 2' INT
+  trap 'on_signal 10' USR1
+  trap 'on_signal 15' TERM
+  trap 'end_at_once 3' QUIT
+}
 trap '' PIPE
-trap 'on_signal 1' HUP
-trap 'on_signal 2' INT
-trap 'on_signal 10' USR1
-trap 'on_signal 15' TERM
-trap 'end_at_once 3' QUIT
-# Ctrl-Z: mpirun stops its ranks (orte_forward_job_control).
-trap 'if [ -n "$child" ]; then kill -TSTP "$child"; fi; kill -STOP $$' TSTP
-trap 'if [ -n "$child" ]; then kill -CONT "$child"; fi' CONT
+# Ctrl-Z: mpirun stops its ranks (orte_forward_job_control). SIGCONT has no trap: it comes with the
+# SIGHUP of a lost terminal, and of two signals in one moment bash's `wait` forgets the first.
+suspend() {
+  [ -z "$child" ] || kill -TSTP "$child"
+  kill -STOP $$
+  [ -z "$child" ] || kill -CONT "$child"
+}
+trap suspend TSTP
 
 count() { # NAME VALUE: a whole number from the environment
   [[ $2 =~ ^[0-9]{1,6}$ ]] && echo $((10#$2)) && return
@@ -157,7 +163,7 @@ export BIRKHOFF_VERDICT=$place/verdict
 # itself be killed, the run is asked to save.
 end_without_children() { # PID
   local children had='' idle=0
-  trap '' INT HUP TERM USR1 QUIT
+  ignore_signals
   while kill -0 "$1" && sleep 0.5; do
     children=$(children_of "$1")
     if [ -n "$children" ]; then
@@ -176,7 +182,7 @@ end_without_children() { # PID
 
 # Passes on what mpirun and the ranks print, as it comes. What nobody reads any more is dropped.
 pass_out() {
-  trap '' INT HUP TERM USR1 QUIT PIPE
+  ignore_signals
   cat || cat >/dev/null
 } 2>/dev/null
 
@@ -185,7 +191,7 @@ pass_out() {
 rule=--------------------------------------------------------------------------
 pass_err() {
   local line box='' LC_ALL=C
-  trap '' INT HUP TERM USR1 QUIT PIPE
+  ignore_signals
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in "mpirun: Forwarding signal "*) continue ;; esac
     if [ -z "$box" ]; then
@@ -222,22 +228,18 @@ wait_for() { # PID
   done
 }
 
-stop_before_start() {
-  say "stop requested: nothing is running, and what was saved is there"
-  exit 75
-}
-
 session=(setsid)
 command -v setsid >/dev/null || session=()
 while :; do
   : >"$BIRKHOFF_VERDICT"
   rm -f "$place/boxes" "$place/unlaunched"
-  [ -z "$asked" ] || stop_before_start
-  launched=$SECONDS
   pass_out <"$place/out" &
   out=$!
   pass_err <"$place/err" >&2 &
   err=$!
+  # From here on; a signal before ends this script, which has started nothing.
+  catch_signals
+  launched=$SECONDS
   "${session[@]}" mpirun "${flags[@]}" "$@" <&0 >"$place/out" 2>"$place/err" &
   child=$!
   pass_request_once  # a signal that came meanwhile
@@ -259,10 +261,12 @@ while :; do
       status=$verdict
     elif [ -e "$place/unlaunched" ]; then
       status=2
-    elif [ -z "$asked" ] && [ $status -gt 128 ]; then
+    elif [ $status -gt 128 ]; then
       status=6
+      # Asked to stop before anything was done.
+      if [ -n "$asked" ] && [ ! -s "$BIRKHOFF_VERDICT" ]; then status=75; fi
     fi
-    cat "$place/boxes" >&2 2>/dev/null
+    [ "$status" = 75 ] || cat "$place/boxes" >&2 2>/dev/null
   fi
   again=
   case $status in 6 | 7) [ -n "$asked" ] || [ ! -s "$BIRKHOFF_VERDICT" ] || again=yes ;; esac
@@ -271,5 +275,10 @@ while :; do
   say "ended with $status; starting again in $pause s, $restarts restarts left"
   until=$((SECONDS + pause))
   while [ -z "$asked" ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
+  if [ -n "$asked" ]; then
+    say "stop requested: nothing is running, and what was saved is there"
+    exit 75
+  fi
+  ignore_signals  # until the helpers do
   pause=$((pause * 2 > 60 ? 60 : pause * 2))
 done

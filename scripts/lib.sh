@@ -181,7 +181,7 @@ in_caller() { (cd "$caller" && "$@"); }
 # shellcheck disable=SC2317
 on_stop() { # NUMBER
   stop_number=$1 stop_count=$((stop_count + 1))
-  kill -USR1 "$launched" 2>/dev/null || true
+  [ -z "$launched" ] || kill -USR1 "$launched" 2>/dev/null || true
   if [ -n "$log" ] && [ $stop_count = 1 ]; then
     say "stop requested: the run finishes its step and saves; again to end at once" >&2 || true
   fi
@@ -194,7 +194,12 @@ on_stop() { # NUMBER
 train_run() {
   local status=0 log=''
   if [ "$1" = --log ]; then log=$2 && shift 2; fi
-  stop_count=0
+  stop_count=0 launched=''
+  trap 'on_stop 1' HUP
+  trap 'on_stop 2' INT
+  trap 'on_stop 3' QUIT
+  trap 'on_stop 10' USR1
+  trap 'on_stop 15' TERM
   (
     # A terminal signals its whole process group: the run gets each signal once, from this script.
     trap '' INT HUP TERM
@@ -202,17 +207,17 @@ train_run() {
     cd "$caller" && exec "$root/launch/mpirun.sh" -np "${RANKS:-2}" "$birkhoff" train "$@"
   ) &
   launched=$!
-  trap 'on_stop 1' HUP
-  trap 'on_stop 2' INT
-  trap 'on_stop 3' QUIT
-  trap 'on_stop 10' USR1
-  trap 'on_stop 15' TERM
+  [ $stop_count = 0 ] || kill -USR1 $launched
   # A trapped signal ends `wait` before the run has ended.
   while wait "$launched" && status=0 || status=$?; kill -0 "$launched" 2>/dev/null; do :; done
   trap - HUP INT QUIT USR1 TERM
   wait "$launched" && status=0 || status=$?
-  # 138: ended by SIGUSR1. One alone means that the launcher had not begun.
-  if [ $status = 75 ] || { [ $status = 138 ] && [ $stop_count = 1 ]; }; then
+  # Ended by the signal itself: the launcher had not begun.
+  if [ $stop_count -gt 0 ]; then
+    case $status in 129 | 130 | 143) status=75 ;; esac
+    [ $status != 138 ] || [ $stop_count -gt 1 ] || status=75
+  fi
+  if [ $status = 75 ]; then
     say "stopped and saved; the same command goes on from there" >&2 || true
     exit 75
   fi

@@ -69,6 +69,12 @@ def results(run):
             "bytes": {f.name: f.read_bytes() for f in last.glob("*.safetensors")}}
 
 
+def default_signals():
+    """In a child: what nohup or a shell's `&` had us ignore, a run would go on to ignore."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Torture:
     def __init__(self, binary, ranks, seed):
         self.binary, self.ranks = binary, ranks
@@ -88,7 +94,8 @@ class Torture:
         config.write_text(CONFIG.format(run=run, data=self.place / "data"))
         with open(self.place / "output", "w", encoding="utf-8") as output:
             return subprocess.Popen(self.command(config), stdout=output,
-                                    stderr=subprocess.STDOUT, start_new_session=True)
+                                    stderr=subprocess.STDOUT, start_new_session=True,
+                                    preexec_fn=default_signals)
 
     def unbroken(self):
         run = self.place / "unbroken"

@@ -31,6 +31,7 @@ class Stub(unittest.TestCase):
         return subprocess.Popen(
             ["/bin/bash", LAUNCHER, "-np", "2", "true"], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+            preexec_fn=support.default_signals,
             env={"PATH": f"{self.place}:/usr/local/bin:/usr/bin:/bin",
                  "TMPDIR": str(self.place), **environment})
 
@@ -174,6 +175,7 @@ class Signals(unittest.TestCase):
     def start(self, seconds="0.5", ignored=()):
         """Two ranks that are ready; they take so many seconds to leave."""
         def before():
+            support.default_signals()
             for number in ignored:
                 signal.signal(number, signal.SIG_IGN)
         self.started = subprocess.Popen(
@@ -195,7 +197,8 @@ class Signals(unittest.TestCase):
     def test_each_is_one_request_however_often_it_arrives(self):
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
             self.start()
-            os.killpg(self.started.pid, number)  # as a terminal does
+            os.killpg(self.started.pid, number)  # as a terminal does; one that is lost adds SIGCONT
+            os.killpg(self.started.pid, signal.SIGCONT)
             self.started.send_signal(number)     # and a launcher above, at once
             self.assertEqual(self.finish(), "")
             self.assertEqual(self.started.returncode, 75, number)
@@ -230,7 +233,8 @@ class Signals(unittest.TestCase):
         (self.place / "rank.sh").write_text(late)
         self.started = subprocess.Popen(
             [LAUNCHER, "-np", "2", "bash", self.place / "rank.sh", self.place],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=support.default_signals)
         self.eventually(lambda: len(list(self.place.glob("begun.*"))) > 0)
         self.started.send_signal(signal.SIGINT)
         said = self.started.communicate(timeout=60)[1]
