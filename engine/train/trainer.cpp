@@ -193,14 +193,14 @@ class Run {
     if (!first()) return;
     try {
       const RunDirectory::Moved moved = directory_.follow();
-      if (moved.how != RunDirectory::Moved::no) log_warning("{}", moved.text);
       const bool anew = moved.how == RunDirectory::Moved::anew;
+      if (anew && environment_.own_process) init_log({.rank = 0, .file = directory_.log(0)});
+      warn(moved.text);
       if (anew) {
-        if (environment_.own_process) init_log({.rank = 0, .file = directory_.log(0)});
         directory_.write_config(effective_yaml(config_));
         directory_.write_tokenizer(tokenizer_, {});
       } else if (metrics_->removed()) {
-        log_warning("{} was removed while the run writes to it; it begins anew behind step {}",
+        log_warning("{} was removed while the run writes to it; it begins anew after step {}",
                     printable(directory_.metrics().string()), step_);
       } else {
         return;

@@ -164,7 +164,65 @@ TEST_F(CliTrain, ARunIsLeftAsItIs) {
   expect_left({"model.dim=16"}, 2, "is of another model: model.dim is 32 there and 16 here");
   expect_left({"model.dim=16", "run.allow_changes=true"}, 2,
               "is of another model: adam_m.lm_head.weight");
-  expect_left({"data.validation_fraction=0.2"}, 3, "was trained on other data");
+  expect_left(
+      {"data.validation_fraction=0.2"}, 3,
+      "was trained on other data: data.validation_fraction is 0.1 there and 0.2 here; take "
+      "another run.dir, or allow exactly this: run.allow_changes=[data.validation_fraction]");
+}
+
+// What is listed may differ, and nothing else.
+TEST_F(CliTrain, OnlyListedKeysMayChange) {
+  const auto before = kept_files(run());
+  const auto refused = [&](std::vector<std::string> overrides, int code, const std::string& keys) {
+    const Finished ran = small_->with_config("train", overrides);
+    EXPECT_EQ(ran.code, code) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("run.allow_changes=[" + keys + "]"));
+    EXPECT_EQ(kept_files(run()), before);
+  };
+  refused({"optim.lr=1e-3", "train.steps=7", "data.validation_fraction=0.2"}, 2,
+          "train.steps,optim.lr,data.validation_fraction");
+  refused({"optim.lr=1e-3", "train.steps=7", "run.allow_changes=[optim.lr]"}, 2,
+          "optim.lr,train.steps");
+  refused({"optim.lr=1e-3", "data.validation_fraction=0.2", "run.allow_changes=optim.lr,data.path"},
+          3, "optim.lr,data.path,data.validation_fraction");
+  spill(small_->at("other.txt"), generated_text() + generated_text());
+  ASSERT_EQ(birkhoff({"data", "prepare", "--split", "blank-line", "--out", small_->at("other"),
+                      small_->at("other.txt")})
+                .code,
+            0);
+  refused({"data.path=" + small_->at("other")}, 3, "data.path");
+  refused({"data.path=" + small_->at("other"), "run.allow_changes=[optim.lr]"}, 3,
+          "optim.lr,data.path");
+
+  std::filesystem::copy(run(), small_->at("copy"), std::filesystem::copy_options::recursive);
+  const Finished ran =
+      small_->with_config("train", {"run.dir=" + small_->at("copy"), "optim.lr=1e-3",
+                                    "train.steps=7", "data.path=" + small_->at("other"),
+                                    "run.allow_changes=[optim.lr, train.steps, data.path]"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("allowed on resume: optim.lr is 0.003 there and 0.001 here"));
+  EXPECT_THAT(ran.err, HasSubstr("allowed on resume: data.path has [tokens="));
+  EXPECT_EQ(lines_of(slurp(small_->at("copy/metrics.jsonl"))).back()["step"], 7);
+}
+
+// 60 documents make few windows: their number follows from the line about them.
+TEST_F(CliTrain, EpochsAreReported) {
+  const Finished ran =
+      small_->with_config("train", {"run.dir=" + small_->at("epochs"), "train.eval_every=0"});
+  const size_t at = ran.err.find("data: ");
+  ASSERT_NE(at, std::string::npos) << ran.err;
+  const double windows = std::stod(ran.err.substr(at + 6));
+  EXPECT_THAT(ran.err, HasSubstr(fmt::format("epoch 0.00 to {:.2f}", 6 * 4 / windows)));
+  for (const json& line : lines_of(slurp(small_->at("epochs/metrics.jsonl")))) {
+    EXPECT_DOUBLE_EQ(line["epoch"], double(line["step"]) * 4 / windows);
+  }
+  EXPECT_THAT(ran.err, HasSubstr(fmt::format("  epoch {:.2f}  loss", 6 * 4 / windows)));
+  EXPECT_THAT(ran.err, ::testing::Not(HasSubstr("add little")));
+  const Finished often = small_->with_config(
+      "train", {"run.dir=" + small_->at("often"), "train.steps=200", "train.global_batch=8",
+                "train.eval_every=0", "checkpoint.every=0"});
+  ASSERT_GT(200 * 8 / windows, 4);
+  EXPECT_THAT(often.err, HasSubstr(fmt::format("trained on {:.1f} times", 200 * 8 / windows)));
 }
 
 TEST_F(CliTrain, MustHaveACheckpoint) {

@@ -7,6 +7,7 @@
 
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/config/load.h"
+#include "engine/metrics/metrics.h"
 #include "tests/support/run_results.h"
 #include "tests/support/small_run.h"
 
@@ -64,12 +65,12 @@ TEST_F(RunArgument, AConfigThatNamesAnotherPlaceIsWarnedAbout) {
   const std::string warning = "but its run.dir is " + small_.at("run");
   EXPECT_THAT(birkhoff({"plan", config}).err, HasSubstr(warning));
   EXPECT_THAT(birkhoff({"plan", small_.at("renamed")}).err, Not(HasSubstr("warning")));
+  train({config, "run.resume=auto", "train.stop_at=1"}, 0, warning);
+  EXPECT_TRUE(is_there("run"));
   train({config, "run.resume=auto", "run.dir=" + small_.at("elsewhere"), "train.stop_at=1"});
   const Finished asked = birkhoff(
       {"train", config, "run.resume=auto", "train.stop_at=4", "run.dir=" + small_.at("renamed")});
   EXPECT_THAT(asked.err, AllOf(HasSubstr("resumed from"), Not(HasSubstr(warning))));
-  train({config, "run.resume=auto", "train.stop_at=1"}, 0, warning);
-  EXPECT_TRUE(is_there("run"));
   EXPECT_THAT(birkhoff({"plan", small_.at("small.yaml")}).err, Not(HasSubstr("warning")));
 }
 

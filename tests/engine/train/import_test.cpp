@@ -146,7 +146,8 @@ TEST(Import, StartsFresh) {
 TEST(Import, KeepsTheSettingsOfACheckpointButNotItsRuns) {
   Config source;
   source.optim.lr = 0.5, source.data.path = "data/x", source.train.stop_at = 7;
-  source.run = {.dir = "runs/old", .resume = Resume::must, .allow_changes = {.all = true}, .threads = 3};
+  source.run = {
+      .dir = "runs/old", .resume = Resume::must, .allow_changes = {.all = true}, .threads = 3};
   Config want = source;
   want.run = {.dir = "runs/new", .threads = 3};
   want.train.stop_at = 0, want.train.steps = 5;
