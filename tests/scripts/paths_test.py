@@ -65,7 +65,8 @@ class Clone(unittest.TestCase):
         return subprocess.Popen(
             [self.root / "scripts" / script, *arguments], cwd=self.elsewhere, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            start_new_session=True, preexec_fn=support.default_signals, env={**os.environ, **environment})
+            start_new_session=True, preexec_fn=support.default_signals,
+            env={**os.environ, **environment})
 
     def call(self, script, *arguments, **environment):
         started = self.start(script, *arguments, **environment)
