@@ -48,8 +48,8 @@ catches_usr1() { # PID…: all of them have a handler for SIGUSR1 (bit 9)
   done
 }
 
-# Has mpirun send SIGUSR1 to all ranks. Before a process has its handler, the signal would end it:
-# mpirun and the ranks of this machine are given time, and looked at twice.
+# Has mpirun send SIGUSR1 to all ranks. The signal would end a process that has no handler yet, so
+# this waits until mpirun and the ranks of this machine have theirs, in two checks in a row.
 pass_request() { # MPIRUN
   local looks ready=0 ranks
   for ((looks = 0; looks < 400; ++looks)); do
@@ -69,12 +69,12 @@ pass_request() { # MPIRUN
 pass_request_once() {
   if [ -z "$asked" ] || [ -z "$child" ] || [ -n "$passed" ]; then return; fi
   passed=yes
-  ignore_signals  # a terminal's reaches the helper too, before it could ignore it by itself
+  ignore_signals  # the helper inherits this: a terminal signals it as well
   pass_request "$child" &
   catch_signals
 }
 
-# mpirun, asked twice to end, leaves its ranks behind. So they are ended first.
+# Ends the ranks, then mpirun, which leaves ranks behind when it is asked to end twice.
 end_at_once() { # SIGNAL
   local ranks segments='' looks pid
   ignore_signals
@@ -99,7 +99,7 @@ end_at_once() { # SIGNAL
 } 2>/dev/null
 
 on_signal() { # NUMBER
-  # No process is needed to tell the time: the next signal could end it. (SECONDS: before bash 5.)
+  # Without `date`, since the next signal could end that process. SECONDS: for bash 4.
   local now=${EPOCHREALTIME:-$SECONDS.000000}
   now=${now//[!0-9]/}
   if [ -z "$asked" ]; then
@@ -186,8 +186,8 @@ pass_out() {
   cat || cat >/dev/null
 } 2>/dev/null
 
-# The same for stderr, without mpirun's remarks on what this script does. Boxes about exit codes
-# are put aside.
+# The same for stderr, without mpirun's lines about forwarded signals. Boxes about exit codes are
+# put aside.
 rule=--------------------------------------------------------------------------
 pass_err() {
   local line box='' LC_ALL=C
@@ -237,7 +237,7 @@ while :; do
   out=$!
   pass_err <"$place/err" >&2 &
   err=$!
-  # From here on; a signal before ends this script, which has started nothing.
+  # A signal that came before this line has ended the script, which had started nothing.
   catch_signals
   launched=$SECONDS
   "${session[@]}" mpirun "${flags[@]}" "$@" <&0 >"$place/out" 2>"$place/err" &
@@ -263,7 +263,7 @@ while :; do
       status=2
     elif [ $status -gt 128 ]; then
       status=6
-      # Asked to stop before anything was done.
+      # The request came before the first step, and may have ended a rank as it started.
       if [ -n "$asked" ] && [ ! -s "$BIRKHOFF_VERDICT" ]; then status=75; fi
     fi
     [ "$status" = 75 ] || cat "$place/boxes" >&2 2>/dev/null
@@ -279,6 +279,6 @@ while :; do
     say "stop requested: nothing is running, and what was saved is there"
     exit 75
   fi
-  ignore_signals  # until the helpers do
+  ignore_signals  # inherited by the helpers, until catch_signals
   pause=$((pause * 2 > 60 ? 60 : pause * 2))
 done

@@ -132,7 +132,7 @@ class Run {
       say("{}", line);
     warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
-    // Stopped in its evaluation, the run was saved as it stood before that.
+    // A run that was stopped in an evaluation has been saved without its result.
     if (step_ > 0 && evaluates() && !evaluated_ && !evaluate_now()) return preempt();
     if (step_ >= last)
       say("nothing to do: the run has reached step {}{}", step_,
@@ -321,7 +321,7 @@ class Run {
            (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
   }
 
-  // False, on all ranks, if a stop was requested before its end: then nothing has come of it.
+  // False, on all ranks, if a stop request broke it off; then there is no result.
   bool evaluate_now() {
     environment_.beacon.enter(step_, Activity::evaluate);
     const double start = steady_seconds();

@@ -58,20 +58,20 @@ class Stopped : public ::testing::Test {
     command.insert(command.begin(), BIRKHOFF_BINARY);
     return Started(command);
   }
-  // A shell around it, to which `line` is given; "$@" is the command.
+  // Run by a shell; in `line`, "$@" is the command.
   static Started start_in_shell(const std::string& line, const std::string& drill) {
     std::vector<std::string> command = train("run", drill);
     command.insert(command.begin(), {"/bin/bash", "-c", line, "bash", BIRKHOFF_BINARY});
     return Started(command);
   }
 
-  // Held by a drill of kind=stop at its place.
+  // A drill of kind=stop has stopped the process.
   static void wait_until_held(const Started& run) {
     for (int look = 0; look < 6000 && state_of(run.pid()) != 'T'; ++look)
       sleep_for(std::chrono::milliseconds(5));
     ASSERT_EQ(state_of(run.pid()), 'T');
   }
-  // Held by a drill of kind=loop behind a step, whose line is in the metrics.
+  // A drill of kind=loop holds the run some time after the checkpoint of `steps`.
   static void wait_until_loops(const std::string& steps) {
     ASSERT_TRUE(appears(small_->at("run") + "/checkpoints/" + steps + "/manifest.json", 30));
     sleep_for(std::chrono::milliseconds(100));
@@ -133,7 +133,7 @@ TEST_F(Stopped, AtAnyPlaceItSavesAndExitsWith75) {
   }
 }
 
-// What another wish finds saved is not saved again: the checkpoint would be put aside for it.
+// A checkpoint that the run has just loaded is not saved again, which would put it aside.
 TEST_F(Stopped, ARunThatHasJustResumedSavesNothing) {
   ASSERT_EQ(birkhoff([] {
               auto all = train("run");
@@ -173,7 +173,7 @@ TEST_F(Stopped, ASecondSignalEndsItAtOnce) {
   }
 }
 
-// Launchers pass on what a terminal sends to all: within moments it is one request.
+// Launchers pass on what a terminal sends to every process anyway.
 TEST_F(Stopped, ARequestThatArrivesTwiceIsOne) {
   Started run = start("step=4,at=forward,kind=stop");
   wait_until_held(run);

@@ -78,13 +78,13 @@ TEST_P(Golden, Loads) {
   ASSERT_EQ(checkpoint.manifest().tensors.size(), wholes().size());
   Dice dice(1);
   for (const Whole& t : wholes()) {
-    const std::vector<std::byte> wanted = values(t.spec);
-    std::vector<std::byte> bytes(wanted.size());
+    const std::vector<std::byte> whole = values(t.spec);
+    std::vector<std::byte> bytes(whole.size());
     checkpoint.read(t.name, t.spec, bytes);
-    EXPECT_EQ(bytes, wanted) << t.name;
+    EXPECT_EQ(bytes, whole) << t.name;
     for (int i = 0; i < 20 && t.spec.count() > 0; ++i) {
       const Slice slice = random_slice(dice, t.spec.shape);
-      const std::vector<std::byte> part = cut(wanted, t.spec, slice);
+      const std::vector<std::byte> part = cut(whole, t.spec, slice);
       bytes.resize(part.size());
       checkpoint.read(t.name, t.spec, slice, bytes);
       EXPECT_EQ(bytes, part) << t.name << " " << to_string(slice);
