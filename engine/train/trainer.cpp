@@ -104,7 +104,8 @@ class Run {
     tokenizer_ = run_tokenizer(before, data_.made_by);
     data_.made_by.json.clear();
     if (!first()) tokenizer_.json.clear();
-    state_.ranks = ranks_.size();
+    // With groups the bits do not depend on the ranks, and the checkpoint's must not either.
+    state_.ranks = config_.train.reduction_groups == 1 ? ranks_.size() : 0;
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
     together(ranks_, [&] {

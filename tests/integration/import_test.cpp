@@ -179,7 +179,7 @@ TEST_F(Exchange, RefusesAndLeavesNothing) {
   expect_refused(birkhoff({"export", at("run"), "--to", "hf", "--out", at("text")}), 5,
                  {"exists already and is never overwritten"});
   expect_refused(birkhoff({"import", kGolden + "pairs", "--out", at("text") + "/x"}), 5,
-                 {"Not a directory"});
+                 {"something else of that name is there"});
   EXPECT_FALSE(std::filesystem::exists(none));
 }
 

@@ -92,14 +92,17 @@ TEST(DatasetTokenizer, AHashIsOne) {
   EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("hexadecimal"));
 }
 
-// With a dataset that is overwritten goes its tokenizer; a file that is not its own stays.
+// With a dataset that is overwritten goes its tokenizer; a file that is not its own is refused.
 TEST(DatasetTokenizer, GoesWhenTheDatasetIsOverwritten) {
   const Scratch dir;
   write_with_tokenizer(dir / "d", kJson);
   write_dataset(dir / "d", {{1, 256}});
   EXPECT_FALSE(std::filesystem::exists(dir / "d.tokenizer.json"));
   put(dir / "d.tokenizer.json", "somebody's");
-  write_dataset(dir / "d", {{2, 256}});
+  EXPECT_THAT(data_error([&] {
+                write_dataset(dir / "d", {{2, 256}});
+              }),
+              HasSubstr("d.tokenizer.json exists and is not the tokenizer"));
   EXPECT_EQ(read_file(dir / "d.tokenizer.json", 100), "somebody's");
 }
 

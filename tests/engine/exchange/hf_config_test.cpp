@@ -76,6 +76,7 @@ TEST(HfConfig, KeysThatMayBeLeftOutOrSaidOtherwise) {
   j["transformers_version"] = "5.0.0", j["eos_token_id"] = {1, 2};
   HfModel with_predictor = hf;
   with_predictor.mtp_layers = 1;
+  with_predictor.special.eos = {.ids = {1, 2}, .is_list = true};
   EXPECT_EQ(parse(j), with_predictor);
 
   j["rope_interleave"] = false, j["norm_topk_prob"] = false, j["initializer_range"] = 0.25;
