@@ -1,12 +1,12 @@
 """Documents out of text and JSON lines, by the rules of docs/formats/text.md, which are those of
 `birkhoff data prepare` too (engine/data/documents.cpp)."""
 import os
-import sys
 from typing import NamedTuple
 
 from . import DataError
 from .file_kind import kind_of_file
 from .json_text import BadLine, is_object, json_text
+from .outputs import wait_to_read
 
 MARK = b"\xef\xbb\xbf"
 HEAD = 1 << 20
@@ -33,8 +33,8 @@ class Input:
     def __init__(self, path):
         self.name = "(standard input)" if path == "-" else path
         try:
-            self.file = sys.stdin.buffer if path == "-" else open(path, "rb")
-            head = self.file.read(HEAD)
+            self.file = open(0 if path == "-" else path, "rb", buffering=0, closefd=path != "-")
+            head = self._read()
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}: check the input files") \
                 from None
@@ -42,6 +42,18 @@ class Input:
         self.refuse_other_formats(head)
         self.offset = len(MARK) if head.startswith(MARK) else 0
         self.head = head[self.offset:]
+
+    def _read(self):
+        """The next MiB, or what there is up to the end."""
+        parts, size = [], 0
+        while size < HEAD:
+            wait_to_read(self.file)
+            part = self.file.read(HEAD - size)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
 
     def refuse_other_formats(self, head):
         kind = kind_of_file(head)
@@ -64,7 +76,7 @@ class Input:
         yield self.head
         while True:
             try:
-                piece = self.file.read(HEAD)
+                piece = self._read()
             except OSError as error:
                 raise DataError(f"cannot read {self.name}: {error.strerror}") from None
             if not piece:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import signal
 import stat
 
@@ -33,8 +34,22 @@ def raise_on_signals():
             signal.signal(other, signal.SIG_IGN)
         raise Stopped(number)
 
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _wakeup.append(reader)
     for number in caught:
         signal.signal(number, stop)
+
+
+_wakeup = []  # the end of a pipe that can be read once a signal has come
+
+
+def wait_to_read(file):
+    """Returns when `file` can be read. A signal that comes just before the call of read() would not
+    be seen before there is something to read, which may be never: the pipe is looked at too."""
+    while set(select.select([file, *_wakeup], [], [])[0]) & set(_wakeup):
+        pass  # the handler runs here, and raises
 
 
 def end_by(number):
