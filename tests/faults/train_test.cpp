@@ -36,10 +36,11 @@ std::set<int64_t> committed_in(const Finished& ran) {
   return steps;
 }
 
-// A run goes on without lines of its log, whose file is tried to be opened several times; a file is
-// closed whatever close() says; that a name is free is tried by removing it.
+// A run goes on without lines of its log; a file is closed whatever close() says; that a name is
+// free is tried by removing it.
 bool can_do_without(const FileCall& call) {
-  return call.operation == "close" || call.operation == "unlink" || call.path.ends_with(".log");
+  return call.operation == "close" || call.operation == "unlink" ||
+         (call.operation == "write" && call.path.ends_with(".log"));
 }
 
 bool is_bulk(const FileCall& call) {
