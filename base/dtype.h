@@ -3,7 +3,8 @@
 //
 // f64 exists for the reference device alone (the oracle's arithmetic); nothing trains in it.
 // bf16 (base/bf16.h) is storage: arithmetic is done in f32.
-// f16 (IEEE binary16) is met in files of others and made f32 at once: no operator takes it.
+// f16 (IEEE binary16) and f8_e4m3 (OCP 8-bit floating point, E4M3) are met in files of others and
+// made f32 at once: no operator takes them.
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -16,10 +17,13 @@
 
 namespace birkhoff {
 
-enum class DType : uint8_t { none, f32, bf16, i32, i64, f64, f16 };
+enum class DType : uint8_t { none, f32, bf16, i32, i64, f64, f16, f8_e4m3 };
 
 struct f16 {
   uint16_t bits = 0;
+};
+struct f8_e4m3 {
+  uint8_t bits = 0;
 };
 
 // Exact: every f16 is an f32.
@@ -32,10 +36,23 @@ inline float to_float(f16 x) {
   return sign ? -subnormal : subnormal;
 }
 
+// Exact. E4M3 has no infinity: all bits set but the sign is NaN, and 0x7E is 448, the largest
+// value.
+inline float to_float(f8_e4m3 x) {
+  const uint32_t sign = uint32_t(x.bits & 0x80u) << 24, exponent = (x.bits >> 3) & 15u;
+  const uint32_t fraction = x.bits & 7u;
+  if (exponent == 15 && fraction == 7) return std::bit_cast<float>(sign | 0x7FC00000u);
+  if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 120) << 23 | fraction << 20);
+  const float subnormal = float(fraction) * 0x1p-9f;
+  return sign ? -subnormal : subnormal;
+}
+
 constexpr size_t size_of(DType t) {
   switch (t) {
     case DType::none:
       return 0;
+    case DType::f8_e4m3:
+      return 1;
     case DType::bf16:
     case DType::f16:
       return 2;
@@ -50,7 +67,8 @@ constexpr size_t size_of(DType t) {
 }
 
 constexpr std::string_view name_of(DType t) {
-  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "i32", "i64", "f64", "f16"};
+  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "i32",
+                                         "i64",  "f64", "f16",  "f8_e4m3"};
   return kNames[size_t(t)];
 }
 
@@ -82,8 +100,8 @@ struct DTypeOf<double> {
   static constexpr DType value = DType::f64;
 };
 
-// The one dtype dispatcher: calls f with a value of the element type. Throws InternalError on none
-// and f16.
+// The one dtype dispatcher: calls f with a value of the element type. Throws InternalError on none,
+// f16 and f8_e4m3.
 template <class F>
 decltype(auto) dispatch(DType t, F&& f) {
   switch (t) {
@@ -99,6 +117,7 @@ decltype(auto) dispatch(DType t, F&& f) {
       return f(double{});
     case DType::none:
     case DType::f16:
+    case DType::f8_e4m3:
       break;
   }
   throw InternalError(fmt::format("nothing computes in dtype {}", name_of(t)));

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/system_error.h"
+#include "base/temporary.h"
 
 namespace birkhoff {
 namespace {
@@ -76,17 +77,15 @@ std::string read_file(const Path& path, size_t limit) {
 }
 
 void write_file(const Path& path, std::span<const std::byte> bytes) {
-  const Path aside = path.string() + fmt::format(".tmp-{}", ::getpid());
-  ::unlink(aside.c_str());
-  try {
-    File file(aside, O_WRONLY | O_CREAT | O_EXCL);
+  Temporary aside(temporary_path(path));
+  ::unlink(aside.path().c_str());
+  {
+    File file(aside.path(), O_WRONLY | O_CREAT | O_EXCL);
     file.write(bytes);
     file.flush();
-    if (::rename(aside.c_str(), path.c_str()) != 0) throw_system_error("rename to", path);
-  } catch (...) {
-    ::unlink(aside.c_str());
-    throw;
   }
+  if (::rename(aside.path().c_str(), path.c_str()) != 0) throw_system_error("rename to", path);
+  aside.release();
   flush_directory(path.has_parent_path() ? path.parent_path() : Path("."));
 }
 

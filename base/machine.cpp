@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <set>
 
+#include "base/cgroup.h"
 #include "base/format.h"
 
 namespace birkhoff {
@@ -38,45 +40,46 @@ size_t bytes_of(const std::string& text) {  // "32768K"
                                              : value;
 }
 
-// The least limit of the cgroup at `path` below `hierarchy` and those above it. One that cannot be
-// read ("max", or a path of another namespace) is none.
-size_t least_limit(const std::string& hierarchy, std::string path, const char* name) {
-  size_t least = std::numeric_limits<size_t>::max();
-  while (true) {
-    std::ifstream file(hierarchy + path + "/" + name);
-    size_t limit = 0;
-    if (file >> limit) least = std::min(least, limit);
-    if (path.empty()) return least;
-    path.resize(path.rfind('/'));
+// CPUs' worth of time that a cgroup grants; infinite if it does not limit it.
+double quota_of(const CgroupDirectory& directory) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  double quota = 0, period = 0;
+  if (directory.version == 2) {
+    std::ifstream file(directory.path + "/cpu.max");  // "150000 100000", or "max 100000"
+    if (!(file >> quota >> period)) return kNone;
+  } else {
+    std::ifstream(directory.path + "/cpu.cfs_quota_us") >> quota;  // -1: no limit
+    std::ifstream(directory.path + "/cpu.cfs_period_us") >> period;
   }
+  return quota > 0 && period > 0 ? quota / period : kNone;
 }
 
 }  // namespace
 
+int usable_cores(const std::string& root) {
+  cpu_set_t cpus;
+  int cores = 1;
+  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) cores = std::max(1, CPU_COUNT(&cpus));
+  for (const CgroupDirectory& directory : cgroup_directories("cpu", root))
+    if (const double quota = std::ceil(quota_of(directory)); quota < cores) cores = int(quota);
+  return std::max(1, cores);
+}
+
 size_t memory_limit(const std::string& root) {
   size_t least = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
-  std::ifstream file(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {  // number:controllers:/path
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    std::string path = line.substr(second + 1);
-    if (!path.starts_with('/')) continue;
-    if (path == "/") path.clear();
-    if (controllers == ",,")
-      least = std::min(least, least_limit(root + "/sys/fs/cgroup", path, "memory.max"));
-    else if (controllers.find(",memory,") != std::string::npos)
-      least = std::min(least,
-                       least_limit(root + "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes"));
+  for (const CgroupDirectory& directory : cgroup_directories("memory", root)) {
+    std::ifstream file(directory.path +
+                       (directory.version == 2 ? "/memory.max" : "/memory.limit_in_bytes"));
+    size_t limit = 0;  // "max" is no number, and no limit
+    if (file >> limit) least = std::min(least, limit);
   }
   return least;
 }
 
 Machine this_machine() {
-  Machine m{.cpu = cpu_name()};
+  Machine m{.cpu = cpu_name(), .cores = usable_cores()};
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return m;
-  m.cores = std::max(1, CPU_COUNT(&cpus));
   std::set<std::string> shared;  // L3s that have been counted
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &cpus)) continue;

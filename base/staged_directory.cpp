@@ -1,11 +1,11 @@
 #include "base/staged_directory.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdio>
 
-#include "base/directory.h"
 #include "base/system_error.h"
 
 namespace birkhoff {
@@ -14,6 +14,12 @@ namespace {
 Path without_slash(const Path& path) { return path.has_filename() ? path : path.parent_path(); }
 
 Path parent_of(const Path& path) { return path.has_parent_path() ? path.parent_path() : Path("."); }
+
+bool leads_to(const Path& path, int descriptor) {
+  struct stat a, b;
+  return ::fstat(descriptor, &a) == 0 && ::lstat(path.c_str(), &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
 
 }  // namespace
 
@@ -25,24 +31,39 @@ StagedDirectory::StagedDirectory(const Path& path)
         fmt::format("'{}' is no name of a new directory", printable(path.string())));
   refuse_existing();
   make_durable_directories(parent_of(path_));
-  if (::mkdir(aside_.c_str(), 0755) == 0) return;
-  if (errno != EEXIST) throw_system_error("make directory", aside_);
-  throw ResourceError(
-      fmt::format("{} exists: another process is writing {}, or one was killed while it did; "
-                  "remove it if there is none",
-                  printable(aside_.string()), printable(path_.string())));
+  make_aside();
 }
 
-StagedDirectory::~StagedDirectory() {
-  std::error_code ignored;
-  if (!committed_) std::filesystem::remove_all(aside_, ignored);
+// The lock is what says that somebody is writing: a process that was killed holds none. Whoever has
+// it may empty the directory and go on with it.
+void StagedDirectory::make_aside() {
+  const DelaySignals whole;
+  const bool is_new = ::mkdir(aside_.c_str(), 0755) == 0;
+  if (!is_new && errno != EEXIST) throw_system_error("make directory", aside_);
+  if (is_new) temporary_.emplace(aside_);
+  lock_ = Descriptor(::open(aside_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (is_new && lock_.get() < 0) throw_system_error("open directory", aside_);
+  const FileLock lock = lock_.get() < 0 ? FileLock::unsupported : lock_file(lock_.get());
+  if (is_new && lock == FileLock::unsupported) return;
+  // Another process may have locked, filled and renamed it since it was made or opened here.
+  if (lock != FileLock::held || !leads_to(aside_, lock_.get())) {
+    if (is_new) temporary_->release();
+    throw ResourceError(
+        fmt::format("{} exists: another process is writing {}, or one was killed while it did; "
+                    "remove it if there is none",
+                    printable(aside_.string()), printable(path_.string())));
+  }
+  if (is_new) return;
+  temporary_.emplace(aside_);
+  for (const auto& entry : std::filesystem::directory_iterator(aside_))
+    std::filesystem::remove_all(entry.path());
 }
 
 void StagedDirectory::commit() {
   flush_directory(aside_);
   refuse_existing();  // an empty directory would be replaced
   if (::rename(aside_.c_str(), path_.c_str()) != 0) throw_system_error("rename to", path_);
-  committed_ = true;
+  temporary_->release();
   flush_directory(parent_of(path_));
 }
 

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/heartbeat.h"
+
 namespace birkhoff {
 
 class Drill;
@@ -79,5 +81,10 @@ class Beacon {
   int rank_ = 0;
   BeaconListener* listener_ = nullptr;
 };
+
+// Ticks the beacon; empty without one.
+inline Heartbeat heartbeat_of(Beacon* beacon) {
+  return beacon ? Heartbeat([beacon] { beacon->tick(); }) : Heartbeat();
+}
 
 }  // namespace birkhoff

@@ -4,9 +4,9 @@
 // weight.
 //
 // Rows of a buffer from offsets[E] on are undefined: neither read nor written, by any of these.
-// A token is in one round only; in the others its f is 0. Sums over j are made first, in order of
-// j, and then added to the base (absent: to +0), so that a token's values have the same bits for
-// any number of rounds.
+// A token is in one round only; in the others its f is 0. A row of padding is in no round, so its f
+// is always 0. Sums over j are made first, in order of j, and then added to the base (absent: to
+// +0), so that a token's values have the same bits for any number of rounds.
 //
 // x, buffer, y and their gradients are of storage type, weights wide (kernels/storage.h). Trusts
 // that source, row and offsets belong together.

@@ -1,5 +1,8 @@
 #include "kernels/rope.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/bodies.h"
 #include "kernels/cpu/rope_workspace.h"
 #include "kernels/format.h"
@@ -15,6 +18,8 @@ Outputs outputs(Specs in, const Desc& desc) {
           "rope", "x {}, position {}, {} heads", x, position, d.heads);
   require(d.dims >= 0 && d.dims % 2 == 0 && d.dims <= x.shape[1] / d.heads && d.theta > 0, "rope",
           "{} dims of {}, theta {}", d.dims, x.shape[1] / d.heads, d.theta);
+  require(d.factor > 0 && d.magnitude > 0 && (d.factor == 1 || d.low != d.high), "rope",
+          "factor {}, ramp from {} to {}, magnitude {}", d.factor, d.low, d.high, d.magnitude);
   return {{.spec = x}};
 }
 
@@ -36,6 +41,13 @@ void gradient(Gradient& g) {
 }
 
 }  // namespace
+
+double rope_frequency(const Rope::Desc& d, int64_t pair) {
+  const double plain = std::pow(d.theta, -2.0 * double(pair) / double(d.dims));
+  if (d.factor == 1) return plain;
+  const double ramp = std::clamp((double(pair) - d.low) / (d.high - d.low), 0.0, 1.0);
+  return plain * (1 - ramp + ramp / d.factor);
+}
 
 const Operator kRope{
     .name = "rope",

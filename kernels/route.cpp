@@ -12,14 +12,20 @@ bool is_real(DType t) { return t == DType::f32 || t == DType::f64; }
 
 Outputs outputs(Specs in, const Desc& desc) {
   const TensorSpec &logits = in[Route::logits], &bias = in[Route::bias];
+  const TensorSpec& position = in[Route::position];
   const auto& d = desc.as<Route::Desc>();
   require(logits.shape.size() == 2 && is_real(logits.dtype) &&
               bias.shape == Shape{logits.shape[1]} &&
-              (bias.dtype == DType::f32 || bias.dtype == logits.dtype),
-          "route", "logits {}, bias {}", logits, bias);
+              (bias.dtype == DType::f32 || bias.dtype == logits.dtype) &&
+              position == TensorSpec{{logits.shape[0]}, DType::i32},
+          "route", "logits {}, bias {}, position {}", logits, bias, position);
   const int64_t tokens = logits.shape[0], experts = logits.shape[1];
-  require(d.active >= 1 && d.active <= experts, "route", "{} active of {} experts", d.active,
-          experts);
+  require(d.groups >= 1 && experts % d.groups == 0 && d.active_groups >= 1 &&
+              d.active_groups <= d.groups,
+          "route", "{} of {} groups of {} experts", d.active_groups, d.groups, experts);
+  require(d.active >= 1 && d.active <= d.active_groups * (experts / d.groups), "route",
+          "{} active experts, from {} of {} groups of {} experts", d.active, d.active_groups,
+          d.groups, experts);
   require(tokens * d.active <= std::numeric_limits<int32_t>::max(), "route",
           "{} tokens to {} experts each: more than i32 counts", tokens, d.active);
   require(d.scaling > 0, "route", "scaling {}", d.scaling);
@@ -29,12 +35,13 @@ Outputs outputs(Specs in, const Desc& desc) {
           {.spec = {{experts}, DType::i32}, .saved = true}};
 }
 
-// A row of scores and the choice of one token, by thread; expert counts by task.
+// A row of scores, the choice of one token and its groups, by thread; expert counts by task.
 Workspace workspace(Specs in, const Desc& desc) {
   const int64_t tokens = in[Route::logits].shape[0], experts = in[Route::logits].shape[1];
   const int64_t tasks = (tokens + kRouteTokens - 1) / kRouteTokens;
+  const auto& d = desc.as<Route::Desc>();
   return {.shared = size_t(tasks * experts) * sizeof(int32_t),
-          .per_thread = size_t(experts + 3 * desc.as<Route::Desc>().active) * sizeof(float)};
+          .per_thread = size_t(experts + 3 * d.active + 2 * d.groups) * sizeof(float)};
 }
 
 Outputs backward_outputs(Specs in, const Desc&) {

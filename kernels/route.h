@@ -3,14 +3,26 @@
 // balancing bias of arXiv 2408.15664. The bias takes part in the choice and in nothing else.
 //
 //   score = sigmoid(logits)
-//   expert[t, ·] = the `active` largest of score[t, ·] + bias, in descending order; of equal ones
-//                  the lower index comes first; NaN counts as −∞, so that ids are valid always
+//   key   = score + bias; a key that is NaN counts as −∞, so that ids are valid always
+//   kept groups:   the experts form `groups` groups of E / groups neighbours. A group's key is the
+//                  sum of the two largest keys in it (the only one, where it has one expert); the
+//                  `active_groups` groups with the largest keys are kept
+//   expert[t, ·] = the `active` experts of the kept groups with the largest keys, in descending
+//                  order. Of equal keys the lower index comes first, for groups and for experts
 //   weight[t, j] = scaling · s_j / Σ_i s_i,   s_j = score[t, expert[t, j]]   (normalise)
 //                  scaling · s_j                                             (otherwise)
 //   load[e]      = number of pairs (t, j) with expert[t, j] = e
-//   logits [T, E], bias [E] → weight [T, active], expert i32 [T, active], score [T, E],
-//                             load i32 [E]
+//   logits [T, E], bias [E], position i32 [T] → weight [T, active], expert i32 [T, active],
+//                                               score [T, E], load i32 [E]
 //   logits, weight, score: f32 or f64; bias: f32 or as logits
+//
+// A row with position < 0 is padding: it stands for no token (engine/data/samples.h). All its
+// experts are −1, its weights and scores are 0, no load counts it, and its logits are not read.
+//
+// No expert outside the kept groups is ever chosen, whatever the signs of the keys. transformers
+// 5.24 and DeepSeek's own code mask the other groups with −∞, which is the same. Older releases of
+// transformers masked with 0: wherever fewer than `active` experts of the kept groups had a
+// positive key, they took experts of other groups instead.
 //
 // Σ s can underflow: in f32 every score is 0 below a logit of −104. So normalised weights are
 // computed with a common factor e^−m taken out of the scores when m, the largest of the chosen
@@ -24,22 +36,26 @@
 namespace birkhoff {
 
 struct Route {
-  enum In { logits, bias };
+  enum In { logits, bias, position };
   enum Out { weight, expert, score, load };
   struct Desc {
-    int64_t active = 1;  // 1 … E
+    int64_t active = 1;  // 1 … experts of the kept groups
     double scaling = 1;  // > 0
     bool normalise = true;
+    int64_t groups = 1;         // divides E
+    int64_t active_groups = 1;  // 1 … groups
     static void visit(auto& d, auto&& field) {
       field("active", d.active), field("scaling", d.scaling), field("normalise", d.normalise);
+      field("groups", d.groups), field("active_groups", d.active_groups);
     }
   };
 };
 extern const Operator kRoute;
 
 // dlogits[t, expert[t, j]] = (1 − s_j) · weight_j · (dweight_j − pull),  0 off the chosen experts;
-// pull = Σ_i dweight_i · weight_i / scaling (normalise), 0 otherwise.
-// Takes the weights, not only the scores: weight_j / scaling is s_j / Σ s without a division.
+// pull = Σ_i dweight_i · weight_i / scaling (normalise), 0 otherwise. A row of padding, whose
+// experts are −1, has dlogits 0. Takes the weights, not only the scores: weight_j / scaling is s_j
+// / Σ s without a division.
 //   dweight, weight [T, k], expert i32 [T, k], score [T, E] → dlogits [T, E]
 struct RouteBackward {
   enum In { dweight, weight, expert, score };

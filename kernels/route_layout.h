@@ -5,14 +5,19 @@
 // over experts has one order whatever the number of rounds. Inside a round the rows are sorted by
 // expert, then token, then j.
 //
+// A token whose experts are −1 is padding (kernels/route.h): it has no buffer row in any round. It
+// still counts as a source token, so that the rounds are a function of T and the capacity alone.
+//
 //   offsets[e] … offsets[e + 1]   rows of expert e; offsets[E] rows are in use
 //   source[i]                     t·k + j of buffer row i, −1 from row offsets[E] on
 //   row[t, j]                     buffer row of the pair, −1 when the token is not in this round
+//                                 or is padding
 //   rounds                        max(1, ⌈T / P⌉)
 //   expert i32 [T, k] → offsets i32 [E + 1], source i32 [capacity], row i32 [T, k], rounds i32 [1]
 //                       all of them saved outputs
 //
-// Throws InternalError on an expert id outside [0, E) among the tokens of the round. No gradient.
+// Throws InternalError on an expert id outside [−1, E) among the tokens of the round, and on a
+// token that has −1 beside other experts. No gradient.
 #include "kernels/operator.h"
 
 namespace birkhoff {

@@ -1,5 +1,7 @@
 #include "kernels/stream_statistics.h"
 
+#include <algorithm>
+
 #include "kernels/bodies.h"
 #include "kernels/format.h"
 
@@ -14,9 +16,17 @@ Outputs outputs(Specs in, const Desc&) {
   int64_t n = 1;
   while (rows && n * n < res.shape[1]) ++n;
   require(rows && is_floating(x.dtype) && is_floating(res.dtype) && n * n == res.shape[1] &&
-              x.shape[1] % n == 0 && when == TensorSpec{{1}, DType::i32},
-          "stream_statistics", "x {}, res {}, when {}", x, res, when);
+              x.shape[1] % n == 0 && when == TensorSpec{{1}, DType::i32} &&
+              in[S::position] == TensorSpec{{x.shape[0]}, DType::i32},
+          "stream_statistics", "x {}, res {}, when {}, position {}", x, res, when, in[S::position]);
   return {{.spec = {{res.shape[1] + 2}, DType::f64}}};
+}
+
+// Rows that are read: those of tokens.
+int64_t rows(const Args& a) {
+  if (a.in<int32_t>(S::when)[0] == 0) return 0;
+  const int32_t* position = a.in<int32_t>(S::position);
+  return std::count_if(position, position + a.count(S::position), [](int32_t p) { return p >= 0; });
 }
 
 }  // namespace
@@ -31,12 +41,19 @@ const Operator kStreamStatistics{
           return double(n + 1) * double(in[S::x].count()) + double(in[S::res].count());
         },
     .body = {cpu::stream_statistics, reference::stream_statistics},
-    .rows = [](const Args& a) { return a.in<int32_t>(S::when)[0] ? a.dim(S::x, 0) : 0; },
+    // Of x and res the rows that are not padding (`rows`); of the positions all.
+    .bytes =
+        [](Specs in, const Desc&) {
+          double bytes = 8.0 * double(in[S::res].shape[1] + 2);
+          for (const TensorSpec& spec : in) bytes += double(spec.bytes());
+          return bytes;
+        },
+    .rows = rows,
     .workspace =
         [](Specs in, const Desc&) {
           const int64_t blocks =
               (in[S::x].shape[0] + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
-          return Workspace{.shared = size_t(blocks * (in[S::res].shape[1] + 1)) * sizeof(double)};
+          return Workspace{.shared = size_t(blocks * (in[S::res].shape[1] + 2)) * sizeof(double)};
         },
 };
 

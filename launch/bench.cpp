@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/system_error.h"
+#include "base/temporary.h"
 #include "engine/config/reference.h"
 #include "engine/train/bench_report.h"
 #include "launch/commands.h"
@@ -24,17 +25,42 @@ struct Options {
   BenchOptions bench;
 };
 
+// Refuses, before the minutes that it takes to fill the file, one that is not to be written. An
+// earlier result is replaced, and an empty file.
+void check_output(const Path& file) {
+  const Path directory = file.has_parent_path() ? file.parent_path() : Path(".");
+  if (::access(directory.c_str(), W_OK) != 0) throw_system_error("write to", directory);
+  std::error_code error;
+  const auto status = std::filesystem::symlink_status(file, error);
+  if (!std::filesystem::exists(status)) return;
+  std::string text;
+  bool is_ours = std::filesystem::is_regular_file(status);
+  if (is_ours) {
+    try {
+      text = read_file(file, size_t(256) << 20);
+    } catch (const ResourceError&) {
+      is_ours = false;
+    }
+  }
+  if (!is_ours || !(text.empty() || is_bench_json(text)))
+    throw ConfigError(fmt::format(
+        "--json: {} exists and is no result of birkhoff bench, so it is not replaced: name another "
+        "file",
+        printable(file.string())));
+}
+
 void run(const Options& o) {
   const Config config = load_config_argument(o.config, o.overrides, Use::training).config;
   for (const std::string& warning : validate(config, Use::training)) log_warning("{}", warning);
   const Path file = o.json;
-  const Path directory = file.has_parent_path() ? file.parent_path() : Path(".");
-  // Told before the minutes that it takes to fill the file.
-  if (!file.empty() && ::access(directory.c_str(), W_OK) != 0)
-    throw_system_error("write to", directory);
+  if (!file.empty()) check_output(file);
+  remove_temporaries_on_signals();
   const BenchResult result = bench(config, o.bench);
   write_out(to_table(result));
-  if (!file.empty()) write_file(file, to_json(result, o.config));
+  if (file.empty()) return;
+  check_output(file);
+  remove_dead_temporaries(file);
+  write_file(file, to_json(result, o.config));
 }
 
 }  // namespace

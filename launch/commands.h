@@ -27,6 +27,7 @@ void add_data(CLI::App& app);    // data prepare | inspect | verify | split
 // must not pass for success. main() flushes when a subcommand has ended.
 void write_out(std::string_view bytes);
 void flush_out();
+void warn(std::string_view text);  // a line on the standard error; nothing if empty
 
 // Shows how far long work is, on the standard error (engine/train/progress.h): "verified", of bytes
 // or tokens. The line goes with the last copy.

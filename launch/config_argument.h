@@ -19,6 +19,6 @@ struct ConfigArgument {
 // directories. Warns of a config.yaml that lies in a run directory and names another one.
 ConfigArgument load_config_argument(const std::string& given,
                                     const std::vector<std::string>& overrides,
-                                    Use use = Use::planning);
+                                    Use use = Use::reading);
 
 }  // namespace birkhoff

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/temporary.h"
 #include "engine/data/prepare.h"
 #include "launch/commands.h"
 
@@ -64,6 +65,7 @@ void run_prepare(Options& options) {
   if (documents.split == Split::prefix && documents.prefix.empty())
     throw ConfigError("--split prefix needs --prefix: what the lines between documents begin with");
   const auto tokenizer = make_tokenizer(options.tokenizer);
+  remove_temporaries_on_signals();
   PrepareCounts counts;
   {
     ProgressLine line;
@@ -74,7 +76,14 @@ void run_prepare(Options& options) {
              options.prepare.out.string(), counts.documents, counts.tokens, tokenizer->name(),
              counts.bytes);
   if (counts.empty > 0) fmt::print("; {} empty documents left out", counts.empty);
+  if (counts.bad > 0)
+    fmt::print("; {} bad lines skipped, the first: {}", counts.bad, counts.first_bad);
   fmt::print("\n");
+  if (counts.documents == 1)
+    fmt::print(stderr,
+               "birkhoff: note: all text is one document, which no run takes unless "
+               "data.validation_fraction is 0, for whole documents are held out: prepare it in "
+               "several (--split line, blank-line or prefix)\n");
 }
 
 void print_lengths(const TokenDataset& dataset) {
@@ -91,12 +100,12 @@ void print_lengths(const TokenDataset& dataset) {
   }
 }
 
-void print_document(const TokenDataset& dataset, int64_t document) {
+void print_document(const TokenDataset& dataset, int64_t document, bool bytes) {
   constexpr int64_t kShown = 160;
   std::vector<int32_t> ids(size_t(std::min(dataset.length(document), kShown)));
   dataset.read(dataset.begin(document), ids, int64_t(1) << 31);
   std::string shown;
-  if (dataset.manifest() && dataset.manifest()->tokenizer.name == ByteTokenizer().name()) {
+  if (bytes) {
     shown = fmt::format("\"{}\"", printable(ByteTokenizer().decode(ids)));
   } else {
     ids.resize(std::min<size_t>(ids.size(), 16));
@@ -108,17 +117,22 @@ void print_document(const TokenDataset& dataset, int64_t document) {
 
 void run_inspect(const Options& options) {
   const TokenDataset dataset(options.prefix);
+  const TokenizerIdentity tokenizer = *dataset.tokenizer().identity;
   fmt::print("{}: {} tokens in {} documents ({} sequences), {}\n", options.prefix.string(),
              dataset.tokens(), dataset.documents(), dataset.sequences(), name_of(dataset.type()));
-  if (const auto& manifest = dataset.manifest())
+  if (const auto& manifest = dataset.manifest()) {
     fmt::print("tokenizer {} of {} ids, end of document {}; {} bytes of text\n",
-               printable(manifest->tokenizer.name), manifest->tokenizer.vocab,
-               manifest->tokenizer.end_of_document, manifest->bytes);
-  else
+               printable(tokenizer.name), tokenizer.vocab, manifest->tokenizer.end_of_document,
+               manifest->bytes);
+    if (tokenizer.has_file())
+      fmt::print("{}: {} bytes, xxh3-128 {}\n", tokenizer_path(options.prefix).string(),
+                 tokenizer.bytes, tokenizer.hash);
+  } else {
     fmt::print("no manifest: the tokenizer is not known\n");
+  }
   print_lengths(dataset);
   for (int64_t d = 0; d < std::min(options.documents, dataset.documents()); ++d)
-    print_document(dataset, d);
+    print_document(dataset, d, is_byte(tokenizer));
 }
 
 void run_verify(const Options& options) {
@@ -138,9 +152,17 @@ void add_prepare(CLI::App& data, const std::shared_ptr<Options>& options) {
   command->add_option("files", options->prepare.files, "input files; - is the standard input")
       ->required();
   auto* jsonl = command->add_flag("--jsonl", options->jsonl,
-                                  "a JSON object a line (default for names in .jsonl)");
+                                  "a JSON object a line (default for names in .json, .jsonl and "
+                                  ".ndjson)");
   command->add_flag("--text", options->text, "text (default for other names)")->excludes(jsonl);
-  command->add_option("--field", documents.field, "the text in a JSON object")
+  command
+      ->add_option("--field", documents.field,
+                   "the text in a JSON object; a.b is b in the object a, or the key \"a.b\"")
+      ->capture_default_str();
+  command
+      ->add_option("--skip-bad", options->prepare.skip_bad,
+                   "JSON lines: leave out up to this many that are wrong, and say so")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
       ->add_option("--split", options->split, "text: what ends a document (prefix: see --prefix)")

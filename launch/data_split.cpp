@@ -21,7 +21,11 @@ void run(const Options& o) {
   const Config config = load_config_argument(o.config, o.overrides).config;
   const TrainingData data = open_training_data(config);
   if (!data.source.dataset || !data.tokenizer)
-    throw DataError("data split: only token files of a built-in tokenizer can be written as text");
+    throw DataError(
+        fmt::format("data split: only token files of the tokenizer 'byte' can be written as text; "
+                    "that of {} is {}",
+                    data.source.dataset ? printable(config.data.path) : "data.source: random",
+                    to_string(*data.made_by.identity)));
   const Documents& documents =
       o.part == "train" ? data.source.split.train : data.source.split.validation;
   write_text(*data.source.dataset, documents, *data.tokenizer, [](std::string_view text) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base/temporary.h"
 #include "launch/commands.h"
 
 namespace birkhoff {
@@ -16,6 +17,7 @@ struct Options {
 
 void run(Options& o) {
   o.model.dtype = o.dtype == "bf16" ? DType::bf16 : DType::f32;
+  remove_temporaries_on_signals();
   o.model.progress = show_work("exported");
   const size_t tensors = export_model(o.model);
   o.model.progress = nullptr;  // its line goes

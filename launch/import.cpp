@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base/temporary.h"
 #include "engine/config/choices.h"
 #include "engine/train/import_model.h"
 #include "launch/commands.h"
@@ -19,9 +20,12 @@ void run(const Options& o) {
   const auto& names = Choices<ResidualKind>::names;
   for (size_t i = 0; i < names.size(); ++i)
     if (o.residual == names[i]) options.residual = static_cast<ResidualKind>(i);
+  remove_temporaries_on_signals();
   options.progress = show_work("imported");
   const Imported imported = import_model(options);
   options.progress = nullptr;  // its line goes
+  if (!imported.passed_over.empty())
+    fmt::print(stderr, "birkhoff: {}\n", printable(imported.passed_over));
   write_out(fmt::format(
       "{}: {} parameters, residual {}; train it with: birkhoff train {} "
       "data.path=...\n",

@@ -6,20 +6,138 @@
 # - As root (containers, CI) Open MPI wants to be told that this is meant.
 # - Ranks have threads of their own: no rank is bound to a core, unless the call says how. More
 #   ranks than cores are allowed where no batch system has counted them.
-# - SIGTERM, by which batch systems and `docker stop` announce the end, becomes SIGUSR1 for every
-#   rank: the run saves at its next step and exits with 75. (mpirun itself answers SIGTERM by
-#   killing all ranks.) A second SIGTERM is passed on as it is.
-# - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung), where mpirun's
-#   own is that of whichever rank it saw end first, 137 for a kill.
+# - Ctrl-C, a lost connection (SIGHUP), SIGTERM and SIGUSR1 reach every rank as SIGUSR1: the run
+#   finishes its step, saves and exits with 75. mpirun itself would kill the ranks within a second,
+#   so it has a session of its own, where the terminal's signals do not arrive. A second signal (one
+#   within 0.2 seconds counts as the first) ends all processes at once, with 128 + its number. What
+#   was ignored when the launcher started (nohup) stays ignored.
+# - A reader that leaves (`| head`) does not end the run; mpirun gives up at the eleventh SIGPIPE.
+# - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung, 2: the program
+#   could not be launched), where mpirun's own is that of whichever rank it saw end first. Its boxes
+#   about exit codes are printed at the end, and only if something failed.
 # - mpirun ends with its ranks. PMIx 4.2 can lock itself out when a rank is killed while it leaves,
 #   and mpirun then waits for ever.
 # - BIRKHOFF_RESTARTS=N: starts again, at most N times, what ended because a rank died or hung
-#   (exit codes 6 and 7); the run goes on from its newest checkpoint.
+#   (exit codes 6 and 7); the run goes on from its newest checkpoint. What never started is not
+#   started again: a rank on this machine must have completed a step, or have told the cause.
+#   BIRKHOFF_RESTART_PAUSE: seconds before the first restart (default 5); doubles each time, to 60.
 set -uo pipefail
+
+place=''  # a directory for the pipes and for what ranks leave
+child=''  # mpirun
+guard=''  # of end_without_children
+asked=''  # when the first signal came, in microseconds
+passed='' # the request is on its way to the ranks
+
+say() { echo "[mpirun.sh] $*" >&2; }
+
+children_of() { cat /proc/"$1"/task/*/children 2>/dev/null; }
+
+ranks_of() { # MPIRUN: the pids of its ranks on this machine
+  local pid
+  for pid in $(children_of "$1"); do
+    if grep -qz '^OMPI_COMM_WORLD_RANK=' /proc/"$pid"/environ 2>/dev/null; then echo "$pid"; fi
+  done
+}
+
+catches_usr1() { # PID…: all of them have a handler for SIGUSR1 (bit 9)
+  local pid mask
+  for pid in "$@"; do
+    mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' /proc/"$pid"/status 2>/dev/null)
+    [ $((0x${mask: -4} & 0x200)) != 0 ] || return 1
+  done
+}
+
+# Has mpirun send SIGUSR1 to all ranks. The signal would end a process that has no handler yet, so
+# this waits until mpirun and the ranks of this machine have theirs, in two checks in a row.
+pass_request() { # MPIRUN
+  local looks ready=0 ranks
+  for ((looks = 0; looks < 400; ++looks)); do
+    kill -0 "$1" || exit 0
+    mapfile -t ranks < <(ranks_of "$1")
+    if { [ ${#ranks[@]} != 0 ] || [ $((SECONDS - launched)) -ge 10 ]; } &&
+      catches_usr1 "$1" "${ranks[@]}"; then
+      [ $((ready += 1)) -lt 2 ] || break
+    else
+      ready=0
+    fi
+    sleep 0.05
+  done
+  kill -USR1 "$1"
+} 2>/dev/null
+
+pass_request_once() {
+  if [ -z "$asked" ] || [ -z "$child" ] || [ -n "$passed" ]; then return; fi
+  passed=yes
+  ignore_signals  # the helper inherits this: a terminal signals it as well
+  pass_request "$child" &
+  catch_signals
+}
+
+# Ends the ranks, then mpirun, which leaves ranks behind when it is asked to end twice.
+end_at_once() { # SIGNAL
+  local ranks segments='' looks pid
+  ignore_signals
+  if [ -n "$child" ]; then
+    kill -USR1 "$child"  # to ranks on other hosts this is the second
+    mapfile -t ranks < <(ranks_of "$child")
+    for pid in "${ranks[@]}"; do  # shared memory that nobody else would remove
+      segments+=" $(grep -o '/dev/shm/vader_segment[^ ]*' /proc/"$pid"/maps | sort -u)"
+    done
+    sleep 0.1
+    for pid in "${ranks[@]}"; do kill -KILL -- "-$pid" || kill -KILL "$pid"; done
+    for ((looks = 0; looks < 6; ++looks)); do
+      kill -0 "$child" || break
+      sleep 0.05
+    done
+    kill -KILL "$child" "$guard"
+    # shellcheck disable=SC2086
+    rm -f $segments
+    rm -rf "${TMPDIR:-/tmp}"/ompi.*."$(id -u)"/pid."$child"
+  fi
+  exit $((128 + $1))
+} 2>/dev/null
+
+on_signal() { # NUMBER
+  # Without `date`, since the next signal could end that process. SECONDS: for bash 4.
+  local now=${EPOCHREALTIME:-$SECONDS.000000}
+  now=${now//[!0-9]/}
+  if [ -z "$asked" ]; then
+    asked=$now
+    pass_request_once
+  elif [ $((now - asked)) -ge 200000 ]; then
+    end_at_once "$1"
+  fi
+}
+ignore_signals() { trap '' HUP INT QUIT USR1 TERM; }
+catch_signals() {
+  trap 'on_signal 1' HUP
+  trap 'on_signal 2' INT
+  trap 'on_signal 10' USR1
+  trap 'on_signal 15' TERM
+  trap 'end_at_once 3' QUIT
+}
+trap '' PIPE
+# Ctrl-Z: mpirun stops its ranks (orte_forward_job_control). SIGCONT has no trap: it comes with the
+# SIGHUP of a lost terminal, and of two signals in one moment bash's `wait` forgets the first.
+suspend() {
+  [ -z "$child" ] || kill -TSTP "$child"
+  kill -STOP $$
+  [ -z "$child" ] || kill -CONT "$child"
+}
+trap suspend TSTP
+
+count() { # NAME VALUE: a whole number from the environment
+  [[ $2 =~ ^[0-9]{1,6}$ ]] && echo $((10#$2)) && return
+  say "$1=$2: a whole number is expected"
+  return 2
+}
+restarts=$(count BIRKHOFF_RESTARTS "${BIRKHOFF_RESTARTS:-0}") || exit 2
+pause=$(count BIRKHOFF_RESTART_PAUSE "${BIRKHOFF_RESTART_PAUSE:-5}") || exit 2
 
 given=" $* "
 # What mpirun waits for before it kills the ranks beside one that failed, even if all are gone.
-flags=(--mca odls_base_sigkill_timeout 1)
+flags=(--mca odls_base_sigkill_timeout 1 --mca orte_forward_job_control 1)
 if [ "$(id -u)" = 0 ]; then flags+=(--allow-run-as-root); fi
 case $given in *" --bind-to "* | *" -bind-to "*) ;; *) flags+=(--bind-to none) ;; esac
 if [ -z "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}" ]; then flags+=(--oversubscribe); fi
@@ -30,76 +148,137 @@ export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy
 export PMIX_MCA_gds=${PMIX_MCA_gds:-hash}
 
 command -v mpirun >/dev/null || {
-  echo "[mpirun.sh] there is no mpirun: apt-get install openmpi-bin" >&2
+  say "there is no mpirun: apt-get install openmpi-bin"
   exit 2
 }
 
-BIRKHOFF_VERDICT=$(mktemp) || exit 5
-export BIRKHOFF_VERDICT  # the ranks of this machine write the cause's code
-trap 'rm -f "$BIRKHOFF_VERDICT"' EXIT
-
-child=
-asked=
-on_term() {
-  [ -n "$child" ] || exit 143
-  if [ -z "$asked" ]; then
-    asked=yes
-    kill -USR1 "$child"
-  else
-    kill -TERM "$child"
-  fi
-}
-trap on_term TERM
-trap '[ -z "$child" ] || { asked=yes; kill -USR1 "$child"; }' USR1
+place=$(mktemp -d) || exit 5
+trap 'rm -rf "$place"' EXIT
+mkfifo "$place/out" "$place/err" || exit 5
+# The ranks of this machine append to it: comm/watch/verdict.h.
+export BIRKHOFF_VERDICT=$place/verdict
 
 # Kills a process that had children and has had none for 3 seconds. (Normally mpirun is gone within
-# 1.5.) Without /proc/…/children, an option of the kernel, it kills nobody.
+# 1.5.) Without /proc/…/children, an option of the kernel, it kills nobody. Should the launcher
+# itself be killed, the run is asked to save.
 end_without_children() { # PID
   local children had='' idle=0
+  ignore_signals
   while kill -0 "$1" && sleep 0.5; do
-    children=$(cat /proc/"$1"/task/*/children)
+    children=$(children_of "$1")
     if [ -n "$children" ]; then
       had=yes idle=0
     elif [ -n "$had" ] && [ $((idle += 1)) -ge 6 ]; then
       kill -KILL "$1"
       exit 0
     fi
+    if ! grep -q "^PPid:[[:space:]]*$$\$" /proc/"$BASHPID"/status; then
+      kill -USR1 "$1"
+      break
+    fi
   done 2>/dev/null
   exit 1
 }
 
-restarts=${BIRKHOFF_RESTARTS:-0}
-while :; do
-  mpirun "${flags[@]}" "$@" <&0 &
-  child=$!
-  end_without_children "$child" >/dev/null 2>&1 </dev/null &
-  guard=$!
-  # A trapped signal ends `wait` before the child has ended.
-  while :; do
-    wait "$child"
-    status=$?
-    if ! kill -0 "$child" 2>/dev/null; then
-      wait "$child" 2>/dev/null
-      last=$?
-      [ $last = 127 ] || status=$last  # the one before was the trap's
-      break
+# Passes on what mpirun and the ranks print, as it comes. What nobody reads any more is dropped.
+pass_out() {
+  ignore_signals
+  cat || cat >/dev/null
+} 2>/dev/null
+
+# The same for stderr, without mpirun's lines about forwarded signals. Boxes about exit codes are
+# put aside.
+rule=--------------------------------------------------------------------------
+pass_err() {
+  local line box='' LC_ALL=C
+  ignore_signals
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in "mpirun: Forwarding signal "*) continue ;; esac
+    if [ -z "$box" ]; then
+      if [ "$line" = $rule ]; then box=$line; else printf '%s\n' "$line"; fi
+      continue
+    fi
+    box+=$'\n'$line
+    if [ "$line" = $rule ]; then
+      case $box in
+        *"was unable to launch the specified application"*) : >"$place/unlaunched" ;;
+      esac
+      case $box in
+        *non-zero* | *"exited on signal"* | *MPI_ABORT*) printf '%s\n' "$box" >>"$place/boxes" ;;
+        *) printf '%s\n' "$box" ;;
+      esac
+      box=''
     fi
   done
-  if [ "$status" = 137 ] && wait "$guard"; then
-    echo "[mpirun.sh] mpirun did not end with its ranks, and was killed" >&2
-  else
-    kill "$guard" 2>/dev/null
-  fi
-  if [ $status != 0 ] && [ $status != 75 ]; then
-    verdict=$(cat "$BIRKHOFF_VERDICT")
-    case $verdict in
-      [1-9]*) status=$verdict ;;
-      *) if [ -z "$asked" ] && [ $status -gt 128 ]; then status=6; fi ;;
-    esac
-  fi
-  if [ -n "$asked" ] || [ "$restarts" -le 0 ]; then exit $status; fi
-  case $status in 6 | 7) ;; *) exit $status ;; esac
+  [ -z "$box" ] || printf '%s\n' "$box"
+} 2>/dev/null
+
+# A trapped signal ends `wait` before the child has ended.
+wait_for() { # PID
+  local status last
+  while :; do
+    wait "$1"
+    status=$?
+    if ! kill -0 "$1" 2>/dev/null; then
+      wait "$1" 2>/dev/null
+      last=$?
+      [ $last = 127 ] || status=$last  # the one before was the trap's
+      return $status
+    fi
+  done
+}
+
+session=(setsid)
+command -v setsid >/dev/null || session=()
+while :; do
   : >"$BIRKHOFF_VERDICT"
+  rm -f "$place/boxes" "$place/unlaunched"
+  pass_out <"$place/out" &
+  out=$!
+  pass_err <"$place/err" >&2 &
+  err=$!
+  # A signal that came before this line has ended the script, which had started nothing.
+  catch_signals
+  launched=$SECONDS
+  "${session[@]}" mpirun "${flags[@]}" "$@" <&0 >"$place/out" 2>"$place/err" &
+  child=$!
+  pass_request_once  # a signal that came meanwhile
+  end_without_children "$child" >/dev/null 2>&1 </dev/null &
+  guard=$!
+  wait_for "$child"
+  status=$?
+  if [ "$status" = 137 ] && wait "$guard"; then
+    say "mpirun did not end with its ranks, and was killed"
+  else
+    { kill -KILL "$guard" && wait "$guard"; } 2>/dev/null
+  fi
+  child=''
+  wait_for "$out"
+  wait_for "$err"
+  if [ $status != 0 ] && [ $status != 75 ]; then
+    verdict=$(grep -m 1 '^[1-9]' "$BIRKHOFF_VERDICT")
+    if [ -n "$verdict" ]; then
+      status=$verdict
+    elif [ -e "$place/unlaunched" ]; then
+      status=2
+    elif [ $status -gt 128 ]; then
+      status=6
+      # The request came before the first step, and may have ended a rank as it started.
+      if [ -n "$asked" ] && [ ! -s "$BIRKHOFF_VERDICT" ]; then status=75; fi
+    fi
+    [ "$status" = 75 ] || cat "$place/boxes" >&2 2>/dev/null
+  fi
+  again=
+  case $status in 6 | 7) [ -n "$asked" ] || [ ! -s "$BIRKHOFF_VERDICT" ] || again=yes ;; esac
+  if [ -z "$again" ] || [ "$restarts" -le 0 ]; then exit "$status"; fi
   restarts=$((restarts - 1))
-  echo "[mpirun.sh] ended with $status; starting again, $restarts restarts left" >&2
+  say "ended with $status; starting again in $pause s, $restarts restarts left"
+  until=$((SECONDS + pause))
+  while [ -z "$asked" ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
+  if [ -n "$asked" ]; then
+    say "stop requested: nothing is running, and what was saved is there"
+    exit 75
+  fi
+  ignore_signals  # inherited by the helpers, until catch_signals
+  pause=$((pause * 2 > 60 ? 60 : pause * 2))
 done

@@ -22,6 +22,10 @@ void write_out(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) refuse_output();
 }
 
+void warn(std::string_view text) {
+  if (!text.empty()) fmt::print(stderr, "birkhoff: warning: {}\n", text);
+}
+
 void flush_out() {
   // ferror: a print in between that failed, and whose bytes are gone.
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) refuse_output();

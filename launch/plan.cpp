@@ -37,7 +37,7 @@ void print_streams(const Config& config) {
 }
 
 void run(const Options& o) {
-  const ConfigArgument loaded = load_config_argument(o.config, o.overrides);
+  const ConfigArgument loaded = load_config_argument(o.config, o.overrides, Use::planning);
   for (const std::string& warning : loaded.warnings) log_warning("{}", warning);
   const Config& config = loaded.config;
   if (o.streams) return print_streams(config);

@@ -1,12 +1,14 @@
-// birkhoff sample: text from a checkpoint, byte by byte as it is chosen.
+// birkhoff sample: text from a checkpoint, byte by byte as it is chosen, or token ids.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "engine/data/tokenizer.h"
 #include "engine/train/generator.h"
 #include "engine/train/load_model.h"
+#include "engine/train/run_tokenizer.h"
 #include "engine/train/token_choice.h"
 #include "engine/train/trainer.h"
 #include "launch/commands.h"
@@ -16,6 +18,7 @@ namespace {
 
 struct Options {
   std::string checkpoint, prompt;
+  std::vector<int32_t> ids;
   int64_t tokens = 400, threads = 0;
   TokenChoice choice{.temperature = 0.8, .top_k = 0, .top_p = 0.95, .seed = 1};
 };
@@ -47,37 +50,63 @@ class Window {
   std::vector<int32_t> seen_;
 };
 
+// What the model goes on from, which of its ids it may choose, and which of them ends a document.
+struct Start {
+  std::vector<int32_t> ids;
+  int64_t vocab = 0;
+  TokenIds end;
+};
+
+Start start_of_text(const Options& o, const Checkpoint& checkpoint, const Config& config) {
+  warn(require_byte_tokenizer(checkpoint, config,
+                              "give token ids: sample --ids 1,2,3, or score --tokens FILE"));
+  const ByteTokenizer tokenizer;
+  // A document begins after the end of the one before.
+  Start start{.ids = {tokenizer.end_of_document()},
+              .vocab = tokenizer.vocab(),
+              .end = {.ids = {tokenizer.end_of_document()}}};
+  tokenizer.encode(o.prompt, start.ids);
+  return start;
+}
+
+Start start_of_ids(const Options& o, const Checkpoint& checkpoint, const Config& config) {
+  Start start{.ids = o.ids, .vocab = config.model.vocab, .end = {}};
+  if (const auto& identity = checkpoint.manifest().info.tokenizer) {
+    if (identity->vocab > 0) start.vocab = std::min(start.vocab, identity->vocab);
+    start.end = identity->special.eos;
+  }
+  return start;
+}
+
 void run(const Options& o) {
   check_token_choice(o.choice);
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
   Config config = config_of(checkpoint);
   if (o.threads) config.run.threads = o.threads;
-  const ByteTokenizer tokenizer;
-  if (config.model.vocab < tokenizer.vocab())
-    throw ConfigError(
-        fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}; "
-                    "sample writes text with that one alone, score reads token ids",
-                    config.model.vocab, tokenizer.vocab()));
-
-  // A document begins behind the end of the one before.
-  std::vector<int32_t> tokens = {tokenizer.end_of_document()};
-  tokenizer.encode(o.prompt, tokens);
+  const bool text = o.ids.empty();
+  const Start start =
+      text ? start_of_text(o, checkpoint, config) : start_of_ids(o, checkpoint, config);
   ThreadTeam team(thread_count(config, 1));
   Generator generator(config, team, std::max<int64_t>(2, config.train.sequence));
   load_tensors(checkpoint, generator.tensors());
   Window window(generator, generator.context());
 
-  write_out(o.prompt);
-  std::span<const float> logits = window.feed(tokens);
+  if (text) write_out(o.prompt);
+  std::vector<int32_t> chosen;
+  std::span<const float> logits = window.feed(start.ids);
   for (int64_t i = 0; i < o.tokens; ++i) {
     const auto next = int32_t(
-        choose_token(logits.first(size_t(tokenizer.vocab())), o.choice, uint64_t(window.length())));
-    if (next == tokenizer.end_of_document()) break;
-    write_out(tokenizer.decode({&next, 1}));
-    flush_out();
+        choose_token(logits.first(size_t(start.vocab)), o.choice, uint64_t(window.length())));
+    chosen.push_back(next);
+    if (start.end.contains(next)) break;
+    if (text) write_out(ByteTokenizer().decode({&next, 1})), flush_out();
     if (i + 1 < o.tokens) logits = window.feed({&next, 1});
   }
-  write_out("\n");
+  if (text) return write_out("\n");
+  nlohmann::ordered_json j;
+  j["prompt"] = start.ids;
+  j["tokens"] = chosen;
+  write_out(j.dump() + "\n");
 }
 
 }  // namespace
@@ -88,7 +117,16 @@ void add_sample(CLI::App& app) {
       "sample", "Write text with a trained model, which looks back train.sequence tokens at most");
   command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
       ->required();
-  command->add_option("--prompt", o->prompt, "text to go on from");
+  auto* prompt = command->add_option(
+      "--prompt", o->prompt,
+      "text to go on from, for models of the byte tokenizer; others need --ids");
+  command
+      ->add_option("--ids", o->ids,
+                   "token ids to go on from, as in 1,2,3, of any tokenizer; prints them and what "
+                   "was chosen, up to the end of the document, as JSON")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->excludes(prompt);
   command->add_option("--tokens", o->tokens, "at most this many")->check(CLI::Range(1, 1 << 20));
   command->add_option("--temperature", o->choice.temperature, "0: the likeliest token");
   command->add_option("--top-k", o->choice.top_k, "choose among this many; 0: all");

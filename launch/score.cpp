@@ -1,13 +1,14 @@
 // birkhoff score: log-probability of every token of a file, by a checkpoint.
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "engine/data/token_list.h"
 #include "engine/data/tokenizer.h"
 #include "engine/train/load_model.h"
+#include "engine/train/run_tokenizer.h"
 #include "engine/train/scorer.h"
 #include "engine/train/trainer.h"
 #include "launch/commands.h"
@@ -35,32 +36,11 @@ std::string read_input(const std::string& path) {
   }
 }
 
-// Decimal ids separated by white space or commas, or a JSON array of them.
 std::vector<int32_t> read_tokens(const Options& o) {
-  std::vector<int32_t> ids;
-  if (!o.text.empty()) {
-    const ByteTokenizer tokenizer;
-    ids.push_back(tokenizer.end_of_document());
-    tokenizer.encode(read_input(o.text), ids);
-    return ids;
-  }
-  const std::string text = read_input(o.tokens);
-  const char* at = text.data();
-  const char* end = at + text.size();
-  while (at < end) {
-    if (std::isspace(static_cast<unsigned char>(*at)) || *at == ',' || *at == '[' || *at == ']') {
-      ++at;
-      continue;
-    }
-    int32_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc())
-      throw DataError(fmt::format("{}: byte {}: '{}' is no token id", printable(o.tokens),
-                                  at - text.data(),
-                                  printable({at, size_t(std::min<ptrdiff_t>(end - at, 16))})));
-    ids.push_back(id);
-    at = next;
-  }
+  if (o.text.empty()) return parse_token_list(read_input(o.tokens), o.tokens);
+  const ByteTokenizer tokenizer;
+  std::vector<int32_t> ids = {tokenizer.end_of_document()};
+  tokenizer.encode(read_input(o.text), ids);
   return ids;
 }
 
@@ -71,11 +51,12 @@ Batch window(const std::vector<int32_t>& ids, size_t first, int64_t rows, int64_
   std::fill(batch.token.begin(), batch.token.end(), 0);
   std::fill(batch.target.begin(), batch.target.end(), -1);
   for (int64_t t = 0; t < rows * sequence; ++t) {
-    batch.position[size_t(t)] = int32_t(t % sequence);
-    batch.first_key[size_t(t)] = int32_t(t - t % sequence);
+    batch.position[size_t(t)] = -1;  // padding, unless a token is scored here
+    batch.first_key[size_t(t)] = int32_t(t);
     const size_t i = first + size_t(t);
-    if (t < sequence && i + 1 < ids.size())
-      batch.token[size_t(t)] = ids[i], batch.target[size_t(t)] = ids[i + 1];
+    if (t >= sequence || i + 1 >= ids.size()) continue;
+    batch.token[size_t(t)] = ids[i], batch.target[size_t(t)] = ids[i + 1];
+    batch.position[size_t(t)] = int32_t(t), batch.first_key[size_t(t)] = 0;
   }
   return batch;
 }
@@ -99,6 +80,8 @@ void run(const Options& o) {
     throw ConfigError("score: give either --tokens FILE or --text FILE");
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
   Config config = config_of(checkpoint);
+  if (!o.text.empty())
+    warn(require_byte_tokenizer(checkpoint, config, "score its token ids: score --tokens FILE"));
   config.train.micro_batch = 1;
   if (o.threads) config.run.threads = o.threads;
   const std::vector<int32_t> ids = read_tokens(o);
@@ -136,8 +119,11 @@ void add_score(CLI::App& app) {
       "score", "Log-probability of each token of a file, given those before it in its window");
   command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
       ->required();
-  command->add_option("--tokens", o->tokens, "file of token ids, decimal, or a JSON array");
-  command->add_option("--text", o->text, "file of text, for the byte tokenizer");
+  command->add_option(
+      "--tokens", o->tokens,
+      "file of token ids: decimal, between spaces, lines or commas, or a JSON array");
+  command->add_option("--text", o->text,
+                      "file of text, for models of the byte tokenizer; others need --tokens");
   command->add_option("--threads", o->threads, "0: as the run's config")
       ->check(CLI::Range(0, 1024));
   command->add_flag("--json", o->json, "print each token's log-probability as JSON");

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "comm/drill.h"
 #include "comm/exchange.h"
+#include "comm/watch/verdict.h"
 #include "comm/watch/watchdog.h"
 #include "comm/world.h"
 #include "engine/config/reference.h"
@@ -40,6 +41,9 @@ Config load(const Options& o, World& world) {
 
 ExitCode run_watched(const Options& o, const Config& config, World& world) {
   Beacon beacon;
+  std::optional<StopAnnouncement> announcement;
+  if (world.rank() == 0) announcement.emplace(beacon);
+  bool got_on = world.local_rank() != 0;  // one rank of a machine says so
   std::optional<Drill> drill;
   if (!o.drill.empty()) beacon.rehearse(drill.emplace(o.drill), world.rank());
   world.ranks().watch(&beacon);
@@ -53,12 +57,14 @@ ExitCode run_watched(const Options& o, const Config& config, World& world) {
        .log = [](const std::string& line) { log_to_file(LogLevel::error, line); }});
   try {
     beacon.enter(0, Activity::init);
-    const RankEnvironment environment{
-        .ranks = world.ranks(),
-        .beacon = beacon,
-        .ranks_here = world.local_size(),
-        .stop_requested = stop_requested,
-        .step_done = [&](double seconds) { watchdog.step_took(seconds); }};
+    const RankEnvironment environment{.ranks = world.ranks(),
+                                      .beacon = beacon,
+                                      .ranks_here = world.local_size(),
+                                      .stop_requested = stop_requested,
+                                      .step_done = [&](double seconds) {
+                                        watchdog.step_took(seconds);
+                                        if (!std::exchange(got_on, true)) leave_progress();
+                                      }};
     const TrainOutcome outcome = train(config, environment, o.train);
     beacon.enter(beacon.snapshot().step, Activity::finish);
     world.finish();

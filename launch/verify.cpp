@@ -15,6 +15,7 @@ void verify(const Path& path) {
   const Manifest& manifest = checkpoint.manifest();
   size_t bytes = 0;
   for (const ShardFile& file : manifest.files) bytes += file.bytes;
+  const size_t tokenizer = manifest.info.tokenizer ? manifest.info.tokenizer->bytes : 0;
   {
     size_t done = 0;
     const auto show = show_work("verified");
@@ -22,7 +23,7 @@ void verify(const Path& path) {
   }
   fmt::print("{}: step {}, {} tensors, {} bytes in {} files: every byte is as it was written\n",
              printable(checkpoint.path().string()), manifest.info.step, manifest.tensors.size(),
-             bytes, manifest.files.size());
+             bytes + tokenizer, manifest.files.size() + (tokenizer > 0));
 }
 
 }  // namespace

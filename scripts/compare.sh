@@ -4,7 +4,8 @@
 #
 #   ./scripts/compare.sh [CONFIG] [key=value …]        default: configs/deep.yaml
 #
-# A comparison that was stopped goes on where it was: the same command again.
+# A comparison that was stopped (Ctrl-C saves, exit code 75) goes on where it was: the same command
+# again. Paths are relative to the directory in which it is called.
 #
 # RESIDUALS   environment: which (default "plain hc mhc"); the first is the baseline.
 # RANKS       environment: how many processes share a training (default 2).
@@ -15,17 +16,17 @@ source "$(dirname "$0")/lib.sh"
 overrides=()
 read_study configs/deep.yaml "run.dir|model.residual" "OUT, RESIDUALS" "$@"
 read -ra residuals <<<"${RESIDUALS:-plain hc mhc}"
-out=${OUT:-runs/compare-$(basename "$config" .yaml)}
+out=$(from_caller "${OUT:-runs/compare-$(basename "$config" .yaml)}")
 
 scripts/train.sh --prepare "$config" "${overrides[@]}"
+locate_data
 runs=()
 for residual in "${residuals[@]}"; do
   runs+=("$out/$residual")
   say "training $residual"
   status=0
-  launch/mpirun.sh -np "${RANKS:-2}" build/release/birkhoff train "$config" "${overrides[@]}" \
-    run.dir="$out/$residual" model.residual="$residual" || status=$?
-  [ $status != 75 ] || die "stopped and saved; the same command goes on from there"
+  train_run "$config" "${overrides[@]}" run.dir="$out/$residual" model.residual="$residual" ||
+    status=$?
   # A residual that diverges is a result: what it wrote until then is drawn.
   [ $status != 8 ] || say "$residual ended with a number that is not finite"
   [ $status = 0 ] || [ $status = 8 ] || die "training $residual failed with exit code $status"

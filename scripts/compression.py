@@ -10,11 +10,14 @@ up in what the model was trained on. Needs about 700 MB of memory, which is xz -
 import sys
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+    # scripts/tokenize.py would stand in for the standard library's module.
+    sys.path.append(sys.path.pop(0))
 import argparse
 import json
 import lzma
 import pathlib
+
+from birkhoff_data.pictures import write_whole
 
 
 def xz_size(data):
@@ -63,6 +66,14 @@ def compare(evaluation, train, held_out, sample):
     }
 
 
+def is_comparison(data):
+    """Whether a file's bytes are what main() has written."""
+    try:
+        return "xz_bits_per_byte" in json.loads(data)
+    except (ValueError, TypeError):
+        return False
+
+
 def table(result):
     return "\n".join(
         [
@@ -93,7 +104,8 @@ def main():
     print(table(result))
     report = args.run / "report"
     report.mkdir(exist_ok=True)
-    (report / "comparison.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    data = (json.dumps(result, indent=1) + "\n").encode()
+    write_whole(report / "comparison.json", data, is_comparison)
 
 
 if __name__ == "__main__":

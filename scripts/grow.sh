@@ -8,24 +8,25 @@
 # BEFORE, AFTER   environment: steps of the plain model, and of each that is imported (default 300).
 # RANKS           environment: how many processes share a training (default 2).
 # OUT             environment: where the runs go (default runs/grow-<CONFIG's name>); what is there
-#                 goes on where it was.
+#                 goes on where it was. Ctrl-C saves, with exit code 75.
+# Paths are relative to the directory in which it is called.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 overrides=()
 read_study configs/tiny.yaml "run.dir|model.residual|train.steps" "OUT, BEFORE, AFTER" "$@"
-out=${OUT:-runs/grow-$(basename "$config" .yaml)}
-birkhoff=build/release/birkhoff
+out=$(from_caller "${OUT:-runs/grow-$(basename "$config" .yaml)}")
 
 train() { # CONFIG RUN [key=value…]
   local config=$1 run=$2
   shift 2
   say "training $run"
-  launch/mpirun.sh -np "${RANKS:-2}" $birkhoff train "$config" run.dir="$run" "$@" \
-    >"$run.log" 2>&1 || die "training $run failed with exit code $?; its output: $run.log"
+  train_run --log "$run.log" "$config" run.dir="$run" "$@" ||
+    die "training $run failed with exit code $?; its output: $run.log"
 }
 
 scripts/train.sh --prepare "$config" "${overrides[@]}"
+locate_data
 mkdir -p "$out"
 # At its full rate to the end, so that there is something left to learn.
 train "$config" "$out/plain" "${overrides[@]}" model.residual=plain optim.schedule=constant \
@@ -34,7 +35,7 @@ runs=()
 for residual in plain hc mhc; do
   run=$out/as-$residual
   runs+=("$run")
-  [ -d "$run" ] || $birkhoff import "$out/plain" --out "$run" --residual $residual \
+  [ -d "$run" ] || in_caller "$birkhoff" import "$out/plain" --out "$run" --residual $residual \
     train.steps="${AFTER:-300}"
   train "$run/config.yaml" "$run"
 done

@@ -1,13 +1,46 @@
-# Shared by the scripts: phases and their times, Debian packages, the Python environment, builds.
-# Source it; it moves to the repository's root.
+# Shared by the scripts: phases and their times, Debian packages, the Python environment, builds,
+# trainings. Source it; it moves to the repository's root. Paths that a user gives are relative to
+# the directory in which the script was called: see from_caller.
 # shellcheck shell=bash
 set -euo pipefail
 
+caller=$PWD
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 script=$(basename "$0")
-jobs=$(nproc)
 mkdir -p build/log
+
+# Cores that may be used: nproc's, or the CPU quota of the process's control groups (version 1 or
+# 2) where that is less, as base/machine.h counts them.
+# shellcheck disable=SC2120
+count_cores() { # [what stands before /proc and /sys, for tests]
+  local cores number controllers path base quota period
+  cores=$(nproc)
+  [ -r "${1:-}/proc/self/cgroup" ] || { echo "$cores" && return; }
+  while IFS=: read -r number controllers path; do
+    case $number:,$controllers, in
+      0:,,) base=${1:-}/sys/fs/cgroup ;;
+      *,cpu,*) base=${1:-}/sys/fs/cgroup/cpu ;;
+      *) continue ;;
+    esac
+    path=${path%/}
+    while :; do
+      quota=max period=0
+      read -r quota period <"$base$path/cpu.max" ||
+        { read -r quota <"$base$path/cpu.cfs_quota_us" &&
+          read -r period <"$base$path/cpu.cfs_period_us"; } || true
+      if [[ $quota =~ ^[1-9][0-9]*$ && $period =~ ^[1-9][0-9]*$ ]]; then
+        quota=$(((quota + period - 1) / period))
+        [ $quota -ge "$cores" ] || cores=$quota
+      fi
+      [ -n "$path" ] || break
+      path=${path%/*}
+    done
+  done <"${1:-}/proc/self/cgroup"
+  echo "$cores"
+} 2>/dev/null
+# shellcheck disable=SC2119
+jobs=$(count_cores)
 
 # ccache wants a place to write; a user without a home gets one here.
 if [ -z "${CCACHE_DIR:-}" ] && ! mkdir -p "${HOME:-/nowhere}/.cache/ccache" 2>/dev/null; then
@@ -23,6 +56,23 @@ say() { echo "[$script] $*"; }
 die() {
   echo "[$script] $*" >&2
   exit 1
+}
+
+# A path that the user gave, absolute.
+from_caller() { # PATH
+  case $1 in
+    /*) echo "$1" ;;
+    *) echo "$caller/$1" ;;
+  esac
+}
+
+# A config that the user named: of the caller's directory, else one that comes with Birkhoff.
+find_config() { # PATH
+  local found
+  found=$(from_caller "$1")
+  if [ ! -f "$found" ] && [ -f "$root/$1" ]; then found=$root/$1; fi
+  [ -f "$found" ] || die "no such config: $found ($root/configs has those that come with Birkhoff)"
+  echo "$found"
 }
 
 now() { date +%s.%N; }
@@ -92,7 +142,87 @@ read_study() {
       *) config=$argument ;;
     esac
   done
-  [ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+  config=$(find_config "$config")
+}
+
+# config_value SECTION KEY DEFAULT: what the run of `config` and `overrides` has there: from the
+# command line, or the config or what it extends.
+config_value() {
+  local argument file=$config found='' parent
+  for argument in "${overrides[@]}"; do
+    case $argument in "$1.$2="*) found=${argument#*=} ;; esac
+  done
+  while [ -z "$found" ] && [ -n "$file" ]; do
+    found=$(awk -v section="$1" -v key="$2" '/^[^ #]/ { inside = $0 ~ "^" section ":" }
+      inside && match($0, key ":[ \"\047]*[^] ,}\"\047]+") {
+        value = substr($0, RSTART, RLENGTH)
+        sub(key ":[ \"\047]*", "", value)
+        print value
+        exit
+      }' "$file")
+    parent=$(awk '$1 == "extends:" { gsub(/["\047]/, "", $2); print $2; exit }' "$file")
+    file=${parent:+$(dirname "$file")/$parent}
+  done
+  echo "${found:-$3}"
+}
+
+# The text that train.sh prepares lies in the repository, wherever a script is called.
+locate_data() {
+  local text=data/bible
+  if [ "$(config_value data path "")" = $text ] && [ ! -e "$caller/$text.bin" ]; then
+    overrides+=(data.path="$root/$text")
+  fi
+}
+
+birkhoff=$root/build/release/birkhoff
+in_caller() { (cd "$caller" && "$@"); }
+
+# A signal while train_run waits. shellcheck cannot see the trap call it.
+# shellcheck disable=SC2317
+on_stop() { # NUMBER
+  stop_number=$1 stop_count=$((stop_count + 1))
+  [ -z "$launched" ] || kill -USR1 "$launched" 2>/dev/null || true
+  if [ -n "$log" ] && [ $stop_count = 1 ]; then
+    say "stop requested: the run finishes its step and saves; again to end at once" >&2 || true
+  fi
+}
+
+# train_run [--log FILE] ARGUMENT…: `birkhoff train` with them, by $RANKS ranks, in the caller's
+# directory, so that paths in configs mean what they mean to birkhoff. Returns its exit code. When
+# a signal asks to stop, the run is given the time to save, and the script ends with 75; a second
+# signal ends both at once.
+train_run() {
+  local status=0 log=''
+  if [ "$1" = --log ]; then log=$2 && shift 2; fi
+  stop_count=0 launched=''
+  trap 'on_stop 1' HUP
+  trap 'on_stop 2' INT
+  trap 'on_stop 3' QUIT
+  trap 'on_stop 10' USR1
+  trap 'on_stop 15' TERM
+  (
+    # A terminal signals its whole process group: the run gets each signal once, from this script.
+    trap '' INT HUP TERM
+    if [ -n "$log" ]; then exec >"$log" 2>&1; fi
+    cd "$caller" && exec "$root/launch/mpirun.sh" -np "${RANKS:-2}" "$birkhoff" train "$@"
+  ) &
+  launched=$!
+  [ $stop_count = 0 ] || kill -USR1 $launched
+  # A trapped signal ends `wait` before the run has ended.
+  while wait "$launched" && status=0 || status=$?; kill -0 "$launched" 2>/dev/null; do :; done
+  trap - HUP INT QUIT USR1 TERM
+  wait "$launched" && status=0 || status=$?
+  # Ended by the signal itself: the launcher had not begun.
+  if [ $stop_count -gt 0 ]; then
+    case $status in 129 | 130 | 143) status=75 ;; esac
+    [ $status != 138 ] || [ $stop_count -gt 1 ] || status=75
+  fi
+  if [ $status = 75 ]; then
+    say "stopped and saved; the same command goes on from there" >&2 || true
+    exit 75
+  fi
+  [ $status != 138 ] || [ $stop_count = 0 ] || exit $((128 + stop_number))
+  return $status
 }
 
 packages_of() { # GROUP…
@@ -151,6 +281,16 @@ install_venv() { # VENV REQUIREMENTS
 # What the drawing needs.
 venv=build/venv
 make_venv() { python_packages "python packages" $venv scripts/requirements.txt; }
+
+# What the tests of scripts/tokenize.py need, beside what the drawing needs.
+make_tokenize_venv() {
+  make_venv && { cmp -s scripts/requirements-tokenize.txt $venv/requirements-tokenize.txt ||
+    quietly "tokenizers" install_tokenizers; }
+}
+install_tokenizers() {
+  $venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements-tokenize.txt &&
+    cp scripts/requirements-tokenize.txt $venv/requirements-tokenize.txt
+}
 
 # build PRESET [CMAKE OPTION…] [-- TARGET…]
 build() {

@@ -17,7 +17,8 @@ source "$(dirname "$0")/lib.sh"
 tree=$root/build/mutants/tree
 built=$root/build/mutants/build
 caught=0 survived=0 errors=0
-patches=("$@")
+patches=()
+for patch in "$@"; do patches+=("$(from_caller "$patch")"); done
 [ ${#patches[@]} != 0 ] || patches=(tests/mutants/*.patch)
 
 field() { sed -n "s/^$2: *//p;/^diff \|^--- /q" "$1" | head -n 1; }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Everything that takes longer than a change should wait for: 300 kills, all tests in debug and
-# under both sanitizers, clang-tidy over every file, the planted faults, the comparison with PyTorch
-# (which downloads 5 GB, once), and the two commands in a fresh clone, as this user and, where this
-# is root, as one without rights. Goes on after a failure; ends with a table.
+# Everything that takes longer than a change should wait for: 300 kills, 100 requests to stop, all
+# tests in debug and under both sanitizers, clang-tidy over every file, the planted faults, the
+# comparison with PyTorch (which downloads 5 GB, once), and the two commands in a fresh clone, as
+# this user and, where this is root, as one without rights. Goes on after a failure; ends with a
+# table.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -40,6 +41,7 @@ nightly "check" 2 scripts/check
 nightly "tests" 12 scripts/test.sh
 nightly "every file call" 15 env BIRKHOFF_FAULTS=all build/release/tests/test_faults --gtest_brief=1
 nightly "torture" 30 scripts/torture.sh --kills 300
+nightly "stops" 15 scripts/torture.sh --stops 100
 nightly "tidy" 30 scripts/tidy
 nightly "debug" 30 env PRESET=debug scripts/test.sh
 nightly "asan" 40 scripts/sanitize.sh asan --all

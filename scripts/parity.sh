@@ -15,7 +15,8 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-torch_venv=${PARITY_VENV:-build/parity-venv}
+torch_venv=${PARITY_VENV:+$(from_caller "$PARITY_VENV")}
+torch_venv=${torch_venv:-build/parity-venv}
 requirements=scripts/parity/requirements.txt
 install_torch() {
   { [ -x "$torch_venv/bin/pip" ] || python3 -m venv "$torch_venv"; } &&

@@ -20,7 +20,8 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-torch_venv=${PARITY_VENV:-build/parity-venv}
+torch_venv=${PARITY_VENV:+$(from_caller "$PARITY_VENV")}
+torch_venv=${torch_venv:-build/parity-venv}
 requirements=bench/peers/requirements.txt
 installed=$torch_venv/requirements-peers.txt
 install_torch() {

@@ -10,11 +10,14 @@ the pairs is at most max(2 standard errors, 0.3 %), and the standard error at mo
 import sys
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+    # scripts/tokenize.py would stand in for the standard library's module.
+    sys.path.append(sys.path.pop(0))
 import importlib.util
 import math
 import pathlib
 import statistics
+
+from birkhoff_data.pictures import check_output, write_picture
 
 LAST = 50  # steps
 LIMIT = 0.3  # percent
@@ -105,13 +108,14 @@ def draw(pairs, differences, path):
         ends.set_xticks(["mean"])  # names of so many seeds would cover each other
     ends.set_xlabel("seed; mean ± 2 standard errors; band ± 0.3 %", fontsize=8, color=report.INK)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    write_picture(figure, path, dpi=110)
 
 
 def main():
     if len(sys.argv) != 2:
         raise SystemExit("usage: precision.py DIR")
     directory = pathlib.Path(sys.argv[1])
+    check_output(directory / "precision.png")
     pairs = pairs_of(directory)
     differences = [percent(fp32, bf16) for _, fp32, bf16 in pairs]
     for (seed, fp32, bf16), difference in zip(pairs, differences):

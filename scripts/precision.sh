@@ -5,8 +5,9 @@
 #   ./scripts/precision.sh [CONFIG] [key=value …]        default: configs/tiny.yaml, 500 steps
 #
 # Exit code 1 unless the mean difference of the last 50 losses is at most 0.3 % or two standard
-# errors, whichever is more, and the standard error at most 0.3 %. A study that was stopped goes on
-# where it was.
+# errors, whichever is more, and the standard error at most 0.3 %. A study that was stopped
+# (Ctrl-C saves, exit code 75) goes on where it was. Paths are relative to the directory in which it
+# is called.
 #
 # SEEDS   environment: which (default "1 2 3 4 5").   RANKS: processes that share a training (2).
 # OUT     environment: where the runs go (default runs/precision-<CONFIG's name>).
@@ -16,9 +17,10 @@ source "$(dirname "$0")/lib.sh"
 overrides=(train.steps=500)
 read_study configs/tiny.yaml "run.dir|seed|train.precision" "OUT, SEEDS" "$@"
 read -ra seeds <<<"${SEEDS:-1 2 3 4 5}"
-out=${OUT:-runs/precision-$(basename "$config" .yaml)}
+out=$(from_caller "${OUT:-runs/precision-$(basename "$config" .yaml)}")
 
 scripts/train.sh --prepare "$config" "${overrides[@]}"
+locate_data
 runs=()
 mkdir -p "$out"
 for seed in "${seeds[@]}"; do
@@ -26,8 +28,8 @@ for seed in "${seeds[@]}"; do
     run=$out/$precision-$seed
     runs+=("$run")
     say "training $run"
-    launch/mpirun.sh -np "${RANKS:-2}" build/release/birkhoff train "$config" "${overrides[@]}" \
-      run.dir="$run" seed="$seed" train.precision="$precision" >"$run.log" 2>&1 ||
+    train_run --log "$run.log" "$config" "${overrides[@]}" run.dir="$run" seed="$seed" \
+      train.precision="$precision" ||
       die "training $run failed with exit code $?; its output: $run.log"
   done
 done

@@ -3,7 +3,8 @@
 
     build/venv/bin/python3 scripts/report.py RUN… [--baseline RUN] [--out DIR]
 
---out is <first RUN>/report by default.
+--out is <first RUN>/report by default. Pictures of an earlier report are replaced, other files
+never.
 
     overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
     streams.png   gains of the residual path by sublayer over time, a row of panels a run
@@ -18,12 +19,15 @@ that is torn (the run is writing, or was killed) is left out.
 import sys
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+    # scripts/tokenize.py would stand in for the standard library's module.
+    sys.path.append(sys.path.pop(0))
 import argparse
 import json
 import math
 import pathlib
 from typing import NamedTuple
+
+from birkhoff_data.pictures import check_output, is_old_picture, is_picture, write_picture
 
 # Okabe and Ito's colours, which all eyes can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -386,19 +390,25 @@ PANELS = {
 }
 
 
-def draw(runs, out, baseline=None):
-    """Writes the pictures; returns their paths."""
+def draw(runs, out, baseline=None, is_ours=is_picture):
+    """Writes the pictures; returns their paths. `is_ours` says of a file's bytes whether it may be
+    replaced."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"report.py: cannot make the folder {out}: {error.strerror}") from None
+    for name in (*PANELS, "overview", "loss", "expert_load", "streams", "gains", "comparison"):
+        check_output(out / f"{name}.png", is_ours)
     written = []
 
     def save(figure, name):
         written.append(out / name)
-        figure.savefig(written[-1], dpi=150, facecolor="white")
+        write_picture(figure, written[-1], is_ours, dpi=150, facecolor="white")
         pyplot.close(figure)
 
     def single(name, panel):
@@ -465,7 +475,9 @@ def main():
     if args.baseline and args.baseline not in args.runs:
         raise SystemExit(f"report.py: the baseline {args.baseline} is none of the runs")
     baseline = runs[args.runs.index(args.baseline)] if args.baseline else None
-    written = draw(runs, args.out or args.runs[0] / "report", baseline)
+    # In a run's own folder pictures without our mark are those of an earlier version.
+    written = (draw(runs, args.out, baseline) if args.out else
+               draw(runs, args.runs[0] / "report", baseline, is_old_picture))
     print(f"report.py: {len(written)} pictures in {written[0].parent}")
 
 

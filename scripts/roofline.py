@@ -3,7 +3,8 @@
 
     build/venv/bin/python3 scripts/roofline.py FILE [--out PICTURE]
 
-PICTURE is FILE with the ending .png by default. A point is an operator at a shape, at its median:
+PICTURE, a PNG, is FILE with the ending .png by default; an earlier one is replaced, other files
+never. A point is an operator at a shape, at its median:
 flops a byte to the right, flops a second upwards, its area its share of the step. Roofs are the
 limits of the same run, the better of before and after the steps: bandwidths, and the peaks of f32
 and of pairs of bf16. A point above the slope found its data in a cache. What makes no flops has
@@ -13,10 +14,13 @@ both stands in the title.
 import sys
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # scripts/tokenize.py would stand in for the standard library's module
+    # scripts/tokenize.py would stand in for the standard library's module.
+    sys.path.append(sys.path.pop(0))
 import argparse
 import json
 import pathlib
+
+from birkhoff_data.pictures import check_output, write_picture
 
 # Okabe and Ito's colours, which all eyes can tell apart.
 KINDS = (("products of bf16", "#0072B2"), ("other products and arithmetic", "#56B4E9"),
@@ -158,7 +162,7 @@ def draw(data, out):
     for handle in legend.legend_handles:
         if hasattr(handle, "set_sizes"):
             handle.set_sizes([40])
-    figure.savefig(out, dpi=150, facecolor="white")
+    write_picture(figure, out, dpi=150, facecolor="white")
     pyplot.close(figure)
     return shown
 
@@ -169,8 +173,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
     out = options.out or options.file.with_suffix(".png")
-    if out == options.file:
-        sys.exit(f"roofline.py: {out} would be written over: name a picture by --out")
+    if out.suffix.lower() != ".png":
+        sys.exit(f"roofline.py: {out} is no name of a PNG picture: end it in .png")
+    check_output(out)
     try:
         draw(read(options.file), out)
     except ImportError:

@@ -11,7 +11,7 @@
 source "$(dirname "$0")/lib.sh"
 
 install_packages build test data plot check
-make_venv
+make_tokenize_venv
 preset=${PRESET:-release}
 [ $# != 0 ] || set -- --label-exclude checker
 quietly "build $preset with tests" build "$preset" -DBIRKHOFF_TESTS=ON \

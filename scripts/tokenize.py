@@ -1,83 +1,103 @@
 #!/usr/bin/env python3
-"""Makes a token dataset (docs/formats/dataset.md) of text or JSONL with any tokenizer.json.
+"""Makes a token dataset (docs/formats/dataset.md) of text or JSON lines with any tokenizer.json.
 
     scripts/tokenize.py --tokenizer tokenizer.json --end-of-document '</s>' --out data/set FILE...
 
-Needs PyPI's tokenizers and xxhash; the writer of the format needs the standard library alone.
-Documents are streamed: memory is that of a batch of them, and 4 bytes a document.
+Needs PyPI's tokenizers and xxhash; the writer of the format needs the standard library alone. The
+rules for text are docs/formats/text.md. Memory is that of a batch of text, of the longest document,
+a few bytes a byte, and 4 bytes a document.
 """
+import os
 import sys
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this file would stand in for the standard library's module of its name
+    # This file would stand in for the standard library's module of its name.
+    sys.path.append(sys.path.pop(0))
 import argparse
 import array
-import importlib
 import json
-import os
 import struct
 
+from birkhoff_data import DataError
+from birkhoff_data import outputs
+from birkhoff_data.documents import Options, read_documents
+from birkhoff_data.pieces import Cutter
+from birkhoff_data.tokens import Encoder, end_of_document, load_tokenizer, need
+
 UINT16, INT32 = 8, 4  # type codes of the format
-
-
-class DataError(Exception):
-    """Bad input: one line that says what, where and what to do. Exit code 3."""
+BATCH = 1 << 20  # characters that are encoded at a time
 
 
 class DatasetWriter:
-    """PREFIX.bin .idx .json, under temporary names until commit(); the index is renamed last.
+    """PREFIX.bin .idx .json, and .tokenizer.json, under temporary names until commit(); the index
+    is renamed last.
 
     `new_hash` makes a hasher with update() and hexdigest() (xxh3-128), or is None: no hashes.
+    `inputs` are what the dataset is made of: no output may be one of them.
     """
 
-    def __init__(self, prefix, vocab, new_hash=None, overwrite=False):
-        if not overwrite and os.path.exists(prefix + ".idx"):
-            raise DataError(f"{prefix}.idx exists: choose another --out, or give --overwrite")
+    def __init__(self, prefix, vocab, new_hash=None, overwrite=False, inputs=()):
+        outputs.check_dataset_outputs(prefix, inputs, overwrite)
         os.makedirs(os.path.dirname(prefix) or ".", exist_ok=True)
+        keep = outputs.file_ids(inputs)
+        for path in outputs.dataset_files(prefix):
+            outputs.remove_dead_temporaries(path, keep)
         self.prefix, self.vocab, self.new_hash = prefix, vocab, new_hash
+        self.overwrite = overwrite
         # Megatron's choice of type, as in engine/data/token_format.h.
         self.code, typecode = (UINT16, "H") if vocab < 65500 else (INT32, "i")
         self.typecode, self.width = typecode, array.array(typecode).itemsize
         self.lengths, self.tokens = array.array("i"), 0
-        self.asides = []
+        self.length = 0  # of the document that is open
+        self.asides = []  # files under their temporary names
+        self.buffer = bytearray()
         self.bin = self._create(".bin")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.bin[0].close()
-        for path in self.asides:
-            if os.path.exists(path):
-                os.unlink(path)
+        for path, file in self.asides:
+            outputs.remove_temporary(path)
+            file.close()
 
     def _create(self, suffix):
-        path = f"{self.prefix}{suffix}.tmp-{os.getpid()}"
-        if os.path.lexists(path):  # left from a process that is gone
-            os.unlink(path)
-        self.asides.append(path)
-        return open(path, "xb"), self.new_hash() if self.new_hash else None
+        path = outputs.temporary_path(self.prefix + suffix)
+        file = outputs.create_temporary(path)
+        self.asides.append((path, file))
+        return file, self.new_hash() if self.new_hash else None
 
     @staticmethod
     def _put(file, values):
-        data = values.tobytes() if isinstance(values, array.array) else values
-        file[0].write(data)
+        data = memoryview(values.tobytes() if isinstance(values, array.array) else values)
         if file[1]:
             file[1].update(data)
+        while data:
+            data = data[file[0].write(data):]
 
-    @staticmethod
-    def _flush(file):
-        file[0].flush()
-        os.fsync(file[0].fileno())
-
-    def add_document(self, ids):
-        if len(ids) >= 2**31:
-            raise DataError(f"document {len(self.lengths)} has {len(ids)} tokens: split it")
+    def add_part(self, ids):
+        """Ids of a document, which goes on or is ended by end_document()."""
         if ids and not (0 <= min(ids) and max(ids) < self.vocab):
             raise DataError(f"document {len(self.lengths)} has an id outside [0, {self.vocab})")
-        self._put(self.bin, array.array(self.typecode, ids))
-        self.lengths.append(len(ids))
-        self.tokens += len(ids)
+        self.length += len(ids)
+        if self.length >= 2**31:
+            raise DataError(f"document {len(self.lengths)} has {self.length} tokens: split it")
+        self.buffer += array.array(self.typecode, ids).tobytes()
+        if len(self.buffer) >= BATCH:
+            self._drain()
+
+    def end_document(self):
+        self.lengths.append(self.length)
+        self.tokens += self.length
+        self.length = 0
+
+    def add_document(self, ids):
+        self.add_part(ids)
+        self.end_document()
+
+    def _drain(self):
+        self._put(self.bin, bytes(self.buffer))
+        self.buffer.clear()
 
     def _write_index(self):
         idx = self._create(".idx")
@@ -95,16 +115,16 @@ class DatasetWriter:
         for begin in range(0, documents + 1, 1 << 16):
             end = min(begin + (1 << 16), documents + 1)
             self._put(idx, array.array("q", range(begin, end)))
-        self._flush(idx)
-        idx[0].close()
+        os.fsync(idx[0].fileno())
         return idx
 
-    def commit(self, tokenizer, text_bytes):
-        """`tokenizer`: {"name", "vocab", "end_of_document"} for the manifest."""
+    def commit(self, tokenizer, text_bytes, tokenizer_json=None):
+        """`tokenizer`: {"name", "vocab", "end_of_document"} for the manifest; `tokenizer_json`: the
+        bytes of its tokenizer.json, which need new_hash."""
         if self.tokens == 0:
             raise DataError("there is no text to prepare: every document of the input is empty")
-        self._flush(self.bin)
-        self.bin[0].close()
+        self._drain()
+        os.fsync(self.bin[0].fileno())
         idx = self._write_index()
         manifest = {
             "format_version": 1,
@@ -115,70 +135,38 @@ class DatasetWriter:
         }
         if self.new_hash:
             manifest["xxh3_128"] = {"bin": self.bin[1].hexdigest(), "idx": idx[1].hexdigest()}
+        if tokenizer_json is not None:
+            copy = self._create(".tokenizer.json")
+            self._put(copy, tokenizer_json)
+            os.fsync(copy[0].fileno())
+            manifest["tokenizer"] = {**tokenizer, "xxh3_128": copy[1].hexdigest()}
         file = self._create(".json")
-        file[0].write((json.dumps(manifest, indent=2) + "\n").encode())
-        self._flush(file)
-        file[0].close()
+        self._put(file, (json.dumps(manifest, indent=2) + "\n").encode())
+        os.fsync(file[0].fileno())
+        with outputs.delayed_signals():
+            self._rename_all()
+
+    def _rename_all(self):
+        outputs.check_dataset_outputs(self.prefix, (), self.overwrite)  # hours may have passed
         if os.path.exists(self.prefix + ".idx"):  # the old one goes before the new one comes
             os.unlink(self.prefix + ".idx")
-        bin_aside, idx_aside, json_aside = self.asides
-        os.rename(bin_aside, self.prefix + ".bin")
-        os.rename(json_aside, self.prefix + ".json")
-        os.rename(idx_aside, self.prefix + ".idx")
+        if os.path.lexists(self.prefix + ".tokenizer.json"):
+            os.unlink(self.prefix + ".tokenizer.json")
+        written = {path for path, _ in self.asides}
+        for path in reversed(outputs.dataset_files(self.prefix)):
+            if outputs.temporary_path(path) in written:
+                os.rename(outputs.temporary_path(path), path)
         directory = os.open(os.path.dirname(self.prefix) or ".", os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
 
 
-def jsonl_text(line, field, place):
-    advice = "mend or remove the line, or choose another --field"
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not valid JSON: {error}; {advice}") from None
-    text = value.get(field) if isinstance(value, dict) else None
-    if not isinstance(text, str):
-        raise DataError(f'{place}: no object with a string "{field}"; {advice}')
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise DataError(f'{place}: "{field}" has half a surrogate pair; {advice}') from None
-    return text
-
-
-def decode(data, place):
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        wrong = f"{error.reason} at byte {error.start}"
-        raise DataError(f"{place}: not UTF-8 ({wrong}): convert it") from None
-
-
-def read_documents(path, jsonl, split, field):
-    """The documents of a file: strings, in order, empty ones too. "-" is the standard input."""
-    name = "(standard input)" if path == "-" else path
-    try:
-        file = sys.stdin.buffer if path == "-" else open(path, "rb")
-    except OSError as error:
-        raise DataError(f"cannot open {path}: {error.strerror}: check the input files") from None
-    with file:
-        if not jsonl and split == "file":
-            yield decode(file.read(), name)
-            return
-        for number, line in enumerate(file, 1):
-            place = f"{name}:{number}"
-            text = decode(line, place).removesuffix("\n")
-            if not jsonl:
-                yield text
-            elif text.strip():
-                yield jsonl_text(text, field, place)
-
-
-def batches(documents, characters=1 << 20):
+def batches(parts, characters=BATCH):
+    """Lists of about so many characters of the (text, whether it ends a document) of `parts`."""
     batch, size = [], 0
-    for text in documents:
-        batch.append(text)
-        size += len(text)
+    for part in parts:
+        batch.append(part)
+        size += len(part[0])
         if size >= characters:
             yield batch
             batch, size = [], 0
@@ -186,88 +174,117 @@ def batches(documents, characters=1 << 20):
         yield batch
 
 
-def need(package):
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        advice = "python3 -m pip install tokenizers xxhash"
-        raise DataError(f"no Python package {package}: {advice}") from None
+class Reader:
+    """The text of all files, in parts that are encoded alone; counts what is left out."""
 
+    def __init__(self, arguments, cutter):
+        form = "jsonl" if arguments.jsonl else "text" if arguments.text else "automatic"
+        self.options = Options(form, arguments.split, arguments.prefix, arguments.field)
+        self.files, self.skip_bad, self.cutter = arguments.files, arguments.skip_bad, cutter
+        self.text_bytes = self.empty = self.bad = 0
+        self.first_bad = ""
 
-def load_tokenizer(path):
-    if not os.path.isfile(path):
-        raise DataError(f"no tokenizer {path}: give the path of a tokenizer.json")
-    tokenizers = need("tokenizers")
-    try:
-        return tokenizers.Tokenizer.from_file(path)
-    except Exception as error:  # the package raises nothing narrower
-        raise DataError(f"{path} is no tokenizer.json: {error}") from None
+    def bad_line(self, what):
+        if self.bad == self.skip_bad:
+            before = (f"; {self.bad} bad lines were skipped before it, as many as --skip-bad allows"
+                      if self.bad else "")
+            raise DataError(what + before)
+        self.first_bad = self.first_bad or what
+        self.bad += 1
 
+    def parts(self):
+        for path in self.files:
+            for text in read_documents(path, self.options, self.bad_line):
+                if not text:
+                    self.empty += 1
+                    continue
+                before = None
+                for piece in self.cutter.pieces(text, path):
+                    if before is not None:
+                        yield before, False
+                    before = piece
+                    self.text_bytes += len(piece.encode())
+                yield before, True
 
-def end_of_document(tokenizer, name):
-    special = [t.content for t in tokenizer.get_added_tokens_decoder().values() if t.special]
-    token = tokenizer.token_to_id(name) if name else None
-    if token is None and name and name.isdecimal() and tokenizer.id_to_token(int(name)) is not None:
-        token = int(name)
-    if token is None:
-        known = ", ".join(special[:20]) or "none"
-        raise DataError("--end-of-document must be a token of the tokenizer, or its id; special "
-                        f"ones are: {known}")
-    return token
-
-
-def documents_of(arguments):
-    for path in arguments.files:
-        jsonl = arguments.jsonl or (not arguments.text and path.endswith(".jsonl"))
-        yield from read_documents(path, jsonl, arguments.split, arguments.field)
+    def left_out(self):
+        """What the last line of the output says of it."""
+        text = f"; {self.empty} empty documents left out" if self.empty else ""
+        if self.bad:
+            text += f"; {self.bad} bad lines skipped, the first: {self.first_bad}"
+        return text
 
 
 def tokenize(arguments):
-    tokenizer = load_tokenizer(arguments.tokenizer)
+    if arguments.split == "prefix" and not arguments.prefix:
+        raise DataError("--split prefix needs --prefix: what the lines between documents begin "
+                        "with")
+    tokenizer, tokenizer_json = load_tokenizer(arguments.tokenizer)
     xxhash = need("xxhash")
     end = end_of_document(tokenizer, arguments.end_of_document)
     vocab = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    text_bytes = empty = 0
-    with DatasetWriter(arguments.out, vocab, xxhash.xxh3_128, arguments.overwrite) as writer:
-        for batch in batches(documents_of(arguments)):
-            full = [text for text in batch if text]
-            empty += len(batch) - len(full)
-            for encoding in tokenizer.encode_batch(full, add_special_tokens=False):
-                writer.add_document(encoding.ids + [end])
-            text_bytes += sum(len(text.encode()) for text in full)
+    encoder = Encoder(tokenizer, end)
+    del tokenizer
+    reader = Reader(arguments, Cutter(encoder.tokenizer))
+    inputs = [arguments.tokenizer, *arguments.files]
+    with DatasetWriter(arguments.out, vocab, xxhash.xxh3_128, arguments.overwrite,
+                       inputs) as writer:
+        for batch in batches(reader.parts()):
+            for (_, is_end), ids in zip(batch, encoder.encode([text for text, _ in batch])):
+                if is_end:
+                    ids.append(end)
+                writer.add_part(ids)
+                if is_end:
+                    writer.end_document()
             if sys.stderr.isatty():
                 print(f"\r{writer.tokens} tokens ", end="", file=sys.stderr)
         name = os.path.basename(arguments.tokenizer)
-        writer.commit({"name": name, "vocab": vocab, "end_of_document": end}, text_bytes)
-        left_out = f"; {empty} empty documents left out" if empty else ""
+        writer.commit({"name": name, "vocab": vocab, "end_of_document": end}, reader.text_bytes,
+                      tokenizer_json)
         print(f"{arguments.out}: {len(writer.lengths)} documents, {writer.tokens} tokens below "
-              f"{vocab}, {text_bytes} bytes of text{left_out}")
+              f"{vocab}, {reader.text_bytes} bytes of text{reader.left_out()}")
+    if len(writer.lengths) == 1:
+        print("tokenize.py: note: all text is one document, which no run takes unless "
+              "data.validation_fraction is 0, for whole documents are held out: prepare it in "
+              "several (--split line, blank-line or prefix)", file=sys.stderr)
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--tokenizer", required=True, help="path of a tokenizer.json")
     add("--end-of-document", help="the token, or its id, that ends each document")
-    add("--out", required=True, help="prefix of the dataset: .bin .idx .json follow")
+    add("--out", required=True, help="prefix of the dataset: .bin .idx .json and .tokenizer.json")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true",
-                      help="a JSON object a line (default for names in .jsonl)")
+                      help="a JSON object a line (default for names in .json, .jsonl and .ndjson)")
     form.add_argument("--text", action="store_true", help="text (default for other names)")
-    add("--field", default="text", help="the text in a JSON object")
-    add("--split", choices=("file", "line"), default="file", help="what a document of text is")
+    add("--field", default="text",
+        help='the text in a JSON object; a.b is b in the object a, or the key "a.b"')
+    add("--skip-bad", type=int, default=0, metavar="N",
+        help="JSON lines: leave out up to this many that are wrong, and say so")
+    add("--split", choices=("file", "line", "blank-line", "prefix"), default="file",
+        help="text: what ends a document (prefix: see --prefix)")
+    add("--prefix", default="",
+        help="with --split prefix: lines that begin with it stand between documents")
     add("--overwrite", action="store_true", help="replace a dataset of that name")
     add("files", nargs="+", help="input files; - is the standard input")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
     try:
-        tokenize(parser.parse_args())
+        outputs.raise_on_signals()
+        tokenize(arguments)
     except DataError as error:
         print(error, file=sys.stderr)
         return 3
     except OSError as error:
         print(f"cannot write: {error}", file=sys.stderr)
         return 5
+    except outputs.Stopped as stopped:
+        outputs.remove_temporaries()
+        outputs.end_by(stopped.number)
     return 0
 
 

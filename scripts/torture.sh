@@ -2,7 +2,10 @@
 # Kills runs of several ranks at random moments, lets them go on, and compares what they end with,
 # bit by bit, with a run that nobody killed:
 #
-#   ./scripts/torture.sh [--kills 300] [--ranks 2] [--seed N]
+#   ./scripts/torture.sh [--kills 300 | --stops N] [--ranks 2] [--seed N]
+#
+# --stops N   instead of kills, N requests to stop: SIGINT, SIGHUP and SIGTERM, one process and
+#             ranks under launch/mpirun.sh; a third of them twice.
 #
 # Prints a table; docs/reliability.md has the figures of the last full one.
 # shellcheck source=scripts/lib.sh

@@ -3,7 +3,9 @@
 #
 #   ./scripts/train.sh [--prepare] [CONFIG] [key=value …]     default: configs/tiny.yaml
 #
-# A run that was stopped, or killed, goes on where it was: the same command again.
+# Ctrl-C saves and ends with exit code 75; a second one ends at once. A run that was stopped, or
+# killed, goes on where it was: the same command again. Paths are relative to the directory in
+# which it is called.
 #
 # --prepare   stop when packages, binary and data are there.
 # RANKS   environment: how many processes share the training (default 2).
@@ -24,52 +26,51 @@ for argument in "$@"; do
     *) [ -z "$config" ] || die "two configs: $config and $argument; $usage" && config=$argument ;;
   esac
 done
-config=${config:-configs/tiny.yaml}
-[ -f "$config" ] || die "no such config: $config (configs/ has those that come with Birkhoff)"
+config=$(find_config "${config:-configs/tiny.yaml}")
 
-birkhoff=build/release/birkhoff
 text=data/bible
 
+# A file of that name that is not the default text stays as it is.
 prepare_text() {
-  mkdir -p data && scripts/default_text.sh >$text.jsonl.part && mv $text.jsonl.part $text.jsonl &&
+  if ! { mkdir -p data && scripts/default_text.sh >$text.jsonl.part; }; then
+    rm -f $text.jsonl.part
+    return 1
+  fi
+  if [ -e $text.jsonl ] && ! cmp -s $text.jsonl.part $text.jsonl; then
+    rm $text.jsonl.part
+    echo "$text.jsonl is not the text that scripts/default_text.sh writes: move it away" >&2
+    return 3
+  fi
+  mv $text.jsonl.part $text.jsonl &&
     $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
-}
-
-# run.dir: from the command line, or the config or what it extends, or the binary's default.
-run_directory() {
-  local argument file=$config found='' parent
-  for argument in "${overrides[@]}"; do
-    case $argument in run.dir=*) found=${argument#run.dir=} ;; esac
-  done
-  while [ -z "$found" ] && [ -n "$file" ]; do
-    found=$(awk '/^[^ #]/ { inside = /^run:/ }
-      inside && match($0, /dir:[ "\047]*[^] ,}"\047]+/) {
-        value = substr($0, RSTART, RLENGTH)
-        sub(/dir:[ "\047]*/, "", value)
-        print value
-        exit
-      }' "$file")
-    parent=$(awk '$1 == "extends:" { gsub(/["\047]/, "", $2); print $2; exit }' "$file")
-    file=${parent:+$(dirname "$file")/$parent}
-  done
-  echo "${found:-runs/tiny}"
 }
 
 # What a young model writes may be no text: bytes that would upset a terminal are left out.
 printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\037\177'; }
 
+# A model whose tokenizer is not `byte` is refused with exit code 2 and a line that says what works
+# instead; the run is good all the same.
 draw_sample() {
+  local status=0
   mkdir -p "$run/report"
-  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" &&
-    echo "----" && printable <"$run/report/sample.txt" && echo "----"
+  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" ||
+    status=$?
+  if [ $status = 2 ]; then
+    rm -f "$run/report/sample.txt"
+    say "no sample is drawn"
+    return 0
+  fi
+  [ $status = 0 ] || return $status
+  echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
 # What a general compressor makes of the same text, and what the sample copied. Only for runs
 # that report bits per byte: others have no text.
 compare() {
-  grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" ||
-    { say "this run reports no bits per byte on held-out text: nothing to compare" && return; }
-  local parts=build/comparison split=("$birkhoff" data split "$config" "${overrides[@]}")
+  grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" && [ -f "$run/report/sample.txt" ] ||
+    { say "this run has no sample, or no bits per byte: nothing to compare" && return; }
+  local parts=build/comparison
+  local split=(in_caller "$birkhoff" data split "$config" "${overrides[@]}")
   mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
     "${split[@]}" --part validation >$parts/held-out.txt &&
     python3 scripts/compression.py "$run" --train $parts/train.txt --held-out $parts/held-out.txt \
@@ -94,13 +95,9 @@ fi
 
 PROMPT=${PROMPT-In the beginning}
 TOKENS=${TOKENS:-400}
-run=$(run_directory)
-train() {
-  launch/mpirun.sh -np "${RANKS:-2}" $birkhoff train "$config" "${overrides[@]}" || status=$?
-  [ "${status:-0}" != 75 ] || die "stopped and saved; the same command goes on from there"
-  return "${status:-0}"
-}
-phase "training" train
+run=$(from_caller "$(config_value run dir runs/tiny)")
+locate_data
+phase "training" train_run "$config" "${overrides[@]}"
 [ -f "$run/metrics.jsonl" ] || die "training left no $run/metrics.jsonl; name its place: run.dir=…"
 checkpoint=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 [ -n "$checkpoint" ] || die "training left no checkpoint in $run/checkpoints"

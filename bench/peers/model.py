@@ -23,6 +23,8 @@ class Shape:
                 self.sinkhorn != "paper" or self.readout != "sum")):
             raise SystemExit("bench/peers has residual plain, and mhc with sinkhorn paper and "
                              "readout sum")
+        if self.q_rank or self.rope_scaling != "none" or self.groups != 1:
+            raise SystemExit("bench/peers has no q_rank, no rope_scaling and no groups of experts")
 
 
 class Norm(nn.RMSNorm):

@@ -137,6 +137,8 @@ const char* name_of_signal(int signal) {
       return "SIGINT";
     case SIGHUP:
       return "SIGHUP";
+    case SIGUSR1:
+      return "SIGUSR1";
     default:
       return "signal";
   }

@@ -7,17 +7,32 @@
 namespace birkhoff {
 namespace {
 
+// Adds to `depends` what a parameter's gradient flows through.
+void mark(const Program& p, const List& list, Slots& depends) {
+  for (const Call& call : list) {
+    mark(p, call.body, depends);
+    const auto reached = [&](SlotId id) { return id != kNone && depends.count(id); };
+    if (!std::any_of(call.in.begin(), call.in.end(), reached) &&
+        !std::any_of(call.base.begin(), call.base.end(), reached))
+      continue;
+    for (const SlotId id : call.out) {
+      const Slot& slot = p.slots[size_t(id)];
+      if (!slot.saved && is_floating(slot.spec.dtype)) depends.insert(id);
+    }
+  }
+}
+
 // Walks a forward list backwards and lets each call's rule emit.
 class Sweep final : public Gradient {
  public:
-  Sweep(Program& p, const List& forward, List& input, List& weight, std::map<SlotId, SlotId> seed)
-      : p_(p), forward_(forward), input_(input), weight_(weight), gradient_(std::move(seed)) {
+  Sweep(Program& p, const Slots& depends, const List& forward, List& input, List& weight)
+      : p_(p), depends_(depends), forward_(forward), input_(input), weight_(weight) {
     for (const SlotId id : surface(forward).writes) made_here_.insert(id);
-    for (const auto& [id, spec] : p.parameters) depends_.insert(id);
-    mark(p.forward);
   }
 
-  void run() {
+  // From the gradients of some values.
+  void run(std::map<SlotId, SlotId> seed) {
+    gradient_ = std::move(seed);
     const Call* pending = nullptr;  // a rounds node whose round 0 is being swept
     for (auto call = forward_.rbegin(); call != forward_.rend(); ++call) {
       if (pending && call->round_zero_of != pending->round_zero_of)
@@ -106,29 +121,14 @@ class Sweep final : public Gradient {
     return it->second;
   }
 
-  // Marks what a parameter's gradient flows through.
-  void mark(const List& list) {
-    for (const Call& call : list) {
-      mark(call.body);
-      const auto reached = [&](SlotId id) { return id != kNone && depends_.count(id); };
-      if (!std::any_of(call.in.begin(), call.in.end(), reached) &&
-          !std::any_of(call.base.begin(), call.base.end(), reached))
-        continue;
-      for (const SlotId id : call.out) {
-        const Slot& slot = p_.slots[size_t(id)];
-        if (!slot.saved && is_floating(slot.spec.dtype)) depends_.insert(id);
-      }
-    }
-  }
-
   // The gradient of rounds 1 … is a rounds node too. Its body rebuilds the round's values (the next
   // round has overwritten them), then runs the body's own gradients; all of it is input gradient.
   // It adds to what round 0 left, which has been swept before.
   void sweep_rounds(const Call& node) {
     Call back{.op = &kRounds, .phase = node.phase, .segment = node.segment};
     List gradients;
-    Sweep inner(p_, node.body, gradients, gradients, {{node.out[0], find(node.out[0])}});
-    inner.run();
+    Sweep inner(p_, depends_, node.body, gradients, gradients);
+    inner.run({{node.out[0], find(node.out[0])}});
     std::vector<const Call*> calls;
     for (const Call& call : node.body) calls.push_back(&call);
     std::vector<Call*> readers;
@@ -148,10 +148,11 @@ class Sweep final : public Gradient {
   }
 
   Program& p_;
+  const Slots& depends_;  // slots through which a gradient flows
   const List& forward_;
   List &input_, &weight_;
   std::map<SlotId, SlotId> gradient_;
-  Slots depends_, made_here_;
+  Slots made_here_;
   const Call* call_ = nullptr;
 };
 
@@ -182,7 +183,10 @@ Value differentiate(Program& p, Value loss) {
   check(loss.spec().count() == 1 && is_floating(loss.spec().dtype), "a loss of {}",
         to_string(loss.spec()));
   const Value seed = p.add(Kind::constant, "one", loss.spec());
-  Sweep(p, p.forward, p.input_gradient, p.weight_gradient, {{loss.id, seed.id}}).run();
+  Slots depends;
+  for (const auto& [id, spec] : p.parameters) depends.insert(id);
+  mark(p, p.forward, depends);
+  Sweep(p, depends, p.forward, p.input_gradient, p.weight_gradient).run({{loss.id, seed.id}});
   for (const auto& [id, spec] : p.parameters)
     check(p.gradient_of.count(id), "no gradient reaches parameter {}: it does not act on the loss",
           spec.name);
@@ -190,16 +194,6 @@ Value differentiate(Program& p, Value loss) {
   recompute_segments(p);
   verify(p);
   return seed;
-}
-
-Slots saved(const Program& p) {
-  Slots made, found;
-  for (const Call& call : p.forward)
-    for (const SlotId id : call.out) made.insert(id);
-  for (const List* list : {&p.input_gradient, &p.weight_gradient})
-    for (const SlotId id : surface(*list).reads)
-      if (made.count(id)) found.insert(p.root(id));
-  return found;
 }
 
 }  // namespace birkhoff

@@ -19,9 +19,6 @@ namespace birkhoff {
 
 Value differentiate(Program& program, Value loss);
 
-// Forward slots (roots) that the backward lists read: what must stay in memory between them.
-std::set<SlotId> saved(const Program& program);
-
 // The steps of differentiate, each in its file.
 using Rename = std::map<SlotId, SlotId>;
 using Slots = std::set<SlotId>;

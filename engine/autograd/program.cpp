@@ -34,6 +34,7 @@ Value Program::parameter(const ParameterSpec& spec) {
 }
 
 Call& Program::append(List& list, Call call) {
+  if (alive) alive();
   const auto specs = input_specs(*this, call);
   const auto outputs = call.op->outputs(specs, call.desc);
   call.out.resize(outputs.size(), kNone);
@@ -107,28 +108,6 @@ std::vector<TensorSpec> input_specs(const Program& p, const Call& call) {
   for (const SlotId id : call.in)
     specs.push_back(id == kNone ? TensorSpec() : p.slots[size_t(id)].spec);
   return specs;
-}
-
-Cost cost(const Operator& op, Specs in, const Desc& desc) {
-  Cost c{.flops = op.flops(in, desc)};
-  if (op.bytes) {
-    c.bytes = op.bytes(in, desc);
-    return c;
-  }
-  for (const TensorSpec& s : in) c.bytes += double(s.bytes());
-  for (const Output& out : op.outputs(in, desc))
-    if (out.view_of == kNone) c.bytes += double(out.spec.bytes());
-  return c;
-}
-
-Cost cost(const Program& p, const Call& call) {
-  if (call.body.empty()) return cost(*call.op, input_specs(p, call), call.desc);
-  Cost sum;
-  for (const Call& inner : call.body) {
-    const Cost c = cost(p, inner);
-    sum = {sum.flops + c.flops, sum.bytes + c.bytes};
-  }
-  return sum;
 }
 
 Surface surface(const List& list) {

@@ -6,12 +6,12 @@
 //
 // Tracing is appending: a module calls functions on Values (engine/nn/functional.h), which append
 // to the program's open list. Nothing is computed. Not thread-safe.
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/heartbeat.h"
 #include "engine/tensor/parameter.h"
 #include "kernels/operator.h"
 
@@ -41,7 +41,7 @@ struct Phase {
   enum class Part { embed, attention, ffn, route, experts, combine, head, update };
   Part part = Part::embed;
   int layer = -1;
-  bool operator==(const Phase&) const = default;
+  auto operator<=>(const Phase&) const = default;
 };
 std::string to_string(Phase phase);  // "3.attention", "head"
 
@@ -69,12 +69,14 @@ struct Value {
 
 class Program {
  public:
-  explicit Program(DType floating = DType::f32) : dtype(floating) {}
+  explicit Program(DType floating = DType::f32, Heartbeat heartbeat = {})
+      : dtype(floating), alive(std::move(heartbeat)) {}
   Program(const Program&) = delete;  // Values and schedules point to it
   Program& operator=(const Program&) = delete;
 
   // Of activations; parameters are wide (kernels/storage.h). f64: on the reference device.
   const DType dtype;
+  const Heartbeat alive;  // called with each call that is appended
   std::vector<Slot> slots;
   List forward, input_gradient, weight_gradient;
   List update;                                 // once a step, behind all micro-batches
@@ -121,11 +123,6 @@ class Program {
 // plan and executor know it by address; it has no bodies of its own.
 extern const Operator kRounds;
 
-struct Cost {
-  double flops = 0, bytes = 0;
-};
-Cost cost(const Operator& op, Specs in, const Desc& desc);
-Cost cost(const Program& program, const Call& call);  // of a rounds node: of one round
 std::vector<TensorSpec> input_specs(const Program& program, const Call& call);
 
 // What a list reads from outside and what it leaves behind (roots are not resolved).

@@ -10,45 +10,74 @@ void rename(std::vector<SlotId>& ids, const Rename& names) {
     if (const auto it = names.find(id); it != names.end()) id = it->second;
 }
 
-bool reads(const Call& call, SlotId id) {
-  const auto in = [&](const std::vector<SlotId>& ids) {
-    return std::count(ids.begin(), ids.end(), id) > 0;
-  };
-  return in(call.in) || in(call.base);
-}
+using Time = size_t;  // where a backward call stands among the calls of the input-gradient list
 
-// Place in the input-gradient list from which on a backward call may read replayed values: a call
-// of the weight list runs behind the last input-gradient call of its phase.
-size_t time_of(const Program& p, const Call& weight) {
-  for (size_t i = p.input_gradient.size(); i > 0; --i)
-    if (p.input_gradient[i - 1].phase == weight.phase) return i - 1;
-  return p.input_gradient.size();
-}
+// Recomputes segments one by one. Calls that are emitted again are put into the list at the end, so
+// that times stay and the whole is linear in the length of the lists.
+class Recomputation {
+ public:
+  explicit Recomputation(Program& p) : p_(p) {
+    std::map<Phase, Time> end;  // of each phase
+    for (Time i = 0; i < p.input_gradient.size(); ++i) {
+      Call& call = p.input_gradient[i];
+      start_.try_emplace(call.segment, i);
+      end[call.phase] = i;
+      note(call, i);
+    }
+    // A call of the weight list runs behind the last input-gradient call of its phase.
+    for (Call& call : p.weight_gradient) {
+      const auto last = end.find(call.phase);
+      note(call, last == end.end() ? p.input_gradient.size() : last->second);
+    }
+  }
 
-void recompute_segment(Program& p, int segment, const std::vector<const Call*>& calls) {
-  const auto head = std::find_if(p.input_gradient.begin(), p.input_gradient.end(),
-                                 [&](const Call& call) { return call.segment == segment; });
-  if (head == p.input_gradient.end()) return;
-  const size_t start = size_t(head - p.input_gradient.begin());
-  Slots dropped;
-  for (const Call* call : calls)
-    if (!call->keep && !call->op->communicates)
-      for (size_t k = 0; k < call->out.size(); ++k)
-        if (call->base[k] != call->out[k]) dropped.insert(call->out[k]);
+  void segment(int number, const std::vector<const Call*>& calls) {
+    const auto start = start_.find(number);
+    if (start == start_.end()) return;
+    Slots dropped;
+    std::vector<Call*> later;
+    for (const Call* call : calls)
+      if (!call->keep && !call->op->communicates)
+        for (size_t k = 0; k < call->out.size(); ++k)
+          if (call->base[k] != call->out[k]) drop(call->out[k], start->second, dropped, later);
+    List& again = again_[start->second] = replay(p_, calls, dropped, later);
+    for (Call& call : again) {
+      call.phase = p_.input_gradient[start->second].phase;  // issued with its reader
+      note(call, start->second);
+    }
+  }
 
-  std::vector<Call*> readers;
-  const auto sort = [&](Call& call, size_t time) {
-    if (time >= start)
-      readers.push_back(&call);
-    else
-      std::erase_if(dropped, [&](SlotId id) { return reads(call, id); });
-  };
-  for (size_t i = 0; i < p.input_gradient.size(); ++i) sort(p.input_gradient[i], i);
-  for (Call& call : p.weight_gradient) sort(call, time_of(p, call));
-  List again = replay(p, calls, dropped, readers);
-  for (Call& call : again) call.phase = p.input_gradient[start].phase;  // issued with its reader
-  p.input_gradient.insert(p.input_gradient.begin() + long(start), again.begin(), again.end());
-}
+  void insert() {
+    List all;
+    for (Time i = 0; i < p_.input_gradient.size(); ++i) {
+      if (const auto it = again_.find(i); it != again_.end())
+        std::move(it->second.begin(), it->second.end(), std::back_inserter(all));
+      all.push_back(std::move(p_.input_gradient[i]));
+    }
+    p_.input_gradient = std::move(all);
+  }
+
+ private:
+  void note(Call& call, Time time) {
+    for (const auto* ids : {&call.in, &call.base})
+      for (const SlotId id : *ids)
+        if (id != kNone) readers_[id].push_back({time, &call});
+  }
+
+  // What a call in front of the segment's backward reads is kept.
+  void drop(SlotId id, Time start, Slots& dropped, std::vector<Call*>& later) {
+    const auto& readers = readers_[id];
+    for (const auto& [time, call] : readers)
+      if (time < start) return;
+    dropped.insert(id);
+    for (const auto& [time, call] : readers) later.push_back(call);
+  }
+
+  Program& p_;
+  std::map<int, Time> start_;  // of each segment's backward
+  std::map<SlotId, std::vector<std::pair<Time, Call*>>> readers_;
+  std::map<Time, List> again_;  // what is emitted again in front of that call
+};
 
 }  // namespace
 
@@ -97,7 +126,9 @@ void recompute_segments(Program& p) {
   std::map<int, std::vector<const Call*>, std::greater<>> segments;  // last first: see header
   for (const Call& call : p.forward)
     if (call.segment != kNone) segments[call.segment].push_back(&call);
-  for (const auto& [segment, calls] : segments) recompute_segment(p, segment, calls);
+  Recomputation recomputation(p);
+  for (const auto& [segment, calls] : segments) recomputation.segment(segment, calls);
+  recomputation.insert();
 }
 
 }  // namespace birkhoff

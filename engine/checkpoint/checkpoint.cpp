@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "engine/checkpoint/checkpoint_error.h"
+#include "engine/checkpoint/stored.h"
 
 namespace birkhoff {
 namespace {
@@ -63,6 +64,25 @@ void check_shards(const Directory& directory, const Manifest& manifest) {
               [](const auto& a, const auto& b) { return a.begin < b.begin; });
     check_shard(directory, shard, wanted);
   }
+}
+
+// The verified bytes of tokenizer.json; empty if the manifest lists none.
+std::string read_tokenizer(const Directory& directory, const Manifest& manifest) {
+  const auto& identity = manifest.info.tokenizer;
+  if (!identity || !identity->has_file()) return {};
+  const InputFile file = directory.open(std::string(kTokenizerName));
+  const std::string path = printable(file.path().string());
+  if (file.size() != identity->bytes)
+    throw CheckpointError(
+        fmt::format("{} has {} bytes, the manifest says {}", path, file.size(), identity->bytes));
+  std::string text(file.size(), '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  if (hash_of(text) != identity->hash)
+    throw CheckpointError(
+        fmt::format("{}: contents do not match their hash in the manifest; use another checkpoint "
+                    "or restore this file",
+                    path));
+  return text;
 }
 
 // Reads bytes of one piece, in ascending order: each chunk once, verified before any of it is used.
@@ -140,6 +160,7 @@ Checkpoint Checkpoint::open(const Path& path) {
     Manifest manifest = read_manifest(directory);
     check_directory_name(directory.path(), manifest);
     check_shards(directory, manifest);
+    read_tokenizer(directory, manifest);
     return Checkpoint(std::move(directory), std::move(manifest));
   });
 }
@@ -189,6 +210,12 @@ void Checkpoint::read(std::string_view name, const TensorSpec& spec, std::span<s
   if (spec.count() > 0) return read(name, spec, whole_slice(spec.shape), bytes, progress);
   wanted(name, spec);
   check(bytes.empty(), "{} bytes for tensor {} {}", bytes.size(), name, to_string(spec));
+}
+
+ModelTokenizer Checkpoint::tokenizer() const {
+  return as_checkpoint_error([&] {
+    return ModelTokenizer{manifest_.info.tokenizer, read_tokenizer(directory_, manifest_)};
+  });
 }
 
 void Checkpoint::verify(const ByteProgress& progress) const {

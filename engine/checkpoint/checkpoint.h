@@ -23,8 +23,8 @@ std::optional<int64_t> step_of_checkpoint(std::string_view name);  // none: not 
 
 class Checkpoint {
  public:
-  // Validates the manifest, and the size and header of every shard; reads no tensor. A directory
-  // whose name is that of another step is refused.
+  // Validates the manifest, the size and header of every shard, and tokenizer.json; reads no
+  // tensor. A directory whose name is that of another step is refused.
   static Checkpoint open(const Path& directory);
 
   const Path& path() const { return directory_.path(); }
@@ -40,6 +40,9 @@ class Checkpoint {
   // All of it.
   void read(std::string_view name, const TensorSpec& spec, std::span<std::byte> bytes,
             const ByteProgress& progress = {}) const;
+
+  // The tokenizer that its manifest names, with the verified bytes of tokenizer.json.
+  ModelTokenizer tokenizer() const;
 
   // Reads and verifies all that open() has not: in memory of one chunk.
   void verify(const ByteProgress& progress = {}) const;

@@ -34,7 +34,8 @@ bool remove_leftover(const Path& path) {
   std::error_code error;
   if (!std::filesystem::is_directory(std::filesystem::symlink_status(path, error))) return true;
   for (const std::string& name : Directory(path).names()) {
-    if (is_shard_name(name) || name == kManifestName) ::unlink((path / name).c_str());
+    if (is_shard_name(name) || name == kManifestName || name == kTokenizerName)
+      ::unlink((path / name).c_str());
   }
   return ::rmdir(path.c_str()) == 0;
 }

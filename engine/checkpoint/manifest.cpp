@@ -28,13 +28,14 @@ std::string parse_fingerprint(const json& value, const std::string& where) {
   return text;
 }
 
-CheckpointInfo parse_info(JsonFields& top) {
+CheckpointInfo parse_info(JsonFields& top, bool has_tokenizer) {
   CheckpointInfo info;
   info.step = int64_t(top.count("step"));
   info.tokens = int64_t(top.count("tokens"));
   info.seed = top.count("seed", UINT64_MAX);
   info.model = parse_fingerprint(top.at("model"), "model");
   info.data = parse_fingerprint(top.at("data"), "data");
+  if (has_tokenizer) info.tokenizer = parse_identity(top.at("tokenizer"), "tokenizer");
   info.config = top.text("config");
   const json& state = top.at("state");
   if (!state.is_object()) throw JsonError("state is not an object");
@@ -128,10 +129,11 @@ Manifest parse(std::string_view text) {
   m.hash = check_hash(text, kHashKey);
   const json tree = parse_json(text, {.bytes = kMaxManifest, .depth = 8});
   JsonFields top(tree, "manifest");
-  if (const uint64_t version = top.count("format_version"); version != kCheckpointFormat)
-    throw JsonError(
-        fmt::format("has format_version {}, this program reads {}", version, kCheckpointFormat));
-  m.info = parse_info(top);
+  const uint64_t version = top.count("format_version");
+  if (version != kCheckpointFormat && version != kOldCheckpointFormat)
+    throw JsonError(fmt::format("has format_version {}, this program reads {} and {}", version,
+                                kOldCheckpointFormat, kCheckpointFormat));
+  m.info = parse_info(top, version == kCheckpointFormat);
   m.chunk_bytes = top.count("chunk_bytes", kMaxHashChunk);
   if (m.chunk_bytes == 0) throw JsonError("chunk_bytes is 0");
   m.files = parse_files(top);
@@ -178,11 +180,11 @@ std::string manifest_text(const Manifest& m) {
         fmt::format("{}{}: {}", state.empty() ? "" : ", ", json_string(key), json_string(value));
   return with_hash(
       fmt::format("{{\n\"format_version\": {},\n\"step\": {},\n\"tokens\": {},\n\"seed\": {},\n"
-                  "\"model\": {},\n\"data\": {},\n\"config\": {},\n\"state\": {{{}}},\n"
-                  "\"chunk_bytes\": {},\n{}",
+                  "\"model\": {},\n\"data\": {},\n\"tokenizer\": {},\n\"config\": {},\n"
+                  "\"state\": {{{}}},\n\"chunk_bytes\": {},\n{}",
                   kCheckpointFormat, m.info.step, m.info.tokens, m.info.seed,
                   fingerprint_text(m.info.model), fingerprint_text(m.info.data),
-                  json_string(m.info.config), state, m.chunk_bytes,
+                  identity_text(m.info.tokenizer), json_string(m.info.config), state, m.chunk_bytes,
                   stored_text(m.files, m.tensors)),
       kHashKey);
 }

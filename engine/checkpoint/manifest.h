@@ -4,16 +4,19 @@
 // is no time, host or path in it. Thread-safe: no state.
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "base/box.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 
 namespace birkhoff {
 
-inline constexpr int kCheckpointFormat = 1;
+inline constexpr int kCheckpointFormat = 2;     // what is written
+inline constexpr int kOldCheckpointFormat = 1;  // read too: the same without `tokenizer`
 inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr size_t kMaxManifest = size_t(256) << 20;
 inline constexpr size_t kMaxHashChunk = size_t(64) << 20;  // memory that a reader needs
@@ -25,9 +28,12 @@ struct CheckpointInfo {
   int64_t step = 0;    // finished optimizer steps
   int64_t tokens = 0;  // trained on so far
   uint64_t seed = 0;
-  std::string model = {};   // fingerprint: the config keys that define the model, as text
-  std::string data = {};    // fingerprint: the data set, as text
-  std::string config = {};  // the effective config, YAML
+  std::string model = {};  // fingerprint: the config keys that define the model, as text
+  std::string data = {};   // fingerprint: the data set, as text
+  // Of the model's ids; its tokenizer.json, if it has one, lies in the checkpoint. None: it was
+  // trained, or imported, by a program that wrote version 1 and did not note it.
+  std::optional<TokenizerIdentity> tokenizer = {};
+  std::string config = {};                        // the effective config, YAML
   std::map<std::string, std::string> state = {};  // of the loop; numbers as shortest exact text
   bool operator==(const CheckpointInfo&) const = default;
 };

@@ -19,6 +19,8 @@ void remove_checkpoint(const Checkpoint& checkpoint) {
   std::error_code error;  // what stays is no checkpoint, and for remove_leftovers
   for (const ShardFile& file : checkpoint.manifest().files)
     std::filesystem::remove(aside / file.name, error);
+  const auto& tokenizer = checkpoint.manifest().info.tokenizer;
+  if (tokenizer && tokenizer->has_file()) std::filesystem::remove(aside / kTokenizerName, error);
   std::filesystem::remove(aside / kManifestName, error);
   std::filesystem::remove(aside, error);  // fails where somebody put other files: they stay
 }

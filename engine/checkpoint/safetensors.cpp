@@ -14,8 +14,8 @@ static_assert(std::endian::native == std::endian::little, "tensors are written a
 
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr std::pair<std::string_view, DType> kDTypes[] = {
-    {"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32},
-    {"I64", DType::i64}, {"F64", DType::f64},   {"F16", DType::f16}};
+    {"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32},        {"I64", DType::i64},
+    {"F64", DType::f64}, {"F16", DType::f16},   {"F8_E4M3", DType::f8_e4m3}};
 
 // Accepts the header's JSON and nothing else, straight into a SafetensorsHeader: no tree is built,
 // so a hostile header costs no more memory than its own size.
@@ -66,7 +66,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       const auto* known = std::find_if(std::begin(kDTypes), std::end(kDTypes),
                                        [&](const auto& d) { return d.first == value; });
       if (known == std::end(kDTypes))
-        refuse(fmt::format("dtype '{}' is none of F32, BF16, F16, I32, I64, F64",
+        refuse(fmt::format("dtype '{}' is none of F32, BF16, F16, F8_E4M3, I32, I64, F64",
                            printable(value, 20)));
       header_.tensors.back().spec.dtype = known->second;
       field_ = 0;

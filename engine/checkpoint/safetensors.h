@@ -4,12 +4,12 @@
 //   u64 length N, little endian | N bytes of JSON, padded with spaces | the tensors' bytes
 //   JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, …}
 //
-// Written: F32, BF16, F16, I32, I64, F64; tensors in order of name without gaps; data at a multiple
-// of 8. Read: the same dtypes, tensors in any order, but covering the data exactly. Nothing in a
-// file is trusted: lengths are checked before anything is allocated, JSON deeper or other than the
-// above, duplicate names, unknown dtypes, sizes that overflow, ranges that overlap, leave a hole or
-// leave the file are refused. Errors of reading are CheckpointError (exit code 4) that name the
-// file and the tensor. Thread-safe: no state.
+// Written: F32, BF16, F16, F8_E4M3, I32, I64, F64; tensors in order of name without gaps; data at
+// a multiple of 8. Read: the same dtypes, tensors in any order, but covering the data exactly.
+// Nothing in a file is trusted: lengths are checked before anything is allocated, JSON deeper or
+// other than the above, duplicate names, unknown dtypes, sizes that overflow, ranges that overlap,
+// leave a hole or leave the file are refused. Errors of reading are CheckpointError (exit code 4)
+// that name the file and the tensor. Thread-safe: no state.
 #include <cstddef>
 #include <map>
 #include <span>

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/system_error.h"
 #include "engine/checkpoint/leftovers.h"
+#include "engine/checkpoint/stored.h"
 
 namespace birkhoff {
 namespace {
@@ -195,6 +196,19 @@ void check_files(const Path& aside, const Manifest& m) {
   }
 }
 
+void check_tokenizer(const std::optional<TokenizerIdentity>& identity, std::string_view json) {
+  const bool has_file = identity && identity->has_file();
+  check(has_file ? identity->bytes == json.size() && identity->hash == hash_of(json) : json.empty(),
+        "a tokenizer.json of {} bytes is not that of tokenizer {}", json.size(),
+        identity ? to_string(*identity) : "null");
+}
+
+void write_new(const Path& path, std::string_view text) {
+  File file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+  file.write(std::as_bytes(std::span(text)));
+  file.flush();
+}
+
 void refuse_existing(const Path& directory) {
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(directory, error)))
@@ -252,20 +266,19 @@ ShardIndex write_shards(const Path& directory, int64_t step, int rank,
 }
 
 std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
-                              std::span<const ShardIndex> indices) {
+                              std::span<const ShardIndex> indices,
+                              std::string_view tokenizer_json) {
+  check_tokenizer(info.tokenizer, tokenizer_json);
   const Manifest manifest = merge(info, indices);
   const std::string text = manifest_text(manifest);
-  return saving(directory, total_bytes(indices) + text.size(), [&] {
+  return saving(directory, total_bytes(indices) + tokenizer_json.size() + text.size(), [&] {
     const Path parent = parent_of(directory), aside = partial_path(directory);
     if (text.size() > kMaxManifest)
       throw ResourceError(fmt::format("a manifest of {} bytes is more than the format allows ({})",
                                       text.size(), kMaxManifest));
     check_files(aside, manifest);
-    {
-      File file(aside / kManifestName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
-      file.write(std::as_bytes(std::span(text)));
-      file.flush();
-    }
+    if (!tokenizer_json.empty()) write_new(aside / kTokenizerName, tokenizer_json);
+    write_new(aside / kManifestName, text);
     flush_directory(aside);
     refuse_existing(directory);  // an empty directory would be replaced
     if (::rename(aside.c_str(), directory.c_str()) != 0) throw_system_error("rename to", directory);
@@ -282,14 +295,15 @@ void abandon_checkpoint(const Path& directory) noexcept {
 }
 
 std::string save_checkpoint(const Path& directory, const CheckpointInfo& info,
-                            std::span<const NamedTensor> tensors, const SaveOptions& options) {
+                            std::span<const NamedTensor> tensors, const SaveOptions& options,
+                            std::string_view tokenizer_json) {
   const std::vector<Piece> pieces = whole_pieces(tensors);
-  size_t bytes = 0;
+  size_t bytes = tokenizer_json.size();
   for (const Piece& p : pieces) bytes += p.bytes.size();
   begin_checkpoint(directory, bytes);
   try {
     const ShardIndex index = write_shards(directory, info.step, 0, pieces, options);
-    return commit_checkpoint(directory, info, {&index, 1});
+    return commit_checkpoint(directory, info, {&index, 1}, tokenizer_json);
   } catch (...) {
     abandon_checkpoint(directory);
     throw;

@@ -73,11 +73,14 @@ void begin_checkpoint(const Path& directory, size_t bytes = 0);
 ShardIndex write_shards(const Path& directory, int64_t step, int rank,
                         std::span<const Piece> pieces, const SaveOptions& options = {});
 
-// Writes the manifest, flushes the directory, renames it, flushes its parent; returns the
-// manifest's hash. Throws InternalError if the indices are not of one save or do not cover each
-// tensor once, ResourceError if a listed file is not there. After an exception: abandon_checkpoint.
+// Writes tokenizer.json and the manifest, flushes the directory, renames it, flushes its parent;
+// returns the manifest's hash. REQUIRES a tokenizer_json of the size and hash in info.tokenizer, or
+// none if that has no file. Throws InternalError if the indices are not of one save or do not cover
+// each tensor once, ResourceError if a listed file is not there. After an exception:
+// abandon_checkpoint.
 std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
-                              std::span<const ShardIndex> indices);
+                              std::span<const ShardIndex> indices,
+                              std::string_view tokenizer_json = {});
 
 // Removes what begin_checkpoint and write_shards made, if commit_checkpoint has not renamed it, as
 // far as the file system lets it; throws nothing.
@@ -85,7 +88,8 @@ void abandon_checkpoint(const Path& directory) noexcept;
 
 // All of the above for one rank that has it all; returns the manifest's hash.
 std::string save_checkpoint(const Path& directory, const CheckpointInfo& info,
-                            std::span<const NamedTensor> tensors, const SaveOptions& options = {});
+                            std::span<const NamedTensor> tensors, const SaveOptions& options = {},
+                            std::string_view tokenizer_json = {});
 
 // Removes old checkpoints of a run, so that the newest `keep` ≥ 2 stay: the files their own
 // manifests list and nothing else. `proven` holds the manifest hashes of checkpoints that this

@@ -15,10 +15,6 @@ using nlohmann::json;
 constexpr std::string_view kTailEnd = "\"\n}\n";
 constexpr size_t kHashDigits = 32;
 
-bool is_hash(std::string_view text) {
-  return text.size() == kHashDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
-}
-
 ShardFile parse_file(const json& value, const std::string& where) {
   JsonFields fields(value, where);
   ShardFile file;
@@ -117,6 +113,10 @@ std::string piece_text(const StoredPiece& p) {
 }  // namespace
 
 std::string hash_of(std::string_view text) { return hash128(std::as_bytes(std::span(text))); }
+
+bool is_hash(std::string_view text) {
+  return text.size() == kHashDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
 
 std::string stored_text(const std::vector<ShardFile>& files,
                         const std::vector<StoredTensor>& tensors) {

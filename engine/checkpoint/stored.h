@@ -11,6 +11,7 @@
 namespace birkhoff {
 
 std::string hash_of(std::string_view text);
+bool is_hash(std::string_view text);  // 32 lower-case hexadecimal digits
 
 // `"files": […], "tensors": […]` with line breaks.
 std::string stored_text(const std::vector<ShardFile>& files,

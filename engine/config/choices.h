@@ -28,6 +28,10 @@ struct Choices<ResidualKind> {
   static constexpr std::array<std::string_view, 3> names = {"plain", "hc", "mhc"};
 };
 template <>
+struct Choices<RopeScaling> {
+  static constexpr std::array<std::string_view, 2> names = {"none", "yarn"};
+};
+template <>
 struct Choices<HcKind> {
   static constexpr std::array<std::string_view, 2> names = {"dynamic", "static"};
 };

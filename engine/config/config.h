@@ -1,10 +1,9 @@
 #pragma once
-// A run's configuration as plain typed structs: what the rest of the engine reads. Units, ranges
-// and help of every field stand in fields.cpp, the one list that parser, help text, docs/config.md
-// and the effective dump are made from; here stand the types and the defaults (the tiny model of
-// configs/tiny.yaml with its warm-up; the rest of the optimizer is that of arXiv 2512.24880, Table
-// 5). Counts are int64_t, so that
-// products of them do not overflow by accident. Values, no pointers: copy freely.
+// A run's configuration as plain typed structs. Units, ranges and help of every field stand in
+// fields.cpp, the one list that parser, help text, docs/config.md and the effective dump are made
+// from; here stand types and defaults: the model and warm-up of configs/tiny.yaml, the rest of the
+// optimizer from arXiv 2512.24880, Table 5. Counts are int64_t, so that products of them do not
+// overflow by accident. Values, no pointers: copy freely.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -17,6 +16,7 @@ enum class DeviceChoice { automatic, cpu, cuda };  // auto | cpu | cuda
 enum class Resume { automatic, must, never };      // auto | must | never
 enum class DataSourceKind { files, random };
 enum class ResidualKind { plain, hc, mhc };
+enum class RopeScaling { none, yarn };
 enum class HcKind { dynamic, fixed };  // dynamic | static
 enum class SinkhornKind { paper, v4 };
 enum class ReadoutKind { sum, learned, mean };
@@ -75,7 +75,17 @@ struct ModelConfig {
   int64_t rope_dim = 16;
   int64_t v_dim = 32;
   int64_t kv_rank = 64;
+  int64_t q_rank = 0;  // 0: queries are projected from the input directly
   double rope_theta = 10000;
+  // The rope_… keys below are of yarn alone.
+  RopeScaling rope_scaling = RopeScaling::none;
+  double rope_factor = 1;
+  int64_t rope_original_positions = 4096;
+  double rope_beta_fast = 32;
+  double rope_beta_slow = 1;
+  double rope_mscale = 0, rope_mscale_all_dim = 0;  // 0: not given
+  double rope_attention_factor = 0;                 // 0: follows from the other keys
+  bool rope_truncate = true;
   int64_t dense_ffn_dim = 0;  // 0: 8 × moe.expert_dim; read it through dense_ffn_width()
   double norm_eps = 1e-20;
   double kv_norm_eps = 1e-20;
@@ -94,6 +104,8 @@ struct ModelConfig {
 struct MoeConfig {
   int64_t experts = 8;
   int64_t active = 2;
+  int64_t groups = 1;         // of neighbouring experts
+  int64_t active_groups = 1;  // that a token's experts are chosen from
   int64_t shared = 1;
   int64_t expert_dim = 64;
   double scaling = 1.0;

@@ -56,7 +56,8 @@ void run_fields(RunConfig& c, List& to) {
          "without a sign of work from a rank, after which the run is ended; 0: five times the "
          "slowest step, at least 60");
   to.add("threads", Integer{&c.threads, 0, 1024}, "threads",
-         "of each rank; 0: its share of the cores. Results do not depend on it",
+         "of each rank; 0: its share of the cores that the process may use, by its affinity and "
+         "its CPU quota. Results do not depend on it",
          {"num_threads", "workers"});
 }
 
@@ -75,6 +76,39 @@ void data_fields(DataConfig& c, List& to) {
   to.add("predict_across_documents", Flag{&c.predict_across_documents}, "",
          "whether the first token of the next document is a target");
   to.add("prefetch", Integer{&c.prefetch, 1, 64}, "batches", "loaded ahead", {"prefetch_factor"});
+}
+
+// Of model.rope_scaling: yarn (arXiv 2309.00071); the values are those of transformers' keys.
+void yarn_fields(ModelConfig& c, List& to) {
+  to.add(
+      "rope_scaling", one_of(c.rope_scaling), "",
+      "how rotary frequencies are changed for a longer context; yarn: arXiv 2309.00071, with the "
+      "model.rope_ keys that follow, which do nothing without it");
+  to.add("rope_factor", Real{&c.rope_factor, 1, 1e6}, "",
+         "yarn: how many times longer the context becomes");
+  to.add("rope_original_positions", Integer{&c.rope_original_positions, 1, 1 << 30}, "tokens",
+         "yarn: length of the context before it was extended",
+         {"original_max_position_embeddings"});
+  to.add("rope_beta_fast", Real{&c.rope_beta_fast, 0, 1e6, Bounds::above_min}, "turns",
+         "yarn: frequencies with at least that many turns in the original context are kept",
+         {"beta_fast"});
+  to.add("rope_beta_slow", Real{&c.rope_beta_slow, 0, 1e6, Bounds::above_min}, "turns",
+         "yarn: frequencies with at most that many are divided by model.rope_factor",
+         {"beta_slow"});
+  to.add("rope_mscale", Real{&c.rope_mscale, 0, 100}, "",
+         "yarn: weight of ln(model.rope_factor) in the size of rotated features; counts only where "
+         "model.rope_mscale_all_dim is given too, else the weight is 1; 0: not given",
+         {"mscale"});
+  to.add("rope_mscale_all_dim", Real{&c.rope_mscale_all_dim, 0, 100}, "",
+         "yarn: weight of ln(model.rope_factor) in the scale of attention; divides the size of "
+         "rotated features; 0: not given",
+         {"mscale_all_dim"});
+  to.add("rope_attention_factor", Real{&c.rope_attention_factor, 0, 1000}, "",
+         "yarn: size of rotated features; 0: follows from model.rope_factor and the mscale keys",
+         {"attention_factor"});
+  to.add("rope_truncate", Flag{&c.rope_truncate}, "",
+         "yarn: whether the range between kept and divided frequencies is widened to whole pairs",
+         {"truncate"});
 }
 
 void model_fields(ModelConfig& c, List& to) {
@@ -96,13 +130,19 @@ void model_fields(ModelConfig& c, List& to) {
   to.add("v_dim", Integer{&c.v_dim, 1, 4096}, "", "a head's v width", {"v_head_dim"});
   to.add("kv_rank", Integer{&c.kv_rank, 1, kWide}, "", "width of the latent that k and v come from",
          {"kv_lora_rank"});
+  to.add("q_rank", Integer{&c.q_rank, 0, kWide}, "",
+         "width of the latent that queries come from; 0: queries are projected from the input",
+         {"q_lora_rank"});
   to.add("rope_theta", Real{&c.rope_theta, 1, 1e12, Bounds::above_min}, "",
          "base of the rotary frequencies", {"rotary_base"});
+  yarn_fields(c, to);
   to.add("dense_ffn_dim", Integer{&c.dense_ffn_dim, 0, 1 << 20}, "",
          "inner width of a dense FFN; 0: 8 × moe.expert_dim", {"intermediate_size"});
-  to.add("norm_eps", Real{&c.norm_eps, kSmallest, 1}, "", "of every RMSNorm but kv's",
+  to.add("norm_eps", Real{&c.norm_eps, kSmallest, 1}, "",
+         "epsilon of every RMSNorm except those of the latents (model.kv_norm_eps)",
          {"rms_norm_eps", "layer_norm_eps"});
-  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "", "of the RMSNorm of the kv latent");
+  to.add("kv_norm_eps", Real{&c.kv_norm_eps, kSmallest, 1}, "",
+         "epsilon of the RMSNorms of the kv latent and, with model.q_rank, of the q latent");
   to.add("residual", one_of(c.residual), "",
          "plain: one stream; hc: hyper-connections; mhc: manifold-constrained ones");
   to.add("streams", Integer{&c.streams, 1, 16}, "", "residual streams n of hc and mhc",
@@ -127,6 +167,12 @@ void moe_fields(MoeConfig& c, List& to) {
          {"num_experts", "n_routed_experts"});
   to.add("active", Integer{&c.active, 1, 256}, "", "routed experts of a token",
          {"num_experts_per_tok", "top_k", "experts_per_token"});
+  to.add("groups", Integer{&c.groups, 1, kWide}, "groups",
+         "the routed experts form this many groups of equal size; 1: no groups", {"n_group"});
+  to.add("active_groups", Integer{&c.active_groups, 1, kWide}, "groups",
+         "each token's experts come from this many groups, those whose two best experts score "
+         "highest together",
+         {"topk_group"});
   to.add("shared", Integer{&c.shared, 0, 256}, "", "experts that see every token",
          {"n_shared_experts", "shared_experts"});
   to.add("expert_dim", Integer{&c.expert_dim, 1, kWide}, "", "inner width of an expert",

@@ -18,11 +18,11 @@ inline constexpr size_t kMaxExtends = 8;
 //   file:line:col: path.to.key: what is wrong; did you mean 'x'?
 //   command line: path.to.key: what is wrong
 Config load_config(const Path& path, std::span<const std::string> overrides = {},
-                   Use use = Use::planning);
+                   Use use = Use::reading);
 
 // The same of a text, named `name` in messages. It must not extend another.
 Config parse_config(std::string_view text, const std::string& name,
-                    std::span<const std::string> overrides = {}, Use use = Use::planning);
+                    std::span<const std::string> overrides = {}, Use use = Use::reading);
 
 // Every key, in a fixed order: parse_config(effective_yaml(c)) == c, and the text is the same for
 // equal configs.

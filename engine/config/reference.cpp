@@ -28,8 +28,8 @@ differs.
   integers are decimal; floats are finite; `true` and `false` are the only booleans; text goes in
   quotes where YAML would read something else.
 - Paths, except that of `extends`, are relative to the directory the command runs in.
-- `train`, `plan`, `bench` and `data split` take a run directory instead of a file: that run, whatever `run.dir` its
-  config.yaml names ([the run directory](formats/run_directory.md)).
+- `train`, `plan`, `bench` and `data split` take a run directory instead of a file: that run,
+  whatever `run.dir` its config.yaml names ([the run directory](formats/run_directory.md)).
 )";
 
 // | separates cells.

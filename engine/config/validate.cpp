@@ -26,14 +26,31 @@ class Report {
   std::vector<Finding>& to_;
 };
 
+void group_rules(const MoeConfig& m, Report& r) {
+  r.error_if(m.experts % m.groups != 0, {"moe.groups", "moe.experts"},
+             fmt::format("{} does not divide moe.experts ({})", m.groups, m.experts));
+  r.error_if(m.active_groups > m.groups, {"moe.active_groups", "moe.groups"},
+             fmt::format("{} is more than moe.groups ({})", m.active_groups, m.groups));
+  if (m.experts % m.groups != 0 || m.active_groups > m.groups || m.active > m.experts) return;
+  const int64_t kept = m.active_groups * (m.experts / m.groups);
+  r.error_if(m.active > kept, {"moe.active", "moe.active_groups", "moe.groups", "moe.experts"},
+             fmt::format("{} is more than the {} experts of moe.active_groups ({}) groups",
+                         m.active, kept, m.active_groups));
+}
+
 void model_rules(const Config& c, Report& r) {
   const ModelConfig& m = c.model;
   r.error_if(m.rope_dim % 2 != 0, {"model.rope_dim"},
              fmt::format("{} is odd; rotary positions turn pairs", m.rope_dim));
+  r.error_if(
+      m.rope_scaling == RopeScaling::yarn && m.rope_beta_fast < m.rope_beta_slow,
+      {"model.rope_beta_fast", "model.rope_beta_slow"},
+      fmt::format("{} is less than model.rope_beta_slow ({})", m.rope_beta_fast, m.rope_beta_slow));
   r.error_if(m.dense_layers > m.layers, {"model.dense_layers", "model.layers"},
              fmt::format("{} is more than model.layers ({})", m.dense_layers, m.layers));
   r.error_if(c.moe.active > c.moe.experts, {"moe.active", "moe.experts"},
              fmt::format("{} is more than moe.experts ({})", c.moe.active, c.moe.experts));
+  group_rules(c.moe, r);
   r.warn_if(m.residual == ResidualKind::mhc && c.optim.weight_decay_static > 0,
             {"optim.weight_decay_static", "model.residual"},
             "decay of mhc's static part drags its mixing to uniform");
@@ -104,10 +121,7 @@ void allowance_rules(const Config& c, const std::vector<Field>& fields, Report& 
 }
 
 // What is not built yet.
-void training_rules(const Config& c, Report& r) {
-  r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
-  r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
-             {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
+void planning_rules(const Config& c, Report& r) {
   r.error_if(c.device == DeviceChoice::cuda, {"device"},
              "cuda is not available yet; choose auto or cpu");
   const ParallelConfig& p = c.parallel;
@@ -115,11 +129,19 @@ void training_rules(const Config& c, Report& r) {
                                    {"parallel.tp", p.tp},
                                    {"parallel.ep", p.ep},
                                    {"parallel.chunks", p.chunks}})
-    r.error_if(value != 1, {key},
-               fmt::format("{} is not available yet: a run is one rank; set 1", value));
-  r.error_if(p.zero != 0, {"parallel.zero"}, "1 is not available yet: a run is one rank; set 0");
+    r.error_if(
+        value != 1, {key},
+        fmt::format("{} is not available yet: every rank holds the whole model; set 1", value));
+  r.error_if(p.zero != 0, {"parallel.zero"},
+             "1 is not available yet: every rank holds the whole optimizer state; set 0");
   r.error_if(p.schedule != PipelineSchedule::one_f_one_b, {"parallel.schedule"},
              fmt::format("{} is not available yet; choose 1f1b", name(p.schedule)));
+}
+
+void training_rules(const Config& c, Report& r) {
+  r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
+  r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
+             {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
 }
 
 }  // namespace
@@ -138,7 +160,8 @@ std::vector<Finding> findings(const Config& config, Use use) {
   batch_rules(config, report);
   schedule_rules(config, report);
   allowance_rules(config, fields, report);
-  if (use == Use::training) training_rules(config, report);
+  if (use >= Use::planning) planning_rules(config, report);
+  if (use >= Use::training) training_rules(config, report);
   return all;
 }
 

@@ -1,107 +1,83 @@
 #include "engine/data/documents.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 
 #include "base/error.h"
 #include "engine/data/json_text.h"
+#include "engine/data/text_input.h"
 
 namespace birkhoff {
 namespace {
 
-constexpr size_t kBuffer = 1 << 20;
-
-class Input {
- public:
-  Input(const Path& path, const DocumentReader& reader)
-      : name_(path == "-" ? "(standard input)" : printable(path.string())),
-        reader_(reader),
-        file_(open(path)),
-        buffer_(kBuffer, '\0') {}
-
-  // The next piece of the file, empty at its end; good until the next call.
-  std::string_view read() {
-    while (true) {
-      const ssize_t n = ::read(file_.descriptor(), buffer_.data(), buffer_.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw DataError(fmt::format("cannot read {}: {}", name_, std::strerror(errno)));
-      bytes_ += n;
-      if (reader_.progress) reader_.progress(bytes_);
-      return std::string_view(buffer_).substr(0, size_t(n));
-    }
-  }
-
-  // The next line without its '\n'; false at the end. What follows the last '\n' is a line unless
-  // it is empty.
-  bool next_line(std::string& line) {
-    line.clear();
-    while (true) {
-      if (rest_.empty() && (rest_ = read()).empty()) break;
-      const size_t end = rest_.find('\n');
-      line.append(rest_.substr(0, end));
-      if (end != std::string_view::npos) {
-        rest_.remove_prefix(end + 1);
-        ++number_;
-        return true;
-      }
-      rest_ = {};
-      check_size(line.size());
-    }
-    number_ += !line.empty();
-    return !line.empty();
-  }
-
-  void check_size(size_t bytes) const {
-    if (int64_t(bytes) > kMaxDocument)
-      throw DataError(fmt::format("{}: a document has more than {} bytes: split it (--split)",
-                                  place(), kMaxDocument));
-  }
-
-  std::string place() const { return number_ == 0 ? name_ : fmt::format("{}:{}", name_, number_); }
-
-  void document(std::string_view text) const { reader_.document(text); }
-
- private:
-  static File open(const Path& path) {
-    try {
-      return File(path == "-" ? Path("/dev/stdin") : path, O_RDONLY);
-    } catch (const ResourceError& error) {
-      throw DataError(fmt::format("{}: check the input files", error.what()));
-    }
-  }
-
-  std::string name_;
-  const DocumentReader& reader_;
-  File file_;
-  std::string buffer_;
-  std::string_view rest_;  // of buffer_, not yet taken by next_line
-  int64_t bytes_ = 0, number_ = 0;
-};
+using Format = DocumentOptions::Format;
+using Split = DocumentOptions::Split;
 
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos;
 }
 
-void read_whole(Input& input) {
+bool is_named_jsonl(const Path& file) {
+  std::string ending = file.extension().string();
+  for (char& c : ending)
+    if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+  return ending == ".json" || ending == ".jsonl" || ending == ".ndjson";
+}
+
+bool is_object(std::string_view line) {
+  std::string ignored;
+  const JsonText::Fault fault = json_text(line, TextField("text"), ignored).fault;
+  return fault == JsonText::Fault::none || fault == JsonText::Fault::field;
+}
+
+// A line that is cut: whether it begins as an object does.
+bool begins_as_object(std::string_view line) {
+  constexpr std::string_view kSpace = " \t\r";
+  line.remove_prefix(std::min(line.find_first_not_of(kSpace), line.size()));
+  if (!line.starts_with('{')) return false;
+  const size_t next = line.find_first_not_of(kSpace, 1);
+  return next == line.npos || line[next] == '"';
+}
+
+// Whether all lines that a text begins with are JSON objects. Where it goes on (`is_cut`), the last
+// line is asked for its beginning alone.
+bool is_jsonl(std::string_view text, bool is_cut) {
+  bool any = false;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (is_blank(line)) continue;
+    if (is_cut && end == line.npos) return begins_as_object(line);
+    if (!is_object(line)) return false;
+    any = true;
+  }
+  return any;
+}
+
+void refuse_jsonl_as_text(const TextInput& input) {
+  if (is_jsonl(input.head(), input.is_longer_than_head()))
+    throw DataError(fmt::format(
+        "{}: its lines are JSON objects: give --jsonl to take their text, or --text to take them "
+        "as they stand",
+        input.name()));
+}
+
+void read_whole(TextInput& input, const DocumentReader& reader) {
   std::string text;
   for (std::string_view piece; !(piece = input.read()).empty();) {
     text += piece;
     input.check_size(text.size());
   }
-  input.document(text);
+  reader.document(text);
 }
 
-// Lines up to a border are a document; is_border says which lines are, `keep_empty` whether two
-// borders in a row enclose one.
+// Lines up to a border are a document; is_border says which lines are.
 template <class IsBorder>
-void read_blocks(Input& input, IsBorder is_border) {
+void read_blocks(TextInput& input, const DocumentReader& reader, IsBorder is_border) {
   std::string text, line;
   bool open = false;  // a line of a document has been seen
   const auto close = [&] {
-    if (open) input.document(text);
+    if (open) reader.document(text);
     text.clear();
     open = false;
   };
@@ -118,42 +94,63 @@ void read_blocks(Input& input, IsBorder is_border) {
   close();
 }
 
-// A line that is no JSON object has none for any --field.
-bool about_field(std::string_view wrong) { return !wrong.starts_with("not "); }
+std::string advice(const std::string& line, JsonText::Fault fault, bool is_first,
+                   const TextInput& input) {
+  if (is_first && line[line.find_first_not_of(" \t\r\v\f")] == '[')
+    return fmt::format("a JSON array is not read, but an object a line is: convert it: {}",
+                       piped("jq -c '.[]'", input.name(), true));
+  std::string text = "mend or remove the line, or skip it (--skip-bad N)";
+  if (fault == JsonText::Fault::field) text = "choose another --field, " + text;
+  if (is_first && fault == JsonText::Fault::early)
+    text += fmt::format("; if an object takes several lines, convert the file: {}",
+                        piped("jq -c .", input.name(), true));
+  return text;
+}
 
-void read_jsonl(Input& input, const std::string& field) {
+void read_jsonl(TextInput& input, const DocumentReader& reader, const TextField& field) {
   std::string line, text;
-  while (input.next_line(line)) {
+  bool is_first = true;
+  while (input.next_raw_line(line)) {
     if (is_blank(line)) continue;
-    if (const std::string wrong = json_text(line, field, text); !wrong.empty())
-      throw DataError(fmt::format("{}: {}; mend or remove the line{}", input.place(), wrong,
-                                  about_field(wrong) ? ", or choose another --field" : ""));
-    input.document(text);
+    const JsonText found = json_text(line, field, text);
+    if (found.fault == JsonText::Fault::none) {
+      reader.document(text);
+    } else {
+      const std::string what = fmt::format("{}: {}; {}", input.place(), found.what,
+                                           advice(line, found.fault, is_first, input));
+      if (!reader.bad_line) throw DataError(what);
+      reader.bad_line(what);
+    }
+    is_first = false;
   }
+}
+
+// A blank line is an empty document.
+void read_lines(TextInput& input, const DocumentReader& reader) {
+  std::string line;
+  while (input.next_line(line)) reader.document(is_blank(line) ? "" : std::string_view(line));
 }
 
 }  // namespace
 
 void read_documents(const Path& file, const DocumentOptions& options,
                     const DocumentReader& reader) {
-  using Format = DocumentOptions::Format;
-  using Split = DocumentOptions::Split;
-  Input input(file, reader);
-  if (options.format == Format::jsonl ||
-      (options.format == Format::automatic && file.extension() == ".jsonl"))
-    return read_jsonl(input, options.field);
-  std::string line;
+  TextInput input(file, reader.progress);
+  const bool automatic = options.format == Format::automatic;
+  if (options.format == Format::jsonl || (automatic && is_named_jsonl(file)))
+    return read_jsonl(input, reader, TextField(options.field));
+  if (automatic) refuse_jsonl_as_text(input);
   switch (options.split) {
     case Split::file:
-      return read_whole(input);
+      return read_whole(input, reader);
     case Split::line:
-      while (input.next_line(line)) input.document(line);
-      return;
+      return read_lines(input, reader);
     case Split::blank_line:
-      return read_blocks(input, is_blank);
+      return read_blocks(input, reader, is_blank);
     case Split::prefix:
       check(!options.prefix.empty(), "splitting by an empty prefix");
-      return read_blocks(input, [&](std::string_view l) { return l.starts_with(options.prefix); });
+      return read_blocks(input, reader,
+                         [&](std::string_view line) { return line.starts_with(options.prefix); });
   }
 }
 

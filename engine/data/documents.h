@@ -1,7 +1,7 @@
 #pragma once
-// Documents out of text and JSONL files, streamed: memory is that of one document (at most
-// kMaxDocument bytes) and a read buffer. Bytes are passed through as they are; JSON strings are
-// unescaped. Errors are DataError with file:line. Stateless, so thread-safe.
+// Documents out of text and JSON lines, streamed: memory is that of one document (at most
+// kMaxDocument bytes) and a read buffer. The rules are those of docs/formats/text.md, and
+// scripts/tokenize.py has the same. Errors are DataError with file:line. Stateless, so thread-safe.
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,11 +11,9 @@
 
 namespace birkhoff {
 
-inline constexpr int64_t kMaxDocument = int64_t(1) << 30;
-
 struct DocumentOptions {
   enum class Format {
-    automatic,  // JSONL if the name ends in .jsonl, text otherwise
+    automatic,  // JSON lines if the name ends in .json, .jsonl or .ndjson, text otherwise
     text,
     jsonl,
   };
@@ -29,12 +27,14 @@ struct DocumentOptions {
   Format format = Format::automatic;
   Split split = Split::file;
   std::string prefix = {};     // of Split::prefix, not empty
-  std::string field = "text";  // of a JSON object: the string that is the document
+  std::string field = "text";  // of a JSON object: the string that is the document (TextField)
 };
 
 struct DocumentReader {
   std::function<void(std::string_view text)> document = {};  // called once a document, in order
   std::function<void(int64_t bytes)> progress = {};  // called now and then: bytes read so far
+  // Called with what is wrong with a line of JSON; returns to skip the line. Null: it is thrown.
+  std::function<void(const std::string& what)> bad_line = {};
 };
 
 // "-" is the standard input. Empty documents are passed on like others.

@@ -3,11 +3,35 @@
 // whatever it nests. Stateless, so thread-safe.
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace birkhoff {
 
-// Sets `text` to the string `field` of the object in `line`. Returns what is wrong, in one line fit
-// for a log, or "" if nothing is: not JSON, not an object, no such field, no string, given twice.
-std::string json_text(std::string_view line, const std::string& field, std::string& text);
+inline constexpr int kMaxJsonDepth = 512;
+
+// Which string is the text: the key `name` of the object, or, if it has dots, also the one that
+// each part leads to, from object to object: "meta.text" is {"meta": {"text": …}}.
+struct TextField {
+  explicit TextField(std::string field);
+
+  std::string name;
+  std::vector<std::string> parts;
+};
+
+struct JsonText {
+  enum class Fault {
+    none,
+    syntax,  // not JSON, not UTF-8, a NUL, not an object, nested too deep
+    early,   // the line ends where the object could go on
+    field,   // there is no such string, or it is given twice
+  };
+  Fault fault = Fault::none;
+  std::string what = {};  // one line, fit for a log
+};
+
+// Sets `text` to the field's string of the object in `line`. JSON is that of RFC 8259, with numbers
+// of any size, and NaN, Infinity and -Infinity, which Python writes. Half a surrogate pair is a
+// fault in the text alone.
+JsonText json_text(std::string_view line, const TextField& field, std::string& text);
 
 }  // namespace birkhoff

@@ -21,6 +21,8 @@ class Fields {
     if (!object.is_object()) fail("must be an object");
   }
 
+  bool has(const char* key) const { return object_.contains(key); }
+
   const Json& at(const char* key) const {
     const auto it = object_.find(key);
     if (it == object_.end()) fail(fmt::format("has no \"{}\"", key));
@@ -75,13 +77,15 @@ DatasetManifest parse_dataset_manifest(std::string_view text, const Path& path) 
   if (const int64_t version = all.number("format_version"); version != kVersion)
     all.fail(fmt::format("has format_version {}, known here is {}", version, kVersion));
   const Fields tokenizer(all.at("tokenizer"), path, "the manifest's tokenizer");
-  DatasetManifest manifest{.tokenizer = {.name = tokenizer.text("name"),
-                                         .vocab = tokenizer.number("vocab"),
-                                         .end_of_document = tokenizer.number("end_of_document")},
-                           .tokens = all.number("tokens"),
-                           .documents = all.number("documents"),
-                           .bytes = all.number("bytes")};
-  if (root.contains("xxh3_128")) {
+  DatasetManifest manifest{
+      .tokenizer = {.name = tokenizer.text("name"),
+                    .vocab = tokenizer.number("vocab"),
+                    .end_of_document = tokenizer.number("end_of_document"),
+                    .hash = tokenizer.has("xxh3_128") ? tokenizer.hash("xxh3_128") : ""},
+      .tokens = all.number("tokens"),
+      .documents = all.number("documents"),
+      .bytes = all.number("bytes")};
+  if (all.has("xxh3_128")) {
     const Fields hashes(all.at("xxh3_128"), path, "the manifest's xxh3_128");
     manifest.bin_hash = hashes.hash("bin");
     manifest.idx_hash = hashes.hash("idx");
@@ -108,6 +112,7 @@ std::string to_json(const DatasetManifest& manifest) {
                                  {"tokens", manifest.tokens},
                                  {"documents", manifest.documents},
                                  {"bytes", manifest.bytes}};
+  if (!manifest.tokenizer.hash.empty()) root["tokenizer"]["xxh3_128"] = manifest.tokenizer.hash;
   if (!manifest.bin_hash.empty())
     root["xxh3_128"] = {{"bin", manifest.bin_hash}, {"idx", manifest.idx_hash}};
   return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -15,6 +15,8 @@ struct DatasetManifest {
     std::string name = {};        // "byte", or the name of a tokenizer.json
     int64_t vocab = 0;            // ids are in [0, vocab)
     int64_t end_of_document = 0;  // the last token of each document
+    // xxh3-128 of PREFIX.tokenizer.json, 32 hexadecimal digits; empty: there is no such file.
+    std::string hash = {};
     bool operator==(const Tokenizer&) const = default;
   };
   Tokenizer tokenizer = {};

@@ -34,7 +34,8 @@ void verify_hash(const Path& path, size_t bytes, const std::string& expected, Re
 
 PrepareCounts prepare(const PrepareOptions& options, const Tokenizer& tokenizer,
                       const std::function<void(const PrepareCounts&)>& progress) {
-  TokenWriter writer(options.out, token_type_for(tokenizer.vocab()), options.overwrite);
+  TokenWriter writer(options.out, token_type_for(tokenizer.vocab()), options.overwrite,
+                     options.files);
   PrepareCounts counts;
   std::vector<int32_t> ids;
   int64_t before = 0;  // bytes of the files that are done
@@ -55,6 +56,14 @@ PrepareCounts prepare(const PrepareOptions& options, const Tokenizer& tokenizer,
   reader.progress = [&](int64_t bytes) {
     counts.read = before + bytes;
     if (progress) progress(counts);
+  };
+  reader.bad_line = [&](const std::string& what) {
+    if (counts.bad == options.skip_bad)
+      throw DataError(counts.bad == 0 ? what
+                                      : fmt::format("{}; {} bad lines were skipped before it, as "
+                                                    "many as --skip-bad allows",
+                                                    what, counts.bad));
+    if (counts.bad++ == 0) counts.first_bad = what;
   };
   for (const Path& file : options.files) {
     read_documents(file, options.documents, reader);
@@ -85,6 +94,7 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
                 });
     counts.hashes = true;
   }
+  dataset.tokenizer();  // throws if its file is not the one that the manifest has the hash of
   if (vocab == 0) vocab = manifest ? manifest->tokenizer.vocab : int64_t(1) << 31;
 
   std::vector<int32_t> ids(1 << 16);

@@ -26,16 +26,16 @@ struct Row {
   std::span<int32_t> token, target, position, first_key;
 };
 
-// Tokens, targets and positions of a row from the `length` tokens at the start of the scratch.
-// The attention begins at the row's start everywhere.
+// Tokens, targets and positions of a row from the `length` tokens at the start of the scratch, then
+// padding. The attention of tokens begins at the row's start.
 Row fill_row(int64_t row_index, int64_t length, Batch& batch) {
   const Row row(batch, row_index);
   for (int64_t i = 0; i < batch.sequence; ++i) {
     const auto at = size_t(i);
     row.token[at] = i < length ? batch.scratch[at] : 0;
     row.target[at] = i + 1 < length ? batch.scratch[at + 1] : -1;
-    row.position[at] = int32_t(i);
-    row.first_key[at] = int32_t(row.begin);
+    row.position[at] = i < length ? int32_t(i) : -1;
+    row.first_key[at] = int32_t(i < length ? row.begin : row.begin + i);
   }
   return row;
 }

@@ -8,8 +8,8 @@
 //   training:   count() = ⌊(T − 1) / S⌋ whole windows (the rest, < S tokens, is left out); sample i
 //               is window permutation_{i / count}(i mod count): each window once an epoch, another
 //               order every epoch.
-//   validation: count() = ⌈(T − 1) / S⌉ windows, in order; the last may end early: filled up with
-//               token 0 and target −1.
+//   validation: count() = ⌈(T − 1) / S⌉ windows, in order; the last may end early: the rest of it
+//               is padding.
 //   random:     seeded uniform tokens, no files; every sample is its own window.
 //
 // Errors are DataError. Immutable, so thread-safe.
@@ -31,12 +31,17 @@ struct SampleOptions {
                                          // token before it
 };
 
-// B sequences of S tokens, flattened; all arrays are [B·S].
+// B sequences of S tokens, flattened; all arrays are [B·S]. A row that stands for no token is
+// padding: token 0, target −1, position −1, and it attends to itself alone. Nothing may count or
+// average over it. Padding ends a sequence or fills it, so no token ever attends to it. Position
+// says whether a row is padding; target does not, since tokens may have a target that is not
+// counted.
 struct Batch {
   int64_t sequences = 0, sequence = 0;  // B, S
   std::vector<int32_t> token;
   std::vector<int32_t> target;     // −1: not counted
-  std::vector<int32_t> position;   // from the window's start, whatever documents begin in it
+  std::vector<int32_t> position;   // from the window's start, whatever documents begin in it;
+                                   // −1: padding
   std::vector<int32_t> first_key;  // index in the batch of the first token that this one attends
                                    // to: its sequence's first, or its document's
   int64_t valid = 0;               // targets that are counted; may be 0
@@ -70,8 +75,8 @@ std::unique_ptr<Samples> validation_samples(std::shared_ptr<const TokenDataset> 
 std::unique_ptr<Samples> random_samples(const char* stream, int64_t count,
                                         const SampleOptions& options);
 
-// Makes `batch` of the samples [first, first + count), count ≤ sequences. Rows behind them are
-// filled with token 0, target −1 and window −1. No allocation when the batch has been used before.
+// Makes `batch` of the samples [first, first + count), count ≤ sequences. The sequences after them
+// are padding and have window −1. No allocation when the batch has been used before.
 void read_batch(const Samples& samples, int64_t first, int64_t count, int64_t sequences,
                 Batch& batch);
 

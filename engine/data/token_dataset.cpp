@@ -51,6 +51,35 @@ void TokenDataset::check_manifest() const {
                      manifest_->tokens, manifest_->documents, tokens(), documents()));
 }
 
+ModelTokenizer TokenDataset::tokenizer() const {
+  if (!manifest_) return {.identity = TokenizerIdentity()};
+  const DatasetManifest::Tokenizer& t = manifest_->tokenizer;
+  TokenizerIdentity identity{
+      .name = t.name, .vocab = t.vocab, .special = {.eos = {.ids = {t.end_of_document}}}};
+  if (t.hash.empty()) return {.identity = identity};
+  const Path path = tokenizer_path(prefix_);
+  const auto refuse = [&](const std::string& why) {
+    throw DataError(fmt::format(
+        "the tokenizer of dataset {}: {}; copy the file that was made with the dataset, or prepare "
+        "the dataset again",
+        printable(prefix_.string()), why));
+  };
+  std::string text;
+  try {
+    text = read_file(path, kMaxTokenizer);
+    const TokenizerIdentity file = identity_of_file(text, t.name);
+    identity.bytes = file.bytes, identity.hash = file.hash;
+  } catch (const ResourceError& e) {
+    refuse(e.what());
+  } catch (const JsonError& e) {
+    refuse(fmt::format("{} {}", printable(path.string()), e.what()));
+  }
+  if (identity.hash != t.hash)
+    refuse(fmt::format("{} is another file (xxh3-128 {}, the manifest says {})",
+                       printable(path.string()), identity.hash, t.hash));
+  return {.identity = identity, .json = std::move(text)};
+}
+
 void TokenDataset::read_bytes(size_t offset, std::span<std::byte> out) const {
   try {
     bin_.read(offset, out);

@@ -3,6 +3,8 @@
 // PREFIX.idx where each begins, PREFIX.json (optional) what they are. The format is Megatron's
 // (magic MMIDIDX, version 1); docs/formats/dataset.md has the bytes.
 //
+// PREFIX.tokenizer.json is the tokenizer that made the ids, where the manifest has its hash.
+//
 // Everything in the index is checked when the dataset is opened, in one pass over it, before memory
 // is taken for it; what is kept is 8 bytes a document. Errors are DataError (exit code 3) that name
 // the file, what is wrong and what to do.
@@ -16,6 +18,7 @@
 #include <vector>
 
 #include "base/directory.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 #include "engine/data/manifest.h"
 #include "engine/data/token_format.h"
 
@@ -36,6 +39,11 @@ class TokenDataset {
   int64_t length(int64_t document) const { return begin(document + 1) - begin(document); }
 
   const std::optional<DatasetManifest>& manifest() const { return manifest_; }
+
+  // The tokenizer that the manifest names, of an empty name if there is no manifest. Reads
+  // PREFIX.tokenizer.json if the manifest has its hash. Throws if it is missing, is another file,
+  // or is no tokenizer.json.
+  ModelTokenizer tokenizer() const;
 
   // Copies the tokens [first, first + out.size()). REQUIRES a range within tokens(). Throws
   // DataError on an id outside [0, vocab), with document, position, id and vocab.

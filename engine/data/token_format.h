@@ -88,6 +88,7 @@ T load(const std::byte* p) {
 
 inline Path bin_path(const Path& prefix) { return prefix.string() + ".bin"; }
 inline Path idx_path(const Path& prefix) { return prefix.string() + ".idx"; }
+inline Path tokenizer_path(const Path& prefix) { return prefix.string() + ".tokenizer.json"; }
 inline Path manifest_path(const Path& prefix) { return prefix.string() + ".json"; }
 
 }  // namespace birkhoff

@@ -9,6 +9,8 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/system_error.h"
+#include "engine/data/dataset_files.h"
 
 namespace birkhoff {
 namespace {
@@ -25,20 +27,6 @@ void drain(std::vector<std::byte>& buffer, File& file, size_t above = 0) {
   if (buffer.size() < above) return;
   file.write(buffer);
   buffer.clear();
-}
-
-// Temporary names carry the process id; a file of that name is left from a process that is gone.
-std::unique_ptr<File> create(const Path& path) {
-  ::unlink(path.c_str());
-  return std::make_unique<File>(path, O_WRONLY | O_CREAT | O_EXCL);
-}
-
-void move(const Path& from, const Path& to) {
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error)
-    throw ResourceError(
-        fmt::format("cannot rename to {}: {}", printable(to.string()), error.message()));
 }
 
 // Read, not mapped: some file systems cannot map a file.
@@ -60,29 +48,27 @@ Path directory_of(const Path& prefix) {
 
 }  // namespace
 
-TokenWriter::TokenWriter(const Path& prefix, TokenType type, bool overwrite)
-    : prefix_(prefix), type_(type), overwrite_(overwrite) {
-  if (!prefix.has_filename())
-    throw DataError(fmt::format("'{}' is a directory: give a name for the dataset in it",
-                                printable(prefix.string())));
-  if (!overwrite && std::filesystem::exists(idx_path(prefix)))
-    throw DataError(
-        fmt::format("{} exists: choose another name, or overwrite it on purpose "
-                    "(--overwrite)",
-                    printable(idx_path(prefix).string())));
-  make_directories(directory_of(prefix));
-  const std::string suffix = fmt::format(".tmp-{}", ::getpid());
-  bin_aside_ = bin_path(prefix).string() + suffix;
-  idx_aside_ = idx_path(prefix).string() + suffix;
-  bin_ = create(bin_aside_);
-  buffer_.reserve(kBuffer + 8);
+// The file is made first: one that exists already is not ours to remove.
+TokenWriter::Aside::Aside(const Path& path) : final_path(path) {
+  const DelaySignals whole;
+  file = create_temporary(temporary_path(path));
+  temporary.emplace(temporary_path(path));
 }
 
-TokenWriter::~TokenWriter() { remove_temporaries(); }
+void TokenWriter::Aside::move() {
+  if (::rename(temporary->path().c_str(), final_path.c_str()) != 0)
+    throw_system_error("rename to", final_path);
+  temporary->release();
+}
 
-void TokenWriter::remove_temporaries() noexcept {
-  ::unlink(bin_aside_.c_str());
-  ::unlink(idx_aside_.c_str());
+TokenWriter::TokenWriter(const Path& prefix, TokenType type, bool overwrite,
+                         std::span<const Path> inputs)
+    : prefix_(prefix), type_(type), overwrite_(overwrite) {
+  check_dataset_outputs(prefix, inputs, overwrite);
+  make_directories(directory_of(prefix));
+  for (const Path& path : dataset_files(prefix)) remove_dead_temporaries(path, file_ids(inputs));
+  bin_ = std::make_unique<Aside>(bin_path(prefix));
+  buffer_.reserve(kBuffer + 8);
 }
 
 void TokenWriter::add_document(std::span<const int32_t> ids) {
@@ -98,7 +84,7 @@ void TokenWriter::add_document(std::span<const int32_t> ids) {
         throw DataError(fmt::format("document {}: token id {} does not fit {}", documents(), id,
                                     name_of(type_)));
       append(buffer_, T(id));
-      drain(buffer_, *bin_, kBuffer);
+      drain(buffer_, *bin_->file, kBuffer);
     }
   });
   lengths_.push_back(int32_t(ids.size()));
@@ -106,8 +92,8 @@ void TokenWriter::add_document(std::span<const int32_t> ids) {
 }
 
 // Each document is one sequence: document borders are 0, 1, 2, …
-void TokenWriter::write_index() {
-  const auto file = create(idx_aside_);
+void TokenWriter::write_index(Aside& index) {
+  File& file = *index.file;
   for (const char c : kIndexMagic) buffer_.push_back(std::byte(c));
   append(buffer_, kIndexVersion);
   append(buffer_, uint8_t(type_));
@@ -115,42 +101,48 @@ void TokenWriter::write_index() {
   append(buffer_, uint64_t(lengths_.size() + 1));
   for (const int32_t length : lengths_) {
     append(buffer_, length);
-    drain(buffer_, *file, kBuffer);
+    drain(buffer_, file, kBuffer);
   }
   int64_t pointer = 0;
   for (const int32_t length : lengths_) {
     append(buffer_, pointer);
     pointer += int64_t(length) * int64_t(size_of(type_));
-    drain(buffer_, *file, kBuffer);
+    drain(buffer_, file, kBuffer);
   }
   for (int64_t d = 0; d <= documents(); ++d) {
     append(buffer_, d);
-    drain(buffer_, *file, kBuffer);
+    drain(buffer_, file, kBuffer);
   }
-  drain(buffer_, *file);
-  file->flush();
+  drain(buffer_, file);
+  file.flush();
 }
 
 void TokenWriter::commit(DatasetManifest manifest) {
   if (tokens_ == 0)
     throw DataError("there is no text to prepare: the input has no document that is not empty");
-  drain(buffer_, *bin_);
-  bin_->flush();
-  bin_.reset();
-  write_index();
+  drain(buffer_, *bin_->file);
+  bin_->file->flush();
+  Aside index(idx_path(prefix_)), described(manifest_path(prefix_));
+  write_index(index);
   manifest.tokens = tokens_;
   manifest.documents = documents();
-  manifest.bin_hash = hash_of_file(bin_aside_);
-  manifest.idx_hash = hash_of_file(idx_aside_);
+  manifest.bin_hash = hash_of_file(bin_->temporary->path());
+  manifest.idx_hash = hash_of_file(index.temporary->path());
+  const std::string text = to_json(manifest);
+  described.file->write(std::as_bytes(std::span(text)));
+  described.file->flush();
 
   const Path directory = directory_of(prefix_);
+  const DelaySignals whole;
+  check_dataset_outputs(prefix_, {}, overwrite_);  // hours may have passed
   if (overwrite_) {  // first the old one is gone, then the new one comes: never a mixture
     ::unlink(idx_path(prefix_).c_str());
     flush_directory(directory);
+    ::unlink(tokenizer_path(prefix_).c_str());
   }
-  move(bin_aside_, bin_path(prefix_));
-  write_file(manifest_path(prefix_), to_json(manifest));
-  move(idx_aside_, idx_path(prefix_));
+  bin_->move();
+  described.move();
+  index.move();
   flush_directory(directory);
 }
 

@@ -1,14 +1,14 @@
 #pragma once
 // Writes a token dataset (token_dataset.h), document by document, in memory of 4 bytes a document.
 // Nothing can be seen under the final names before commit(): the files are written to temporary
-// names in the same directory (O_EXCL), flushed, read back for their hashes, and renamed, the index
-// last, for a dataset exists when its index does. One thread.
+// names in the same directory (base/temporary.h), flushed, read back for their hashes, and renamed,
+// the index last, for a dataset exists when its index does. One thread.
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "base/files.h"
+#include "base/temporary.h"
 #include "engine/data/manifest.h"
 #include "engine/data/token_format.h"
 
@@ -16,10 +16,11 @@ namespace birkhoff {
 
 class TokenWriter {
  public:
-  // Throws DataError if PREFIX.idx exists, unless `overwrite`; ResourceError if the directory
-  // cannot be written.
-  TokenWriter(const Path& prefix, TokenType type, bool overwrite = false);
-  ~TokenWriter();  // without commit(): the temporary files are removed
+  // Throws DataError if the files may not be written (check_dataset_outputs: `inputs` are what the
+  // ids are made of); ResourceError if the directory cannot be written. Removes what writers that
+  // are gone have left of this prefix.
+  TokenWriter(const Path& prefix, TokenType type, bool overwrite = false,
+              std::span<const Path> inputs = {});
   TokenWriter(const TokenWriter&) = delete;
   TokenWriter& operator=(const TokenWriter&) = delete;
 
@@ -34,13 +35,21 @@ class TokenWriter {
   int64_t documents() const { return int64_t(lengths_.size()); }
 
  private:
-  void write_index();
-  void remove_temporaries() noexcept;
+  // A file of the dataset under its temporary name.
+  struct Aside {
+    explicit Aside(const Path& path);
+    void move();  // to its final name
 
-  Path prefix_, bin_aside_, idx_aside_;
+    Path final_path;
+    std::unique_ptr<File> file;
+    std::optional<Temporary> temporary;
+  };
+  void write_index(Aside& index);
+
+  Path prefix_;
   TokenType type_;
   bool overwrite_;
-  std::unique_ptr<File> bin_;
+  std::unique_ptr<Aside> bin_;
   std::vector<std::byte> buffer_;
   std::vector<int32_t> lengths_;  // of each document
   int64_t tokens_ = 0;

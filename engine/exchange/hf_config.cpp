@@ -1,12 +1,12 @@
 #include "engine/exchange/hf_config.h"
 
 #include <algorithm>
-#include <cmath>
-#include <optional>
 
 #include "base/error.h"
-#include "engine/checkpoint/json.h"
 #include "engine/config/choices.h"
+#include "engine/exchange/hf_fields.h"
+#include "engine/exchange/hf_rope.h"
+#include "engine/exchange/hf_tokenizer.h"
 
 namespace birkhoff {
 namespace {
@@ -15,28 +15,23 @@ using nlohmann::json;
 
 constexpr std::string_view kModelType = "deepseek_v3";
 constexpr std::string_view kArchitecture = "DeepseekV3ForCausalLM";
+constexpr int64_t kHfGroups = 8, kHfActiveGroups = 4;  // where a config says nothing
 
 // Keys without bearing on what a forward pass computes: of training elsewhere, of generation, of
-// files. Layers for multi-token prediction stand beside the model; their tensors, if there are
-// any, are refused by name.
+// files.
 constexpr const char* kNeutral[] = {"_attn_implementation",
                                     "_attn_implementation_autoset",
                                     "_name_or_path",
                                     "auto_map",
                                     "aux_loss_alpha",
-                                    "bos_token_id",
                                     "chunk_size_feed_forward",
                                     "dtype",
-                                    "eos_token_id",
                                     "ep_size",
                                     "id2label",
                                     "label2id",
-                                    "num_mtp_layers",
-                                    "num_nextn_predict_layers",
                                     "output_attentions",
                                     "output_hidden_states",
                                     "output_router_logits",
-                                    "pad_token_id",
                                     "pretraining_tp",
                                     "problem_type",
                                     "return_dict",
@@ -47,56 +42,26 @@ constexpr const char* kNeutral[] = {"_attn_implementation",
                                     "transformers_version",
                                     "use_cache"};
 
-class Reader {
+class Reader : public HfFields {
  public:
-  explicit Reader(const json& tree) : fields_(tree, "it") {}
+  using HfFields::HfFields;
 
+  // Of another kind of model nothing else is looked at.
   HfModel read() {
+    only("model_type", kModelType, false, "only deepseek_v3 is read");
+    if (!faults().empty()) return hf_;
     shape();
     experts();
     rope();
     features();
-    for (const char* key : kNeutral) fields_.find(key);
+    hf_.special = hf_special_tokens(fields());
+    beside_the_model();
+    for (const char* key : kNeutral) find(key);
+    if (faults().empty()) done();
     return hf_;
   }
 
-  // Unsupported features, a text each.
-  std::vector<std::string> faults;
-  void done() const { fields_.done(); }
-
  private:
-  int64_t count(const char* key) { return int64_t(fields_.count(key, INT32_MAX)); }
-
-  static double real(const json& value, const std::string& key) {
-    if (!value.is_number() || !std::isfinite(value.get<double>()))
-      throw JsonError(fmt::format("{} is not a finite number", key));
-    return value.get<double>();
-  }
-  double real(const char* key) { return real(fields_.at(key), key); }
-
-  bool flag(const char* key) {
-    const json& value = fields_.at(key);
-    if (!value.is_boolean()) throw JsonError(fmt::format("{} is not true or false", key));
-    return value.get<bool>();
-  }
-
-  void fault(std::string_view key, const json* value, std::string_view why) {
-    const std::string text =
-        value ? value->dump(-1, ' ', true, json::error_handler_t::replace) : "missing";
-    faults.push_back(fmt::format("{} is {}: {}", key, printable(text, 60), why));
-  }
-
-  // `value`, or, where `optional`, no such key.
-  void only(const char* key, const json& value, bool optional, std::string_view why) {
-    const json* found = fields_.find(key);
-    if (found ? *found != value : !optional) fault(key, found, why);
-  }
-  // The same, or null.
-  void only_or_null(const char* key, const json& value, std::string_view why) {
-    const json* found = fields_.find(key);
-    if (found && !found->is_null() && *found != value) fault(key, found, why);
-  }
-
   void shape() {
     ModelConfig& m = hf_.model;
     m.residual = ResidualKind::plain;
@@ -105,12 +70,14 @@ class Reader {
     m.dense_layers = std::min(m.layers, count("first_k_dense_replace"));
     m.nope_dim = count("qk_nope_head_dim"), m.rope_dim = count("qk_rope_head_dim");
     m.v_dim = count("v_head_dim"), m.kv_rank = count("kv_lora_rank");
+    const json* q_rank = find("q_lora_rank");
+    if (!q_rank || *q_rank == 0)
+      fault("q_lora_rank", q_rank, "the width of the latent of queries, or null");
+    m.q_rank = count_or("q_lora_rank", 0);
     m.dense_ffn_dim = count("intermediate_size");
-    if (m.dense_ffn_dim == 0)
-      fault("intermediate_size", &fields_.at("intermediate_size"), "1 or more");
+    if (m.dense_ffn_dim == 0) fault("intermediate_size", find("intermediate_size"), "1 or more");
     m.norm_eps = real("rms_norm_eps"), m.kv_norm_eps = kHfKvNormEps;
-    if (const json* std_dev = fields_.find("initializer_range"))
-      m.init_std = real(*std_dev, "initializer_range");
+    if (find("initializer_range")) m.init_std = real("initializer_range");
     hf_.positions = count("max_position_embeddings");
   }
 
@@ -119,43 +86,37 @@ class Reader {
     m.experts = count("n_routed_experts"), m.active = count("num_experts_per_tok");
     m.shared = count("n_shared_experts"), m.expert_dim = count("moe_intermediate_size");
     m.scaling = real("routed_scaling_factor"), m.normalise = flag("norm_topk_prob");
-    if (m.shared == 0) fault("n_shared_experts", &fields_.at("n_shared_experts"), "1 or more");
+    if (m.shared == 0) fault("n_shared_experts", find("n_shared_experts"), "1 or more");
+    groups();
   }
 
-  // Given in one place or in several that agree: transformers 5 moved it.
+  // Left out, they are what transformers takes.
+  void groups() {
+    MoeConfig& m = hf_.moe;
+    const json *groups = find("n_group"), *active = find("topk_group");
+    m.groups = groups ? count("n_group") : kHfGroups;
+    m.active_groups = active ? count("topk_group") : kHfActiveGroups;
+    if (m.groups < 1 || m.experts % m.groups != 0)
+      fault("n_group", groups,
+            fmt::format("it must divide n_routed_experts ({}); left out it is {}", m.experts,
+                        kHfGroups));
+    else if (m.active_groups < 1 || m.active_groups > m.groups)
+      fault("topk_group", active,
+            fmt::format("from 1 to n_group ({}); left out it is {}", m.groups, kHfActiveGroups));
+    else if (m.active > m.active_groups * (m.experts / m.groups))
+      fault("num_experts_per_tok", find("num_experts_per_tok"),
+            fmt::format("at most the {} experts of topk_group ({}) groups",
+                        m.active_groups * (m.experts / m.groups), m.active_groups));
+  }
+
   void rope() {
-    std::optional<double> theta;
-    const auto take = [&](const json& value, const std::string& key) {
-      const double x = real(value, key);
-      if (theta && *theta != x) fault(key, &value, fmt::format("elsewhere it is {}", *theta));
-      theta = x;
-    };
-    if (const json* value = fields_.find("rope_theta")) take(*value, "rope_theta");
-    for (const char* key : {"rope_parameters", "rope_scaling"}) {
-      const json* value = fields_.find(key);
-      if (!value || value->is_null()) continue;
-      if (!value->is_object()) throw JsonError(fmt::format("{} is not an object", key));
-      for (const auto& [name, inner] : value->items()) {
-        const bool type = name == "rope_type" || name == "type";
-        if (name == "rope_theta")
-          take(inner, fmt::format("{}.rope_theta", key));
-        else if (!type || inner != "default")
-          fault(fmt::format("{}.{}", key, printable(name, 60)), &inner,
-                "rotary positions are not scaled here");
-      }
-    }
-    if (!theta) throw JsonError("it has no field 'rope_theta'");
-    hf_.model.rope_theta = *theta;
-    if (fields_.find("rope_interleave")) hf_.interleaved = flag("rope_interleave");
+    read_hf_rope(*this, hf_.positions, hf_.model);
+    if (find("rope_interleave")) hf_.interleaved = flag("rope_interleave");
   }
 
   void features() {
     const ModelConfig& m = hf_.model;
-    only("model_type", kModelType, false, "only deepseek_v3 is read");
     only("architectures", json::array({kArchitecture}), true, "only DeepseekV3ForCausalLM is read");
-    only("q_lora_rank", nullptr, false, "queries are not compressed here; null alone is supported");
-    only("n_group", 1, false, "experts are chosen without groups here; 1 alone is supported");
-    only("topk_group", 1, false, "experts are chosen without groups here; 1 alone is supported");
     only_or_null("num_key_value_heads", m.heads, "as many as num_attention_heads");
     only_or_null("head_dim", m.rope_dim, "as qk_rope_head_dim, which it is derived from");
     only_or_null("qk_head_dim", m.nope_dim + m.rope_dim,
@@ -165,15 +126,24 @@ class Reader {
     only("scoring_func", "sigmoid", true, "sigmoid alone is supported");
     only("topk_method", "noaux_tc", true, "noaux_tc alone is supported");
     only("moe_layer_freq", 1, true, "every layer behind the dense ones has experts here; 1");
-    only("tie_word_embeddings", false, true, "embedding and head are two matrices here; false");
     only("attention_bias", false, true, "projections have no bias here; false");
     only("mlp_bias", false, true, "projections have no bias here; false");
     only_or_null("attention_dropout", 0.0, "there is no dropout here; 0");
     only("is_encoder_decoder", false, true, "false alone is supported");
-    only_or_null("quantization_config", nullptr, "convert the weights to bf16 or f32 first");
   }
 
-  JsonFields fields_;
+  // What does not change the function, but which tensors there are, and of what kind.
+  void beside_the_model() {
+    if (find("tie_word_embeddings")) hf_.tied = flag("tie_word_embeddings");
+    hf_.mtp_layers = count_or("num_nextn_predict_layers", 0);
+    const json* renamed = find("num_mtp_layers");  // by transformers 5
+    const int64_t layers = count_or("num_mtp_layers", hf_.mtp_layers);
+    if (hf_.mtp_layers != 0 && layers != hf_.mtp_layers)
+      fault("num_mtp_layers", renamed, "num_nextn_predict_layers says otherwise");
+    hf_.mtp_layers = layers;
+    hf_.blocks = read_hf_blocks(*this);
+  }
+
   HfModel hf_;
 };
 
@@ -195,6 +165,11 @@ std::vector<std::string> export_faults(const Config& c, bool allow_kv_norm_eps) 
     faults.emplace_back("moe.shared is 0: transformers' DeepseekV3 has shared experts always");
   if (m.dense_layers < m.layers && c.moe.experts < 2)
     faults.emplace_back("moe.experts is 1: transformers' DeepseekV3 chooses among two or more");
+  else if (m.dense_layers < m.layers && c.moe.experts < 2 * c.moe.groups)
+    faults.push_back(fmt::format(
+        "moe.groups is {}: transformers' DeepseekV3 needs two or more experts in each group, "
+        "here are {} in all",
+        c.moe.groups, c.moe.experts));
   return faults;
 }
 
@@ -213,15 +188,15 @@ HfModel parse_hf_config(std::string_view text, std::string_view place) {
     const json tree = parse_json(text, {.bytes = kMaxHfConfig, .depth = 8});
     Reader reader(tree);
     const HfModel hf = reader.read();
-    if (!reader.faults.empty()) throw ConfigError(lines(reader.faults, front));
-    reader.done();
+    if (!reader.faults().empty()) throw ConfigError(lines(reader.faults(), front));
     return hf;
   } catch (const JsonError& e) {
     throw CheckpointError(front + e.what());
   }
 }
 
-std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps) {
+std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps,
+                           const SpecialTokens& special) {
   const std::vector<std::string> faults = export_faults(c, allow_kv_norm_eps);
   if (!faults.empty()) throw ConfigError(lines(faults, ""));
   const ModelConfig& m = c.model;
@@ -234,7 +209,7 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps)
   j["first_k_dense_replace"] = m.dense_layers;
   j["num_attention_heads"] = m.heads;
   j["num_key_value_heads"] = m.heads;
-  j["q_lora_rank"] = nullptr;
+  j["q_lora_rank"] = m.q_rank ? nlohmann::ordered_json(m.q_rank) : nullptr;
   j["kv_lora_rank"] = m.kv_rank;
   j["qk_nope_head_dim"] = m.nope_dim;
   j["qk_rope_head_dim"] = m.rope_dim;
@@ -244,8 +219,8 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps)
   j["n_routed_experts"] = c.moe.experts;
   j["num_experts_per_tok"] = c.moe.active;
   j["n_shared_experts"] = std::max<int64_t>(1, c.moe.shared);  // 0 only where no layer has any
-  j["n_group"] = 1;
-  j["topk_group"] = 1;
+  j["n_group"] = c.moe.groups;
+  j["topk_group"] = c.moe.active_groups;
   j["topk_method"] = "noaux_tc";
   j["scoring_func"] = "sigmoid";
   j["norm_topk_prob"] = c.moe.normalise;
@@ -253,7 +228,7 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps)
   j["hidden_act"] = "silu";
   j["rms_norm_eps"] = m.norm_eps;
   j["rope_theta"] = m.rope_theta;
-  j["rope_scaling"] = nullptr;
+  j["rope_scaling"] = hf_rope_scaling(m);
   j["rope_interleave"] = true;
   j["max_position_embeddings"] = c.train.sequence;
   j["attention_bias"] = false;
@@ -261,7 +236,7 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps)
   j["initializer_range"] = m.init_std;
   j["num_nextn_predict_layers"] = 0;
   j["tie_word_embeddings"] = false;
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) j[key] = nullptr;
+  write_hf_special_tokens(special, j);
   j["torch_dtype"] = dtype == DType::bf16 ? "bfloat16" : "float32";
   j["use_cache"] = true;
   return j.dump(2) + "\n";

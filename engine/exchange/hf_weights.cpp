@@ -79,17 +79,20 @@ void HfWeights::add(const Directory& directory, const std::string& file,
   }
 }
 
-void HfWeights::read(const HfTensor& tensor, std::span<float> values) const {
-  check(int64_t(values.size()) == tensor.spec.count(), "{} values for {}", values.size(),
-        to_string(tensor.spec));
+void HfWeights::read(const HfTensor& tensor, std::span<float> values, size_t first) const {
+  check(first + values.size() <= size_t(tensor.spec.count()), "{} values from {} on of {}",
+        values.size(), first, to_string(tensor.spec));
   const InputFile& file = files_[tensor.file];
+  const size_t begin = tensor.begin + first * size_of(tensor.spec.dtype);
   as_checkpoint_error([&] {
     if (tensor.spec.dtype == DType::f32)
-      file.read(tensor.begin, std::as_writable_bytes(values));
+      file.read(begin, std::as_writable_bytes(values));
     else if (tensor.spec.dtype == DType::bf16)
-      read_as<bf16>(file, tensor.begin, values);
+      read_as<bf16>(file, begin, values);
     else if (tensor.spec.dtype == DType::f16)
-      read_as<f16>(file, tensor.begin, values);
+      read_as<f16>(file, begin, values);
+    else if (tensor.spec.dtype == DType::f8_e4m3)
+      read_as<f8_e4m3>(file, begin, values);
     else
       throw InternalError(fmt::format("{} is no tensor of weights", to_string(tensor.spec)));
   });

@@ -28,9 +28,10 @@ class HfWeights {
   const std::map<std::string, HfTensor>& tensors() const { return tensors_; }
   const Path& path(const HfTensor& tensor) const { return files_[tensor.file].path(); }
 
-  // Its values as f32, exact. REQUIRES a tensor of tensors(), of f32, bf16 or f16, and as many
-  // elements in `values`.
-  void read(const HfTensor& tensor, std::span<float> values) const;
+  // As many of its values as `values` has room for, from element `first` on, as f32, exact. Those
+  // of fp8 are without the scale of their block. REQUIRES a tensor of tensors(), of f32, bf16, f16
+  // or f8_e4m3, that has those elements.
+  void read(const HfTensor& tensor, std::span<float> values, size_t first = 0) const;
 
  private:
   void add(const Directory& directory, const std::string& file,

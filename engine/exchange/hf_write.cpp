@@ -9,6 +9,7 @@
 #include "engine/checkpoint/safetensors.h"
 #include "engine/exchange/hf_config.h"
 #include "engine/exchange/hf_index.h"
+#include "engine/exchange/hf_tokenizer.h"
 
 namespace birkhoff {
 namespace {
@@ -62,6 +63,9 @@ void write_hf(const Path& directory, const HfWrite& model) {
     for (const HfWrite::Tensor& t : files[i]) index[t.name] = name, total += t.spec.bytes();
   }
   if (files.size() > 1) write_file(staged.aside() / kHfIndexName, hf_index_text(index, total));
+  if (!model.tokenizer_json.empty())
+    write_file(staged.aside() / kTokenizerName, model.tokenizer_json);
+  if (!model.generation.empty()) write_file(staged.aside() / kHfGenerationName, model.generation);
   write_file(staged.aside() / kHfConfigName, model.config);
   staged.commit();
 }

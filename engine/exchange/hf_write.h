@@ -13,7 +13,9 @@
 namespace birkhoff {
 
 struct HfWrite {
-  std::string config;  // config.json
+  std::string config;               // config.json
+  std::string generation = {};      // generation_config.json; empty: none
+  std::string tokenizer_json = {};  // empty: none
   struct Tensor {
     std::string name;
     TensorSpec spec;

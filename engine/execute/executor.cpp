@@ -33,7 +33,7 @@ struct Executor::Issue {
 };
 
 Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)
-    : plan_(plan_memory(schedule)), options_(options) {
+    : plan_(plan_memory(schedule, heartbeat_of(options.beacon))), options_(options) {
   for (int a = 0; a < kArenas; ++a) arenas_[size_t(a)] = Buffer(plan_.bytes(Arena(a)) + kSlack);
   const size_t stride = rounded(plan_.workspace.per_thread);
   workspace_ = Buffer(rounded(plan_.workspace.shared) + stride * size_t(team.size()));

@@ -168,7 +168,7 @@ MetricsLog read_metrics(const Path& path) {
   }
 }
 
-Path cut_metrics(const Path& path, int64_t step) {
+CutMetrics cut_metrics(const Path& path, int64_t step) {
   std::error_code error;
   if (std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::not_found)
     return {};
@@ -185,14 +185,17 @@ Path cut_metrics(const Path& path, int64_t step) {
     if (error)
       throw ResourceError(
           fmt::format("cannot rename {}: {}", printable(path.string()), error.message()));
-    return aside;
+    return {.aside = std::move(aside)};
   }
   size_t end = 0;
-  for (const MetricsRecord& record : log.records)
+  CutMetrics cut;
+  for (const MetricsRecord& record : log.records) {
     if (record.step <= step) end = record.end;
-  if (file.size() == end) return {};
-  if (::ftruncate(file.descriptor(), off_t(end)) != 0) throw_system_error("truncate", path);
-  return {};
+    if (record.step == step && record.values.contains("eval_loss")) cut.evaluated = true;
+  }
+  if (file.size() != end && ::ftruncate(file.descriptor(), off_t(end)) != 0)
+    throw_system_error("truncate", path);
+  return cut;
 }
 
 }  // namespace birkhoff

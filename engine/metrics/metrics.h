@@ -92,11 +92,15 @@ struct MetricsLog {
 MetricsLog parse_metrics(std::string_view text, std::string_view place);
 MetricsLog read_metrics(const Path& path);
 
+struct CutMetrics {
+  Path aside;              // the new name of a file that could not be read as metrics; else empty
+  bool evaluated = false;  // the evaluation after `step` is there
+};
+
 // Takes away what a file of metrics holds of later steps than `step`, and a torn line, so that a
-// resumed run writes them again. A file that cannot be read as metrics is put aside under another
-// name, which is returned; else nothing is. What is no regular file (a link, a FIFO) is left alone
-// and refused; other names of the file (hard links) keep their content. Throws ResourceError (exit
-// code 5).
-Path cut_metrics(const Path& path, int64_t step);
+// resumed run writes them again. A file that cannot be read as metrics is put aside. What is no
+// regular file (a link, a FIFO) is left alone and refused; other names of the file (hard links)
+// keep their content. Throws ResourceError (exit code 5).
+CutMetrics cut_metrics(const Path& path, int64_t step);
 
 }  // namespace birkhoff

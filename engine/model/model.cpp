@@ -78,8 +78,8 @@ class Tracer {
     }
     sublayers.push_back(opened);
     if (t_.telemetry.program && opened.res.program)
-      statistics.push_back(
-          nn::stream_statistics(x, opened.res, t_.telemetry, residual + ".statistics"));
+      statistics.push_back(nn::stream_statistics(x, opened.res, {t_.telemetry, t_.position},
+                                                 residual + ".statistics"));
     const Value y = f(h);
     const auto scope = p_.segment(segment);
     return residual_->close(opened, y);

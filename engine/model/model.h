@@ -16,11 +16,13 @@ inline DType activations_of(const Config& c) {
 
 // What the host fills and reads of one trace.
 struct ModelIo {
-  Value token, target, position, first_key;  // inputs, i32 [T]; target −1: not counted
-  Value scale;                               // constant, f32 [1]: 1 / valid tokens of the step
-  Value nll;                                 // f32 [T]: −log p(target), 0 where target is −1
-  Value loss;                                // accumulator, f64 [1]: Σ scale·nll
-  std::vector<Opened> sublayers;             // in order: H_res for tests
+  // Inputs, i32 [T], as in Batch (engine/data/samples.h): a row with position −1 is padding, one
+  // with target −1 has no target that counts.
+  Value token, target, position, first_key;
+  Value scale;                    // constant, f32 [1]: 1 / valid tokens of the step
+  Value nll;                      // f32 [T]: −log p(target), 0 where target is −1
+  Value loss;                     // accumulator, f64 [1]: Σ scale·nll
+  std::vector<Opened> sublayers;  // in order: H_res for tests
   // Of training with streams and train.telemetry_every: a constant, i32 [1], whether this step's
   // statistics are wanted, and their accumulators by sublayer (kernels/stream_statistics.h).
   Value telemetry;

@@ -1,7 +1,6 @@
-#include <cmath>
-
 #include "engine/nn/functional.h"
 #include "engine/nn/modules.h"
+#include "engine/nn/rotary.h"
 
 namespace birkhoff::nn {
 namespace {
@@ -13,6 +12,14 @@ Cache caches(const Trace& t, const std::string& name) {
   };
   return {state(".k_cache", m.heads * (m.nope_dim + m.rope_dim)),
           state(".v_cache", m.heads * m.v_dim), t.length};
+}
+
+// What queries are projected from, [T, q_rank], or x itself where there is no latent.
+Value query_input(const Trace& t, Value x, const std::string& name) {
+  const ModelConfig& m = t.config.model;
+  if (m.q_rank == 0) return x;
+  const Value latent = linear(x, parameter_matrix(t, name + ".q_a_proj.weight", m.q_rank, m.dim));
+  return norm(t, latent, name + ".q_a_layernorm.weight", m.kv_norm_eps);
 }
 
 }  // namespace
@@ -34,22 +41,22 @@ Value norm(const Trace& t, Value x, const std::string& name, double eps) {
 
 Value mla(const Trace& t, Value x, const std::string& name) {
   const ModelConfig& m = t.config.model;
-  const int64_t width = m.nope_dim + m.rope_dim;  // of q and k, per head
-
-  const Value w_q = parameter_matrix(t, name + ".q_proj.weight", m.heads * width, m.dim);
+  const Value c_q = query_input(t, x, name);
+  const Value w_q =
+      parameter_matrix(t, name + (m.q_rank ? ".q_b_proj.weight" : ".q_proj.weight"),
+                       m.heads * (m.nope_dim + m.rope_dim), m.q_rank ? m.q_rank : m.dim);
   const Value w_kv_a =
       parameter_matrix(t, name + ".kv_a_proj_with_mqa.weight", m.kv_rank + m.rope_dim, m.dim);
-  const Value q = rope(linear(x, w_q), t.position, m.heads, m.rope_dim, m.rope_theta);
+  const Value q = rope(linear(c_q, w_q), t.position, rotary(m, m.heads));
 
   const auto [latent, k_rope] = split(linear(x, w_kv_a), m.kv_rank);  // [T, rank], [T, rope]
   const Value c = norm(t, latent, name + ".kv_a_layernorm.weight", m.kv_norm_eps);
   const Value w_kv_b =
       parameter_matrix(t, name + ".kv_b_proj.weight", m.heads * (m.nope_dim + m.v_dim), m.kv_rank);
   const KeysValues kv =
-      mla_keys(linear(c, w_kv_b), rope(k_rope, t.position, 1, m.rope_dim, m.rope_theta), m.heads,
-               m.nope_dim);
+      mla_keys(linear(c, w_kv_b), rope(k_rope, t.position, rotary(m, 1)), m.heads, m.nope_dim);
 
-  const Attention a{m.heads, t.sequence, 1 / std::sqrt(double(width))};
+  const Attention a{m.heads, t.sequence, attention_scale(m)};
   const Value o = t.cache ? attention_cached(q, kv, caches(t, name), a)
                           : attention(q, kv, t.first_key, a);  // [T, H·v]
   return linear(o, parameter_matrix(t, name + ".o_proj.weight", m.dim, m.heads * m.v_dim));

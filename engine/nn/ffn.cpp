@@ -42,7 +42,8 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
   const Value load = t.training
                          ? p.add(Kind::accumulator, name + ".gate.load", {{m.experts}, DType::i32})
                          : Value();
-  const Routed routed = route(logits, bias, load, {m.active, m.scaling, m.normalise});
+  const Routed routed = route(logits, bias, t.position, load,
+                              {m.active, m.scaling, m.normalise, m.groups, m.active_groups});
 
   std::vector<std::string> experts;
   ParameterSpec down_spec{.name = name + ".experts.down", .shape = {m.experts, dim, m.expert_dim}};

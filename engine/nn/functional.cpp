@@ -10,7 +10,6 @@
 #include "kernels/linear_cross_entropy.h"
 #include "kernels/mla_keys.h"
 #include "kernels/rms_norm.h"
-#include "kernels/rope.h"
 #include "kernels/route.h"
 #include "kernels/route_layout.h"
 #include "kernels/split.h"
@@ -47,9 +46,8 @@ Value swiglu(Value gate_up, Value offsets) {
   return gate_up.program->emit(kSwiglu, {gate_up, offsets})[0];
 }
 
-Value rope(Value x, Value position, int64_t heads, int64_t dims, double theta) {
-  return x.program->emit(kRope, {x, position},
-                         Rope::Desc{.heads = heads, .dims = dims, .theta = theta})[0];
+Value rope(Value x, Value position, const Rope::Desc& desc) {
+  return x.program->emit(kRope, {x, position}, desc)[0];
 }
 
 std::pair<Value, Value> split(Value x, int64_t first) {
@@ -84,12 +82,16 @@ Value attention_cached(Value q, KeysValues kv, const Cache& cache, const Attenti
                 AttentionDecode::Desc{.heads = a.heads, .scale = a.scale})[0];
 }
 
-Routed route(Value logits, Value bias, Value load, const Routing& r) {
+Routed route(Value logits, Value bias, Value position, Value load, const Routing& r) {
   Program& p = *logits.program;
   const Value own[4] = {{}, {}, {}, load};
   const auto out = p.emit(
-      kRoute, {logits, bias},
-      Route::Desc{.active = r.active, .scaling = r.scaling, .normalise = r.normalise},
+      kRoute, {logits, bias, position},
+      Route::Desc{.active = r.active,
+                  .scaling = r.scaling,
+                  .normalise = r.normalise,
+                  .groups = r.groups,
+                  .active_groups = r.active_groups},
       {.accumulate = load.program ? std::vector<Value>(own, own + 4) : std::vector<Value>()});
   return {out[Route::weight], out[Route::expert], out[Route::score]};
 }
@@ -134,10 +136,11 @@ Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value l
   return nll;
 }
 
-Value stream_statistics(Value x, Value res, Value when, const std::string& name) {
+Value stream_statistics(Value x, Value res, const Statistics& s, const std::string& name) {
   const int64_t count = res.shape()[1] + 2;
   const Value sum = x.program->add(Kind::accumulator, name, {{count}, DType::f64});
-  return x.program->emit(kStreamStatistics, {x, res, when}, {}, {.accumulate = {sum}})[0];
+  return x.program->emit(kStreamStatistics, {x, res, s.when, s.position}, {},
+                         {.accumulate = {sum}})[0];
 }
 
 }  // namespace birkhoff::nn

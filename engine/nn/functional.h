@@ -2,6 +2,7 @@
 // What modules call: one function an operator, the symbolic twin of kernels/<op>.h. Values in,
 // Values out; shapes are those of the contract. `base`, where there is one: out = base + f.
 #include "engine/autograd/program.h"
+#include "kernels/rope.h"
 
 namespace birkhoff::nn {
 
@@ -12,7 +13,7 @@ Value head_logits(Value x, Value w);    // as linear, but not rounded
 Value rms_norm(Value x, Value gain, double eps);
 Value add(Value x, Value f);  // x + f
 Value swiglu(Value gate_up, Value offsets = {});
-Value rope(Value x, Value position, int64_t heads, int64_t dims, double theta);
+Value rope(Value x, Value position, const Rope::Desc& desc);
 std::pair<Value, Value> split(Value x, int64_t first);
 
 struct KeysValues {
@@ -40,9 +41,10 @@ struct Routing {
   int64_t active;
   double scaling;
   bool normalise;
+  int64_t groups, active_groups;
 };
-// `load`: an accumulator for the tokens of each expert.
-Routed route(Value logits, Value bias, Value load, const Routing& r);
+// `load`: an accumulator for the tokens of each expert. Rows with a negative position are padding.
+Routed route(Value logits, Value bias, Value position, Value load, const Routing& r);
 
 struct Layout {
   Value offsets, source, row, rounds;
@@ -60,7 +62,11 @@ Value weighted_sum(Value value, Value scale, Value loss);
 // differentiated by; the gradients of h and head are made on the way. → the nll of each token
 Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value loss);
 
-// What the streams of a sublayer do, where `when` is not 0: → a further accumulator, `name`.
-Value stream_statistics(Value x, Value res, Value when, const std::string& name);
+// What the streams of a sublayer do, summed over the rows with position ≥ 0 where `when` is not 0:
+// → a further accumulator, `name`.
+struct Statistics {
+  Value when, position;
+};
+Value stream_statistics(Value x, Value res, const Statistics& s, const std::string& name);
 
 }  // namespace birkhoff::nn

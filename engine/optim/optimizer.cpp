@@ -6,6 +6,7 @@
 #include "kernels/adamw.h"
 #include "kernels/balance.h"
 #include "kernels/norm.h"
+#include "kernels/route.h"
 
 namespace birkhoff {
 namespace {
@@ -28,11 +29,9 @@ SlotId moment(Program& p, const char* which, const Slot& of) {
 void balance(Program& p, SlotId scale, double speed) {
   const List& forward = p.forward;
   for (const Call& call : forward)
-    for (const SlotId id : call.out) {
-      const Slot slot = p.slots[size_t(id)];
-      if (slot.kind != Kind::accumulator || slot.spec.dtype != DType::i32) continue;
-      update(p, kBalanceUpdate, {id, scale}, {call.in[1]}, BalanceUpdate::Desc{.speed = speed});
-    }
+    if (call.op == &kRoute)
+      update(p, kBalanceUpdate, {call.out[Route::load], scale}, {call.in[Route::bias]},
+             BalanceUpdate::Desc{.speed = speed});
 }
 
 }  // namespace

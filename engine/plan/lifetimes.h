@@ -26,7 +26,9 @@ bool over(const Life& life, int call, const CallOrders& orders);
 
 // Gives every item without `in` its offset; returns the arena's size. Best fit, largest first. What
 // follows in the same memory within a run of a part follows all users of what was there.
-size_t place_items(const std::vector<Item*>& items, const CallOrders& orders);
+// Near-linear in the number of items; calls `alive` once per item.
+size_t place_items(const std::vector<Item*>& items, const CallOrders& orders,
+                   const Heartbeat& alive);
 size_t most_alive(const std::vector<Item*>& items);
 
 }  // namespace birkhoff

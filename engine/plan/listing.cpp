@@ -1,6 +1,7 @@
 #include "engine/plan/listing.h"
 
 #include "base/format.h"
+#include "engine/plan/cost.h"
 
 namespace birkhoff {
 namespace {

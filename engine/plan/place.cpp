@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "engine/plan/lifetimes.h"
+#include "engine/plan/occupancy.h"
 
 namespace birkhoff {
 namespace {
@@ -10,25 +12,102 @@ size_t aligned(size_t bytes) {
   return (bytes + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
 }
 
-// May y have the memory of x behind it? In another run there are waits for that.
-bool makes_way(const Life& x, const Life& y, const CallOrders& orders) {
-  return x.dies < y.born && (x.part != y.part || over(x, y.users.front(), orders));
-}
+// A life as placing sees it: from when its memory is taken, and until when for a call of each
+// stream. A stream may take it over from its first call that is ordered after all users of the
+// life; without orders (one stream) every call after the last user is.
+struct Span {
+  Stream stream = Stream::compute;  // of the call that makes it
+  int born = 0;
+  std::array<int, kStreams> dies = {};
+};
 
-bool overlap(const Item& a, const Item& b, const CallOrders& orders) {
-  for (const Life& x : a.lives)
-    for (const Life& y : b.lives)
-      if (!makes_way(x, y, orders) && !makes_way(y, x, orders)) return true;
-  return false;
-}
+// Finds the spans of lives: how far each life reaches for each stream.
+class Spans {
+ public:
+  explicit Spans(const CallOrders& orders) : calls_(orders.size()), orders_(orders) {
+    for (size_t part = 0; part < orders.size(); ++part)
+      for (size_t call = 0; call < orders[part].stream.size(); ++call)
+        calls_[part][size_t(orders[part].stream[call])].push_back(int(call));
+  }
 
-// The smallest gap between `near` (by offset) that holds `bytes`, else behind them all.
-size_t best_fit(const std::vector<Item*>& near, size_t bytes) {
+  // Streams that make calls.
+  std::vector<size_t> streams() const {
+    std::vector<size_t> used;
+    for (size_t s = 0; s < kStreams; ++s)
+      if (std::any_of(calls_.begin(), calls_.end(), [&](const auto& c) { return !c[s].empty(); }))
+        used.push_back(s);
+    return used.empty() ? std::vector{size_t(Stream::compute)} : used;
+  }
+
+  Span of(const Life& life) const {
+    Span span{.born = life.born};
+    span.dies.fill(life.dies);
+    if (orders_.empty()) return span;
+    const CallOrder& order = orders_[life.part];
+    span.stream = order.stream[size_t(life.users.front())];
+    Counts last = {};  // user of the life, by stream
+    for (const int user : life.users) {
+      int& number = last[size_t(order.stream[size_t(user)])];
+      number = std::max(number, order.number[size_t(user)]);
+    }
+    for (size_t s = 0; s < kStreams; ++s)
+      span.dies[s] = std::max(life.dies, first_after(life.part, s, last) - 1);
+    return span;
+  }
+
+ private:
+  // When the stream's first call begins that knows those turns to be over, else when the part ends.
+  // What a stream knows only grows from call to call.
+  int first_after(size_t part, size_t stream, const Counts& turns) const {
+    const CallOrder& order = orders_[part];
+    const std::vector<int>& calls = calls_[part][stream];
+    const auto call = std::partition_point(calls.begin(), calls.end(), [&](int c) {
+      const Counts& knows = order.knows[size_t(c)];
+      for (size_t s = 0; s < kStreams; ++s)
+        if (knows[s] < turns[s]) return true;
+      return false;
+    });
+    return order.began[call == calls.end() ? order.stream.size() : size_t(*call)];
+  }
+
+  std::vector<std::array<std::vector<int>, kStreams>> calls_;  // by part and stream
+  const CallOrders& orders_;
+};
+
+// The bytes that are taken, by the stream that takes them and the stream that wants to know:
+// for how long a life is in the way depends on both.
+class TakenBytes {
+ public:
+  TakenBytes(int times, const std::vector<size_t>& streams) : streams_(streams) {
+    for (const size_t taking : streams)
+      for (const size_t asking : streams) taken_[taking][asking].emplace(times);
+  }
+
+  void add(const Span& span, Range bytes) {
+    for (const size_t asking : streams_)
+      taken_[size_t(span.stream)][asking]->add(span.born, span.dies[asking], bytes);
+  }
+
+  void collect(const Span& span, std::vector<Range>& taken) const {
+    for (const size_t s : streams_)
+      taken_[s][size_t(span.stream)]->collect(span.born, span.dies[s], taken);
+  }
+
+ private:
+  std::vector<size_t> streams_;  // in use
+  std::array<std::array<std::optional<Occupancy>, kStreams>, kStreams> taken_;
+};
+
+// The smallest gap between taken ranges that holds `bytes`, the first of equal ones; else the end
+// of them all. Sorts `taken`.
+size_t best_fit(std::vector<Range>& taken, size_t bytes) {
+  std::sort(taken.begin(), taken.end(),
+            [](const Range& a, const Range& b) { return a.begin < b.begin; });
   size_t end = 0, best = SIZE_MAX, offset = SIZE_MAX;
-  for (const Item* other : near) {
-    if (other->offset >= end + bytes && other->offset - end < best)
-      best = other->offset - end, offset = end;
-    end = std::max(end, other->offset + aligned(other->bytes));
+  for (const Range& range : taken) {
+    if (range.begin >= end + bytes && range.begin - end < best)
+      best = range.begin - end, offset = end;
+    end = std::max(end, range.end);
   }
   return offset == SIZE_MAX ? end : offset;
 }
@@ -41,24 +120,29 @@ bool over(const Life& life, int call, const CallOrders& orders) {
          });
 }
 
-size_t place_items(const std::vector<Item*>& items, const CallOrders& orders) {
+size_t place_items(const std::vector<Item*>& items, const CallOrders& orders,
+                   const Heartbeat& alive) {
   std::vector<Item*> order;
-  for (Item* i : items)
+  int times = 0;
+  for (Item* i : items) {
     if (!i->in) order.push_back(i);
+    for (const Life& l : i->lives) times = std::max(times, l.dies + 1);
+  }
+  for (const CallOrder& o : orders) times = std::max(times, o.began.back());
   std::stable_sort(order.begin(), order.end(),
                    [](const Item* a, const Item* b) { return a->bytes > b->bytes; });
+  const Spans spans(orders);
+  TakenBytes bytes_taken(times, spans.streams());
   size_t size = 0;
-  std::vector<Item*> placed, near;
+  std::vector<Range> taken;
   for (Item* i : order) {
-    near.clear();
-    for (Item* other : placed)  // kept sorted by offset
-      if (overlap(*i, *other, orders)) near.push_back(other);
-    i->offset = best_fit(near, aligned(i->bytes));
+    taken.clear();
+    for (const Life& l : i->lives) bytes_taken.collect(spans.of(l), taken);
+    const size_t bytes = aligned(i->bytes);
+    i->offset = best_fit(taken, bytes);
     size = std::max(size, i->offset + i->bytes);
-    placed.insert(
-        std::upper_bound(placed.begin(), placed.end(), i,
-                         [](const Item* a, const Item* b) { return a->offset < b->offset; }),
-        i);
+    for (const Life& l : i->lives) bytes_taken.add(spans.of(l), {i->offset, i->offset + bytes});
+    if (alive) alive();
   }
   return size;
 }

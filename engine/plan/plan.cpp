@@ -49,6 +49,8 @@ std::string_view name_of(Arena arena) {
 
 class Planner {
  public:
+  explicit Planner(const Heartbeat& alive) : alive_(alive) {}
+
   // Without stream_of: one stream.
   Plan run(const Schedule& schedule, const StreamOf* stream_of) {
     for (const SchedulePart& part : schedule)
@@ -58,12 +60,16 @@ class Planner {
     for (const SchedulePart& part : schedule) {
       starts.push_back(time_);
       part_ = starts.size() - 1, call_ = 0;
+      began_.emplace_back();
       for (const Together& together : part.steps)
         for (const Cursor& c : together) keep_constants(*c.program, c.lane);
       walk(part, [&](const Cursor& c, const Call& call) {
+        began_.back().push_back(time_);
         visit(*c.program, c.lane, call);
         ++call_;
+        if (alive_) alive_();
       });
+      began_.back().push_back(time_);
       // Nothing outlives its part: what is read in another part must be kept or fail here.
       written_.clear();
     }
@@ -72,6 +78,7 @@ class Planner {
     if (stream_of) {
       place_apart();
       orders = call_orders(schedule, plan_, *stream_of);
+      for (size_t part = 0; part < orders.size(); ++part) orders[part].began = began_[part];
     }
     merge(orders);
     place(orders);
@@ -212,7 +219,7 @@ class Planner {
     std::vector<Item*> all;
     for (auto& [key, item] : items_) all.push_back(&item);
     plan_.activation_floor = most_alive(all);
-    plan_.bytes_[size_t(Arena::activations)] = place_items(all, orders);
+    plan_.bytes_[size_t(Arena::activations)] = place_items(all, orders, alive_);
     for (auto& [key, item] : items_)
       plan_.places_[key] = {Arena::activations, home(&item)->offset, item.bytes};
   }
@@ -230,6 +237,7 @@ class Planner {
       }
   }
 
+  const Heartbeat& alive_;
   Plan plan_;
   std::map<Plan::Key, Item> items_;
   std::map<const Program*, std::set<SlotId>> reads_;
@@ -237,7 +245,8 @@ class Planner {
   std::vector<std::pair<Item*, Item*>> in_place_;
   int time_ = 0;
   size_t part_ = 0;
-  int call_ = 0;  // in the part's walk; a rounds node is one, with its body
+  int call_ = 0;                         // in the part's walk; a rounds node is one, with its body
+  std::vector<std::vector<int>> began_;  // by part: when each call of the walk begins, and its end
 };
 
 Plan::Key Plan::key(const Program& p, int lane, SlotId root) {
@@ -268,10 +277,12 @@ std::vector<Plan::Named> Plan::named(Kind kind) const {
   return all;
 }
 
-Plan plan_memory(const Schedule& schedule) { return Planner().run(schedule, nullptr); }
+Plan plan_memory(const Schedule& schedule, const Heartbeat& alive) {
+  return Planner(alive).run(schedule, nullptr);
+}
 
-Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of) {
-  return Planner().run(schedule, &stream_of);
+Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of, const Heartbeat& alive) {
+  return Planner(alive).run(schedule, &stream_of);
 }
 
 }  // namespace birkhoff

@@ -11,6 +11,7 @@
 #include <string>
 #include <tuple>
 
+#include "base/heartbeat.h"
 #include "engine/schedule/schedule.h"
 
 namespace birkhoff {
@@ -58,6 +59,7 @@ class Plan {
   std::array<size_t, kArenas> bytes_ = {};
 };
 
-Plan plan_memory(const Schedule& schedule);
+// Calls `alive` for each call and for each place: a model of thousands of layers takes seconds.
+Plan plan_memory(const Schedule& schedule, const Heartbeat& alive = {});
 
 }  // namespace birkhoff

@@ -74,6 +74,6 @@ StreamPlan plan_streams(const Schedule& schedule, const Plan& plan, const Stream
 // call that is behind all its users anyway, so that reuse adds no wait there. With one stream it is
 // the plan of plan_memory(schedule). That one is smaller with several streams, and just as right:
 // plan_streams then makes calls wait for memory.
-Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of);
+Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of, const Heartbeat& alive = {});
 
 }  // namespace birkhoff

@@ -27,6 +27,7 @@ struct CallOrder {
   std::vector<Stream> stream;
   std::vector<int> number;  // on its stream, from 1
   std::vector<Counts> knows;
+  std::vector<int> began;  // when each call begins, in the planner's time, and when the part ends
   bool behind(int later, int earlier) const {
     return knows[size_t(later)][size_t(stream[size_t(earlier)])] >= number[size_t(earlier)];
   }

@@ -10,6 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::string_view kFormat = "birkhoff bench ";  // and the version of the format
+
 Json json_of(const Limits& l) {
   return {{"copy", l.copy},     {"copy_streaming", l.copy_streaming},
           {"read", l.read},     {"sweep", l.sweep},
@@ -89,7 +91,7 @@ Json config_of(Config config) {
 
 std::string to_json(const BenchResult& r, const std::string& config_file) {
   Json j;
-  j["format"] = "birkhoff bench 1";
+  j["format"] = fmt::format("{}1", kFormat);
   j["version"] = BIRKHOFF_VERSION;
   j["config_file"] = config_file;
   j["config"] = config_of(r.config);
@@ -129,6 +131,13 @@ std::string to_json(const BenchResult& r, const std::string& config_file) {
   }
   j["operators"] = operators_of(r.step, r.limits());
   return j.dump(1) + "\n";
+}
+
+bool is_bench_json(std::string_view text) {
+  const nlohmann::json j = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
+  const auto format = j.is_object() ? j.find("format") : j.end();
+  return format != j.end() && format->is_string() &&
+         format->get_ref<const std::string&>().starts_with(kFormat);
 }
 
 }  // namespace birkhoff

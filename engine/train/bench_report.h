@@ -67,5 +67,7 @@ double median(std::vector<double> values);  // REQUIRES one value at least
 std::string to_table(const BenchResult& result);
 // `config_file`: as the user named it.
 std::string to_json(const BenchResult& result, const std::string& config_file);
+// Whether a file's text is what to_json of this or another version gave.
+bool is_bench_json(std::string_view text);
 
 }  // namespace birkhoff

@@ -1,5 +1,8 @@
 #pragma once
 // The loss of held-out text by the parameters as they are.
+#include <functional>
+#include <optional>
+
 #include "comm/communicator.h"
 #include "engine/metrics/metrics.h"
 #include "engine/train/session.h"
@@ -10,8 +13,11 @@ namespace birkhoff {
 // Of the first `windows` held-out windows, in micro-batches of `rows` sequences that the ranks
 // share. Losses are summed exactly, so the result does not depend on the number of ranks; every
 // rank gets it. Sets the losses, eval_tokens and, where the data has a tokenizer,
-// eval_bits_per_byte (else NaN). Collective. REQUIRES validation data.
-EvalMetrics evaluate(Session& session, const TrainingData& data, int64_t windows, int64_t rows,
-                     Communicator& ranks);
+// eval_bits_per_byte (else NaN). Each rank asks `stop_requested` before each of its batches; once
+// one says yes, the evaluation is broken off and all ranks get nothing. Collective. REQUIRES
+// validation data.
+std::optional<EvalMetrics> evaluate(Session& session, const TrainingData& data, int64_t windows,
+                                    int64_t rows, Communicator& ranks,
+                                    const std::function<bool()>& stop_requested);
 
 }  // namespace birkhoff

@@ -4,6 +4,7 @@
 
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/exchange/hf_config.h"
+#include "engine/exchange/hf_tokenizer.h"
 #include "engine/exchange/hf_write.h"
 #include "engine/train/load_model.h"
 #include "engine/train/model_tensors.h"
@@ -27,7 +28,11 @@ void read_bf16(const Checkpoint& checkpoint, const HfWrite::Tensor& tensor,
 size_t export_model(const ExportOptions& o) {
   const Checkpoint checkpoint = open_checkpoint(o.source);
   const Config config = config_of(checkpoint);
-  HfWrite model{.config = hf_config_text(config, o.dtype, o.allow_kv_norm_eps)};
+  ModelTokenizer tokenizer = checkpoint.tokenizer();
+  const SpecialTokens special = tokenizer.identity ? tokenizer.identity->special : SpecialTokens();
+  HfWrite model{.config = hf_config_text(config, o.dtype, o.allow_kv_norm_eps, special),
+                .generation = special == SpecialTokens() ? "" : hf_generation_text(special),
+                .tokenizer_json = std::move(tokenizer.json)};
   for (const ModelTensor& t : model_tensors(config)) {
     // A balancing bias moves by steps of moe.bias_speed, which would be lost in bf16.
     model.tensors.push_back({t.part.name, {t.part.shape, t.is_trained ? o.dtype : DType::f32}});

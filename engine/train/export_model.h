@@ -1,7 +1,8 @@
 #pragma once
 // From a checkpoint to a directory that Hugging Face's DeepseekV3ForCausalLM.from_pretrained loads.
 // Names, shapes and layout are the same on both sides (docs/import.md); values are copied, or
-// rounded once to bf16.
+// rounded once to bf16. The ids that begin, end and pad documents, and the tokenizer.json, go along
+// where the checkpoint has them.
 #include <functional>
 #include <string>
 

@@ -101,9 +101,10 @@ class Writer {
                        .seed = config_.seed,
                        .model = model_fingerprint(config_),
                        .data = "",  // none yet
+                       .tokenizer = source_.tokenizer().identity,
                        .config = effective_yaml(config_),
                        .state = to_text(LoopState())},
-                      indices);
+                      indices, source_.tokenizer().json);
   }
 
  private:
@@ -190,9 +191,12 @@ Imported import_model(const ImportOptions& o) {
   check_tensors(*source);
   Writer writer(*source, imported.config, o);
   imported.parameters = writer.parameters();
+  imported.passed_over = source->passed_over();
   StagedDirectory staged(o.out);
   writer.write(staged.aside() / "checkpoints" / checkpoint_name(0));
   write_file(staged.aside() / "config.yaml", effective_yaml(imported.config));
+  if (const std::string& json = source->tokenizer().json; !json.empty())
+    write_file(staged.aside() / kTokenizerName, json);
   staged.commit();
   return imported;
 }

@@ -1,7 +1,7 @@
 #pragma once
 // From a model that exists to a run that starts from it: a run directory with config.yaml and a
-// checkpoint of step 0, which holds the model's parameters and balancing biases and moments that
-// are zero. `birkhoff train` on that config goes on at step 1 (docs/import.md).
+// checkpoint of step 0, which holds the model's parameters and balancing biases, its tokenizer, and
+// moments that are zero. `birkhoff train` on that config goes on at step 1 (docs/import.md).
 //
 // A plain model may gain streams: it is then the same function at once, for any eps: equal streams
 // stay equal while rows of H_res sum to 1. What else would change the function is refused.
@@ -29,6 +29,7 @@ struct Imported {
   Path checkpoint = {};
   Config config = {};
   int64_t parameters = 0;
+  std::string passed_over = "";  // tensors that were left out, as one line; "" if there were none
 };
 
 // All or nothing. Throws ConfigError (exit code 2), CheckpointError (4: the source), ResourceError

@@ -1,12 +1,12 @@
 #pragma once
 // Where an imported model comes from: a Hugging Face directory, or a checkpoint of our own.
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/files.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 #include "engine/config/config.h"
 #include "engine/train/model_tensors.h"
 
@@ -19,19 +19,26 @@ class ImportSource {
   // What the model computes, and, of our own, how it was trained.
   const Config& config() const { return config_; }
   const Path& path() const { return path_; }
+  const ModelTokenizer& tokenizer() const { return tokenizer_; }
 
   // Names of the model's tensors, moments left out; ascending.
   virtual std::vector<std::string> names() const = 0;
   virtual TensorSpec spec(const std::string& name) const = 0;
+  // What is wrong with tensors that are not of names(), or with how those are stored: a text each.
+  virtual std::vector<std::string> faults() const { return {}; }
+  // Which tensors are left out because nothing depends on them, as one line; "" if there are none.
+  virtual std::string passed_over() const { return ""; }
   // The values of a tensor of names(), as kernels here expect them. Throws CheckpointError.
   virtual void read(const ModelTensor& tensor, std::span<float> values) const = 0;
 
  protected:
-  ImportSource(Path path, Config config) : path_(std::move(path)), config_(std::move(config)) {}
+  ImportSource(Path path, Config config, ModelTokenizer tokenizer)
+      : path_(std::move(path)), config_(std::move(config)), tokenizer_(std::move(tokenizer)) {}
 
  private:
   Path path_;
   Config config_;
+  ModelTokenizer tokenizer_;
 };
 
 // A directory with config.json, a checkpoint, or a run directory, whose newest checkpoint is taken.
@@ -39,8 +46,8 @@ class ImportSource {
 // for what is not supported.
 std::unique_ptr<ImportSource> open_import_source(const Path& path);
 
-// The tensors are those of the source's config, to the shape. Throws CheckpointError with a line
-// for each that is missing, misshapen or too much, at most 20.
+// The tensors are those of the source's config, to the shape. Throws CheckpointError with one line
+// that names the first three that are missing, misshapen, too much or of the source's faults().
 void check_tensors(const ImportSource& source);
 
 }  // namespace birkhoff

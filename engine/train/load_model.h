@@ -6,7 +6,8 @@
 
 namespace birkhoff {
 
-// The config a checkpoint was trained with. Throws CheckpointError where it does not parse.
+// The config a checkpoint was trained with. Throws CheckpointError where it does not parse or where
+// the manifest's tensors are not those of its model; nothing is planned or allocated before.
 Config config_of(const Checkpoint& checkpoint);
 
 // Reads and verifies every view from the checkpoint. Throws CheckpointError; the views are then in

@@ -14,7 +14,9 @@ namespace birkhoff {
 struct LoopState {
   int64_t samples = 0;  // consumed: the next step's first sample
   int64_t tokens = 0;   // trained on
-  int64_t ranks = 0;    // that took the last step; 0: not known (older checkpoints)
+  // That took the last step, where bits depend on it (train.reduction_groups: 1); 0: they do not,
+  // or it is not known (older checkpoints).
+  int64_t ranks = 0;
   // Tokens that each expert of each MoE layer was given since the last evaluation.
   std::vector<std::vector<int64_t>> load;
 

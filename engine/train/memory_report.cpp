@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/plan/cost.h"
 #include "engine/train/session.h"
 
 namespace birkhoff {
@@ -38,10 +39,11 @@ std::string human(size_t bytes) {
 
 }  // namespace
 
-MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes) {
-  const SessionPrograms programs(config);
+MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes,
+                      const Heartbeat& alive) {
+  const SessionPrograms programs(config, alive);
   const Program& train = programs.train;
-  const Plan plan = plan_memory(programs.schedule);
+  const Plan plan = plan_memory(programs.schedule, alive);
   const auto summed = summed_tensors(train, plan, nullptr);
   size_t sums = 0;  // ranks at an end of the tree may hold less than those in the middle
   for (int rank = 0; rank < ranks; ++rank)
@@ -61,7 +63,7 @@ MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_
   r.reserve = {{"program", "binary and libraries", kProgramReserve},
                {"threads", "stacks", kThreadReserve * size_t(threads + 2)},
                {"batches", "made ahead", batch * size_t(config.data.prefetch + 2)},
-               {"data", "places of documents", data_bytes}};
+               {"data", "places of documents, tokenizer", data_bytes}};
   for (const MemoryItem& item : r.arenas) r.planned += item.bytes;
   r.total = r.planned;
   for (const MemoryItem& item : r.reserve) r.total += item.bytes;

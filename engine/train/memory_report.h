@@ -26,7 +26,9 @@ struct MemoryReport {
 
 // Of `ranks` data-parallel ranks; `threads` of each; `data_bytes` of the documents' places (0: not
 // known). Throws ConfigError when so many ranks cannot share a step.
-MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes = 0);
+// Calls `alive` as it gets on.
+MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_bytes = 0,
+                      const Heartbeat& alive = {});
 
 std::string to_table(const MemoryReport& report);
 std::string to_json(const MemoryReport& report);

@@ -19,4 +19,14 @@ std::vector<ModelTensor> model_tensors(const Config& config) {
   return all;
 }
 
+int64_t fewest_tensors(const Config& c) {
+  constexpr int64_t kAttention = 5, kNorms = 2;  // q, kv_a and its norm, kv_b, o
+  constexpr int64_t kFfn = 3;                    // gate, up, down
+  constexpr int64_t kRouter = 2;                 // weight, balancing bias
+  constexpr int64_t kEnds = 3;                   // embedding, final norm, head
+  const int64_t dense = std::min(c.model.dense_layers, c.model.layers);
+  return c.model.layers * (kAttention + kNorms) + dense * kFfn +
+         (c.model.layers - dense) * (kRouter + c.moe.experts * kFfn) + kEnds;
+}
+
 }  // namespace birkhoff

@@ -16,4 +16,8 @@ struct ModelTensor {
 // function depends on.
 std::vector<ModelTensor> model_tensors(const Config& config);
 
+// A lower bound of how many those are, by arithmetic alone. A file with fewer tensors is of another
+// model; that must be known first, since tracing a hostile config may take minutes and gigabytes.
+int64_t fewest_tensors(const Config& config);
+
 }  // namespace birkhoff

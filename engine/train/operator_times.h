@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/execute/call_observer.h"
+#include "engine/plan/cost.h"
 
 namespace birkhoff {
 

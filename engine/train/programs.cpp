@@ -6,8 +6,8 @@
 
 namespace birkhoff {
 
-SessionPrograms::SessionPrograms(const Config& config)
-    : train(activations_of(config)), score(activations_of(config)) {
+SessionPrograms::SessionPrograms(const Config& config, const Heartbeat& alive)
+    : train(activations_of(config), alive), score(activations_of(config), alive) {
   io = trace_training(train, config);
   seed = differentiate(train, io.loss);
   optimizer = trace_update(train, config);

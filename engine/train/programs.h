@@ -11,7 +11,7 @@ namespace birkhoff {
 struct SessionPrograms {
   enum Part : size_t { kMicroBatch, kUpdate, kScore };  // of the schedule
 
-  explicit SessionPrograms(const Config& config);
+  explicit SessionPrograms(const Config& config, const Heartbeat& alive = {});
 
   Program train, score;  // of the config's precision
   ModelIo io, score_io;

@@ -8,7 +8,7 @@
 #include "engine/config/field.h"
 #include "engine/config/fields.h"
 #include "engine/train/load_model.h"
-#include "engine/train/training_data.h"
+#include "engine/train/run_tokenizer.h"
 
 namespace birkhoff {
 namespace {
@@ -66,8 +66,8 @@ std::string way_out(std::vector<std::string> allowed, const std::vector<ConfigCh
 }
 
 // The same decision on every rank: it depends on manifest and config alone.
-void check_compatible(const Checkpoint& checkpoint, const Config& config,
-                      const std::string& data_fingerprint, bool speak) {
+void check_compatible(const Checkpoint& checkpoint, const Config& config, const TrainingData& data,
+                      bool speak) {
   const std::string place = printable(checkpoint.path().string());
   const CheckpointInfo& info = checkpoint.manifest().info;
   const Config then = config_of(checkpoint);
@@ -75,8 +75,8 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config,
   // An imported model: no step was taken, so there are no settings or data to differ from.
   const bool trained = info.step > 0;
   if (!trained) changes.settings.clear();
-  if (trained && info.data != data_fingerprint)
-    changes.data = data_changes(info, then, config, data_fingerprint);
+  if (trained && info.data != data.fingerprint)
+    changes.data = data_changes(info, then, config, data.fingerprint);
   std::vector<ConfigChange> refused, allowed;
   for (const auto* kind : {&changes.model, &changes.settings, &changes.data})
     for (const ConfigChange& change : *kind)
@@ -95,6 +95,14 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config,
           fmt::format("checkpoint {} was trained with other settings: {}; {}", place, what, way));
     throw DataError(
         fmt::format("checkpoint {} was trained on other data: {}; {}", place, what, way));
+  }
+  // Ids of another tokenizer come with another dataset, also where nothing was trained yet.
+  if (const std::string change = tokenizer_change(info, data.made_by); !change.empty()) {
+    if (!config.run.allow_changes.allows("data.path"))
+      throw DataError(
+          fmt::format("checkpoint {}: {}; prepare the data with the model's tokenizer, {}", place,
+                      change, way_out(config.run.allow_changes.keys, {{"data.path", change}})));
+    allowed.push_back({"data.path", change});
   }
   if (!speak) return;
   for (const ConfigChange& change : allowed) log_warning("allowed on resume: {}", change.text);
@@ -157,7 +165,7 @@ std::vector<ConfigChange> data_changes(const CheckpointInfo& then, const Config&
   return changes;
 }
 
-std::optional<Resumed> resume(const Config& config, const std::string& data_fingerprint,
+std::optional<Resumed> resume(const Config& config, const TrainingData& data,
                               std::span<const TensorView> tensors, Communicator& ranks,
                               Beacon& beacon) {
   const bool first = ranks.rank() == 0;
@@ -182,11 +190,12 @@ std::optional<Resumed> resume(const Config& config, const std::string& data_fing
     together(ranks, [&] {  // other errors than a fault of the checkpoint are for all
       try {
         const Checkpoint checkpoint = open_candidate(path);
-        check_compatible(checkpoint, config, data_fingerprint, first);
+        check_compatible(checkpoint, config, data, first);
         check_tensors(checkpoint, tensors);
         for (const TensorView& t : tensors)
           checkpoint.read(t.name, t.spec, t.bytes, [&](size_t) { beacon.tick(); });
-        found = {path, checkpoint.manifest().info, checkpoint.manifest().hash};
+        found = {path, checkpoint.manifest().info, checkpoint.tokenizer(),
+                 checkpoint.manifest().hash};
       } catch (const CheckpointError& e) {
         fault = e.what();
       }

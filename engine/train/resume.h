@@ -13,20 +13,23 @@
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/config/config.h"
 #include "engine/train/tensor_view.h"
+#include "engine/train/training_data.h"
 
 namespace birkhoff {
 
 struct Resumed {
   Path checkpoint;
   CheckpointInfo info;
+  ModelTokenizer tokenizer;
   std::string manifest_hash;  // it has been read to the last byte: see prune_checkpoints
 };
 
 // None if the run has no checkpoints. Throws on all ranks: CheckpointError (exit code 4) if it has
 // some and none is whole; ConfigError (2) if the checkpoint is of another model or of other
-// settings, DataError (3) if it is of other data, unless run.allow_changes lists all keys that
-// differ. After an exception the tensors are in no defined state.
-std::optional<Resumed> resume(const Config& config, const std::string& data_fingerprint,
+// settings, DataError (3) if it is of other data or the data is of another tokenizer, unless
+// run.allow_changes lists all keys that differ. After an exception the tensors are in no defined
+// state.
+std::optional<Resumed> resume(const Config& config, const TrainingData& data,
                               std::span<const TensorView> tensors, Communicator& ranks,
                               Beacon& beacon);
 

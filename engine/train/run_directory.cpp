@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/hash.h"
 #include "engine/checkpoint/checkpoint.h"
 
 namespace birkhoff {
@@ -56,6 +57,19 @@ Descriptor lock(const Path& path) {
     at += size_t(n);
   }
   return fd;
+}
+
+// Of the run's tokenizer.json; empty if it is a link, is no file, or is too large for one.
+std::string tokenizer_hash(const Path& run) {
+  try {
+    const InputFile file = Directory(run).open(std::string(kTokenizerName));
+    if (file.size() > kMaxTokenizer) return {};
+    std::vector<std::byte> bytes(file.size());
+    file.read(0, bytes);
+    return hash128(bytes);
+  } catch (const ResourceError&) {
+    return {};
+  }
 }
 
 // Something that a new run would overwrite or be mixed up with. What could not be looked at counts.
@@ -147,6 +161,24 @@ void RunDirectory::require_no_run() const {
 
 void RunDirectory::write_config(std::string_view yaml) const {
   write_file(path_ / "config.yaml", yaml);
+}
+
+void RunDirectory::write_tokenizer(const ModelTokenizer& now, const ModelTokenizer& before) const {
+  const Path path = path_ / kTokenizerName;
+  const bool wanted = now.identity && now.identity->has_file();
+  if (std::filesystem::exists(std::filesystem::symlink_status(path))) {
+    const std::string found = tokenizer_hash(path_);
+    if (wanted && found == now.identity->hash) return;
+    const bool old = before.identity && !found.empty() && found == before.identity->hash;
+    if (!old && !wanted) return;  // not this run's business
+    if (!old)
+      throw DataError(fmt::format(
+          "{} is not this run's tokenizer {}: it was changed or put there; move it away, it is "
+          "written again",
+          printable(path.string()), to_string(*now.identity)));
+    if (!wanted) std::filesystem::remove(path);
+  }
+  if (wanted) write_file(path, now.json);
 }
 
 Path RunDirectory::checkpoint(int64_t step) const {

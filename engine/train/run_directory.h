@@ -2,6 +2,7 @@
 // A run's directory, held by one job at a time:
 //
 //   config.yaml                 the effective config, every key
+//   tokenizer.json              of the run's data, where that has one
 //   metrics.jsonl               engine/metrics/metrics.h
 //   checkpoints/step-00000100/  engine/checkpoint/checkpoint.h
 //   log/rank-0000.log           base/log.h
@@ -12,7 +13,7 @@
 // The directory itself and checkpoints/ may be links to directories. No other link is followed, and
 // a file that is a link, a FIFO or a device is refused.
 //
-// All errors are ResourceError (exit code 5). Not synchronised.
+// All errors are ResourceError (exit code 5), unless said otherwise. Not synchronised.
 #include <sys/types.h>
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <string_view>
 
 #include "base/directory.h"
+#include "engine/checkpoint/tokenizer_identity.h"
 
 namespace birkhoff {
 
@@ -36,6 +38,9 @@ class RunDirectory {
   // checkpoints.
   void require_no_run() const;
   void write_config(std::string_view yaml) const;
+  // Writes tokenizer.json; if the tokenizer has none, removes that of `before`, the checkpoint that
+  // the run goes on from. Throws DataError if there is a file that is neither: it is not replaced.
+  void write_tokenizer(const ModelTokenizer& now, const ModelTokenizer& before) const;
 
   // Finds a directory that was renamed, replaced or removed while the run writes to it. Costs one
   // stat() where it was not. Only for what open() returned.

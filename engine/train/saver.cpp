@@ -14,11 +14,12 @@ Saver::Saver(Path run_directory, int64_t keep, Communicator& ranks, Beacon& beac
   if (ranks_.rank() == 0) remove_leftovers(run_directory_);
 }
 
-void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors) {
+void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors,
+                 std::string_view tokenizer_json) {
   const Path directory = run_directory_ / "checkpoints" / checkpoint_name(info.step);
   const bool first = ranks_.rank() == 0;
   std::vector<NamedTensor> named;
-  size_t bytes = 0;
+  size_t bytes = tokenizer_json.size();
   for (const TensorView& t : tensors) {
     named.push_back({t.name, t.spec, t.bytes});
     bytes += t.bytes.size();
@@ -48,7 +49,7 @@ void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors
       if (!first) return;
       std::vector<ShardIndex> parsed;
       for (const std::string& text : indices) parsed.push_back(parse_index(text));
-      proven_.insert(commit_checkpoint(directory, info, parsed));
+      proven_.insert(commit_checkpoint(directory, info, parsed, tokenizer_json));
     });
   } catch (const ResourceError&) {
     if (first) abandon_checkpoint(directory);

@@ -20,8 +20,10 @@ class Saver {
         const std::string& proven);
 
   // Saves `tensors`, the same on all ranks, as the run's checkpoint of info.step, then prunes.
-  // Throws ResourceError (exit code 5), and leaves no trace then.
-  void save(const CheckpointInfo& info, std::span<const TensorView> tensors);
+  // `tokenizer_json` is that of info.tokenizer; rank 0 writes it. Throws ResourceError (exit code
+  // 5), and leaves no trace then.
+  void save(const CheckpointInfo& info, std::span<const TensorView> tensors,
+            std::string_view tokenizer_json);
   // The run directory was renamed, or a new one stands in for it. All ranks name the same.
   void follow_to(const Path& run_directory) { run_directory_ = run_directory; }
 

@@ -50,7 +50,7 @@ Session::Session(const Config& config, ThreadTeam& team, Communicator& ranks,
     : config_(config),
       ranks_(ranks),
       beacon_(options.beacon),
-      programs_(config_),
+      programs_(config_, heartbeat_of(options.beacon)),
       executor_(std::make_unique<Executor>(programs_.schedule, team, options)),
       groups_(reduction_groups_of(config_, ranks.size())),
       sum_(summed_tensors(programs_.train, executor_->plan(), executor_.get()), groups_, ranks,
@@ -90,10 +90,13 @@ void Session::initialise() {
       const size_t size = size_t(count(part.shape));
       birkhoff::initialise(part, config_.seed, values.subspan(first, size));
       first += size;
+      if (beacon_) beacon_->tick();
     }
   }
-  for (const Plan::Named& state : executor_->plan().named(Kind::state))
+  for (const Plan::Named& state : executor_->plan().named(Kind::state)) {
     std::memset(executor_->address(state.place), 0, state.place.bytes);
+    if (beacon_) beacon_->tick();
+  }
 }
 
 const StepResult& Session::step(int64_t t, std::span<const Batch> micro_batches) {

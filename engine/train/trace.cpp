@@ -7,6 +7,7 @@
 
 #include "base/format.h"
 #include "base/system_error.h"
+#include "engine/plan/cost.h"
 
 namespace birkhoff {
 namespace {

@@ -1,7 +1,5 @@
 #include "engine/train/trainer.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -20,6 +18,7 @@
 #include "engine/train/progress.h"
 #include "engine/train/resume.h"
 #include "engine/train/run_directory.h"
+#include "engine/train/run_tokenizer.h"
 #include "engine/train/saver.h"
 #include "engine/train/session.h"
 #include "engine/train/trace.h"
@@ -86,10 +85,10 @@ class Run {
     std::optional<Resumed> from;
     if (config_.run.resume != Resume::never) {
       environment_.beacon.enter(0, Activity::load);
-      from = resume(config_, data_.fingerprint, tensors, ranks_, environment_.beacon);
+      from = resume(config_, data_, tensors, ranks_, environment_.beacon);
     }
     if (from) {
-      step_ = from->info.step;
+      step_ = saved_ = from->info.step;
       state_ = parse_loop_state(from->info);
       say("resumed from {}", printable(from->checkpoint.string()));
       warn(other_bits(state_.ranks, ranks_.size(), config_.train.reduction_groups));
@@ -101,16 +100,26 @@ class Run {
     } else {
       session_.initialise();
     }
-    state_.ranks = ranks_.size();
+    const ModelTokenizer before = from ? from->tokenizer : ModelTokenizer();
+    tokenizer_ = run_tokenizer(before, data_.made_by);
+    data_.made_by.json.clear();
+    if (!first()) tokenizer_.json.clear();
+    // With groups the bits do not depend on the ranks, and the checkpoint's must not either.
+    state_.ranks = config_.train.reduction_groups == 1 ? ranks_.size() : 0;
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
     together(ranks_, [&] {
       if (!first()) return;
+      directory_.write_tokenizer(tokenizer_, before);
       directory_.write_config(effective_yaml(config_));
-      if (const Path aside = cut_metrics(directory_.metrics(), step_); !aside.empty())
-        log_warning("metrics that cannot be read are put aside as {}", printable(aside.string()));
+      const CutMetrics cut = cut_metrics(directory_.metrics(), step_);
+      if (!cut.aside.empty())
+        log_warning("metrics that cannot be read are put aside as {}",
+                    printable(cut.aside.string()));
+      evaluated_ = cut.evaluated;
       metrics_.emplace(directory_.metrics());
     });
+    ranks_.broadcast(elements(std::span(&evaluated_, 1)), 0);
   }
 
   TrainOutcome train(const TrainOptions& options) {
@@ -124,6 +133,8 @@ class Run {
       say("{}", line);
     warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
+    // A run that was stopped in an evaluation has been saved without its result.
+    if (step_ > 0 && evaluates() && !evaluated_ && !evaluate_now()) return preempt();
     if (step_ >= last)
       say("nothing to do: the run has reached step {}{}", step_,
           last < config_.train.steps ? ", where train.stop_at ends it" : "");
@@ -146,16 +157,17 @@ class Run {
     batches_.resize(size_t(own.size()));
     while (step_ < last) {
       const double start = steady_seconds();
-      if (!load_step(own, loader)) return preempt(progress);
+      if (!load_step(own, loader)) {
+        if (progress) progress->clear();
+        return preempt();
+      }
       follow_directory();
       train_step(start);
       if (progress && (step_ % config_.train.log_every == 0 || step_ == last))
         progress->step(step_, loss_, step_tokens() * config_.train.log_every, steady_seconds());
-      const bool evaluates = config_.train.eval_every && data_.source.validation &&
-                             (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
       const bool saves = step_ == last || due(step_, config_.checkpoint.every);
-      if (progress && (evaluates || saves)) progress->clear();
-      if (evaluates) evaluate_now();
+      if (progress && (evaluates() || saves)) progress->clear();
+      if (evaluates() && !evaluate_now()) return preempt();
       if (saves) save(step_ == last);
       if (step_ == traced_) write_trace();
     }
@@ -187,6 +199,7 @@ class Run {
       warn(moved.text);
       if (anew) {
         directory_.write_config(effective_yaml(config_));
+        directory_.write_tokenizer(tokenizer_, {});
       } else if (metrics_->removed()) {
         log_warning("{} was removed while the run writes to it; it begins anew after step {}",
                     printable(directory_.metrics().string()), step_);
@@ -259,11 +272,13 @@ class Run {
     return shared[1] == 0;
   }
 
-  TrainOutcome preempt(std::optional<ProgressDisplay>& progress) {
-    if (progress) progress->clear();
-    say("asked to stop behind step {}", step_);
+  TrainOutcome preempt() {
+    const bool saves = step_ > 0 && saved_ != step_;
+    say("stop requested; {}", saves       ? fmt::format("saving after step {}", step_)
+                              : step_ > 0 ? fmt::format("step {} is saved already", step_)
+                                          : "no step is done, so nothing is saved");
     write_trace();
-    if (step_ > 0 && saved_ != step_) save(true);
+    if (saves) save(true);
     return TrainOutcome::preempted;
   }
 
@@ -278,6 +293,7 @@ class Run {
     const StepResult& result = session_.step(step_ + 1, batches_);
     ++step_;
     loss_ = result.loss;
+    if (std::exchange(evaluated_, 0)) state_.load.clear();
     state_.take_step(result.expert_load, config_.train.global_batch, step_tokens());
     const double seconds = steady_seconds() - start;
     environment_.step_done(seconds);
@@ -301,12 +317,22 @@ class Run {
     return batches == kEvalAll ? all : std::min(all, batches * config_.train.micro_batch);
   }
 
-  void evaluate_now() {
+  bool evaluates() const {  // after this step
+    return config_.train.eval_every && data_.source.validation &&
+           (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
+  }
+
+  // False, on all ranks, if a stop request broke it off; then there is no result.
+  bool evaluate_now() {
     environment_.beacon.enter(step_, Activity::evaluate);
     const double start = steady_seconds();
-    EvalMetrics eval = evaluate(session_, data_, eval_windows(), config_.train.micro_batch, ranks_);
+    auto evaluated = evaluate(session_, data_, eval_windows(), config_.train.micro_batch, ranks_,
+                              environment_.stop_requested);
+    if (!evaluated) return false;
+    EvalMetrics& eval = *evaluated;
+    evaluated_ = 1;
     eval.step = step_;
-    eval.expert_load = std::exchange(state_.load, {});
+    eval.expert_load = state_.load;
     eval.eval_seconds = steady_seconds() - start;
     if (metrics_) metrics_->write(eval);
     if (eval.eval_bits_per_byte > 0)
@@ -314,6 +340,7 @@ class Run {
           eval.eval_loss, eval.eval_bits_per_byte, eval.eval_tokens);
     else
       say("step {}: held-out loss {:.4f} over {} tokens", step_, eval.eval_loss, eval.eval_tokens);
+    return true;
   }
 
   // Once more if the directory was moved while it was saved to.
@@ -324,7 +351,7 @@ class Run {
         together(ranks_, [&] {
           if (metrics_) metrics_->flush();
         });
-        return saver_->save(info, session_.tensors());
+        return saver_->save(info, session_.tensors(), tokenizer_.json);
       } catch (const ResourceError&) {
         const Path now = find_directory();
         if (now == at) throw;
@@ -342,6 +369,7 @@ class Run {
                               .seed = config_.seed,
                               .model = model_fingerprint(config_),
                               .data = data_.fingerprint,
+                              .tokenizer = tokenizer_.identity,
                               .config = effective_yaml(config_),
                               .state = to_text(state_)};
     try {
@@ -359,6 +387,7 @@ class Run {
   const RankEnvironment environment_;
   Communicator& ranks_;
   TrainingData data_;
+  ModelTokenizer tokenizer_;
   RunDirectory directory_;
   const Epochs epochs_;
   ThreadTeam team_;
@@ -370,8 +399,9 @@ class Run {
   std::vector<Batch> batches_;
   LoopState state_;
   uint64_t window_hash_ = 0;
-  int64_t step_ = 0;    // finished
-  int64_t saved_ = -1;  // the newest checkpoint that this process saved
+  int64_t step_ = 0;       // finished
+  int64_t saved_ = -1;     // of the newest checkpoint that this process saved or loaded
+  int64_t evaluated_ = 0;  // 1: this step's evaluation is in the metrics
   double loss_ = 0;
   std::string lost_;  // the last error of following the directory
 };
@@ -388,22 +418,22 @@ void require_same_everywhere(const Config& config, const TrainingData& data, Com
           fmt::format("ranks 0 and {} have different configs: {}; start all with the "
                       "same config and overrides",
                       r, first_difference(configs[0], configs[r])));
-  const std::vector<std::string> prints = all_gather_texts(ranks, data.fingerprint);
+  const std::vector<std::string> prints = all_gather_texts(
+      ranks,
+      fmt::format("{} tokenizer={}", data.fingerprint, identity_text(data.made_by.identity)));
   for (size_t r = 1; r < prints.size(); ++r)
     if (prints[r] != prints[0])
       throw DataError(fmt::format(
           "data.path: ranks 0 and {} see different data: [{}] and [{}]; give all hosts the same "
           "files",
-          r, printable(prints[0]), printable(prints[r])));
+          r, printable(prints[0], 600), printable(prints[r], 600)));
 }
 
 }  // namespace
 
 int thread_count(const Config& config, int ranks_here) {
   if (config.run.threads > 0) return int(config.run.threads);
-  cpu_set_t cpus;
-  const int cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-  return std::max(1, cores / std::max(1, ranks_here));
+  return std::max(1, usable_cores() / std::max(1, ranks_here));
 }
 
 TrainOutcome train(const Config& config, const RankEnvironment& environment,
@@ -414,9 +444,13 @@ TrainOutcome train(const Config& config, const RankEnvironment& environment,
   require_same_everywhere(config, *data, ranks);
   together(ranks, [&] {
     const int threads = thread_count(config, environment.ranks_here);
-    require_memory(plan_run(config, threads, ranks.size(), data->index_bytes),
+    require_memory(plan_run(config, threads, ranks.size(), data->index_bytes,
+                            heartbeat_of(&environment.beacon)),
                    memory_limit() / size_t(environment.ranks_here));
   });
+  int64_t stop = environment.stop_requested();
+  ranks.all_reduce(elements(std::span(&stop, 1)), Reduction::sum);
+  if (stop) return TrainOutcome::preempted;  // before memory is filled and a checkpoint read
   std::optional<RunDirectory> directory;
   together(ranks, [&] { directory = open_run(config, ranks.rank()); });
   together(ranks, [&] {

@@ -18,7 +18,8 @@ struct RankEnvironment {
   Communicator& ranks;
   Beacon& beacon;
   int ranks_here = 1;  // on this host: they share its cores and its memory
-  // Asked once a step: somebody wants the run to end soon. One rank that says so ends all.
+  // Asked before each step and each batch of an evaluation: somebody wants the run to end soon. One
+  // rank that says so ends all.
   std::function<bool()> stop_requested = [] { return false; };
   std::function<void(double seconds)> step_done = [](double) {};  // for the watchdog
   bool own_process = true;                                        // may have a log file of its own
@@ -31,7 +32,8 @@ struct TrainOptions {
 
 enum class TrainOutcome { finished, preempted };
 
-// `preempted`: a stop was requested, a checkpoint of the last finished step is saved.
+// `preempted`: a stop was requested, and a checkpoint of the last finished step is there. An
+// evaluation that was broken off is made by the run that resumes.
 TrainOutcome train(const Config& config, const RankEnvironment& environment,
                    const TrainOptions& options = {});
 

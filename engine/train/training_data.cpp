@@ -24,8 +24,11 @@ DataOptions options_of(const Config& c) {
 }  // namespace
 
 TrainingData open_training_data(const Config& c) {
-  TrainingData data{
-      .source = open_data(options_of(c)), .tokenizer = {}, .fingerprint = {}, .index_bytes = 0};
+  TrainingData data{.source = open_data(options_of(c)),
+                    .tokenizer = {},
+                    .fingerprint = {},
+                    .made_by = {.identity = TokenizerIdentity()},
+                    .index_bytes = 0};
   const std::string cut = fmt::format(
       "seed={} sequence={} validation_fraction={} cross_documents={} predict_across_documents={}",
       c.seed, c.train.sequence, c.data.validation_fraction, c.data.cross_documents,
@@ -41,20 +44,42 @@ TrainingData open_training_data(const Config& c) {
                   manifest ? manifest->bin_hash : "unknown", cut);
   // 8 bytes a document, and its split's 16, of which half may be spare room.
   data.index_bytes = 40 * size_t(dataset->documents());
-  if (manifest && manifest->tokenizer.name == "byte") data.tokenizer = make_tokenizer("byte");
+  data.made_by = dataset->tokenizer();
+  data.index_bytes += 3 * data.made_by.json.size();  // the data's, a checkpoint's and the run's
+  if (is_byte(*data.made_by.identity)) data.tokenizer = make_tokenizer("byte");
   return data;
 }
 
 std::string model_fingerprint(const Config& config) {
-  Config copy = config;
+  Config copy = config, defaults;
   std::string text;
   // How it starts, is balanced and buffered may change with a checkpoint in hand.
   constexpr std::string_view kFree[] = {"model.init_std", "model.alpha_init", "moe.bias_speed",
                                         "moe.buffer_factor"};
-  for (const Field& field : fields_of(copy))
-    if ((field.key.starts_with("model.") || field.key.starts_with("moe.")) &&
-        std::find(std::begin(kFree), std::end(kFree), field.key) == std::end(kFree))
-      text += fmt::format("{}={}\n", field.key, value_text(field));
+  // Keys that came later stand in the text only where they are used, so that a model of before has
+  // the fingerprint of before.
+  constexpr std::string_view kLater[] = {"model.q_rank",
+                                         "model.rope_scaling",
+                                         "model.rope_factor",
+                                         "model.rope_original_positions",
+                                         "model.rope_beta_fast",
+                                         "model.rope_beta_slow",
+                                         "model.rope_mscale",
+                                         "model.rope_mscale_all_dim",
+                                         "model.rope_attention_factor",
+                                         "model.rope_truncate",
+                                         "moe.groups",
+                                         "moe.active_groups"};
+  const auto is_in = [](auto& keys, std::string_view key) {
+    return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
+  };
+  const std::vector<Field> fields = fields_of(copy), unset = fields_of(defaults);
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string &key = fields[i].key, value = value_text(fields[i]);
+    if (!key.starts_with("model.") && !key.starts_with("moe.")) continue;
+    if (is_in(kFree, key) || (is_in(kLater, key) && value == value_text(unset[i]))) continue;
+    text += fmt::format("{}={}\n", key, value);
+  }
   return text;
 }
 

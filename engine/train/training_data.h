@@ -11,9 +11,11 @@ namespace birkhoff {
 
 struct TrainingData {
   DataSource source;
-  std::unique_ptr<Tokenizer> tokenizer;  // null: not one of the built-in ones
+  std::unique_ptr<Tokenizer> tokenizer;  // null: not the built-in one
   std::string fingerprint;               // the dataset and how it is cut, as text
-  size_t index_bytes = 0;                // that the documents' places take, at most
+  ModelTokenizer made_by;                // the ids' tokenizer; of an empty name if not known
+  // That the documents' places and copies of the tokenizer.json take, at most.
+  size_t index_bytes = 0;
 };
 
 // Throws DataError (exit code 3) when files are missing, damaged or too short.

@@ -1,7 +1,5 @@
 #include "kernels/rope.h"
 
-#include <cmath>
-
 #include "kernels/cpu/rope_workspace.h"
 #include "kernels/storage.h"
 
@@ -16,21 +14,26 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {
 
+struct Turns {
+  const double* frequencies;
+  int64_t pairs;
+  float magnitude, signed_magnitude;  // of cosines; of sines
+};
+
 // out = (c0, c0, c1, c1, …) of position·frequency, and (−s0, s0, −s1, s1, …), so that a pair turns
 // by two products: y = x·c + swapped(x)·s. The reduced angle is rounded to f32 once, by at most
 // 2⁻²³.
-void turns(const double* frequencies, int64_t pairs, double position, float sign, float* cosines,
-           float* sines) {
+void turns(const Turns& of, double position, float* cosines, float* sines) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<float, decltype(dd)> df;
   constexpr double kTurn = 6.283185307179586;
   float c[hn::MaxLanes(df)], s[hn::MaxLanes(df)];
-  for (int64_t i = 0; i < pairs; i += int64_t(hn::Lanes(dd))) {
-    const auto angle = hn::Mul(hn::LoadU(dd, frequencies + i), hn::Set(dd, position));
+  for (int64_t i = 0; i < of.pairs; i += int64_t(hn::Lanes(dd))) {
+    const auto angle = hn::Mul(hn::LoadU(dd, of.frequencies + i), hn::Set(dd, position));
     const auto whole = hn::Round(hn::Mul(angle, hn::Set(dd, 1 / kTurn)));
     const auto reduced = hn::DemoteTo(df, hn::NegMulAdd(whole, hn::Set(dd, kTurn), angle));
-    hn::StoreU(hn::Cos(df, reduced), df, c);
-    hn::StoreU(hn::Mul(hn::Sin(df, reduced), hn::Set(df, sign)), df, s);
+    hn::StoreU(hn::Mul(hn::Cos(df, reduced), hn::Set(df, of.magnitude)), df, c);
+    hn::StoreU(hn::Mul(hn::Sin(df, reduced), hn::Set(df, of.signed_magnitude)), df, s);
     for (int64_t j = 0; j < int64_t(hn::Lanes(df)); ++j) {
       cosines[2 * (i + j)] = cosines[2 * (i + j) + 1] = c[j];
       sines[2 * (i + j)] = -s[j], sines[2 * (i + j) + 1] = s[j];
@@ -67,12 +70,13 @@ void turn_tokens(const Args& a) {
   if (!y) return;
   const auto padded = int64_t(rope_frequencies(dims));
   double* frequencies = a.shared_workspace<double>();
-  for (int64_t i = 0; i < padded; ++i)
-    frequencies[i] = 2 * i < dims ? std::pow(desc.theta, -2.0 * double(i) / double(dims)) : 0;
+  for (int64_t i = 0; i < padded; ++i) frequencies[i] = 2 * i < dims ? rope_frequency(desc, i) : 0;
+  const auto magnitude = float(desc.magnitude);
+  const Turns of{frequencies, padded, magnitude, desc.inverse ? -magnitude : magnitude};
   a.team().ranges(tokens, kRopeTokens, [&](int64_t begin, int64_t end, int worker) HWY_ATTR {
     float *cosines = a.thread_workspace<float>(worker), *sines = cosines + 2 * padded;
     for (int64_t t = begin; t < end; ++t) {
-      turns(frequencies, padded, position[t], desc.inverse ? -1.0f : 1.0f, cosines, sines);
+      turns(of, position[t], cosines, sines);
       for (int64_t at = t * row; at < (t + 1) * row; at += width) {
         const T* from = base ? base + at : nullptr;
         each_vector(kept, [&](auto tag, int64_t i)

@@ -26,24 +26,65 @@ HWY_NOINLINE void Sigmoids(const float* logits, int64_t count, float* score) {
   });
 }
 
+// Arrays of one token, in a thread's workspace.
 struct Choice {
-  float* score;     // [E]
-  float* key;       // [k] descending
-  float* share;     // [k]
-  int32_t* expert;  // [k]
+  Choice(float* memory, int64_t experts, const Route::Desc& d)
+      : score(memory),
+        key(score + experts),
+        share(key + d.active),
+        expert(reinterpret_cast<int32_t*>(share + d.active)),
+        group_key(share + 2 * d.active),
+        kept(reinterpret_cast<int32_t*>(group_key + d.groups)),
+        group_size(experts / d.groups) {}
+
+  float* score;      // [E]
+  float* key;        // [k] descending
+  float* share;      // [k]
+  int32_t* expert;   // [k]
+  float* group_key;  // [groups]
+  int32_t* kept;     // [groups] whether experts of the group may be chosen
+  int64_t group_size;
 };
 
+float key_of(float sum) { return std::isnan(sum) ? -HUGE_VALF : sum; }
+
+void KeepGroups(const float* bias, const Route::Desc& d, const Choice& c) {
+  if (d.active_groups == d.groups) {
+    std::fill_n(c.kept, d.groups, 1);
+    return;
+  }
+  for (int64_t g = 0; g < d.groups; ++g) {
+    float first = -HUGE_VALF, second = -HUGE_VALF;
+    for (int64_t e = g * c.group_size; e < (g + 1) * c.group_size; ++e) {
+      const float key = key_of(c.score[e] + bias[e]);
+      second = std::max(second, std::min(first, key));
+      first = std::max(first, key);
+    }
+    c.group_key[g] = c.group_size == 1 ? first : key_of(first + second);
+    c.kept[g] = 0;
+  }
+  for (int64_t n = 0; n < d.active_groups; ++n) {
+    int64_t best = -1;
+    for (int64_t g = 0; g < d.groups; ++g)
+      if (!c.kept[g] && (best < 0 || c.group_key[g] > c.group_key[best])) best = g;
+    c.kept[best] = 1;
+  }
+}
+
 // Insertion into a sorted list of k: an equal key stays behind the one that came first.
-void Choose(const float* bias, int64_t experts, int64_t active, const Choice& c) {
+void Choose(const float* bias, const Route::Desc& d, const Choice& c) {
+  const int64_t active = d.active;
   int64_t found = 0;
-  for (int64_t e = 0; e < experts; ++e) {
-    float key = c.score[e] + bias[e];
-    if (std::isnan(key)) key = -HUGE_VALF;
-    if (found == active && !(key > c.key[active - 1])) continue;
-    int64_t at = found < active ? found++ : active - 1;
-    for (; at > 0 && key > c.key[at - 1]; --at)
-      c.key[at] = c.key[at - 1], c.expert[at] = c.expert[at - 1];
-    c.key[at] = key, c.expert[at] = int32_t(e);
+  for (int64_t g = 0; g < d.groups; ++g) {
+    if (!c.kept[g]) continue;
+    for (int64_t e = g * c.group_size; e < (g + 1) * c.group_size; ++e) {
+      const float key = key_of(c.score[e] + bias[e]);
+      if (found == active && !(key > c.key[active - 1])) continue;
+      int64_t at = found < active ? found++ : active - 1;
+      for (; at > 0 && key > c.key[at - 1]; --at)
+        c.key[at] = c.key[at - 1], c.expert[at] = c.expert[at - 1];
+      c.key[at] = key, c.expert[at] = int32_t(e);
+    }
   }
 }
 
@@ -67,19 +108,24 @@ void RouteRows(const Args& a) {
   const int64_t tokens = a.dim(Route::logits, 0), experts = a.dim(Route::logits, 1);
   const int64_t active = desc.active;
   const float *logits = a.in<float>(Route::logits), *bias = a.in<float>(Route::bias);
+  const int32_t* position = a.in<int32_t>(Route::position);
   const ResultOf<float> weight(a, Route::weight), score(a, Route::score);
   const ResultOf<int32_t> expert(a, Route::expert);
   int32_t* counts = a.shared_workspace<int32_t>();
   a.team().ranges(tokens, kRouteTokens, [&](int64_t begin, int64_t end, int worker) {
-    float* memory = a.thread_workspace<float>(worker);
-    const Choice c{memory, memory + experts, memory + experts + active,
-                   reinterpret_cast<int32_t*>(memory + experts + 2 * active)};
+    const Choice c(a.thread_workspace<float>(worker), experts, desc);
     int32_t* count = counts + begin / kRouteTokens * experts;
     std::fill_n(count, experts, 0);
     for (int64_t t = begin; t < end; ++t) {
+      if (position[t] < 0) {  // padding
+        for (int64_t j = t * active; j < (t + 1) * active; ++j) weight.set(j, 0), expert.set(j, -1);
+        for (int64_t e = t * experts; e < (t + 1) * experts; ++e) score.set(e, 0);
+        continue;
+      }
       const float* row = logits + t * experts;
       Sigmoids(row, experts, c.score);
-      Choose(bias, experts, active, c);
+      KeepGroups(bias, desc, c);
+      Choose(bias, desc, c);
       Share(row, active, desc.normalise, c);
       for (int64_t j = 0; j < active; ++j) {
         ++count[c.expert[j]];
@@ -115,6 +161,7 @@ void RouteBackwardRows(const Args& a) {
         std::fill_n(dlogits + row, experts, 0.0f);
       else if (base != dlogits)
         std::copy_n(base + row, experts, dlogits + row);
+      if (expert[chosen] < 0) continue;  // padding
       float pull = 0;
       for (int64_t j = chosen; desc.normalise && j < chosen + active; ++j)
         pull += dweight[j] * weight[j];

@@ -21,9 +21,10 @@ void route_layout(const Args& a) {
   int32_t* next = a.shared_workspace<int32_t>();  // rows of each expert, then its next free row
   std::fill_n(next, desc.experts, 0);
   for (int64_t i = begin; i < end; ++i) {
-    check(expert[i] >= 0 && expert[i] < desc.experts,
+    const bool padding = expert[i] == -1 && expert[i - i % k] == -1;
+    check(padding || (expert[i] >= 0 && expert[i] < desc.experts && expert[i - i % k] >= 0),
           "[route_layout] expert {} of token {}, there are {}", expert[i], i / k, desc.experts);
-    ++next[expert[i]];
+    if (!padding) ++next[expert[i]];
   }
   int32_t used = 0;
   for (int64_t e = 0; e < desc.experts; ++e) {
@@ -34,6 +35,10 @@ void route_layout(const Args& a) {
   offsets.set(desc.experts, used);
   for (int64_t i = 0; i < begin; ++i) row.set(i, -1);
   for (int64_t i = begin; i < end; ++i) {
+    if (expert[i] < 0) {  // padding
+      row.set(i, -1);
+      continue;
+    }
     const int32_t at = next[expert[i]]++;
     row.set(i, at);
     source.set(at, int32_t(i));

@@ -44,22 +44,24 @@ void blocks_of(const Args& a) {
   }
   int64_t n = 1;
   while (n * n < square) ++n;
+  const int32_t* position = a.in<int32_t>(S::position);
   double* partials = a.shared_workspace<double>();
   a.team().ranges(tokens, kStreamStatisticsTokens, [&](int64_t begin, int64_t end, int) HWY_ATTR {
-    double* sum = partials + begin / kStreamStatisticsTokens * (square + 1);
-    std::fill_n(sum, square + 1, 0.0);
+    double* sum = partials + begin / kStreamStatisticsTokens * (square + 2);
+    std::fill_n(sum, square + 2, 0.0);
     for (int64_t t = begin; t < end; ++t) {
+      if (position[t] < 0) continue;  // padding
       for (int64_t k = 0; k < square; ++k) sum[k] += double(a.in<float>(S::res)[t * square + k]);
       sum[square] += alike(a.in<T>(S::x) + t * wide, n, wide / n);
+      sum[square + 1] += 1;
     }
   });
   const int64_t blocks = (tokens + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
-  for (int64_t k = 0; k < square + 1; ++k) {
+  for (int64_t k = 0; k < square + 2; ++k) {
     double sum = 0;
-    for (int64_t b = 0; b < blocks; ++b) sum += partials[b * (square + 1) + k];
+    for (int64_t b = 0; b < blocks; ++b) sum += partials[b * (square + 2) + k];
     y.set(k, sum);
   }
-  y.set(square + 1, double(tokens));
 }
 
 }  // namespace

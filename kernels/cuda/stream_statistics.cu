@@ -18,9 +18,9 @@ namespace {
 constexpr unsigned kThreads = 128, kWarps = kThreads / kWarp;
 constexpr unsigned kParts = 8;  // of the blocks, whose sums are taken side by side
 // Two blocks for each of 132 multiprocessors, before a block takes more tokens: their sums are read
-// by one block. 16 tokens of 4·1280 are 160 KB, beside 136 bytes that a block leaves.
+// by one block. 16 tokens of 4·1280 are 160 KB, beside 144 bytes that a block leaves.
 constexpr int64_t kBlocks = 2 * 132, kLeastTokens = 16;
-constexpr unsigned kMostSums = 8 * 8 + 1;
+constexpr unsigned kMostSums = 8 * 8 + 2;
 
 template <int kN>
 constexpr int kPairs = kN*(kN + 1) / 2;
@@ -28,7 +28,7 @@ constexpr int pair_of(int i, int j) { return j * (j + 1) / 2 + i; }  // i ≤ j
 
 template <int kN>
 struct Shared {
-  double sums[kWarps][kN * kN + 1];
+  double sums[kWarps][kN * kN + 2];
 };
 
 // The mean cosine of the pairs of a token's streams; the same for all lanes.
@@ -63,10 +63,12 @@ __global__ void __launch_bounds__(kThreads)
   if (load(a.when) == 0) return;
   auto& s = shared<Shared<kN>>();
   const int lane = int(thread() % kWarp), warp = int(thread() / kWarp);
-  double res[kHeld] = {}, sum = 0;
+  double res[kHeld] = {}, sum = 0, count = 0;
   const int64_t begin = block_index().x * block_tokens;
   const int64_t end = begin + block_tokens < a.tokens ? begin + block_tokens : a.tokens;
   for (int64_t t = begin + warp; t < end; t += kWarps) {
+    if (load(a.position + t) < 0) continue;  // padding
+    count += 1;
     for (int h = 0; h < kHeld; ++h) {
       const int e = lane + h * int(kWarp);
       if (e < kSquare) res[h] += double(load(a.res + t * kSquare + e));
@@ -80,12 +82,12 @@ __global__ void __launch_bounds__(kThreads)
     const int e = lane + h * int(kWarp);
     if (e < kSquare) s.sums[warp][e] = res[h];
   }
-  if (lane == 0) s.sums[warp][kSquare] = sum;
+  if (lane == 0) s.sums[warp][kSquare] = sum, s.sums[warp][kSquare + 1] = count;
   sync_block();
-  for (int e = int(thread()); e <= kSquare; e += int(kThreads)) {
+  for (int e = int(thread()); e < kSquare + 2; e += int(kThreads)) {
     double total = 0;
     for (const auto& of : s.sums) total += of[e];
-    store(a.workspace + int64_t{block_index().x} * (kSquare + 1) + e, total);
+    store(a.workspace + int64_t{block_index().x} * (kSquare + 2) + e, total);
   }
 }
 
@@ -93,7 +95,7 @@ struct Parts {
   double sums[kParts * kMostSums];
 };
 
-// One block of [n² + 1, kParts] threads.
+// One block of [n² + 2, kParts] threads.
 __global__ void __launch_bounds__(kMostSums* kParts)
     sum_statistics(StreamStatisticsArgs a, unsigned blocks) {
   auto& s = shared<Parts>();
@@ -105,14 +107,10 @@ __global__ void __launch_bounds__(kMostSums* kParts)
     sum += load(a.workspace + int64_t{b} * sums + k);
   s.sums[part * sums + k] = sum;
   sync_block();
-  const auto put = [&](unsigned at, double value) {
-    store(a.y + at, a.base ? load(a.base + at) + value : value);
-  };
-  if (part == 1 && k == 0) put(sums, on ? double(a.tokens) : 0);
   if (part != 0) return;
   sum = 0;
   for (unsigned p = 0; p < kParts; ++p) sum += s.sums[p * sums + k];
-  put(k, sum);
+  store(a.y + k, a.base ? load(a.base + k) + sum : sum);
 }
 
 }  // namespace
@@ -134,7 +132,7 @@ void stream_statistics(const StreamStatisticsArgs& a, cudaStream_t stream) {
              {.grid = {cut.blocks}, .block = {kThreads}, .stream = stream}, a, cut.block_tokens);
     });
   launch("sum_statistics", sum_statistics,
-         {.grid = {1}, .block = {unsigned(a.n * a.n + 1), kParts}, .stream = stream}, a,
+         {.grid = {1}, .block = {unsigned(a.n * a.n + 2), kParts}, .stream = stream}, a,
          cut.blocks);
 }
 

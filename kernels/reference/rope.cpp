@@ -5,6 +5,19 @@
 #include "kernels/reference/tensor.h"
 
 namespace birkhoff::reference {
+namespace {
+
+// Of the pair of features that starts at `feature`.
+double frequency(const Rope::Desc& desc, int64_t feature) {
+  const double plain = std::pow(desc.theta, -double(feature) / double(desc.dims));
+  if (desc.factor == 1) return plain;
+  double r = (double(feature / 2) - desc.low) / (desc.high - desc.low);
+  if (r < 0) r = 0;
+  if (r > 1) r = 1;
+  return plain * (1 - r) + plain / desc.factor * r;
+}
+
+}  // namespace
 
 void rope(const Args& a) {
   const Input x(a, Rope::x), position(a, Rope::position);
@@ -16,8 +29,9 @@ void rope(const Args& a) {
       const int64_t head = (t * desc.heads + h) * width, turned = head + width - desc.dims;
       for (int64_t i = head; i < turned; ++i) y.set(i, x[i]);
       for (int64_t i = 0; i < desc.dims; i += 2) {
-        const double angle = position[t] * std::pow(desc.theta, -double(i) / double(desc.dims));
-        const double c = std::cos(angle), s = desc.inverse ? -std::sin(angle) : std::sin(angle);
+        const double angle = position[t] * frequency(desc, i);
+        const double c = desc.magnitude * std::cos(angle);
+        const double s = desc.magnitude * (desc.inverse ? -std::sin(angle) : std::sin(angle));
         const double even = x[turned + i], odd = x[turned + i + 1];
         y.set(turned + i, even * c - odd * s);
         y.set(turned + i + 1, even * s + odd * c);

@@ -20,9 +20,10 @@ void route_layout(const Args& a) {
     for (int64_t j = 0; j < k; ++j) {
       if (t / part != a.context->round) continue;
       const int64_t e = int64_t(expert[t * k + j]);
-      check(e >= 0 && e < desc.experts, "[route_layout] expert {} of token {}, there are {}", e, t,
-            desc.experts);
-      rows.emplace_back(e, t, j);
+      const bool padding = expert[t * k] == -1;
+      check(padding ? e == -1 : e >= 0 && e < desc.experts,
+            "[route_layout] expert {} of token {}, there are {}", e, t, desc.experts);
+      if (!padding) rows.emplace_back(e, t, j);
     }
   std::sort(rows.begin(), rows.end());
 

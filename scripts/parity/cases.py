@@ -133,6 +133,10 @@ RAGGED = {"vocab": 31, "dim": 13, "heads": 3, "nope_dim": 5, "rope_dim": 6, "v_d
           "kv_rank": 3, "dense_ffn_dim": 11, "experts": 5, "active": 3, "shared": 2,
           "expert_dim": 3, "scaling": 2.5}
 
+# Of five pairs two keep their frequency, two are between, and the last is divided by 8.
+YARN = {"rope_dim": 10, "rope_theta": 100.0, "rope_scaling": "yarn", "rope_factor": 8.0,
+        "rope_original_positions": 1024, "rope_beta_slow": 8.0}
+
 # Against DeepseekV3ForCausalLM and the model of model.py.
 PLAIN = [
     ModelCase("plain_dense", Shape(layers=2, dense_layers=2)),
@@ -141,6 +145,18 @@ PLAIN = [
               small=("embed_tokens.weight", "kv_a_proj_with_mqa.weight")),
     ModelCase("plain_eps", Shape(norm_eps=1e-20, normalise=False, dense_layers=0), (4, 1)),
     ModelCase("plain_long", Shape(layers=2, rope_theta=100.0, active=1), (1, 37)),
+    ModelCase("plain_groups", Shape(experts=9, active=3, groups=3, active_groups=2)),
+    ModelCase("plain_v3", Shape(layers=2, q_rank=5, experts=8, active=3, groups=4, active_groups=2,
+                                **YARN, rope_mscale=1.0, rope_mscale_all_dim=0.7, scaling=2.5,
+                                norm_eps=3e-6), (2, 7), small=("q_a_proj.weight",)),
+    ModelCase("plain_q_rank", Shape(q_rank=5, norm_eps=3e-6), small=("q_a_proj.weight",)),
+    ModelCase("plain_yarn", Shape(layers=2, **YARN, rope_mscale=1.0, rope_mscale_all_dim=1.0),
+              (1, 37)),
+    ModelCase("plain_yarn_ends", Shape(layers=2, **YARN | {"rope_beta_slow": 32.0},
+                                       rope_mscale_all_dim=0.7, rope_truncate=False), (1, 37)),
+    ModelCase("plain_yarn_sizes", Shape(layers=2, **YARN, rope_mscale=0.7, rope_mscale_all_dim=1.5),
+              (1, 9)),
+    ModelCase("plain_yarn_factor", Shape(layers=2, **YARN, rope_attention_factor=0.8), (1, 9)),
 ]
 
 
@@ -177,8 +193,12 @@ def bf16_cases(residual):
         learned = {"readout": "learned"}
     chosen = Shape(**base, experts=3, active=1, normalise=False)
     all_experts = Shape(**base, **learned, experts=3, active=3)
+    latent = []
+    if residual == "plain":
+        shape = Shape(**base | {"dense_layers": 2}, q_rank=5, **YARN, rope_mscale_all_dim=1.0)
+        latent = [ModelCase("bf16_plain_latent", shape, dtypes=("bf16",))]
     return [ModelCase(f"bf16_{residual}_dense", Shape(**base | {"dense_layers": 2}),
-                      dtypes=("bf16",)),
+                      dtypes=("bf16",)), *latent,
             ModelCase(f"bf16_{residual}_moe", chosen, (1, 6), seed=BF16_SEEDS[residual],
                       dtypes=("bf16",)),
             Together(f"bf16_{residual}_together", ModelCase("", all_experts, dtypes=("bf16",)))]

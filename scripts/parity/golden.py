@@ -10,7 +10,7 @@ import engine
 from oracle import COVER
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/parity"
-CASES = ("plain_ragged", "hc", "mhc", "mhc_v4_learned", "v4_n4_9x24", "bf16_mhc_moe",
+CASES = ("plain_ragged", "plain_v3", "hc", "mhc", "mhc_v4_learned", "v4_n4_9x24", "bf16_mhc_moe",
          "training_mhc", "adamw_from_zero")
 
 

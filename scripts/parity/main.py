@@ -19,6 +19,7 @@ import adamw
 import cases
 import engine
 import golden
+import imports
 import public
 import report
 import training
@@ -33,6 +34,7 @@ def all_cases(residuals):
     return (cases.PLAIN + [c for r in streams for c in cases.residual_cases(r)] +
             [c for form in ("paper", "v4") for c in cases.operator_cases(form)] +
             [c for r in residuals for c in cases.bf16_cases(r)] +
+            imports.CASES +
             [c for r in residuals for c in training.training_cases(r)] + adamw.CASES)
 
 
@@ -40,6 +42,8 @@ def others(case):
     """What somebody else makes of it, in fp32: {side: tensors}."""
     if case in cases.PLAIN:
         return {"transformers f32": public.deepseek_v3(case.shape, *case.tensors())}
+    if isinstance(case, imports.ImportCase):
+        return {"transformers f32": case.transformers()}
     if isinstance(case, cases.OperatorCase) and case.sinkhorn == "v4":
         return {"transformers f32": public.hyper_connection(case.tensors(), case.n,
                                                             case.iterations, case.eps)}
@@ -58,6 +62,8 @@ def compare(case, birkhoff):
         entries += oracle.compare(case.name, side, got)
     for dtype in case.dtypes:
         got = birkhoff.run(*case.case(), dtype)
+        if isinstance(case, imports.ImportCase):
+            got = case.merged(got)
         entries += oracle.compare(case.name, f"birkhoff {dtype}", got, dtype)
     return entries, oracle, sides
 

@@ -66,32 +66,83 @@ def swiglu(p, name, x):
     return linear(p, name + ".down_proj", stored(gate * torch.sigmoid(gate) * up))
 
 
-def rotate(x, theta):
-    """x [B, S, H, D], neighbours as pairs, turned by position · theta^(−2i/D): arXiv 2104.09864."""
-    sequence, dims = x.shape[1], x.shape[-1]
-    exponent = torch.arange(0, dims, 2, dtype=x.dtype) / dims
-    frequency = torch.exp(-math.log(theta) * exponent)
-    angle = torch.arange(sequence, dtype=x.dtype).unsqueeze(1) * frequency  # [S, D/2]
+def grown(s, weight):
+    """Of yarn, arXiv 2309.00071 §3.4: what a longer context multiplies sizes by."""
+    return 1.0 + 0.1 * weight * math.log(s.rope_factor)
+
+
+def turns(s, dtype):
+    """Angle a position of each pair: theta^(−2i/D) (arXiv 2104.09864); by yarn (arXiv 2309.00071
+    §3.2) those that turn seldom in the original context are slower."""
+    exponent = torch.arange(0, s.rope_dim, 2, dtype=dtype) / s.rope_dim
+    frequency = torch.exp(-math.log(s.rope_theta) * exponent)
+    if s.rope_scaling == "none":
+        return frequency
+
+    def pair(count):
+        wavelength = s.rope_original_positions / (2 * math.pi * count)
+        return s.rope_dim / 2 * math.log(wavelength) / math.log(s.rope_theta)
+
+    low, high = pair(s.rope_beta_fast), pair(s.rope_beta_slow)
+    if s.rope_truncate:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, s.rope_dim - 1)
+    if low == high:
+        high += 0.001
+    slowed = ((torch.arange(s.rope_dim // 2, dtype=dtype) - low) / (high - low)).clamp(0, 1)
+    return frequency - frequency * slowed + frequency / s.rope_factor * slowed
+
+
+def rotated_size(s):
+    """What rotated features are multiplied by."""
+    if s.rope_scaling == "none":
+        return 1.0
+    if s.rope_attention_factor:
+        return s.rope_attention_factor
+    if s.rope_mscale and s.rope_mscale_all_dim:
+        return grown(s, s.rope_mscale) / grown(s, s.rope_mscale_all_dim)
+    return grown(s, 1)
+
+
+def attention_scale(s):
+    scale = 1.0 / math.sqrt(s.nope_dim + s.rope_dim)
+    if s.rope_scaling == "none" or not s.rope_mscale_all_dim:
+        return scale
+    return scale * grown(s, s.rope_mscale_all_dim) ** 2
+
+
+def rotate(x, s):
+    """x [B, S, H, D], neighbours as pairs."""
+    sequence = x.shape[1]
+    angle = torch.arange(sequence, dtype=x.dtype).unsqueeze(1) * turns(s, x.dtype)  # [S, D/2]
     cos, sin = angle.cos().unsqueeze(1), angle.sin().unsqueeze(1)
+    if rotated_size(s) != 1.0:
+        cos, sin = cos * rotated_size(s), sin * rotated_size(s)
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
 def attention(p, name, x, s):
-    """Multi-head latent attention (arXiv 2405.04434 §2.1), causal, without q's low rank."""
+    """Multi-head latent attention (arXiv 2405.04434 §2.1), causal."""
     batch, sequence, _ = x.shape
-    q = stored(linear(p, name + ".q_proj", x)).unflatten(-1, (s.heads, -1))
+    if s.q_rank:
+        latent = stored(linear(p, name + ".q_a_proj", x))
+        latent = stored(norm(latent, p[name + ".q_a_layernorm.weight"], s.kv_norm_eps))
+        q = stored(linear(p, name + ".q_b_proj", latent))
+    else:
+        q = stored(linear(p, name + ".q_proj", x))
+    q = q.unflatten(-1, (s.heads, -1))
     q_nope, q_rope = q.split([s.nope_dim, s.rope_dim], -1)
     latent, k_rope = stored(linear(p, name + ".kv_a_proj_with_mqa", read(x))).split(
         [s.kv_rank, s.rope_dim], -1)
     latent = stored(norm(latent, p[name + ".kv_a_layernorm.weight"], s.kv_norm_eps))
     kv = stored(linear(p, name + ".kv_b_proj", latent)).unflatten(-1, (s.heads, -1))
     k_nope, v = kv.split([s.nope_dim, s.v_dim], -1)
-    k_rope = stored(rotate(k_rope.unsqueeze(2), s.rope_theta))
+    k_rope = stored(rotate(k_rope.unsqueeze(2), s))
     k_rope = read(k_rope.expand(-1, -1, s.heads, -1))
-    q = torch.cat([q_nope, stored(rotate(q_rope, s.rope_theta))], -1).transpose(1, 2)
+    q = torch.cat([q_nope, stored(rotate(q_rope, s))], -1).transpose(1, 2)
     k = torch.cat([k_nope, k_rope], -1).transpose(1, 2)
-    scores = q @ k.transpose(-1, -2) * (1.0 / math.sqrt(s.nope_dim + s.rope_dim))
+    scores = q @ k.transpose(-1, -2) * attention_scale(s)
     future = torch.ones(sequence, sequence, dtype=torch.bool).triu(1)
     scores = scores.masked_fill(future, -math.inf)
     o = attended(softmax(scores) @ v.transpose(1, 2), scores.logsumexp(-1, keepdim=True))
@@ -103,6 +154,16 @@ def softmax(x):
     return e / e.sum(-1, keepdim=True)
 
 
+def in_kept_groups(choice, s):
+    """What experts are chosen by; out of reach where the best two of their group sum to too little.
+    The number they get shows when rounding changes which these are."""
+    grouped = choice.unflatten(-1, (s.groups, -1))
+    best = grouped.sort(-1, descending=True)[0][..., :2].sum(-1)
+    kept = best.sort(-1, descending=True)[1][..., :s.active_groups]
+    left = torch.stack([(kept == g).sum(-1) for g in range(s.groups)], -1) == 0
+    return grouped.masked_fill(left.unsqueeze(-1), -1e9).flatten(-2)
+
+
 def moe(p, name, x, s, routing):
     """arXiv 2412.19437 eq. 12-16: the bias takes part in the choice alone.
 
@@ -111,6 +172,8 @@ def moe(p, name, x, s, routing):
     score = torch.sigmoid(x @ p[name + ".gate.weight"].T)
     with torch.no_grad():
         choice = score + p[name + ".gate.e_score_correction_bias"]
+        if s.groups > 1:
+            choice = in_kept_groups(choice, s)
         chosen = choice.sort(-1, descending=True)[1][..., :s.active]
         routing.append(choice)
     weight = score.gather(-1, chosen)

@@ -5,25 +5,55 @@ from transformers.models.deepseek_v4.modeling_deepseek_v4 import DeepseekV4Hyper
 
 import shape as shapes
 
+transformers.logging.set_verbosity_error()  # it lists what it passes over, and doubts yarn's factor
+transformers.logging.disable_progress_bar()
+
 
 def deepseek_v3(s, p, token, target):
-    """Loss, logits and gradients by canonical name, in fp32. Its kv norm has eps 1e-6 whatever its
-    config says, hence s.kv_norm_eps."""
+    """Loss, logits and gradients by canonical name, in fp32. Its norms of latents have eps 1e-6
+    whatever its config says, hence s.kv_norm_eps."""
     assert s.kv_norm_eps == 1e-6 and s.residual == "plain"
     config = transformers.DeepseekV3Config(
         vocab_size=s.vocab, hidden_size=s.dim, num_hidden_layers=s.layers,
         first_k_dense_replace=s.dense_layers, num_attention_heads=s.heads,
         num_key_value_heads=s.heads, qk_nope_head_dim=s.nope_dim, qk_rope_head_dim=s.rope_dim,
-        v_head_dim=s.v_dim, kv_lora_rank=s.kv_rank, q_lora_rank=None,
+        v_head_dim=s.v_dim, kv_lora_rank=s.kv_rank, q_lora_rank=s.q_rank or None,
         intermediate_size=s.dense_ffn_dim, moe_intermediate_size=s.expert_dim,
         n_routed_experts=s.experts, n_shared_experts=s.shared, num_experts_per_tok=s.active,
-        n_group=1, topk_group=1, norm_topk_prob=s.normalise, routed_scaling_factor=s.scaling,
+        n_group=s.groups, topk_group=s.active_groups, norm_topk_prob=s.normalise,
+        routed_scaling_factor=s.scaling,
         rms_norm_eps=s.norm_eps, rope_interleave=True, tie_word_embeddings=False, use_cache=False,
-        rope_parameters={"rope_type": "default", "rope_theta": s.rope_theta},
+        rope_parameters=rope_parameters(s), max_position_embeddings=s.rope_original_positions,
         attn_implementation="eager", experts_implementation="eager",
         pad_token_id=None, bos_token_id=None, eos_token_id=None)
     model = transformers.DeepseekV3ForCausalLM(config).float().train()
     _load(model, s, p)
+    return _results(model, token, target)
+
+
+def rope_parameters(s):
+    """As transformers 5 writes them."""
+    if s.rope_scaling == "none":
+        return {"rope_type": "default", "rope_theta": s.rope_theta}
+    values = {"rope_type": "yarn", "rope_theta": s.rope_theta, "factor": s.rope_factor,
+              "original_max_position_embeddings": s.rope_original_positions,
+              "beta_fast": s.rope_beta_fast, "beta_slow": s.rope_beta_slow,
+              "truncate": s.rope_truncate}
+    for key in ("mscale", "mscale_all_dim", "attention_factor"):
+        if getattr(s, "rope_" + key):
+            values[key] = getattr(s, "rope_" + key)
+    return values
+
+
+def from_directory(folder, token, target):
+    """The same of a directory that transformers loads by itself, weights made f32."""
+    model = transformers.DeepseekV3ForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager",
+        experts_implementation="eager").train()
+    return _results(model, token, target)
+
+
+def _results(model, token, target):
     labels = target.long().masked_fill(target < 0, -100)
     out = model(input_ids=token.long(), labels=labels, shift_labels=labels)
     out.loss.backward()

@@ -22,7 +22,17 @@ class Shape:
     rope_dim: int = 4
     v_dim: int = 5
     kv_rank: int = 6
+    q_rank: int = 0
     rope_theta: float = 10000.0
+    rope_scaling: str = "none"  # or yarn, with the keys that follow
+    rope_factor: float = 1.0
+    rope_original_positions: int = 4096
+    rope_beta_fast: float = 32.0
+    rope_beta_slow: float = 1.0
+    rope_mscale: float = 0.0
+    rope_mscale_all_dim: float = 0.0
+    rope_attention_factor: float = 0.0
+    rope_truncate: bool = True
     dense_ffn_dim: int = 10
     norm_eps: float = 1e-6
     kv_norm_eps: float = 1e-6
@@ -35,24 +45,35 @@ class Shape:
     # moe
     experts: int = 4
     active: int = 2
+    groups: int = 1
+    active_groups: int = 1
     shared: int = 1
     expert_dim: int = 7
     scaling: float = 1.0
     normalise: bool = True
     buffer_factor: float = 1.5
 
-    MOE = ("experts", "active", "shared", "expert_dim", "scaling", "normalise", "buffer_factor")
+    MOE = ("experts", "active", "groups", "active_groups", "shared", "expert_dim", "scaling",
+           "normalise", "buffer_factor")
 
     def sections(self):
         values = dataclasses.asdict(self)
         moe = {key: values.pop(key) for key in self.MOE}
         if self.residual != "hc":
             del values["hc"]
+        if self.groups == 1:
+            del moe["groups"], moe["active_groups"]
+        if self.rope_scaling == "none":  # keys of yarn do nothing then
+            values = {key: v for key, v in values.items() if key not in YARN}
         return {"model": values, "moe": moe}
 
     def sublayers(self):
         return [f"model.layers.{layer}.{part}_hc" for layer in range(self.layers)
                 for part in ("attn", "ffn")]
+
+
+YARN = {f.name for f in dataclasses.fields(Shape)
+        if f.name.startswith("rope_") and f.name not in ("rope_dim", "rope_theta")}
 
 
 def yaml(sections):
@@ -74,12 +95,17 @@ def parameters(s):
         block = f"model.layers.{layer}."
         named |= {block + "input_layernorm.weight": (s.dim,),
                   block + "post_attention_layernorm.weight": (s.dim,),
-                  block + "self_attn.q_proj.weight": (s.heads * head, s.dim),
                   block + "self_attn.kv_a_proj_with_mqa.weight": (s.kv_rank + s.rope_dim, s.dim),
                   block + "self_attn.kv_a_layernorm.weight": (s.kv_rank,),
                   block + "self_attn.kv_b_proj.weight":
                       (s.heads * (s.nope_dim + s.v_dim), s.kv_rank),
                   block + "self_attn.o_proj.weight": (s.dim, s.heads * s.v_dim)}
+        if s.q_rank:
+            named |= {block + "self_attn.q_a_proj.weight": (s.q_rank, s.dim),
+                      block + "self_attn.q_a_layernorm.weight": (s.q_rank,),
+                      block + "self_attn.q_b_proj.weight": (s.heads * head, s.q_rank)}
+        else:
+            named[block + "self_attn.q_proj.weight"] = (s.heads * head, s.dim)
         if layer < s.dense_layers:
             named |= _ffn(block + "mlp", s.dim, s.dense_ffn_dim)
             continue

@@ -4,6 +4,9 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
@@ -28,7 +31,8 @@ TEST(Machine, CachesAsSysconfSaysThem) {
 TEST(Machine, CoresThatTheProcessMayUse) {
   cpu_set_t all, one;
   ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
-  EXPECT_EQ(this_machine().cores, CPU_COUNT(&all));
+  EXPECT_EQ(this_machine().cores, usable_cores());
+  EXPECT_LE(this_machine().cores, CPU_COUNT(&all));
   CPU_ZERO(&one);
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
     if (CPU_ISSET(cpu, &all)) {
@@ -44,19 +48,21 @@ TEST(Machine, CoresThatTheProcessMayUse) {
 constexpr size_t kGiB = size_t(1) << 30;
 
 // A system that has a cgroup, and files by their paths.
-class MemoryLimit : public ::testing::Test {
+class System : public ::testing::Test {
  protected:
   void write(const std::string& path, const std::string& text) {
     const Path file = system_.path().string() + path;
     std::filesystem::create_directories(file.parent_path());
     spill(file, text);
   }
+  Scratch system_;
+};
+
+class MemoryLimit : public System {
+ protected:
   // What is measured without any limit.
   size_t built_in() const { return memory_limit(Scratch().path()); }
   size_t limit() const { return memory_limit(system_.path()); }
-
- private:
-  Scratch system_;
 };
 
 TEST_F(MemoryLimit, PhysicalMemoryWhereNothingElseIsSaid) {
@@ -93,6 +99,92 @@ TEST_F(MemoryLimit, OfVersionOneToo) {
   EXPECT_EQ(limit(), kGiB);
   write("/proc/self/cgroup", "4:cpu,memory\nnonsense\n4:memory:\n5:memoryless:/docker/ab\n");
   EXPECT_EQ(limit(), built_in());
+}
+
+// Quotas are compared with the cores of this process, so each stands beside `cores` as it counts
+// without any: a quota of n CPUs leaves min(n, cores), and one core is the least.
+class CpuQuota : public System {
+ protected:
+  static int of(double cpus) {
+    const int without = usable_cores(Scratch().path());
+    return std::max(1, std::min(without, int(std::ceil(cpus))));
+  }
+  int cores() const { return usable_cores(system_.path()); }
+};
+
+TEST_F(CpuQuota, NoneIsAllCores) {
+  cpu_set_t all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+  EXPECT_EQ(usable_cores(Scratch().path()), CPU_COUNT(&all));
+  write("/proc/self/cgroup", "0::/a\n");
+  for (const char* none : {"max 100000\n", "", "nonsense\n", "100000\n", "100000 0\n", "-1 5\n"}) {
+    write("/sys/fs/cgroup/a/cpu.max", none);
+    EXPECT_EQ(cores(), CPU_COUNT(&all)) << none;
+  }
+}
+
+TEST_F(CpuQuota, OfVersionTwoIsRoundedUp) {
+  write("/proc/self/cgroup", "0::/\n");  // a container sees its own group as the root
+  write("/sys/fs/cgroup/cpu.max", "150000 100000\n");
+  EXPECT_EQ(cores(), of(1.5));
+  write("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+  EXPECT_EQ(cores(), 1);
+  write("/sys/fs/cgroup/cpu.max", "1000 100000\n");
+  EXPECT_EQ(cores(), 1);
+  write("/sys/fs/cgroup/cpu.max", "99999999 100000\n");
+  EXPECT_EQ(cores(), of(1e9));
+}
+
+TEST_F(CpuQuota, TheLeastOfTheGroupAndThoseAbove) {
+  write("/proc/self/cgroup", "0::/kubepods/pod1/c1\n");
+  write("/sys/fs/cgroup/kubepods/cpu.max", "max 100000\n");
+  write("/sys/fs/cgroup/kubepods/pod1/cpu.max", "50000 100000\n");
+  write("/sys/fs/cgroup/kubepods/pod1/c1/cpu.max", "200000 100000\n");
+  EXPECT_EQ(cores(), 1);
+}
+
+TEST_F(CpuQuota, OfVersionOne) {
+  write("/proc/self/cgroup", "5:memory:/docker/ab\n4:cpu,cpuacct:/docker/ab\n");
+  write("/sys/fs/cgroup/cpu/docker/ab/cpu.cfs_quota_us", "100000\n");
+  write("/sys/fs/cgroup/cpu/docker/ab/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(cores(), 1);
+  write("/sys/fs/cgroup/cpu/docker/ab/cpu.cfs_quota_us", "-1\n");
+  EXPECT_EQ(cores(), of(1e9));
+  write("/proc/self/cgroup", "4:cpuset,cpuacct:/docker/ab\n");
+  write("/sys/fs/cgroup/cpu/docker/ab/cpu.cfs_quota_us", "100000\n");
+  EXPECT_EQ(cores(), of(1e9));  // it is not in a hierarchy of cpu
+}
+
+// Where mountinfo says what is mounted where: another name of the directory, and a container that
+// sees its own group as the root of the mount, but the host's path in /proc/self/cgroup.
+TEST_F(CpuQuota, WhereTheHierarchiesAreMounted) {
+  write("/proc/self/mountinfo",
+        "30 25 0:26 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755\n"
+        "31 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n"
+        "35 30 0:31 /docker/ab /sys/fs/cgroup/cpu,cpuacct rw shared:16 - cgroup cgroup "
+        "rw,cpu,cpuacct\nnonsense\n");
+  write("/proc/self/cgroup", "4:cpu,cpuacct:/docker/ab/job\n0::/system.slice\n");
+  EXPECT_EQ(cores(), of(1e9));
+  const std::string own = "/sys/fs/cgroup/cpu,cpuacct";
+  for (const std::string& at : {own, own + "/job"}) {
+    write(at + "/cpu.cfs_period_us", "100000\n");
+    write(at + "/cpu.cfs_quota_us", "100000\n");
+    EXPECT_EQ(cores(), 1) << at;
+    write(at + "/cpu.cfs_quota_us", "-1\n");
+  }
+  write("/sys/fs/cgroup/unified/system.slice/cpu.max", "30000 100000\n");
+  EXPECT_EQ(cores(), 1);
+}
+
+TEST_F(MemoryLimit, WhereTheHierarchiesAreMounted) {
+  write("/proc/self/mountinfo",
+        "35 30 0:31 /docker/ab /sys/fs/cgroup/mem rw - cgroup cgroup rw,memory\n"
+        "36 30 0:31 / /sys/fs/cgroup/two rw - cgroup2 cgroup rw\n");
+  write("/proc/self/cgroup", "4:memory:/docker/ab\n0::/\n");
+  write("/sys/fs/cgroup/mem/memory.limit_in_bytes", "1073741824\n");
+  EXPECT_EQ(limit(), kGiB);
+  write("/sys/fs/cgroup/two/memory.max", "536870912\n");
+  EXPECT_EQ(limit(), kGiB / 2);
 }
 
 }  // namespace

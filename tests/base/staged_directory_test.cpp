@@ -62,5 +62,29 @@ TEST(StagedDirectory, WhatAnotherIsFillingStays) {
   EXPECT_EQ(slurp(first.aside() / "file"), "x");
 }
 
+// A process that was killed holds no lock.
+TEST(StagedDirectory, WhatAKilledProcessLeftIsRemoved) {
+  const Scratch scratch;
+  std::filesystem::create_directories(scratch / ".out.partial" / "checkpoints");
+  spill(scratch / ".out.partial" / "checkpoints" / "old", "x");
+  StagedDirectory staged(scratch / "out");
+  spill(staged.aside() / "file", "y");
+  staged.commit();
+  EXPECT_EQ(slurp(scratch / "out" / "file"), "y");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "out" / "checkpoints"));
+}
+
+TEST(StagedDirectory, AFileOrLinkAsideIsNotOurs) {
+  const Scratch scratch;
+  spill(scratch / ".file.partial", "x");
+  std::filesystem::create_directory(scratch / "mine");
+  spill(scratch / "mine" / "file", "x");
+  std::filesystem::create_symlink(scratch / "mine", scratch / ".link.partial");
+  for (const char* name : {"file", "link"})
+    EXPECT_THAT(refusal(scratch / name), HasSubstr("remove it if there is none"));
+  EXPECT_EQ(slurp(scratch / ".file.partial"), "x");
+  EXPECT_EQ(slurp(scratch / "mine" / "file"), "x");
+}
+
 }  // namespace
 }  // namespace birkhoff

@@ -19,6 +19,7 @@ struct Case {
   int64_t tokens, width;
   int n = 4;
   bool base = false;
+  int64_t padding = 0;  // > 0: every padding-th row stands for no token
 
   int64_t sums() const { return n * n + 2; }
   // The first token's stream 1 is zeros, and its others are alike.
@@ -29,14 +30,21 @@ struct Case {
     return t;
   }
   Tensor res() const { return random_tensor(f32s({tokens, n * n}), "res", 0.2, 1.0 / n); }
+  bool is_padding(int64_t t) const { return padding && t % padding == padding - 1; }
+  int64_t read() const { return tokens - (padding ? tokens / padding : 0); }  // rows
+  Tensor position() const {
+    Tensor p({{tokens}, DType::i32});
+    for (int64_t t = 0; t < tokens; ++t) p.set(t, is_padding(t) ? -1.0 : double(t));
+    return p;
+  }
   Tensor base_of() const { return random_tensor({{sums()}, DType::f64}, "base", 100); }
-  std::string name() const { return fmt::format("{}x{}x{}", tokens, n, width); }
+  std::string name() const { return fmt::format("{}x{}x{}/{}", tokens, n, width, padding); }
 };
 
 struct StatisticsRun {
   OnDevice<bf16> x;
   OnDevice<float> res;
-  OnDevice<int32_t> when;
+  OnDevice<int32_t> when, position;
   OnDevice<double> y;
   DeviceArray<double> workspace;
   cuda::StreamStatisticsArgs args;
@@ -45,11 +53,13 @@ struct StatisticsRun {
       : x(c.x()),
         res(c.res()),
         when(Tensor({{1}, DType::i32}, std::vector<double>{double(on)})),
+        position(c.position()),
         y(c.base_of()),
-        workspace(size_t(cuda::stream_statistics_cut(c.tokens).blocks * (c.sums() - 1))),
+        workspace(size_t(cuda::stream_statistics_cut(c.tokens).blocks * c.sums())),
         args{.x = x.data(),
              .res = res.data(),
              .when = when.data(),
+             .position = position.data(),
              .base = c.base ? y.data() : nullptr,
              .y = y.data(),
              .workspace = workspace.data(),
@@ -60,7 +70,8 @@ struct StatisticsRun {
 
 Tensor expected(const Case& c) {
   const Tensor when({{1}, DType::i32}, std::vector<double>{1});
-  return reference_of(reference::stream_statistics, {c.x(), c.res(), when}, {{c.sums()}}, {})[0];
+  return reference_of(reference::stream_statistics, {c.x(), c.res(), when, c.position()},
+                      {{c.sums()}}, {})[0];
 }
 
 // A dot of two streams is a sum of f32, C/32 + 14 roundings in a lane and over lanes: off by γ of
@@ -83,7 +94,7 @@ void check_case(const Case& c, void (*in_schedules)(const std::function<void()>&
     for (int64_t k = 0; k < c.sums(); ++k) {
       double terms = double(c.tokens) + (c.base ? std::fabs(base.at(k)) : 0);
       for (int64_t t = 0; k < c.n * c.n && t < c.tokens; ++t)
-        terms += std::fabs(res.at(t * c.n * c.n + k));
+        if (!c.is_padding(t)) terms += std::fabs(res.at(t * c.n * c.n + k));
       const double value = want.at(k) + (c.base ? base.at(k) : 0);
       EXPECT_LE(std::fabs(got.at(k) - value), bound(c, k, terms)) << k;
     }
@@ -94,7 +105,8 @@ void check_case(const Case& c, void (*in_schedules)(const std::function<void()>&
 
 TEST(CudaStreamStatistics, IsTheReference) {
   for (const Case& c : {Case{1, 8, 1}, Case{5, 72, 2}, Case{37, 264}, Case{19, 40, 4, true},
-                        Case{18, 24, 8}, Case{0, 8, 4, true}})
+                        Case{18, 24, 8}, Case{0, 8, 4, true}, Case{37, 40, 4, true, 3},
+                        Case{21, 8, 1, false, 2}, Case{18, 8, 2, false, 1}})
     check_case(c, in_every_schedule);
   for (const int64_t width : {1280, 1920, 2560}) check_case({3, width}, in_one_schedule);
 }
@@ -112,7 +124,7 @@ TEST(CudaStreamStatistics, ReadsNothingWhereItIsNotTheTime) {
     for (const bool base : {false, true}) {
       const Case c{3, 40, 4, base};
       StatisticsRun run(c, 0);
-      run.args.res = nullptr;  // a read would be a fault
+      run.args.res = nullptr, run.args.position = nullptr;  // a read would be a fault
       cuda::stream_statistics(run.args, nullptr);
       const Tensor got = run.y.tensor(), kept = c.base_of();
       for (int64_t k = 0; k < c.sums(); ++k) EXPECT_EQ(got.at(k), base ? kept.at(k) : 0) << k;
@@ -122,7 +134,8 @@ TEST(CudaStreamStatistics, ReadsNothingWhereItIsNotTheTime) {
 
 TEST(CudaStreamStatistics, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
-  for (const Case& c : {Case{37, 264}, Case{18, 64, 8}, Case{5, 64, 2, true}})
+  for (const Case& c :
+       {Case{37, 264}, Case{18, 64, 8}, Case{5, 64, 2, true}, Case{37, 64, 4, false, 3}})
     in_every_schedule([&] {
       SCOPED_TRACE(c.name());
       const StatisticsRun run(c);
@@ -130,11 +143,13 @@ TEST(CudaStreamStatistics, MovesExactlyWhatItMust) {
       cuda::stream_statistics(run.args, nullptr);
       ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       const Traffic t = traffic();
-      const auto tokens = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width);
-      const uint64_t partial = 8 * cuda::stream_statistics_cut(c.tokens).blocks * (n * n + 1);
+      const auto rows = uint64_t(c.read()), n = uint64_t(c.n), width = uint64_t(c.width);
+      const uint64_t partial = 8 * cuda::stream_statistics_cut(c.tokens).blocks * (n * n + 2);
+      const uint64_t positions = 4 * uint64_t(c.tokens);
       const uint64_t sums = 8 * (n * n + 2);
       // `when` by both kernels.
-      EXPECT_EQ(t.read, tokens * (2 * n * width + 4 * n * n) + partial + 8 + (c.base ? sums : 0));
+      EXPECT_EQ(t.read,
+                rows * (2 * n * width + 4 * n * n) + positions + partial + 8 + (c.base ? sums : 0));
       EXPECT_EQ(t.written, partial + sums);
       EXPECT_EQ(t.written_requested, t.written);
       EXPECT_EQ(t.wavefronts, t.fewest_wavefronts);

@@ -69,6 +69,12 @@ def results(run):
             "bytes": {f.name: f.read_bytes() for f in last.glob("*.safetensors")}}
 
 
+def default_signals():
+    """In a child: what nohup or a shell's `&` had us ignore, a run would go on to ignore."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Torture:
     def __init__(self, binary, ranks, seed):
         self.binary, self.ranks = binary, ranks
@@ -80,13 +86,16 @@ class Torture:
         self.counts = collections.Counter()
         self.slowest = 0.0
 
+    def command(self, config):
+        return [ROOT / "launch/mpirun.sh", "-np", str(self.ranks), self.binary, "train", config]
+
     def start(self, run):
         config = self.place / f"{run.name}.yaml"
         config.write_text(CONFIG.format(run=run, data=self.place / "data"))
         with open(self.place / "output", "w", encoding="utf-8") as output:
-            return subprocess.Popen(
-                [ROOT / "launch/mpirun.sh", "-np", str(self.ranks), self.binary, "train", config],
-                stdout=output, stderr=subprocess.STDOUT)
+            return subprocess.Popen(self.command(config), stdout=output,
+                                    stderr=subprocess.STDOUT, start_new_session=True,
+                                    preexec_fn=default_signals)
 
     def unbroken(self):
         run = self.place / "unbroken"
@@ -153,9 +162,14 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/torture.sh")
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--stops", type=int, help="instead: requests to stop (stops.py)")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
+    if options.stops:
+        from stops import try_stops  # which needs this module
+        sys.exit(not try_stops(options.binary.resolve(), options.ranks, options.seed,
+                               options.stops))
     torture = Torture(options.binary.resolve(), options.ranks, options.seed)
     want = torture.unbroken()
     print(f"seed {options.seed}, {options.ranks} ranks, an unbroken run of {torture.seconds:.1f} s",

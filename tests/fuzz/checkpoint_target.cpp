@@ -80,6 +80,12 @@ bool manifest(std::string_view bytes) {
   const bool accepted = parse(right, read);
   require(!parse(bytes, as_it_is) || bytes == right, "accepted with a hash that is not its own");
   if (!accepted) return false;
+  if (const auto& tokenizer = read.info.tokenizer) {
+    require(tokenizer->bytes <= kMaxTokenizer, "a tokenizer of {} bytes", tokenizer->bytes);
+    require(tokenizer->has_file() || tokenizer->bytes == 0, "bytes of no file");
+    require_message(to_string(*tokenizer));
+    require(!differ(*tokenizer, *tokenizer), "it differs from itself");
+  }
   const std::string text = manifest_text(read);
   require(manifest_text(parse_manifest(text, "W")) == text, "written twice, it differs:\n{}", text);
   return true;

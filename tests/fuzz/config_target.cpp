@@ -45,9 +45,10 @@ bool config(std::string_view bytes) {
   const auto accepted = [&](Use use) {
     return accepts<ConfigError>([&] { parsed = parse_config(text, "F", overrides, use); }, 101);
   };
-  const bool training = accepted(Use::training);
-  if (!accepted(Use::planning)) {
-    require(!training, "fit to train with, but not to plan with");
+  const bool training = accepted(Use::training), planning = accepted(Use::planning);
+  require(planning || !training, "fit to train with, but not to plan with");
+  if (!accepted(Use::reading)) {
+    require(!planning, "fit to plan with, but not to read");
     return false;
   }
   require(document.faults.empty(), "accepted with {} faults", document.faults.size());

@@ -2,6 +2,7 @@
 #include "engine/checkpoint/safetensors.h"
 #include "engine/exchange/hf_config.h"
 #include "engine/exchange/hf_index.h"
+#include "engine/exchange/hf_tokenizer.h"
 #include "tests/fuzz/targets.h"
 
 namespace birkhoff::fuzz {
@@ -27,14 +28,29 @@ bool hf_config(std::string_view bytes) {
   if (!reads([&] { hf = parse_hf_config(bytes, "F"); })) return false;
   require(hf.model.residual == ResidualKind::plain, "a residual that is not plain");
   require(hf.model.dense_layers <= hf.model.layers, "more dense layers than there are");
+  require((hf.blocks.rows > 0) == (hf.blocks.columns > 0), "blocks of {} by {}", hf.blocks.rows,
+          hf.blocks.columns);
+  require(hf.model.rope_scaling == RopeScaling::yarn || hf.model.rope_factor == 1,
+          "a factor of {} without yarn", hf.model.rope_factor);
   Config config;
   config.model = hf.model, config.moe = hf.moe, config.train.sequence = hf.positions;
   std::string text;
-  if (!accepts<ConfigError>([&] { text = hf_config_text(config, DType::f32); }, kMostLines))
+  const auto write = [&] { text = hf_config_text(config, DType::f32, false, hf.special); };
+  if (!accepts<ConfigError>(write, kMostLines))
     return true;  // one expert, which transformers cannot choose from
   HfModel again = parse_hf_config(text, "W");
   again.interleaved = hf.interleaved;  // written as pairs always
+  // What export never writes: it has none of these.
+  again.tied = hf.tied, again.mtp_layers = hf.mtp_layers, again.blocks = hf.blocks;
   require(again == hf, "what is written is not what was read:\n{}", text);
+  return true;
+}
+
+bool hf_generation(std::string_view bytes) {
+  SpecialTokens special;
+  if (!reads([&] { special = parse_hf_generation(bytes, "F"); })) return false;
+  require(parse_hf_generation(hf_generation_text(special), "W") == special,
+          "what is written is not what was read");
   return true;
 }
 

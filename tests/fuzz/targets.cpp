@@ -21,7 +21,10 @@ constexpr std::array kTargets = {
     Target{"metrics", metrics, kMiB, kJsonFactor},
     Target{"hf_config", hf_config, kMiB, kJsonFactor},
     Target{"hf_index", hf_index, kMiB, kJsonFactor},
+    Target{"hf_generation", hf_generation, kMiB, kJsonFactor},
+    Target{"tokenizer", tokenizer, kMiB, kJsonFactor},
     Target{"documents", documents, 4 * kMiB, kJsonFactor},
+    Target{"token_list", token_list, kMiB, kJsonFactor},
 };
 
 }  // namespace

@@ -33,9 +33,12 @@ bool manifest(std::string_view bytes);     // of a checkpoint; its hash is put r
 bool index(std::string_view bytes);        // u64 size of PREFIX.bin | PREFIX.idx
 bool dataset(std::string_view bytes);      // PREFIX.json
 bool metrics(std::string_view bytes);
-bool hf_config(std::string_view bytes);  // config.json of others
-bool hf_index(std::string_view bytes);   // model.safetensors.index.json
-bool documents(std::string_view bytes);  // u8 how to split | input of `data prepare`
+bool hf_config(std::string_view bytes);      // config.json of others
+bool hf_index(std::string_view bytes);       // model.safetensors.index.json
+bool hf_generation(std::string_view bytes);  // generation_config.json of others
+bool tokenizer(std::string_view bytes);      // tokenizer.json of others
+bool documents(std::string_view bytes);      // u8 how to split | input of `data prepare`
+bool token_list(std::string_view bytes);     // input of `score --tokens`
 
 struct Target {
   std::string_view name;

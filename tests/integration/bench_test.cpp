@@ -1,5 +1,6 @@
 // birkhoff bench as a user calls it. No test looks at how long anything took.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -93,18 +94,24 @@ TEST_F(CliBench, CountsWhatThePlanCounts) {
 
 // 64 tokens of a micro-batch go to two experts each; their buffer has room for half as many again.
 TEST_F(CliBench, CountsTheRowsThatExpertsHad) {
+  const auto expect_rows = [&](double rows) {
+    int seen = 0;
+    const json j = measured();
+    for (const json& row : j["operators"]) {
+      const std::string name = row["operator"], shapes = row["shapes"];
+      if (!name.starts_with("grouped_linear")) continue;
+      ++seen;
+      EXPECT_THAT(shapes, HasSubstr("f32[192,"));
+      EXPECT_DOUBLE_EQ(row["flops"].get<double>() * 192, row["planned_flops"].get<double>() * rows);
+      EXPECT_LT(row["bytes"], row["planned_bytes"]);
+    }
+    EXPECT_EQ(seen, 6);  // gate and up together, down; each with two gradients
+  };
   ASSERT_EQ(bench({}).code, 0);
-  int seen = 0;
-  const json j = measured();
-  for (const json& row : j["operators"]) {
-    const std::string name = row["operator"], shapes = row["shapes"];
-    if (!name.starts_with("grouped_linear")) continue;
-    ++seen;
-    EXPECT_THAT(shapes, HasSubstr("f32[192,"));
-    EXPECT_DOUBLE_EQ(row["flops"].get<double>() * 192, row["planned_flops"].get<double>() * 128);
-    EXPECT_LT(row["bytes"], row["planned_bytes"]);
-  }
-  EXPECT_EQ(seen, 6);  // gate and up together, down; each with two gradients
+  expect_rows(128);
+  // Three sequences of 32 tokens in two micro-batches of two: padding has no rows.
+  ASSERT_EQ(bench({"train.global_batch=3", "train.micro_batch=2"}).code, 0);
+  expect_rows(96);
 }
 
 TEST_F(CliBench, TellsWhatStreamsCost) {
@@ -193,6 +200,30 @@ TEST_F(CliBench, RefusesInOneLine) {
   refused({config, "model.dimm=3"}, 2, "did you mean 'model.dim'");
   refused({config, "--fast"}, 2, "--fast");
   refused({config, "--json", small_.at("none/bench.json")}, 5, "cannot write to");
+}
+
+// The loop above replaces an earlier result each time.
+TEST_F(CliBench, ReplacesNothingButAnEarlierResult) {
+  const Path file = small_.at("bench.json");
+  const auto refused = [&] {
+    const Finished ran = bench({});
+    EXPECT_EQ(ran.code, 2) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("exists and is no result of birkhoff bench"));
+    EXPECT_EQ(ran.out, "");
+  };
+  for (const std::string text :
+       {"my notes", "{}", "[]", "{\"format\": 1}", "\xff", "{\"format\": \"birkhoff benches\"}"}) {
+    spill(file, text);
+    refused();
+    EXPECT_EQ(slurp(file), text);
+  }
+  std::filesystem::rename(file, small_.at("mine"));
+  std::filesystem::create_symlink("mine", file);
+  refused();
+  EXPECT_TRUE(std::filesystem::is_symlink(file));
+  std::filesystem::remove(file);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  refused();
 }
 
 }  // namespace

@@ -308,6 +308,21 @@ TEST_F(CliTrain, ScoreOfTheHeldOutTokensIsTheEvaluationsLoss) {
   EXPECT_NEAR(score["loss"].get<double>(), line["eval_loss"].get<double>(), bound);
 }
 
+// The last window ends early by another number of rows, with the same bits before its end.
+TEST_F(CliTrain, ScoresDoNotDependOnWhatFollows) {
+  std::vector<int> ids = held_out_tokens(*small_);
+  ASSERT_GT(ids.size(), 300u);
+  ids.resize(300);
+  const auto score_of = [&](size_t count) -> std::vector<double> {
+    spill(small_->at("some.json"),
+          json(std::vector<int>(ids.begin(), ids.begin() + long(count))).dump());
+    return scored({run(), "--tokens", small_->at("some.json")})["log_probability"];
+  };
+  const std::vector<double> all = score_of(300);
+  for (const size_t count : {2u, 31u, 64u, 65u, 66u, 129u, 200u})
+    EXPECT_EQ(score_of(count), std::vector<double>(all.begin(), all.begin() + long(count) - 1));
+}
+
 TEST_F(CliTrain, ScoresTextAsItsBytesBehindAnEnd) {
   spill(small_->at("ab.txt"), "ab");
   const json text = scored({run(), "--text", small_->at("ab.txt")});

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "tests/engine/data/files.h"
+#include "tests/support/subprocess.h"
 
 namespace birkhoff::testing {
 namespace {
@@ -77,6 +78,85 @@ TEST(DataCommand, BadInputIsOneLineAndACode) {
                  "token 1: id 98 is outside the vocabulary of 98");
   put(dir / "set.bin", "abc");
   expect_refused("verify " + prefix, 3, "set.idx: ");
+}
+
+TEST(DataCommand, NoInputIsReplaced) {
+  const Scratch dir;
+  const std::string text = "{\"text\": \"a\"}\n", in = (dir / "set.json").string();
+  const std::string out = "prepare --jsonl --out " + (dir / "set").string() + " ";
+  put(in, text);
+  std::filesystem::create_symlink(in, dir / "link");
+  for (const std::string more : {"", "--overwrite "}) {
+    expect_refused(out + more + in, 3, "is an input");
+    expect_refused(out + more + (dir / "link").string(), 3, "is an input");
+    expect_refused(out + more + "- < " + in, 3, "is an input");
+    EXPECT_EQ(read_file(in, 100), text);
+  }
+  put(dir / "other.jsonl", text);
+  expect_refused(out + "--overwrite " + (dir / "other.jsonl").string(), 3, "is not the manifest");
+  EXPECT_EQ(read_file(in, 100), text);
+}
+
+// The shell keeps its process id: the input has the name of a temporary file of the program.
+TEST(DataCommand, AnInputWithATemporaryNameStays) {
+  const Scratch dir;
+  const std::string prefix = (dir / "set").string();
+  put(dir / "in", "text");
+  const std::string script = "cp " + (dir / "in").string() + " " + prefix + ".bin.tmp-$$; exec " +
+                             BIRKHOFF_BINARY + " data prepare --out " + prefix + " " + prefix +
+                             ".bin.tmp-$$";
+  const Finished ran = run_program({"/bin/sh", "-c", script});
+  EXPECT_EQ(ran.code, 3) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("is an input"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 2);
+}
+
+// It waits for its input when the signal comes.
+TEST(DataCommand, SignalsLeaveNothing) {
+  for (const std::string signal : {"INT", "TERM", "HUP"}) {
+    const Scratch dir;
+    const std::string prefix = (dir / "set").string();
+    // A shell ignores INT for what it starts in the background; env sets that right.
+    const std::string script = "mkfifo " + prefix + ".fifo; exec 3<>" + prefix +
+                               ".fifo; env --default-signal=INT " + BIRKHOFF_BINARY +
+                               " data prepare --out " + prefix +
+                               " - <&3 3>&- & "
+                               "while [ ! -e " +
+                               prefix + ".bin.tmp-$! ]; do sleep 0.01; done; rm " + prefix +
+                               ".fifo; "
+                               "kill -" +
+                               signal + " $!; wait $!";
+    const Finished ran = run_program({"/bin/sh", "-c", script});
+    EXPECT_EQ(ran.code, 128 + (signal == "INT" ? 2 : signal == "TERM" ? 15 : 1)) << ran.err;
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path())) << signal;
+  }
+}
+
+// What was read before stays read.
+TEST(DataCommand, StandardInputIsReadFromWhereItStands) {
+  const Scratch dir;
+  const std::string prefix = (dir / "set").string();
+  put(dir / "in", "first\nsecond\n");
+  const std::string script = "(read -r line; exec " BIRKHOFF_BINARY
+                             " data prepare --split line "
+                             "--out " +
+                             prefix + " -) <" + (dir / "in").string();
+  const Finished ran = run_program({"/bin/sh", "-c", script});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("1 documents, 7 tokens"));
+  EXPECT_THAT(ran.err, HasSubstr("note: all text is one document"));
+}
+
+TEST(DataCommand, SkipsBadLinesAndSaysSo) {
+  const Scratch dir;
+  put(dir / "in.JSON", "{\"text\": \"x\n{\"meta\": {\"text\": \"a\"}}\n");
+  const std::string arguments =
+      "--field meta.text --out " + (dir / "set").string() + " " + (dir / "in.JSON").string();
+  expect_refused("prepare " + arguments, 3, "skip it (--skip-bad N)");
+  const Ran ran = run_data("prepare --skip-bad 1 " + arguments);
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("1 bad lines skipped, the first: "));
+  EXPECT_THAT(ran.output, HasSubstr("in.JSON:1: not valid JSON: the string that begins at byte 9"));
 }
 
 }  // namespace

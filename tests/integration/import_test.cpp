@@ -79,6 +79,28 @@ TEST_F(Exchange, ThereAndBackIsBitwise) {
             tensors_of(back + "/checkpoints/step-00000000"));
 }
 
+// A published model: one line says what is left out, and it trains and goes back.
+TEST_F(Exchange, APublishedModelComesInTrainsAndGoesBack) {
+  const std::string run = out("published"), hf = out("published-hf");
+  const Finished imported = birkhoff({"import", kGolden + "deepseek_v3", "--out", run});
+  expect_ok(imported);
+  EXPECT_EQ(std::count(imported.err.begin(), imported.err.end(), '\n'), 1) << imported.err;
+  EXPECT_THAT(imported.err, HasSubstr("passed over 100 tensors of 1 layer for multi-token"));
+  const Finished trained =
+      birkhoff({"train", run + "/config.yaml", "data.source=random", "train.steps=3",
+                "train.sequence=16", "train.global_batch=2", "train.micro_batch=1",
+                "optim.warmup_steps=0", "train.final_eval_batches=1"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_EQ(losses(run).size(), 3u);
+  expect_ok(birkhoff({"export", run, "--to", "hf", "--out", hf}));
+  const json before = json::parse(slurp(kGolden + "deepseek_v3/config.json"));
+  const json after = json::parse(slurp(hf + "/config.json"));
+  for (const char* key : {"q_lora_rank", "n_group", "topk_group", "rope_theta", "rms_norm_eps"})
+    EXPECT_EQ(after[key], before[key]) << key;
+  for (const auto& [key, value] : before["rope_scaling"].items())
+    EXPECT_EQ(after["rope_scaling"][key], value) << key;
+}
+
 TEST_F(Exchange, SampleReadsAnImportedModel) {
   const std::string run = out("sampled");
   expect_ok(birkhoff({"import", at("run"), "--out", run, "--residual", "mhc"}));
@@ -157,7 +179,7 @@ TEST_F(Exchange, RefusesAndLeavesNothing) {
   expect_refused(birkhoff({"export", at("run"), "--to", "hf", "--out", at("text")}), 5,
                  {"exists already and is never overwritten"});
   expect_refused(birkhoff({"import", kGolden + "pairs", "--out", at("text") + "/x"}), 5,
-                 {"Not a directory"});
+                 {"something else of that name is there"});
   EXPECT_FALSE(std::filesystem::exists(none));
 }
 
@@ -171,7 +193,12 @@ TEST_F(Exchange, RefusesADirectoryThatIsNotAModel) {
     spill(hf + "/config.json", config.dump());
     return birkhoff({"import", hf, "--out", none});
   };
-  expect_refused(import_with("q_lora_rank", 8), 2, {"damaged/config.json: q_lora_rank is 8: "});
+  expect_refused(import_with("q_lora_rank", 0), 2, {"damaged/config.json: q_lora_rank is 0: "});
+  expect_refused(import_with("q_lora_rank", 8), 4,
+                 {"q_proj.weight is not one of this model's; ", " more"});
+  expect_refused(import_with("rope_scaling", {{"type", "linear"}, {"factor", 2}, {"x", 1}}), 2,
+                 {"rope_scaling.type is \"linear\": default and yarn are read"});
+  expect_refused(import_with("model_type", "llama"), 2, {"only deepseek_v3 is read"});
   expect_refused(import_with("qk_rope_head_dim", 3), 2, {"model.rope_dim", "odd"});
   expect_refused(import_with("use_qk_norm", true), 4, {"unknown field 'use_qk_norm'"});
   expect_refused(import_with("vocab_size", "x"), 4, {"config.json: ", "vocab_size"});

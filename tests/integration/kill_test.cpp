@@ -123,14 +123,14 @@ TEST_F(Killed, AtRandomMoments) {
 }
 
 TEST_F(Killed, AskedToStopItSavesAndExitsWith75) {
-  for (const int signal : {SIGTERM, SIGUSR1}) {
+  for (const int signal : {SIGINT, SIGHUP, SIGTERM, SIGUSR1}) {
     Started run(command("run", {"--drill", "rank=0,step=99,at=save,kind=kill"}));
     ASSERT_TRUE(appears(small_->at("run") + "/metrics.jsonl", 30));
     ::kill(run.pid(), signal);
     const Finished done = run.wait(60);
     if (done.code != 0) {  // the run was over before
       EXPECT_EQ(done.code, 75) << done.err;
-      EXPECT_THAT(done.err, HasSubstr("asked to stop behind step"));
+      EXPECT_THAT(done.err, HasSubstr("stop requested; "));
       EXPECT_FALSE(checkpoint_candidates(small_->at("run")).empty());
     }
     expect_unbroken("run");

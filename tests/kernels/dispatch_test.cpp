@@ -12,13 +12,16 @@ TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 TensorSpec i32(Shape shape) { return {std::move(shape), DType::i32}; }
 constexpr Device kBoth[] = {Device::cpu, Device::reference};
 
-// k different experts a token; `skew` sends all of them to the first k.
-Tensor choices(int64_t tokens, int64_t k, int64_t experts, bool skew = false) {
+// k different experts a token; `skew` sends all of them to the first k. With `padding`, every
+// padding-th row has none.
+Tensor choices(int64_t tokens, int64_t k, int64_t experts, bool skew = false, int64_t padding = 0) {
   Tensor t(i32({tokens, k}));
   const Random random(5, "choices");
   for (int64_t i = 0; i < tokens; ++i) {
     const auto first = skew ? 0 : random.below(uint64_t(i), uint64_t(experts));
-    for (int64_t j = 0; j < k; ++j) t.set(i * k + j, double((int64_t(first) + 3 * j) % experts));
+    const bool none = padding && i % padding == padding - 1;
+    for (int64_t j = 0; j < k; ++j)
+      t.set(i * k + j, none ? -1.0 : double((int64_t(first) + 3 * j) % experts));
   }
   return t;
 }
@@ -34,10 +37,11 @@ std::vector<Example> layout_examples() {
   std::vector<Example> all;
   for (const int64_t capacity : {3, 10, 37, 60, 100})
     for (const int round : {0, 1, 3, 99})
-      all.push_back({.op = &kRouteLayout,
-                     .inputs = {choices(20, 3, 7)},
-                     .desc = layout_desc(7, capacity),
-                     .round = round});
+      for (const int64_t padding : {0, 1, 4})
+        all.push_back({.op = &kRouteLayout,
+                       .inputs = {choices(20, 3, 7, false, padding)},
+                       .desc = layout_desc(7, capacity),
+                       .round = round});
   all.push_back({.op = &kRouteLayout, .inputs = {choices(0, 2, 4)}, .desc = layout_desc(4, 6)});
   all.push_back({.op = &kRouteLayout, .inputs = {choices(9, 1, 1)}, .desc = layout_desc(1, 9)});
   return all;
@@ -73,7 +77,9 @@ void check_layout(const Tensor& expert, int64_t experts, int64_t capacity, Devic
     for (int64_t i = 0; i < tokens * k; ++i) placed += row.at(i) >= 0;
     ASSERT_EQ(placed, used);
   }
-  for (const int count : seen) ASSERT_EQ(count, 1) << "each pair in one round";
+  for (size_t i = 0; i < seen.size(); ++i)
+    ASSERT_EQ(seen[i], expert.at(int64_t(i)) < 0 ? 0 : 1)
+        << "each pair in one round, padding in none";
   ASSERT_EQ(rounds, std::max<int64_t>(1, (tokens + part - 1) / part));
 }
 
@@ -81,15 +87,22 @@ TEST(RouteLayout, PlacesEveryPairOnceInOrder) {
   for (const Device device : kBoth)
     for (const int64_t capacity : {3, 4, 17, 33, 300, 1000})
       for (const bool skew : {false, true})
-        check_layout(choices(100, 3, 8, skew), 8, capacity, device);
+        for (const int64_t padding : {0, 7, 2, 1})
+          check_layout(choices(100, 3, 8, skew, padding), 8, capacity, device);
 }
 
 TEST(RouteLayout, RefusesWhatItCannotPlace) {
   for (const Device device : kBoth) {
-    for (const double bad : {-1.0, 4.0}) {
-      Tensor expert(i32({3, 2}), {0, 1, 2, 3, 0, bad});
-      EXPECT_THROW(layout(expert, layout_desc(4, 6), 0, device), InternalError);
+    const auto place = [&](double first, double second) {
+      layout(Tensor(i32({3, 2}), {0, 1, 2, 3, first, second}), layout_desc(4, 6), 0, device);
+    };
+    EXPECT_NO_THROW(place(0, 3));
+    EXPECT_NO_THROW(place(-1, -1));
+    for (const double bad : {-2.0, -1.0, 4.0}) {
+      EXPECT_THROW(place(0, bad), InternalError) << bad;
+      EXPECT_THROW(place(bad, 0), InternalError) << bad;
     }
+    EXPECT_THROW(place(-2, -2), InternalError);
   }
   const std::vector<TensorSpec> specs = {i32({3, 2})};
   EXPECT_THROW(kRouteLayout.outputs(specs, layout_desc(4, 1)), InternalError);
@@ -252,6 +265,53 @@ TEST(Dispatch, TokensOfOtherRoundsKeepTheirBase) {
                  {&y}, {false}, 1, device);
     for (int i = 0; i < 10; ++i) EXPECT_EQ(y.at(i), 0) << "no base: 0";
     for (int i = 10; i < 20; ++i) EXPECT_NE(y.at(i), 0);
+  }
+}
+
+// A row of padding costs no row of a buffer: its outputs are their bases, or 0, and the tokens have
+// the bits that they have alone. What stands in it is not read: it is NaN here.
+TEST(Dispatch, PaddingHasNoRows) {
+  const int64_t tokens = 40, k = 3, experts = 5, width = 11, padding = 4;
+  const Tensor expert = choices(tokens, k, experts, false, padding);
+  Sent with{random_tensor(f32({tokens, width}), "x"), random_tensor(f32({tokens, k}), "weight"),
+            random_tensor(f32({tokens, width}), "dy"), expert, experts};
+  const auto is_padding = [&](int64_t row) { return row % padding == padding - 1; };
+  const auto without = [&](const Tensor& t) {
+    std::vector<double> values;
+    const int64_t columns = t.spec.shape[1];
+    for (int64_t i = 0; i < t.spec.count(); ++i)
+      if (!is_padding(i / columns)) values.push_back(t.at(i));
+    return Tensor({{tokens - tokens / padding, columns}, t.spec.dtype}, values);
+  };
+  const Sent alone{without(with.x), without(with.weight), without(with.dy), without(expert),
+                   experts};
+  for (Tensor* t : {&with.x, &with.weight, &with.dy})
+    for (int64_t i = 0; i < t->spec.count(); ++i)
+      if (is_padding(i / t->spec.shape[1])) t->set(i, std::nan(""));
+  for (const Device device : kBoth)
+    for (const int64_t capacity : {120, 33, 3}) {
+      const Passed all = pass_through(with, capacity, device),
+                   want = pass_through(alone, 3 * tokens, device);
+      for (const auto part : {&Passed::y, &Passed::dx, &Passed::dweight}) {
+        expect_close(without(all.*part), want.*part, 0, fmt::format("capacity {}", capacity));
+        const int64_t columns = (all.*part).spec.shape[1];
+        for (int64_t i = 0; i < (all.*part).spec.count(); ++i)
+          ASSERT_TRUE(!is_padding(i / columns) || (all.*part).at(i) == 0) << i;
+      }
+    }
+  // With a base, the base.
+  const auto lay = layout(expert, layout_desc(experts, 3 * tokens), 0);
+  const Tensor buffer = random_tensor(f32({3 * tokens, width}), "buffer");
+  for (const Device device : kBoth) {
+    const Tensor base = random_tensor(f32({tokens, width}), "base");
+    Tensor y = base, dx = base;
+    run_in_place(kCombine,
+                 {&buffer, &with.weight, &lay[RouteLayout::row], &lay[RouteLayout::source],
+                  &lay[RouteLayout::offsets]},
+                 {&y}, {true}, 0, device);
+    run_in_place(kDispatchBackward, {&buffer, &lay[RouteLayout::row]}, {&dx}, {true}, 0, device);
+    for (int64_t i = 0; i < base.spec.count(); ++i)
+      ASSERT_TRUE(!is_padding(i / width) || (y.at(i) == base.at(i) && dx.at(i) == base.at(i))) << i;
   }
 }
 

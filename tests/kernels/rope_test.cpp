@@ -24,12 +24,18 @@ std::vector<Example> rope_examples() {
        {Case{1, 1, 2, 2}, {3, 2, 7, 4}, {5, 3, 24, 24}, {33, 2, 48, 34}, {2, 1, 5, 0}}) {
     std::vector<double> at;  // restarts, as where a document begins
     for (int64_t t = 0; t < tokens; ++t) at.push_back(double(t % 5 == 4 ? 0 : 131 * t));
-    for (const bool inverse : {false, true})
-      all.push_back(
-          {.op = &kRope,
-           .inputs = {random_tensor(f32({tokens, heads * width}), "x"), positions(at)},
-           .desc = Rope::Desc{.heads = heads, .dims = dims, .theta = 1e4, .inverse = inverse},
-           .stored = {Rope::x}});
+    const Rope::Desc plain{.heads = heads, .dims = dims, .theta = 1e4};
+    Rope::Desc yarn = plain, flipped = plain;
+    yarn.factor = 40, yarn.low = 1, yarn.high = 5.5, yarn.magnitude = 1.25;
+    flipped.factor = 3, flipped.low = 2, flipped.high = -1;  // what few original positions make
+    for (Rope::Desc desc : {plain, yarn, flipped})
+      for (const bool inverse : {false, true}) {
+        desc.inverse = inverse;
+        all.push_back({.op = &kRope,
+                       .inputs = {random_tensor(f32({tokens, heads * width}), "x"), positions(at)},
+                       .desc = desc,
+                       .stored = {Rope::x}});
+      }
   }
   return all;
 }
@@ -52,6 +58,39 @@ TEST(Rope, PairsAreInterleaved) {
   const double slow = 3 * std::pow(10000.0, -0.5);
   const double want[] = {std::cos(3.0), std::sin(3.0), -std::sin(slow), std::cos(slow)};
   for (int i = 0; i < 4; ++i) EXPECT_NEAR(y.at(i), want[i], 3e-7) << i;
+}
+
+// Pairs 0 to 3 of theta 10^4 turn by 1, 0.1, 0.01 and 0.001 a position. With the ramp from 1 to 3
+// and factor 4 the third has half of 0.01 and half of 0.0025, the fourth a quarter of 0.001; all
+// are 1.5 times as long. The positions make angles of a few radians.
+TEST(Rope, YarnKeepsFastPairsAndSlowsTheOthers) {
+  const Rope::Desc desc{
+      .dims = 8, .theta = 1e4, .factor = 4, .low = 1, .high = 3, .magnitude = 1.5};
+  const double slow[] = {1, 0.1, 0.00625, 0.00025};
+  for (const double at : {2.0, 30.0, 300.0, 9000.0}) {
+    const Tensor x(f32({1, 8}), {1, 0, 1, 0, 1, 0, 1, 0});
+    for (const Device device : {Device::cpu, Device::reference}) {
+      const auto y = run(kRope, {x, positions({at})}, desc, {.device = device})[0];
+      for (int i = 0; i < 4; ++i) {
+        EXPECT_NEAR(y.at(2 * i), 1.5 * std::cos(at * slow[i]), 5e-7) << at << " " << i;
+        EXPECT_NEAR(y.at(2 * i + 1), 1.5 * std::sin(at * slow[i]), 5e-7) << at << " " << i;
+      }
+    }
+  }
+}
+
+// Listings name the scaling only where there is one.
+TEST(Rope, AFactorOfOneIsThePlainRotation) {
+  const Tensor x = random_tensor(f32({3, 12}), "x"), at = positions({0, 7, 4095});
+  Rope::Desc plain{.dims = 12}, other = plain;
+  other.low = 3, other.high = 3;
+  for (const Device device : {Device::cpu, Device::reference})
+    EXPECT_EQ(run(kRope, {x, at}, plain, {.device = device})[0].bytes,
+              run(kRope, {x, at}, other, {.device = device})[0].bytes);
+  EXPECT_EQ(Desc(plain).text(), "heads=1 dims=12 theta=10000 inverse=false");
+  other.magnitude = 2;
+  EXPECT_EQ(Desc(other).text(),
+            "heads=1 dims=12 theta=10000 inverse=false factor=1 low=3 high=3 magnitude=2");
 }
 
 TEST(Rope, KeepsNormsAndInverseUndoesIt) {
@@ -100,6 +139,9 @@ TEST(Rope, RefusesWhatDoesNotFit) {
   EXPECT_THROW(ask({x, at}, {.heads = 2, .dims = 3}), InternalError);
   EXPECT_THROW(ask({x, at}, {.heads = 2, .dims = 6}), InternalError);
   EXPECT_THROW(ask({x, {{3}, DType::i32}}, {.heads = 2, .dims = 2}), InternalError);
+  EXPECT_THROW(ask({x, at}, {.dims = 2, .factor = 0}), InternalError);
+  EXPECT_THROW(ask({x, at}, {.dims = 2, .factor = 2, .low = 1, .high = 1}), InternalError);
+  EXPECT_THROW(ask({x, at}, {.dims = 2, .magnitude = 0}), InternalError);
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "kernels/balance.h"
 #include "tests/support/operator_check.h"
@@ -14,32 +16,53 @@ namespace {
 TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 constexpr Device kBoth[] = {Device::cpu, Device::reference};
 
+// Positions 0, 1, 2, … of as many rows as `logits` has; every `padding`-th one is −1.
+Tensor positions(const Tensor& logits, int64_t padding = 0) {
+  Tensor t({{logits.spec.shape[0]}, DType::i32});
+  for (int64_t i = 0; i < t.spec.count(); ++i)
+    t.set(i, padding && i % padding == padding - 1 ? -1.0 : double(i));
+  return t;
+}
+
 std::vector<Tensor> route(const Tensor& logits, const Tensor& bias, const Route::Desc& desc,
                           Device device = Device::cpu) {
-  return run(kRoute, {logits, bias}, desc, {.device = device});
+  return run(kRoute, {logits, bias, positions(logits)}, desc, {.device = device});
 }
 
 std::vector<Example> route_examples() {
   struct Case {
     int64_t tokens, experts, active;
     bool normalise;
+    int64_t groups = 1, active_groups = 1, padding = 0;
   };
   std::vector<Example> all;
-  for (const auto& [tokens, experts, active, normalise] : {Case{1, 1, 1, true},
-                                                           {3, 7, 2, true},
-                                                           {131, 13, 3, false},
-                                                           {67, 72, 6, true},
-                                                           {5, 4, 4, true},
-                                                           {0, 4, 2, true}}) {
-    const Route::Desc desc{.active = active, .scaling = 2.5, .normalise = normalise};
+  for (const Case& c : {Case{1, 1, 1, true},
+                        {3, 7, 2, true},
+                        {131, 13, 3, false},
+                        {67, 72, 6, true},
+                        {5, 4, 4, true},
+                        {0, 4, 2, true},
+                        {131, 13, 3, true, 1, 1, 5},
+                        {4, 6, 2, true, 1, 1, 1},
+                        {67, 72, 6, true, 8, 4},
+                        {33, 15, 4, false, 5, 2, 3},
+                        {19, 6, 3, true, 6, 3},
+                        {21, 12, 5, true, 4, 4}}) {
+    const int64_t tokens = c.tokens, experts = c.experts, active = c.active;
+    const Route::Desc desc{.active = active,
+                           .scaling = 2.5,
+                           .normalise = c.normalise,
+                           .groups = c.groups,
+                           .active_groups = c.active_groups};
     const Tensor logits = random_tensor(f32({tokens, experts}), "logits", 2),
-                 bias = random_tensor(f32({experts}), "bias", 0.1);
+                 bias = random_tensor(f32({experts}), "bias", 0.1),
+                 position = positions(logits, c.padding);
     all.push_back({.op = &kRoute,
-                   .inputs = {logits, bias},
+                   .inputs = {logits, bias, position},
                    .desc = desc,
                    .differentiable = tokens > 0,
                    .constant_inputs = {Route::bias}});
-    const auto out = route(logits, bias, desc);
+    const auto out = run(kRoute, {logits, bias, position}, desc, {.device = Device::cpu});
     all.push_back({.op = &kRouteBackward,
                    .inputs = {random_tensor(f32({tokens, active}), "dweight"), out[Route::weight],
                               out[Route::expert], out[Route::score]},
@@ -52,23 +75,39 @@ std::vector<Example> route_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Route, route_examples)
 
-// Top-k by sorting, weights by the formula as written, long double.
+// Top-k by sorting, weights by the formula as written, long double. Of groups as PyTorch code
+// writes it: experts outside the best groups are masked with −∞.
 struct Routed {
   std::vector<double> expert, weight, load;
 };
+void mask_groups(std::vector<long double>& key, const Route::Desc& desc) {
+  const size_t size = key.size() / size_t(desc.groups);
+  std::vector<std::pair<long double, size_t>> groups;  // ascending by −key, then index
+  for (size_t g = 0; g < size_t(desc.groups); ++g) {
+    std::multiset<long double> own(key.begin() + long(g * size),
+                                   key.begin() + long((g + 1) * size));
+    const long double best = *own.rbegin();
+    groups.emplace_back(-(size > 1 ? best + *std::next(own.rbegin()) : best), g);
+  }
+  std::sort(groups.begin(), groups.end());
+  for (size_t n = size_t(desc.active_groups); n < groups.size(); ++n)
+    std::fill_n(key.begin() + long(groups[n].second * size), size, -HUGE_VALL);
+}
 Routed by_hand(const Tensor& logits, const Tensor& bias, const Route::Desc& desc) {
   const int64_t experts = bias.spec.shape[0];
   Routed r;
   r.load.resize(size_t(experts));
   for (int64_t t = 0; t < logits.spec.shape[0]; ++t) {
-    std::vector<long double> score;
-    for (int64_t e = 0; e < experts; ++e)
+    std::vector<long double> score, key;
+    for (int64_t e = 0; e < experts; ++e) {
       score.push_back(1 / (1 + std::exp(-(long double)(logits.at(t * experts + e)))));
+      key.push_back(score.back() + (long double)(bias.at(e)));
+    }
+    mask_groups(key, desc);
     std::vector<int64_t> order(static_cast<size_t>(experts));
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return score[size_t(a)] + bias.at(a) > score[size_t(b)] + bias.at(b);
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return key[size_t(a)] > key[size_t(b)]; });
     long double sum = 0;
     for (int64_t j = 0; j < desc.active; ++j) sum += score[size_t(order[size_t(j)])];
     for (int64_t j = 0; j < desc.active; ++j) {
@@ -95,6 +134,94 @@ TEST(Route, AgreesWithTheFormulaAsWritten) {
       expect_close(out[Route::weight], Tensor(out[Route::weight].spec, want.weight),
                    8 * 1.2e-7 * 1.5, "weight");
     }
+  }
+}
+
+// With biases of either sign: a mask of 0, as older releases of transformers had, would take
+// experts of groups that are not kept.
+TEST(Route, GroupsAgreeWithTheFormulaAsWritten) {
+  const Tensor logits = random_tensor(f32({400, 24}), "logits", 3);
+  for (const double level : {-2.0, 0.0, 2.0}) {
+    const Tensor bias = random_tensor(f32({24}), "bias", 0.2, level);
+    for (const auto& [groups, active_groups, active] :
+         {std::array{8, 4, 6}, {8, 1, 3}, {4, 2, 12}, {3, 1, 1}, {12, 5, 7}, {24, 6, 6}, {2, 2, 5}})
+      for (const Device device : kBoth) {
+        const Route::Desc desc{.active = active, .groups = groups, .active_groups = active_groups};
+        const auto out = route(logits, bias, desc, device);
+        const Routed want = by_hand(logits, bias, desc);
+        EXPECT_EQ(out[Route::expert].values(), want.expert) << groups << " " << level;
+        EXPECT_EQ(out[Route::load].values(), want.load);
+        expect_close(out[Route::weight], Tensor(out[Route::weight].spec, want.weight), 8 * 1.2e-7,
+                     "weight");
+      }
+  }
+}
+
+// A group's key is the sum of its two largest keys: neither its largest nor the sum of all. Of
+// equal groups the first is kept.
+TEST(Route, GroupsByTheirTwoBestExperts) {
+  const double high = 3, middle = 1, small = 0.05, low = -3;
+  const Tensor bias(f32({9}), std::vector<double>(9));
+  const Tensor logits(f32({3, 9}), {high,   low,    low,     // the largest key
+                                    middle, middle, low,     // the largest sum of two
+                                    small,  small,  small,   // the largest sum of three
+                                    low,    middle, low,     //
+                                    low,    low,    high,    //
+                                    low,    high,   low,     // equal to the group before
+                                    low,    low,    low,     //
+                                    low,    low,    middle,  //
+                                    high,   middle, low});
+  for (const Device device : kBoth) {
+    const auto chosen = [&](int64_t active_groups, int64_t active) {
+      const Route::Desc desc{.active = active, .groups = 3, .active_groups = active_groups};
+      return route(logits, bias, desc, device)[Route::expert].values();
+    };
+    EXPECT_EQ(chosen(1, 3), (std::vector<double>{3, 4, 5, 5, 3, 4, 6, 7, 8}));
+    EXPECT_EQ(chosen(2, 1), (std::vector<double>{3, 5, 6}));
+  }
+}
+
+TEST(Route, GroupsSurviveNan) {
+  const double nan = std::nan("");
+  const Tensor bias(f32({4}), {0, 0, 0, 0});
+  const Tensor logits(f32({2, 4}), {nan, 5, 1, 0, nan, nan, nan, nan});
+  for (const Device device : kBoth)
+    EXPECT_EQ(route(logits, bias, {.active = 2, .groups = 2}, device)[Route::expert].values(),
+              (std::vector<double>{2, 3, 0, 1}));
+}
+
+// What a row of padding gives is the same whatever stands in it, and the others do not see it.
+TEST(Route, PaddingIsNoTokens) {
+  const double nan = std::nan("");
+  Tensor logits = random_tensor(f32({130, 6}), "logits", 2);
+  const Tensor bias = random_tensor(f32({6}), "bias", 0.1), position = positions(logits, 4);
+  const Route::Desc desc{.active = 2, .groups = 3, .active_groups = 2};
+  for (const Device device : kBoth) {
+    const auto all = route(logits, bias, desc, device);
+    Tensor spoilt = logits;
+    std::vector<double> load(6);
+    for (int64_t t = 0; t < 130; ++t) {
+      if (position.at(t) < 0)
+        for (int64_t e = 0; e < 6; ++e) spoilt.set(t * 6 + e, nan);
+      else
+        for (int64_t j = 0; j < 2; ++j) ++load[size_t(all[Route::expert].at(t * 2 + j))];
+    }
+    const auto out = run(kRoute, {spoilt, bias, position}, desc, {.device = device});
+    EXPECT_EQ(out[Route::load].values(), load);
+    EXPECT_EQ(std::accumulate(load.begin(), load.end(), 0.0), 98 * 2);
+    const auto back = run(kRouteBackward,
+                          {Tensor(f32({130, 2}), std::vector<double>(260, nan)), out[Route::weight],
+                           out[Route::expert], out[Route::score]},
+                          desc, {.device = device});
+    for (int64_t t = 0; t < 130; ++t)
+      for (const int k : {Route::weight, Route::expert, Route::score}) {
+        const int64_t width = out[size_t(k)].spec.shape[1];
+        for (int64_t i = t * width; i < (t + 1) * width; ++i)
+          EXPECT_EQ(out[size_t(k)].at(i), position.at(t) >= 0  ? all[size_t(k)].at(i)
+                                          : k == Route::expert ? -1
+                                                               : 0);
+        for (int64_t e = 0; position.at(t) < 0 && e < 6; ++e) EXPECT_EQ(back[0].at(t * 6 + e), 0);
+      }
   }
 }
 
@@ -184,13 +311,25 @@ TEST(Route, NanLogitsGiveNanWeightsAndValidIds) {
 
 TEST(Route, Refuses) {
   const auto outputs = [](Shape logits, Shape bias, Route::Desc desc) {
-    const std::vector<TensorSpec> specs = {f32(std::move(logits)), f32(std::move(bias))};
+    const std::vector<TensorSpec> specs = {
+        f32(std::move(logits)), f32(std::move(bias)), {{2}, DType::i32}};
     return kRoute.outputs(specs, desc);
   };
+  EXPECT_NO_THROW(outputs({2, 3}, {3}, {.active = 3}));
+  EXPECT_THROW(outputs({4, 3}, {3}, {.active = 1}), InternalError);
   EXPECT_THROW(outputs({2, 3}, {4}, {.active = 1}), InternalError);
   EXPECT_THROW(outputs({2, 3}, {3}, {.active = 4}), InternalError);
   EXPECT_THROW(outputs({2, 3}, {3}, {.active = 0}), InternalError);
   EXPECT_THROW(outputs({2, 3}, {3}, {.active = 1, .scaling = 0}), InternalError);
+  const auto grouped = [&](int64_t active, int64_t groups, int64_t active_groups) {
+    outputs({2, 6}, {6}, {.active = active, .groups = groups, .active_groups = active_groups});
+  };
+  EXPECT_NO_THROW(grouped(4, 3, 2));
+  EXPECT_THROW(grouped(5, 3, 2), InternalError);
+  EXPECT_THROW(grouped(1, 4, 1), InternalError);
+  EXPECT_THROW(grouped(1, 0, 1), InternalError);
+  EXPECT_THROW(grouped(1, 3, 0), InternalError);
+  EXPECT_THROW(grouped(1, 3, 4), InternalError);
 }
 
 std::vector<Example> balance_examples() {

@@ -1,5 +1,6 @@
-"""Reads tests/golden/checkpoint-v1 by what docs/formats/checkpoint.md says, with the standard
-library alone, and compares it with the values that tests/engine/checkpoint/golden_test.cpp wrote.
+"""Reads tests/golden/checkpoint-v1 and -v2 by what docs/formats/checkpoint.md says, with the
+standard library alone, and compares the values with those that
+tests/engine/checkpoint/golden_test.cpp wrote.
 Hashes are compared where PyPI's xxhash is installed."""
 import itertools
 import json
@@ -13,7 +14,7 @@ try:
 except ImportError:
     xxhash = None
 
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "checkpoint-v1"
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 FORMATS = {"f32": ("F32", "f"), "bf16": ("BF16", "H"), "i32": ("I32", "i"), "i64": ("I64", "q"),
            "f64": ("F64", "d")}
 
@@ -32,11 +33,19 @@ def indices(box):
     return list(itertools.product(*(range(begin, end) for begin, end in box)))
 
 
-class Checkpoint(unittest.TestCase):
+class VersionOne(unittest.TestCase):
+    version, others = 1, []
+
     def setUp(self):
-        self.raw = (GOLDEN / "manifest.json").read_bytes()
+        self.path = GOLDEN / f"checkpoint-v{self.version}"
+        self.raw = (self.path / "manifest.json").read_bytes()
         self.manifest = json.loads(self.raw)
-        self.files = {f["name"]: (GOLDEN / f["name"]).read_bytes() for f in self.manifest["files"]}
+        self.files = {f["name"]: (self.path / f["name"]).read_bytes()
+                      for f in self.manifest["files"]}
+
+    def test_version(self):
+        self.assertEqual(self.manifest["format_version"], self.version)
+        self.assertEqual("tokenizer" in self.manifest, self.version > 1)
 
     def tensor(self, stored):
         """{index: value}; each piece as the shard's own header has it."""
@@ -69,8 +78,8 @@ class Checkpoint(unittest.TestCase):
             "sums": [i / 3 for i in range(7)]})
 
     def test_files(self):
-        self.assertEqual(sorted(p.name for p in GOLDEN.iterdir()),
-                         ["manifest.json", *sorted(self.files)])
+        self.assertEqual(sorted(p.name for p in self.path.iterdir()),
+                         ["manifest.json", *sorted(self.files), *self.others])
         ends = {name: [] for name in self.files}
         for t in self.manifest["tensors"]:
             for piece in t["pieces"]:
@@ -101,6 +110,22 @@ class Checkpoint(unittest.TestCase):
                 data = self.files[piece["file"]][slice(*piece["range"])]
                 self.assertEqual(piece["hashes"], [digest(data[i:i + chunk])
                                                    for i in range(0, len(data), chunk)])
+
+
+class VersionTwo(VersionOne):
+    version, others = 2, ["tokenizer.json"]
+
+    def test_tokenizer(self):
+        data = (self.path / "tokenizer.json").read_bytes()
+        identity = self.manifest["tokenizer"]
+        tree = json.loads(data)
+        ids = [*tree["model"]["vocab"].values(), *(t["id"] for t in tree["added_tokens"])]
+        self.assertEqual(identity["file"]["bytes"], len(data))
+        if xxhash:
+            self.assertEqual(identity["file"]["hash"], xxhash.xxh3_128_hexdigest(data))
+        del identity["file"]
+        self.assertEqual(identity, {"name": 'my "tokenizer".json', "vocab": max(ids) + 1,
+                                    "bos": 1, "eos": [39, 2], "pad": None})
 
 
 if __name__ == "__main__":

@@ -60,6 +60,41 @@ class Packages(unittest.TestCase):
             self.assertEqual(log, "")
 
 
+class Cores(unittest.TestCase):
+    """count_cores, where there are CPU quotas; tests/base/machine_test.cpp has more of them."""
+
+    def count(self, files):
+        with tempfile.TemporaryDirectory() as place:
+            for name, text in files.items():
+                file = pathlib.Path(place + name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+            done = subprocess.run(
+                ["bash", "-c", "source scripts/lib.sh; nproc() { echo 64; }; "
+                 f"count_cores {place}"],
+                cwd=support.ROOT, capture_output=True, text=True, check=True)
+            return int(done.stdout)
+
+    def test_none_is_all(self):
+        self.assertEqual(self.count({}), 64)
+        self.assertEqual(self.count({"/proc/self/cgroup": "0::/a\n",
+                                     "/sys/fs/cgroup/a/cpu.max": "max 100000\n"}), 64)
+
+    def test_the_least_counts_rounded_up(self):
+        self.assertEqual(self.count({"/proc/self/cgroup": "0::/a/b\n",
+                                     "/sys/fs/cgroup/a/cpu.max": "250000 100000\n",
+                                     "/sys/fs/cgroup/a/b/cpu.max": "800000 100000\n"}), 3)
+        self.assertEqual(self.count({"/proc/self/cgroup": "0::/\n",
+                                     "/sys/fs/cgroup/cpu.max": "1000 100000\n"}), 1)
+
+    def test_of_version_one_too(self):
+        own = "/sys/fs/cgroup/cpu/docker/ab"
+        files = {"/proc/self/cgroup": "5:memory:/docker/ab\n4:cpu,cpuacct:/docker/ab\n0::/\n",
+                 own + "/cpu.cfs_period_us": "100000\n"}
+        self.assertEqual(self.count({**files, own + "/cpu.cfs_quota_us": "-1\n"}), 64)
+        self.assertEqual(self.count({**files, own + "/cpu.cfs_quota_us": "150000\n"}), 2)
+
+
 class Phases(unittest.TestCase):
     def run_line(self, line):
         return subprocess.run(["bash", "-c", f"source scripts/lib.sh; {line}"], cwd=support.ROOT,

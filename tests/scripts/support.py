@@ -2,6 +2,7 @@
 import importlib.machinery
 import importlib.util
 import pathlib
+import signal
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -16,3 +17,9 @@ def load(name):
     loaded = importlib.util.module_from_spec(spec)
     loader.exec_module(loaded)
     return loaded
+
+
+def default_signals():
+    """For preexec_fn: what nohup or a shell's `&` had the tests ignore is not ignored there."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)

@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "comm/local/one_rank.h"
+#include "engine/checkpoint/checkpoint.h"
 #include "engine/config/choices.h"
 #include "engine/config/load.h"
 #include "engine/optim/optimizer.h"
+#include "engine/train/import_model.h"
 #include "engine/train/scorer.h"
 #include "engine/train/session.h"
 #include "kernels/adamw.h"
@@ -13,6 +15,7 @@
 #include "kernels/storage.h"
 #include "tests/support/model_run.h"
 #include "tests/support/operator_check.h"
+#include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
 namespace {
@@ -103,6 +106,27 @@ TensorFile run_model(const TensorFile& from, DType dtype) {
     if (const auto g = gradients.find(view.name); g != gradients.end())
       out.tensors["gradient." + view.name] = Tensor(f64(view.spec.shape), g->second);
   return out;
+}
+
+TensorFile run_import(const TensorFile& from, DType dtype) {
+  const Scratch scratch;
+  const Shape& batch = from.tensor("batch.token").spec.shape;
+  const Imported imported = import_model(
+      {.source = from.text("directory"),
+       .out = scratch / "run",
+       .overrides = {fmt::format("train.global_batch={}", batch.at(0)),
+                     fmt::format("train.micro_batch={}", batch.at(0)),
+                     fmt::format("train.sequence={}", batch.at(1)), "train.telemetry_every=0"}});
+  const Checkpoint checkpoint = Checkpoint::open(imported.checkpoint);
+  TensorFile model = from;
+  model.metadata["config"] = effective_yaml(imported.config);
+  for (const StoredTensor& stored : checkpoint.manifest().tensors) {
+    if (stored.name.starts_with("adam_")) continue;
+    Tensor t(stored.spec);
+    checkpoint.read(stored.name, stored.spec, t.bytes);
+    model.tensors[std::string(kParameter) + stored.name] = t;
+  }
+  return run_model(model, dtype);
 }
 
 TensorFile run_training(const TensorFile& from) {
@@ -207,12 +231,14 @@ TensorFile run_adamw(const TensorFile& from) {
 TensorFile run_parity(const TensorFile& from, DType dtype) {
   const std::string& what = from.text("run");
   if (what == "model") return run_model(from, dtype);
+  if (what == "import") return run_import(from, dtype);
   if (what == "mhc" && dtype != DType::bf16) return run_mhc(from, dtype);
   if (dtype != DType::f32)
     throw CheckpointError(fmt::format("a case of {} does not run in {}", what, name_of(dtype)));
   if (what == "training") return run_training(from);
   if (what == "adamw") return run_adamw(from);
-  throw CheckpointError(fmt::format("run '{}' is none of model, training, mhc, adamw", what));
+  throw CheckpointError(
+      fmt::format("run '{}' is none of model, import, training, mhc, adamw", what));
 }
 
 std::vector<std::string> residuals_available() {
@@ -220,7 +246,7 @@ std::vector<std::string> residuals_available() {
   for (const ResidualKind kind : {ResidualKind::plain, ResidualKind::hc, ResidualKind::mhc}) {
     Config c;
     c.model.residual = kind;
-    const auto faults = findings(c, Use::planning);
+    const auto faults = findings(c, Use::reading);
     const bool refused = std::any_of(faults.begin(), faults.end(), [](const Finding& f) {
       return f.severity == Severity::error;
     });

@@ -33,6 +33,8 @@ void become(const std::vector<std::string>& command, const std::string& director
   const int err = open((directory + "/err").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int in = open("/dev/null", O_RDONLY);
   dup2(in, 0), dup2(out, 1), dup2(err, 2);
+  // What nohup or a shell's `&` had the tests ignore, the program would go on to ignore.
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1}) signal(number, SIG_DFL);
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);

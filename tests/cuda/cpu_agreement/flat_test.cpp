@@ -145,22 +145,25 @@ TEST(CpuAgreement, StreamStatistics) {
       const Tensor rows = random_tensor(bf16s({s.tokens, s.n * s.width}), "x"),
                    mixes = random_tensor(f32s({s.tokens, square}), "res", 0.2, 1.0 / s.n),
                    now({{1}, DType::i32}, {1});
+      Tensor position({{s.tokens}, DType::i32});
+      for (int64_t t = 0; t < s.tokens; ++t) position.set(t, t % 3 == 2 ? -1.0 : double(t));
       const OnDevice<bf16> x(rows);
       const OnDevice<float> res(mixes);
-      const OnDevice<int32_t> when(now);
+      const OnDevice<int32_t> when(now), at(position);
       const OnDevice<double> y(TensorSpec{{square + 2}, DType::f64});
       const DeviceArray<double> workspace(
-          size_t(cuda::stream_statistics_cut(s.tokens).blocks * (square + 1)));
+          size_t(cuda::stream_statistics_cut(s.tokens).blocks * (square + 2)));
       cuda::stream_statistics({.x = x.data(),
                                .res = res.data(),
                                .when = when.data(),
+                               .position = at.data(),
                                .y = y.data(),
                                .workspace = workspace.data(),
                                .tokens = s.tokens,
                                .width = s.width,
                                .n = s.n},
                               nullptr);
-      const Tensor cpu = on_cpu(kStreamStatistics, {rows, mixes, now}, {})[0];
+      const Tensor cpu = on_cpu(kStreamStatistics, {rows, mixes, now, position}, {})[0];
       Tensor apart = zeros(cpu.spec);
       const double sums = 2 * double(s.tokens + 8) * 0x1p-53;
       for (int64_t k = 0; k < square; ++k)

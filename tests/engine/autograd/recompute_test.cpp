@@ -7,6 +7,17 @@
 namespace birkhoff::testing {
 namespace {
 
+// Forward slots (roots) that the backward lists read: what must stay in memory between them.
+Slots saved(const Program& p) {
+  Slots made, found;
+  for (const Call& call : p.forward)
+    for (const SlotId id : call.out) made.insert(id);
+  for (const List* list : {&p.input_gradient, &p.weight_gradient})
+    for (const SlotId id : surface(*list).reads)
+      if (made.count(id)) found.insert(p.root(id));
+  return found;
+}
+
 // Of a segment, the backward reads at most the state it hands to the next one.
 TEST(Recompute, KeepsOneValueOfASegment) {
   for (const ResidualKind residual : {ResidualKind::hc, ResidualKind::mhc})

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "tests/engine/checkpoint/sample.h"
+#include "tests/support/version_one.h"
 
 namespace birkhoff {
 namespace {
@@ -82,6 +83,37 @@ TEST(Checkpoint, TextThatIsNotUtf8StillLoads) {
   info.state = {{"k\n", "v\x80"}};
   save_checkpoint(scratch / "c", info, {});
   EXPECT_EQ(Checkpoint::open(scratch / "c").manifest().info.model, "path: \xef\xbf\xbd\"\n");
+}
+
+TEST(Checkpoint, CarriesItsTokenizer) {
+  const std::string json = testing::sample_tokenizer_json();
+  Scratch scratch;
+  const CheckpointInfo info{.tokenizer = testing::sample_tokenizer(json)};
+  save_checkpoint(scratch / "c", info, {}, {}, json);
+  EXPECT_EQ(slurp(scratch / "c" / kTokenizerName), json);
+  const Checkpoint checkpoint = Checkpoint::open(scratch / "c");
+  EXPECT_EQ(checkpoint.manifest().info, info);
+  EXPECT_EQ(checkpoint.tokenizer().json, json);
+  // The writer's own bytes are checked too.
+  EXPECT_THROW(save_checkpoint(scratch / "d", info, {}, {}, json + " "), InternalError);
+  EXPECT_THROW(save_checkpoint(scratch / "d", info, {}), InternalError);
+  EXPECT_THROW(save_checkpoint(scratch / "d", {}, {}, {}, json), InternalError);
+  EXPECT_EQ(Directory(scratch.path()).names(), std::vector<std::string>{"c"});
+}
+
+// Text of version 1 is that of version 2 without the tokenizer.
+TEST(Checkpoint, VersionOneIsReadAndSaysNoTokenizer) {
+  Scratch scratch;
+  const SampleTensors sample;
+  CheckpointInfo info = testing::sample_info();
+  info.tokenizer = byte_identity();
+  save_checkpoint(scratch / "c", info, sample.named());
+  testing::make_version_one(scratch / "c");
+  const Checkpoint checkpoint = Checkpoint::open(scratch / "c");
+  checkpoint.verify();
+  expect_holds(checkpoint, sample);
+  EXPECT_EQ(checkpoint.manifest().info, testing::sample_info());
+  EXPECT_THAT(manifest_text(checkpoint.manifest()), HasSubstr("\"tokenizer\": null"));
 }
 
 TEST(Checkpoint, ReadsOnlyWhatItWasAskedFor) {

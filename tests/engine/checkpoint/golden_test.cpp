@@ -1,10 +1,10 @@
-// tests/golden/checkpoint-v1 loads for ever: a checkpoint of three ranks, as the first program that
-// knew format version 1 wrote it. It is never written again, unless version 1 itself changes before
-// its first release:
+// tests/golden/checkpoint-v1 and -v2 load for ever: a checkpoint of three ranks, as the first
+// programs that knew these format versions wrote it. Version 1 cannot be written any more; version
+// 2 is never written again, unless it changes before its first release:
 //
-//   rm -r tests/golden/checkpoint-v1
+//   rm -r tests/golden/checkpoint-v2
 //   build/release/tests/test_checkpoint --gtest_also_run_disabled_tests
-//       --gtest_filter=Golden.DISABLED_Write
+//       --gtest_filter=GoldenFiles.DISABLED_Write
 //
 // tests/scripts/checkpoint_test.py reads the same files and expects the same values.
 #include <gmock/gmock.h>
@@ -62,22 +62,29 @@ CheckpointInfo info() {
           .state = {{"data.position", "192"}, {"loss", "5.4375"}}};
 }
 
-Path golden() { return Path(BIRKHOFF_SOURCE_DIR) / "tests/golden/checkpoint-v1"; }
+Path golden(int version) {
+  return Path(BIRKHOFF_SOURCE_DIR) / fmt::format("tests/golden/checkpoint-v{}", version);
+}
 
-TEST(Golden, VersionOneLoads) {
-  const Checkpoint checkpoint = Checkpoint::open(golden());
+class Golden : public ::testing::TestWithParam<int> {};
+
+TEST_P(Golden, Loads) {
+  const Checkpoint checkpoint = Checkpoint::open(golden(GetParam()));
   checkpoint.verify();
-  EXPECT_EQ(checkpoint.manifest().info, info());
+  CheckpointInfo wanted = info();
+  if (GetParam() > 1) wanted.tokenizer = sample_tokenizer(sample_tokenizer_json());
+  EXPECT_EQ(checkpoint.manifest().info, wanted);
+  EXPECT_EQ(checkpoint.tokenizer().json, GetParam() > 1 ? sample_tokenizer_json() : "");
   ASSERT_EQ(checkpoint.manifest().tensors.size(), wholes().size());
   Dice dice(1);
   for (const Whole& t : wholes()) {
-    const std::vector<std::byte> wanted = values(t.spec);
-    std::vector<std::byte> bytes(wanted.size());
+    const std::vector<std::byte> whole = values(t.spec);
+    std::vector<std::byte> bytes(whole.size());
     checkpoint.read(t.name, t.spec, bytes);
-    EXPECT_EQ(bytes, wanted) << t.name;
+    EXPECT_EQ(bytes, whole) << t.name;
     for (int i = 0; i < 20 && t.spec.count() > 0; ++i) {
       const Slice slice = random_slice(dice, t.spec.shape);
-      const std::vector<std::byte> part = cut(wanted, t.spec, slice);
+      const std::vector<std::byte> part = cut(whole, t.spec, slice);
       bytes.resize(part.size());
       checkpoint.read(t.name, t.spec, slice, bytes);
       EXPECT_EQ(bytes, part) << t.name << " " << to_string(slice);
@@ -86,8 +93,8 @@ TEST(Golden, VersionOneLoads) {
 }
 
 // It is a sample of what the format can say.
-TEST(Golden, VersionOneHasShardsBoxesAndFlatRanges) {
-  const Checkpoint checkpoint = Checkpoint::open(golden());
+TEST_P(Golden, HasShardsBoxesAndFlatRanges) {
+  const Checkpoint checkpoint = Checkpoint::open(golden(GetParam()));
   EXPECT_EQ(checkpoint.manifest().files.size(), 5u);
   int boxes = 0, ranges = 0, chunks = 0;
   for (const StoredTensor& t : checkpoint.manifest().tensors) {
@@ -102,7 +109,9 @@ TEST(Golden, VersionOneHasShardsBoxesAndFlatRanges) {
   EXPECT_GT(chunks, 1);
 }
 
-TEST(Golden, DISABLED_Write) {
+INSTANTIATE_TEST_SUITE_P(Versions, Golden, ::testing::Values(1, 2));
+
+TEST(GoldenFiles, DISABLED_Write) {
   std::deque<std::vector<std::byte>> store;
   std::vector<std::vector<Piece>> ranks(3);
   const auto give = [&](size_t rank, const Whole& t, const Slice& slice) {
@@ -126,7 +135,9 @@ TEST(Golden, DISABLED_Write) {
   give(2, t[5], whole_slice(Box{{3, 2, 0}, {4, 6, 2}}));
   give(2, t[5], {Box{{1, 0, 0}, {4, 2, 2}}, 0, 12});
   give(1, t[6], whole_slice(t[6].spec.shape));
-  save_by_ranks(golden(), info(), ranks, {.chunk_bytes = 32});
+  CheckpointInfo two = info();
+  two.tokenizer = sample_tokenizer(sample_tokenizer_json());
+  save_by_ranks(golden(2), two, ranks, {.chunk_bytes = 32}, sample_tokenizer_json());
 }
 
 }  // namespace

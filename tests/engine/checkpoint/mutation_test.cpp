@@ -32,10 +32,12 @@ class Mutations : public ::testing::Test {
   Mutations() {
     const auto ranks = sample_.ranks();
     const SaveOptions options{.shard_bytes = 100, .chunk_bytes = 64};
-    testing::save_by_ranks(path_, testing::sample_info(), ranks, options);
-    CheckpointInfo next = testing::sample_info();
-    next.step = 200;
-    testing::save_by_ranks(scratch_ / "step-00000200", next, ranks, options);
+    const std::string json = testing::sample_tokenizer_json();
+    CheckpointInfo info = testing::sample_info();
+    info.tokenizer = testing::sample_tokenizer(json);
+    testing::save_by_ranks(path_, info, ranks, options, json);
+    info.step = 200;
+    testing::save_by_ranks(scratch_ / "step-00000200", info, ranks, options, json);
     for (const std::string& name : Directory(path_).names()) files_[name] = slurp(path_ / name);
   }
   void restore(const std::string& name) {
@@ -91,6 +93,22 @@ TEST(Mutated, TwoThousandRandomOnesAreRefused) {
   EXPECT_EQ(open_and_verify(mutator.path()), "accepted");
 }
 
+// Every byte of tokenizer.json, one bit of each: opening names the file.
+TEST_F(Mutations, EveryByteOfTheTokenizerIsNamed) {
+  const std::string name(kTokenizerName), good = files_.at(name);
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bytes = good;
+    bytes[at] = char(bytes[at] ^ (1 << at % 8));
+    spill(path_ / name, bytes);
+    ASSERT_THAT(refusal([&] { Checkpoint::open(path_); }),
+                HasSubstr("tokenizer.json: contents do not match their hash"));
+  }
+  spill(path_ / name, good + " ");
+  EXPECT_THAT(open_and_verify(path_), HasSubstr("the manifest says"));
+  restore(name);
+  EXPECT_EQ(Checkpoint::open(path_).tokenizer().json, good);
+}
+
 // Every byte that holds a tensor, one bit of each: the message names file, tensor and range.
 TEST_F(Mutations, EveryPayloadByteIsNamed) {
   const Manifest manifest = Checkpoint::open(path_).manifest();
@@ -136,7 +154,7 @@ TEST_F(Mutations, FilesSwappedRenamedLinkedOrGone) {
     spill(path_ / "manifest.json", slurp(scratch_ / "step-00000200/manifest.json"));
   });
   refused_after("a shard renamed", [&] { fs_rename(a, shard_name(0, 99)); });
-  for (const std::string& name : {a, std::string("manifest.json")}) {
+  for (const std::string& name : {a, std::string("manifest.json"), std::string(kTokenizerName)}) {
     refused_after("gone", [&] { std::filesystem::remove(path_ / name); });
     refused_after("empty", [&] { spill(path_ / name, ""); });
     refused_after("a link to the same bytes", [&] {
@@ -169,8 +187,9 @@ TEST_F(Mutations, ForgedManifests) {
       fmt::format("\"header_bytes\": {}", Checkpoint::open(path_).manifest().files[0].header_bytes);
   const Forgery cases[] = {
       {"\"step\": 100", "\"step\": 100", "accepted"},
-      {"\"format_version\": 1", "\"format_version\": 2", "has format_version 2"},
-      {"\"format_version\": 1", "\"format_version\": \"1\"", "format_version"},
+      {"\"format_version\": 2", "\"format_version\": 3", "has format_version 3"},
+      {"\"format_version\": 2", "\"format_version\": 1", "unknown field 'tokenizer'"},
+      {"\"format_version\": 2", "\"format_version\": \"2\"", "format_version"},
       {"\"step\": 100", "\"step\": -1", "manifest.step is not an integer"},
       {"\"step\": 100", "\"step\": 1e2", "manifest.step is not an integer"},
       {"\"step\": 100", "\"step\": 9223372036854775808", "manifest.step is not an integer"},
@@ -208,6 +227,35 @@ TEST_F(Mutations, ForgedManifests) {
       {header, "\"header_bytes\": 100000009", "header_bytes is not an integer"},
   };
   expect_refused(cases);
+}
+
+TEST_F(Mutations, ForgedTokenizers) {
+  const std::string name = R"("tokenizer": {"name": "my \"tokenizer\".json")",
+                    file = R"("file": {)";
+  const Forgery cases[] = {
+      {name, R"("tokenizer": {"name": null)", "tokenizer.name is not a string"},
+      {name, name + R"(, "extra": 1)", "tokenizer has an unknown field 'extra'"},
+      {R"("tokenizer": {)", R"("token": {)", "has no field 'tokenizer'"},
+      {R"("vocab": 40)", R"("vocab": -1)", "tokenizer.vocab is not an integer"},
+      {R"("bos": 1)", R"("bos": -2)", "tokenizer.bos is not a token id"},
+      {R"("bos": 1)", R"("bos": true)", "tokenizer.bos is not a token id"},
+      {R"("bos": 1)", R"("bos": 1.0)", "tokenizer.bos is not a token id"},
+      {R"("bos": 1)", R"("bos": "1")", "tokenizer.bos is not a token id"},
+      {R"("eos": [39,2])", R"("eos": [39,[2]])", "tokenizer.eos is not a token id"},
+      {R"("eos": [39,2])", R"("eos": [39,18446744073709551615])",
+       "tokenizer.eos is not a token id"},
+      {R"("eos": [39,2], )", "", "has no field 'eos'"},
+      {file, R"("file": {"name": "../../etc/passwd", )", "unknown field 'name'"},
+      {R"("bytes": )", R"("bytes": 1)", "the manifest says 1"},
+      {R"("bytes": )", R"("bytes": 99999999999)", "tokenizer.file.bytes is not an integer"},
+      {R"("bytes": )", R"("bytes": -)", "tokenizer.file.bytes is not an integer"},
+      {file, R"("file": null, "files": {)", "unknown field 'files'"},
+  };
+  expect_refused(cases);
+  std::string ids = "\"eos\": [0";
+  for (int i = 0; i < 64; ++i) ids += ",0";
+  spill(path_ / "manifest.json", forged(R"("eos": [39,2])", ids + "]"));
+  EXPECT_THAT(open_and_verify(path_), HasSubstr("tokenizer.eos has 65 ids, more than 64"));
 }
 
 TEST_F(Mutations, ForgedPieces) {

@@ -9,16 +9,20 @@
 
 namespace birkhoff::testing {
 
-// A checkpoint of three ranks, of step 100, and one of step 200 with the same tensors.
+// A checkpoint of three ranks, of step 100, and one of step 200 with the same tensors and another
+// tokenizer.json.
 class Mutator {
  public:
   Mutator() {
     SampleTensors sample;
     const SaveOptions options{.shard_bytes = 100, .chunk_bytes = 64};
-    save_by_ranks(path(), sample_info(), sample.ranks(), options);
-    CheckpointInfo next = sample_info();
-    next.step = 200;
-    save_by_ranks(scratch_ / "step-00000200", next, sample.ranks(), options);
+    CheckpointInfo info = sample_info();
+    info.tokenizer = sample_tokenizer(sample_tokenizer_json());
+    save_by_ranks(path(), info, sample.ranks(), options, sample_tokenizer_json());
+    info.step = 200;
+    info.tokenizer = sample_tokenizer(sample_tokenizer_json("A"));
+    save_by_ranks(scratch_ / "step-00000200", info, sample.ranks(), options,
+                  sample_tokenizer_json("A"));
     for (const std::string& name : Directory(path()).names()) files_[name] = slurp(path() / name);
     manifest_ = Checkpoint::open(path()).manifest();
   }

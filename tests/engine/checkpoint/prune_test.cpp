@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "engine/checkpoint/checkpoint.h"
-#include "tests/support/scratch.h"
+#include "tests/engine/checkpoint/sample.h"
 
 namespace birkhoff::testing {
 namespace {
@@ -28,6 +28,28 @@ TEST(Prune, KeepsTheNewest) {
   EXPECT_EQ(names(run.path()), (std::vector<std::string>{"step-00000020", "step-00000030"}));
   Checkpoint::open(run.path() / "checkpoints" / "step-00000030").verify();
   EXPECT_THROW(prune_checkpoints(run.path(), 1, proven), InternalError);
+}
+
+TEST(Prune, TakesTheTokenizerAlong) {
+  const Scratch run;
+  const Path folder = run.path() / "checkpoints";
+  const std::string json = sample_tokenizer_json();
+  std::set<std::string> proven;
+  for (const int64_t step : {1, 2, 3}) {
+    const CheckpointInfo info{.step = step, .tokenizer = sample_tokenizer(json)};
+    proven.insert(save_checkpoint(folder / checkpoint_name(step), info, {}, {}, json));
+  }
+  // One that the manifest does not list is somebody's.
+  const CheckpointInfo info{.step = 0, .tokenizer = byte_identity()};
+  proven.insert(save_checkpoint(folder / checkpoint_name(0), info, {}));
+  spill(folder / checkpoint_name(0) / kTokenizerName, json);
+  std::filesystem::create_directory(folder / ".step-00000009.partial");
+  spill(folder / ".step-00000009.partial" / kTokenizerName, "torn");
+  prune_checkpoints(run.path(), 2, proven);
+  EXPECT_EQ(names(run.path()),
+            (std::vector<std::string>{".step-00000000.pruned", "step-00000002", "step-00000003"}));
+  EXPECT_EQ(Directory(folder / ".step-00000000.pruned").names(),
+            std::vector<std::string>{std::string(kTokenizerName)});
 }
 
 // Any subset of six may be proven, any may have a damaged payload, which no pruning sees: whatever

@@ -77,16 +77,29 @@ inline CheckpointInfo sample_info() {
           .state = {{"data.position", "8192"}, {"loss", "0.1"}}};
 }
 
+// A tokenizer.json of 40 ids, and the identity of a model that has it.
+inline std::string sample_tokenizer_json(const std::string& token = "a") {
+  return R"({"added_tokens": [{"id": 39, "content": "<|end|>"}],)"
+         R"( "model": {"type": "BPE", "vocab": {")" +
+         token + R"(": 0, "b": 7}, "merges": []}})" + "\n";
+}
+inline TokenizerIdentity sample_tokenizer(const std::string& json) {
+  TokenizerIdentity identity = identity_of_file(json, "my \"tokenizer\".json");
+  identity.special = {.bos = {.ids = {1}}, .eos = {.ids = {39, 2}, .is_list = true}, .pad = {}};
+  return identity;
+}
+
 // Saves what each rank has, by the steps that ranks would take; indices go as text.
 inline std::string save_by_ranks(const Path& directory, const CheckpointInfo& info,
                                  const std::vector<std::vector<Piece>>& ranks,
-                                 const SaveOptions& options = {}) {
+                                 const SaveOptions& options = {},
+                                 const std::string& tokenizer_json = "") {
   begin_checkpoint(directory);
   std::vector<ShardIndex> indices;
   for (size_t r = 0; r < ranks.size(); ++r)
     indices.push_back(
         parse_index(index_text(write_shards(directory, info.step, int(r), ranks[r], options))));
-  return commit_checkpoint(directory, info, indices);
+  return commit_checkpoint(directory, info, indices, tokenizer_json);
 }
 
 // The message of the CheckpointError that f throws: one line.

@@ -10,7 +10,7 @@ namespace birkhoff::testing {
 
 // The message a text is refused with, or "accepted".
 inline std::string refusal(std::string_view text, const std::vector<std::string>& overrides = {},
-                           Use use = Use::planning) {
+                           Use use = Use::reading) {
   try {
     parse_config(text, "x.yaml", overrides, use);
   } catch (const ConfigError& e) {

@@ -11,14 +11,14 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-Lines lines(const Config& config, Severity severity, Use use = Use::planning) {
+Lines lines(const Config& config, Severity severity, Use use = Use::reading) {
   Lines out;
   for (const Finding& f : findings(config, use))
     if (f.severity == severity) out.push_back(f.keys.front() + ": " + f.text);
   return out;
 }
 
-Lines errors(const Config& config, Use use = Use::planning) {
+Lines errors(const Config& config, Use use = Use::reading) {
   return lines(config, Severity::error, use);
 }
 Lines warnings(const Config& config) { return lines(config, Severity::warning); }
@@ -57,8 +57,32 @@ TEST(Validate, ModelShapes) {
                               "model.dense_layers: 3 is more than model.layers (2)",
                               "moe.active: 9 is more than moe.experts (8)"}));
   c = quiet();
+  c.model.rope_beta_fast = 0.5;  // does nothing without yarn
+  EXPECT_EQ(errors(c), Lines());
+  c.model.rope_scaling = RopeScaling::yarn;
+  EXPECT_EQ(errors(c), (Lines{"model.rope_beta_fast: 0.5 is less than model.rope_beta_slow (1)"}));
+  c = quiet();
   c.model.layers = c.model.dense_layers = 3;
   c.moe.active = c.moe.experts;
+  EXPECT_EQ(errors(c), Lines());
+}
+
+TEST(Validate, ExpertGroups) {
+  Config c = quiet();
+  c.moe.experts = 12;
+  c.moe.groups = 5;
+  c.moe.active_groups = 6;
+  c.moe.active = 12;
+  EXPECT_EQ(errors(c), (Lines{"moe.groups: 5 does not divide moe.experts (12)",
+                              "moe.active_groups: 6 is more than moe.groups (5)"}));
+  c.moe.groups = 6;
+  c.moe.active_groups = 2;
+  c.moe.active = 5;
+  EXPECT_EQ(errors(c),
+            Lines{"moe.active: 5 is more than the 4 experts of moe.active_groups (2) groups"});
+  c.moe.active = 4;
+  EXPECT_EQ(errors(c), Lines());
+  c.moe.groups = c.moe.active_groups = c.moe.active = 12;  // groups of one expert
   EXPECT_EQ(errors(c), Lines());
 }
 
@@ -133,23 +157,26 @@ TEST(Validate, OddChoicesAreLegal) {
   EXPECT_EQ(warnings(c), Lines());
 }
 
-TEST(Validate, TrainingRefusesWhatIsNotBuiltAndPlanningDoesNot) {
+// A plan is of a run that train would start: what train refuses of layout and device, plan does.
+TEST(Validate, PlanningAndTrainingRefuseWhatIsNotBuilt) {
   Config c = quiet();
   c.run.dir = "";
   c.device = DeviceChoice::cuda;
   c.parallel = {
       .pp = 2, .tp = 2, .ep = 4, .chunks = 2, .zero = 1, .schedule = PipelineSchedule::zb_h1};
   EXPECT_EQ(errors(c), Lines());
-  EXPECT_EQ(errors(c, Use::training),
-            (Lines{"run.dir: is empty; name the run's directory",
-                   "data.path: names no dataset; set it, or data.source: random",
-                   "device: cuda is not available yet; choose auto or cpu",
-                   "parallel.pp: 2 is not available yet: a run is one rank; set 1",
-                   "parallel.tp: 2 is not available yet: a run is one rank; set 1",
-                   "parallel.ep: 4 is not available yet: a run is one rank; set 1",
-                   "parallel.chunks: 2 is not available yet: a run is one rank; set 1",
-                   "parallel.zero: 1 is not available yet: a run is one rank; set 0",
-                   "parallel.schedule: zb_h1 is not available yet; choose 1f1b"}));
+  Lines refused = {
+      "device: cuda is not available yet; choose auto or cpu",
+      "parallel.pp: 2 is not available yet: every rank holds the whole model; set 1",
+      "parallel.tp: 2 is not available yet: every rank holds the whole model; set 1",
+      "parallel.ep: 4 is not available yet: every rank holds the whole model; set 1",
+      "parallel.chunks: 2 is not available yet: every rank holds the whole model; set 1",
+      "parallel.zero: 1 is not available yet: every rank holds the whole optimizer state; set 0",
+      "parallel.schedule: zb_h1 is not available yet; choose 1f1b"};
+  EXPECT_EQ(errors(c, Use::planning), refused);
+  refused.push_back("run.dir: is empty; name the run's directory");
+  refused.push_back("data.path: names no dataset; set it, or data.source: random");
+  EXPECT_EQ(errors(c, Use::training), refused);
   c = quiet();
   c.data.source = DataSourceKind::random;
   EXPECT_EQ(validate(c, Use::training), Lines());

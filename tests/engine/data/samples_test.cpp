@@ -146,16 +146,52 @@ TEST(Samples, TrainingNeverSeesAHeldOutToken) {
 
 TEST(ValidationSamples, AreInOrderAndTheLastIsFilledUp) {
   const Scratch dir;
-  const auto dataset = counting(dir, {5, 4});
+  const auto dataset = counting(dir, {5, 3});
   const auto samples = validation_samples(dataset, split_documents(*dataset, 0, 1).train,
                                           {.sequence = 3, .vocab = kVocab});
   ASSERT_EQ(samples->count(), 3);
   const Batch batch = batch_of(*samples, 0, 3, 4);
-  EXPECT_THAT(batch.token, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0));
-  EXPECT_THAT(batch.target, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, -1, -1, -1, -1));
-  EXPECT_THAT(batch.first_key, ElementsAre(0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9));
+  EXPECT_THAT(batch.token, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0));
+  EXPECT_THAT(batch.target, ElementsAre(1, 2, 3, 4, 5, 6, 7, -1, -1, -1, -1, -1));
+  EXPECT_THAT(batch.position, ElementsAre(0, 1, 2, 0, 1, 2, 0, 1, -1, -1, -1, -1));
+  EXPECT_THAT(batch.first_key, ElementsAre(0, 0, 0, 3, 3, 3, 6, 6, 8, 9, 10, 11));
   EXPECT_THAT(batch.windows, ElementsAre(0, 1, 2, -1));
-  EXPECT_EQ(batch.valid, 8);
+  EXPECT_EQ(batch.valid, 7);
+}
+
+// Whatever the borders of documents in the last window, its padding keeps the rules of attention
+// (kernels/attention.h): first keys do not fall within a sequence, and none is a later row.
+TEST(ValidationSamples, PaddingBehindBordersIsValid) {
+  int padded = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const Scratch dir;
+    const auto dataset = counting(dir, random_lengths(seed, 6, 9));
+    if (dataset->tokens() < 2) continue;
+    for (const int64_t sequence : {4, 7, 16}) {
+      const auto samples =
+          validation_samples(dataset, split_documents(*dataset, 0, 1).train,
+                             {.sequence = sequence, .vocab = kVocab, .cross_documents = false});
+      const Batch batch = batch_of(*samples, 0, samples->count(), samples->count() + 1);
+      int64_t tokens = 0;
+      for (size_t i = 0; i < batch.token.size(); ++i) {
+        const bool starts = int64_t(i) % sequence == 0;
+        const bool padding = batch.position[i] < 0;
+        padded += padding;
+        tokens += !padding;
+        ASSERT_LE(batch.first_key[i], int32_t(i));
+        ASSERT_GE(batch.first_key[i],
+                  starts ? int32_t(int64_t(i) / sequence * sequence) : batch.first_key[i - 1]);
+        if (padding) {
+          ASSERT_TRUE(batch.target[i] == -1 && batch.first_key[i] == int32_t(i));
+        } else {
+          ASSERT_TRUE(starts || batch.position[i - 1] >= 0) << "a token behind padding";
+        }
+      }
+      // Every token is read once, but the last one where a window ends with it as a target.
+      ASSERT_EQ(tokens, dataset->tokens() - ((dataset->tokens() - 1) % sequence == 0));
+    }
+  }
+  EXPECT_GT(padded, 0);
 }
 
 // Documents 0 1 2 | 3 | 4 5 6 7 8, windows of 4 (+ 1) tokens, by hand.

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <tuple>
 
 #include "engine/checkpoint/safetensors.h"
+#include "engine/exchange/hf_blocks.h"
 #include "engine/exchange/hf_index.h"
 #include "engine/exchange/hf_weights.h"
 #include "engine/exchange/hf_write.h"
@@ -175,6 +177,64 @@ TEST(HfWeights, ConvertsToF32) {
   EXPECT_EQ(values("a"), (std::vector<float>{1, -5}));
   EXPECT_EQ(values("b"), (std::vector<float>{1.5, -2}));
   EXPECT_EQ(values("c"), (std::vector<float>{0.1f, -3}));
+}
+
+// Every code of E4M3, against its definition: (−1)^s · 2^(e − 7) · 1.f, 2^−6 · 0.f where e is 0, no
+// infinity, and NaN where all bits but the sign are set.
+TEST(EightBits, AreExact) {
+  for (uint32_t bits = 0; bits < 256; ++bits) {
+    const int exponent = int(bits >> 3) & 15;
+    const double fraction = double(bits & 7) / 8, sign = bits >> 7 ? -1 : 1;
+    const float got = to_float(f8_e4m3{uint8_t(bits)});
+    if ((bits & 0x7F) == 0x7F) {
+      EXPECT_TRUE(std::isnan(got)) << bits;
+      continue;
+    }
+    const double want = exponent == 0 ? sign * std::ldexp(fraction, -6)
+                                      : sign * std::ldexp(1 + fraction, exponent - 7);
+    EXPECT_EQ(double(got), want) << bits;
+    EXPECT_EQ(std::signbit(got), bits >> 7 == 1) << bits;
+  }
+  EXPECT_EQ(to_float(f8_e4m3{0x7E}), 448);
+}
+
+// Ragged last blocks, in both directions.
+TEST(Blocks, EachHasItsFactor) {
+  for (const auto& [rows, columns, r, c] :
+       {std::tuple{5, 7, 2, 3}, {3, 8, 4, 4}, {1, 1, 128, 128}, {129, 3, 128, 2}, {4, 6, 1, 1}}) {
+    const HfBlocks blocks{r, c};
+    const Shape shape{rows, columns}, scales = scale_shape(shape, blocks);
+    EXPECT_EQ(scales, (Shape{(rows + r - 1) / r, (columns + c - 1) / c}));
+    std::vector<float> weight(size_t(rows * columns)), scale(size_t(count(scales)));
+    for (size_t i = 0; i < weight.size(); ++i) weight[i] = float(i % 15) - 7;
+    for (size_t i = 0; i < scale.size(); ++i) scale[i] = 0.1f * float(i + 1);
+    const std::vector<float> before = weight;
+    scale_blocks(weight, shape, scale, blocks);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j) {
+        const auto at = size_t(i * columns + j), block = size_t((i / r) * scales[1] + j / c);
+        EXPECT_EQ(weight[at], before[at] * scale[block]) << i << " " << j;
+      }
+  }
+}
+
+TEST(HfWeights, ReadsAStretch) {
+  const Scratch scratch;
+  const uint16_t brain[] = {0x3F80, 0x4000, 0x4040, 0x4080};
+  const uint8_t eight[] = {0x38, 0x40, 0xB8, 0x01};
+  const NamedTensor tensors[] = {{"a", {{4}, DType::bf16}, std::as_bytes(std::span(brain))},
+                                 {"b", {{2, 2}, DType::f8_e4m3}, std::as_bytes(std::span(eight))}};
+  std::string bytes = safetensors_header(tensors, {});
+  for (const NamedTensor& t : tensors)
+    bytes.append(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size());
+  spill(scratch / "model.safetensors", bytes);
+  const HfWeights weights(Directory(scratch.path()));
+  std::vector<float> two(2);
+  weights.read(weights.tensors().at("a"), two, 1);
+  EXPECT_EQ(two, (std::vector<float>{2, 3}));
+  weights.read(weights.tensors().at("b"), two, 2);
+  EXPECT_EQ(two, (std::vector<float>{-1, 0x1p-9f}));
+  EXPECT_THROW(weights.read(weights.tensors().at("a"), two, 3), InternalError);
 }
 
 HfWrite three_tensors(size_t shard_bytes) {

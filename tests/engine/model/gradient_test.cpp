@@ -1,5 +1,6 @@
 // The whole model's gradient, in f64 on the reference device, against central differences: plain,
-// hc and mhc, dense and MoE, with and without recompute, in one round and in several.
+// hc and mhc, dense and MoE, with and without recompute, in one round and in several, with queries
+// through a latent and yarn.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,6 +17,7 @@ struct Case {
   double buffer_factor;
   ReadoutKind readout = ReadoutKind::sum;
   HcKind hc = HcKind::dynamic;
+  bool latent_and_yarn = false;
 };
 
 class ModelGradient : public ::testing::TestWithParam<Case> {
@@ -27,6 +29,12 @@ class ModelGradient : public ::testing::TestWithParam<Case> {
     c.model.hc = GetParam().hc;
     c.train.recompute = GetParam().recompute;
     c.moe.buffer_factor = GetParam().buffer_factor;
+    if (GetParam().latent_and_yarn) {
+      c.model.q_rank = 3, c.model.rope_dim = 6, c.model.rope_theta = 100;
+      c.model.rope_scaling = RopeScaling::yarn;
+      c.model.rope_factor = 8, c.model.rope_original_positions = 64;
+      c.model.rope_mscale = 1, c.model.rope_mscale_all_dim = 0.5;
+    }
     return c;
   }
 };
@@ -65,7 +73,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"hc_recompute", ResidualKind::hc, 3, 1.5},
                       Case{"hc_learned", ResidualKind::hc, 0, 1.5, ReadoutKind::learned},
                       Case{"hc_static", ResidualKind::hc, 0, 1.5, ReadoutKind::sum, HcKind::fixed},
-                      Case{"mhc_mean", ResidualKind::mhc, 0, 1.5, ReadoutKind::mean}),
+                      Case{"mhc_mean", ResidualKind::mhc, 0, 1.5, ReadoutKind::mean},
+                      Case{"plain_latent_yarn", ResidualKind::plain, 0, 1.5, ReadoutKind::sum,
+                           HcKind::dynamic, true}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

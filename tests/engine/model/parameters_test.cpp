@@ -28,6 +28,24 @@ TEST(ParameterCounts, AreThePapers) {
   }
 }
 
+// DeepSeek-V3: 671B in all, and 36.6B for a token, the head's 0.9B among them (the README of its
+// weights). What queries through a latent save, to the last parameter: 61 layers of
+// 7168·24576 − (7168·1536 + 1536 + 1536·24576).
+TEST(ParameterCounts, OfDeepSeekV3) {
+  Config c;
+  c.model.vocab = 129280, c.model.dim = 7168, c.model.layers = 61, c.model.dense_layers = 3;
+  c.model.heads = 128, c.model.nope_dim = 128, c.model.rope_dim = 64, c.model.v_dim = 128;
+  c.model.kv_rank = 512, c.model.q_rank = 1536, c.model.dense_ffn_dim = 18432;
+  c.model.residual = ResidualKind::plain;
+  c.moe.experts = 256, c.moe.active = 8, c.moe.shared = 1, c.moe.expert_dim = 2048;
+  const ParameterCount latent = count_parameters(c);
+  EXPECT_NEAR(double(latent.total) / 1e9, 671.0, 0.05);
+  EXPECT_NEAR(double(latent.active) / 1e9, 36.6, 0.05);
+  c.model.q_rank = 0;
+  const int64_t direct = 7168 * 24576, narrow = 7168 * 1536 + 1536 + 1536 * 24576;
+  EXPECT_EQ(count_parameters(c).total - latent.total, 61 * (direct - narrow));
+}
+
 ParameterCount count_of(const std::string& config, const std::vector<std::string>& overrides) {
   const std::string path = BIRKHOFF_SOURCE_DIR "/configs/" + config + ".yaml";
   return count_parameters(load_config(path, overrides));

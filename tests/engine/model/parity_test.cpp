@@ -60,6 +60,8 @@ void expect_parity(const std::string& name, DType dtype = DType::f32) {
 // transformers' DeepseekV3ForCausalLM in fp32: loss, logits, every gradient.
 TEST(Parity, PlainModelIsDeepseekV3) { expect_parity("plain_ragged"); }
 
+TEST(Parity, LatentQueriesYarnAndGroupsAreDeepseekV3s) { expect_parity("plain_v3"); }
+
 // The equations of arXiv 2409.19606 in PyTorch, fp64.
 TEST(Parity, HcModelIsThePapers) {
   expect_parity("hc");

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "engine/config/load.h"
 #include "engine/execute/executor.h"
+#include "engine/plan/cost.h"
 #include "engine/train/programs.h"
 #include "kernels/dispatch.h"
 #include "tests/engine/plan/random_program.h"

@@ -6,80 +6,21 @@
 
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "comm/local/one_rank.h"
-#include "engine/checkpoint/checkpoint.h"
 #include "engine/config/choices.h"
 #include "engine/exchange/hf_weights.h"
 #include "engine/train/export_model.h"
 #include "engine/train/import_source.h"
 #include "engine/train/load_model.h"
-#include "engine/train/scorer.h"
 #include "engine/train/session.h"
-#include "tests/support/run_results.h"
-#include "tests/support/scratch.h"
+#include "tests/engine/train/imported.h"
 
 namespace birkhoff::testing {
 namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
-
-const Path kGolden = BIRKHOFF_SOURCE_DIR "/tests/golden/hf";
-constexpr double kEpsilon = 0x1p-23;  // of f32
-
-struct Expected {
-  std::vector<int32_t> tokens;
-  std::vector<double> log_probability;
-  double largest = 0;  // |log-probability|
-};
-
-Expected expected() {
-  const json j = json::parse(slurp(kGolden / "expected.json"));
-  Expected e{j["tokens"], j["log_probability"]};
-  for (const double l : e.log_probability) e.largest = std::max(e.largest, std::abs(l));
-  return e;
-}
-
-Path imported(const Scratch& scratch, const std::string& name, ImportOptions o) {
-  o.out = scratch / name;
-  return import_model(o).checkpoint;
-}
-
-// Log-probability of each token but the first.
-std::vector<double> log_probabilities(const Path& checkpoint_path,
-                                      const std::vector<int32_t>& tokens) {
-  const Checkpoint checkpoint = Checkpoint::open(checkpoint_path);
-  const Config config = config_of(checkpoint);
-  ThreadTeam team(1);
-  const auto length = int64_t(tokens.size()) - 1;
-  Scorer scorer(config, team, 1, length);
-  load_tensors(checkpoint, scorer.tensors());
-  Batch batch;
-  batch.resize(1, length);
-  for (size_t t = 0; t < size_t(length); ++t) {
-    batch.token[t] = tokens[t], batch.target[t] = tokens[t + 1];
-    batch.position[t] = int32_t(t), batch.first_key[t] = 0;
-  }
-  std::vector<double> all;
-  for (const float nll : scorer.score(batch)) all.push_back(-double(nll));
-  return all;
-}
-
-double worst(const std::vector<double>& a, const std::vector<double>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double most = 0;
-  for (size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
-  return most;
-}
-
-// The tensors of the model alone.
-std::map<std::string, std::string> weights_of(const Path& checkpoint) {
-  auto all = tensors_of(checkpoint);
-  std::erase_if(all, [](const auto& entry) { return entry.first.starts_with("adam_"); });
-  return all;
-}
 
 // 6 sublayers, in each some ten operations in a row that round and sums of at most 14 terms: 128
 // epsilons of the largest value that is compared. (transformers, in f32, is 4 of them away.)
@@ -92,6 +33,27 @@ TEST(Import, OfADeepseekV3ModelComputesWhatItComputed) {
               e.log_probability),
         128 * kEpsilon * e.largest)
         << layout;
+}
+
+// The same weights with expert groups, as one more config says; back from an export too.
+TEST(Import, OfAModelWithExpertGroupsComputesWhatItComputed) {
+  const Scratch scratch;
+  const json all = json::parse(slurp(kGolden / "expected.json"));
+  const std::vector<double> want = all["log_probability_in_groups"];
+  const Expected e = expected();
+  EXPECT_GT(worst(want, e.log_probability), 0.01) << "groups change what is chosen";
+  const Path hf = scratch / "hf", exported = scratch / "exported";
+  std::filesystem::copy(kGolden / "pairs", hf);
+  json config = json::parse(slurp(hf / "config.json"));
+  config.update(all["groups"]);
+  spill(hf / "config.json", config.dump());
+  const Path checkpoint = imported(scratch, "a", {.source = hf});
+  EXPECT_LT(worst(log_probabilities(checkpoint, e.tokens), want), 128 * kEpsilon * e.largest);
+  export_model({.source = checkpoint, .out = exported});
+  const json written = json::parse(slurp(exported / "config.json"));
+  for (const auto& [key, value] : all["groups"].items()) EXPECT_EQ(written[key], value) << key;
+  EXPECT_EQ(log_probabilities(imported(scratch, "b", {.source = exported}), e.tokens),
+            log_probabilities(checkpoint, e.tokens));
 }
 
 // The same weights in two layouts of rotary pairs, three dtypes and one, two files and one.
@@ -254,17 +216,6 @@ TEST(Import, HoldsWhatASessionWants) {
   }
 }
 
-template <class E>
-std::string refusal(const ImportOptions& o) {
-  try {
-    import_model(o);
-    return "accepted";
-  } catch (const E& e) {
-    EXPECT_FALSE(std::filesystem::exists(o.out));
-    return e.what();
-  }
-}
-
 std::string refused(const Scratch& scratch, std::optional<ResidualKind> residual,
                     std::vector<std::string> overrides, const Path& source = kGolden / "pairs") {
   return refusal<ConfigError>({.source = source,
@@ -311,7 +262,9 @@ TEST(Import, NamesTensorsThatAreNotTheConfigs) {
               HasSubstr("tensor model.layers.3.input_layernorm.weight f32[8] is missing"));
   EXPECT_THAT(with("vocab_size", 12),
               HasSubstr("tensor lm_head.weight is f32[11,8], its config wants f32[12,8]"));
-  EXPECT_THAT(with("n_routed_experts", 40), HasSubstr("\n... and "));
+  EXPECT_THAT(with("n_routed_experts", 40), HasSubstr("; and "));
+  EXPECT_THAT(with("n_routed_experts", 65536),  // not traced: hours and terabytes for more layers
+              HasSubstr("its config is of a model of 393"));
   EXPECT_FALSE(std::filesystem::exists(scratch / "out"));
 }
 

@@ -35,9 +35,14 @@ struct State {
 
 void save(const Path& run, int64_t step, int64_t keep, std::set<std::string>& proven) {
   const State state(step);
-  const CheckpointInfo info{.step = step, .tokens = step * 128, .seed = 7, .model = "m"};
+  const std::string tokenizer = R"({"model": {"vocab": {"a": 0, "b": 1}}})";
+  const CheckpointInfo info{.step = step,
+                            .tokens = step * 128,
+                            .seed = 7,
+                            .model = "m",
+                            .tokenizer = identity_of_file(tokenizer, "t.json")};
   proven.insert(save_checkpoint(run / "checkpoints" / checkpoint_name(step), info, state.tensors,
-                                {.shard_bytes = 1000, .chunk_bytes = 100}));
+                                {.shard_bytes = 1000, .chunk_bytes = 100}, tokenizer));
   prune_checkpoints(run, keep, proven);
 }
 

@@ -1,0 +1,60 @@
+"""What scripts draw and report: written whole or not at all, and never over what is not theirs."""
+import io
+import os
+import pathlib
+import stat
+import sys
+
+from . import outputs
+
+MARK = "Birkhoff"  # in a picture, as the program that made it
+_PNG, _SOFTWARE = b"\x89PNG\r\n\x1a\n", b"tEXtSoftware\0"
+
+
+def is_picture(data):
+    """Whether a file's bytes are a picture that write_picture has written."""
+    return data.startswith(_PNG) and _SOFTWARE + MARK.encode() in data[:1 << 16]
+
+
+def is_old_picture(data):
+    """The same, or one that matplotlib marked, as of scripts before: for folders that are ours."""
+    return is_picture(data) or (data.startswith(_PNG)
+                                and _SOFTWARE + b"Matplotlib" in data[:1 << 16])
+
+
+def check_output(path, is_ours=is_picture):
+    """Ends the script with exit code 2 if `path` is there and is neither empty nor ours."""
+    path = pathlib.Path(path)
+    if not os.path.lexists(path):
+        return
+    if stat.S_ISREG(path.lstat().st_mode):
+        data = path.read_bytes()
+        if not data or is_ours(data):
+            return
+    script = os.path.basename(sys.argv[0])
+    print(f"{script}: {path} exists and was not written by this script, so it is not replaced: "
+          "move it away, or name another place", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def write_whole(path, data, is_ours):
+    """Replaces an earlier output, or ends the script as check_output does."""
+    check_output(path, is_ours)
+    outputs.remove_dead_temporaries(str(path))
+    aside = outputs.temporary_path(path)
+    with outputs.delayed_signals():
+        try:
+            with outputs.create_temporary(aside) as file:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest):]
+            os.rename(aside, path)
+        finally:
+            outputs.remove_temporary(aside)
+
+
+def write_picture(figure, path, is_ours=is_picture, **style):
+    """A PNG with our mark in it."""
+    bytes_of_it = io.BytesIO()
+    figure.savefig(bytes_of_it, format="png", metadata={"Software": MARK}, **style)
+    write_whole(path, bytes_of_it.getvalue(), is_ours)
