@@ -115,11 +115,10 @@ void make_durable_directories(const Path& path) {
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
     throw_system_error("make directory", path);
   if (!std::filesystem::is_directory(path, ignored))
-    throw ResourceError(
-        fmt::format("cannot make directory {}: Not a directory, but a file or a link to nothing; "
-                    "move it out of "
-                    "the way",
-                    printable(path.string())));
+    throw ResourceError(fmt::format(
+        "cannot make directory {}: something else of that name is there (a file, or a link to "
+        "nothing); move it out of the way",
+        printable(path.string())));
   flush_directory(parent_of(path));
 }
 
