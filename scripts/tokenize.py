@@ -15,6 +15,7 @@ if __name__ == "__main__":
     sys.path.append(sys.path.pop(0))
 import argparse
 import array
+import errno
 import json
 import struct
 
@@ -156,9 +157,28 @@ class DatasetWriter:
         for path in reversed(outputs.dataset_files(self.prefix)):
             if outputs.temporary_path(path) in written:
                 os.rename(outputs.temporary_path(path), path)
-        directory = os.open(os.path.dirname(self.prefix) or ".", os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+        flush_directory(os.path.dirname(self.prefix) or ".")
+
+
+# What a file system says that cannot flush a directory; 524 is the kernel's own ENOTSUPP.
+UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM,
+               errno.ENOTTY, errno.EISDIR, 524}
+
+
+def flush_directory(path):
+    """Makes the names in it durable; warns where the file system cannot."""
+    try:
+        directory = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        print(f"tokenize.py: warning: the file system cannot flush the directory {path} "
+              f"({error.strerror}): after a power cut new files may be missing there",
+              file=sys.stderr)
 
 
 def batches(parts, characters=BATCH):

@@ -51,16 +51,19 @@ printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\03
 # A model whose tokenizer is not `byte` is refused with exit code 2 and a line that says what works
 # instead; the run is good all the same.
 draw_sample() {
-  local status=0
+  local status=0 aside
   mkdir -p "$run/report"
-  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$run/report/sample.txt" ||
-    status=$?
-  if [ $status = 2 ]; then
+  # Renamed, so that a link or a FIFO of that name is replaced and neither followed nor waited for.
+  aside=$(mktemp "$run/report/.sample.XXXXXX")
+  $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$aside" || status=$?
+  if [ $status != 0 ]; then
+    rm -f "$aside"
+    [ $status = 2 ] || return $status
     rm -f "$run/report/sample.txt"
     say "no sample is drawn"
     return 0
   fi
-  [ $status = 0 ] || return $status
+  mv -fT "$aside" "$run/report/sample.txt"
   echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
