@@ -17,7 +17,7 @@ import json
 import lzma
 import pathlib
 
-from birkhoff_data.pictures import write_whole
+from birkhoff_data.pictures import read_regular, report_folder, write_whole
 
 
 def xz_size(data):
@@ -95,15 +95,18 @@ def main():
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--prompt", default="", help="left out of the sample's beginning")
     args = parser.parse_args()
-    with open(args.run / "metrics.jsonl", encoding="utf-8") as lines:
-        evaluation = last_bits_per_byte(lines)
+    path = args.run / "metrics.jsonl"
+    try:
+        lines = read_regular(path).decode(errors="replace").split("\n")
+    except OSError as error:
+        raise SystemExit(f"compression.py: cannot read {path}: {error.strerror}") from None
+    evaluation = last_bits_per_byte(lines)
     if evaluation is None:
         raise SystemExit(f"compression.py: no eval_bits_per_byte in {args.run}/metrics.jsonl")
     sample = args.sample.read_bytes().removeprefix(args.prompt.encode())
     result = compare(evaluation, args.train.read_bytes(), args.held_out.read_bytes(), sample)
     print(table(result))
-    report = args.run / "report"
-    report.mkdir(exist_ok=True)
+    report = report_folder(args.run)
     data = (json.dumps(result, indent=1) + "\n").encode()
     write_whole(report / "comparison.json", data, is_comparison)
 

@@ -27,7 +27,8 @@ import math
 import pathlib
 from typing import NamedTuple
 
-from birkhoff_data.pictures import check_output, is_old_picture, is_picture, write_picture
+from birkhoff_data.pictures import (check_output, is_old_picture, is_picture, output_folder,
+                                    read_regular, report_folder, write_picture)
 
 # Okabe and Ito's colours, which all eyes can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -44,7 +45,7 @@ def read_run(directory, warn=print):
     """The run's records; of two for one step the later counts. SystemExit with one clear line."""
     path = pathlib.Path(directory) / "metrics.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = read_regular(path).decode(errors="replace").split("\n")
     except OSError as error:
         raise SystemExit(f"report.py: cannot read {path}: {error.strerror}") from None
     training, evaluations = {}, {}
@@ -398,10 +399,6 @@ def draw(runs, out, baseline=None, is_ours=is_picture):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SystemExit(f"report.py: cannot make the folder {out}: {error.strerror}") from None
     for name in (*PANELS, "overview", "loss", "expert_load", "streams", "gains", "comparison"):
         check_output(out / f"{name}.png", is_ours)
     written = []
@@ -476,8 +473,8 @@ def main():
         raise SystemExit(f"report.py: the baseline {args.baseline} is none of the runs")
     baseline = runs[args.runs.index(args.baseline)] if args.baseline else None
     # In a run's own folder pictures without our mark are those of an earlier version.
-    written = (draw(runs, args.out, baseline) if args.out else
-               draw(runs, args.runs[0] / "report", baseline, is_old_picture))
+    written = (draw(runs, output_folder(args.out), baseline) if args.out else
+               draw(runs, report_folder(args.runs[0]), baseline, is_old_picture))
     print(f"report.py: {len(written)} pictures in {written[0].parent}")
 
 

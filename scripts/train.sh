@@ -52,6 +52,10 @@ printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\03
 # instead; the run is good all the same.
 draw_sample() {
   local status=0 aside
+  if [ -L "$run/report" ]; then
+    echo "$run/report is a link, which is not followed: remove it" >&2
+    return 5
+  fi
   mkdir -p "$run/report"
   # Renamed, so that a link or a FIFO of that name is replaced and neither followed nor waited for.
   aside=$(mktemp "$run/report/.sample.XXXXXX")

@@ -1,4 +1,5 @@
 """What scripts draw and report: written whole or not at all, and never over what is not theirs."""
+import errno
 import io
 import os
 import pathlib
@@ -35,6 +36,39 @@ def check_output(path, is_ours=is_picture):
     print(f"{script}: {path} exists and was not written by this script, so it is not replaced: "
           "move it away, or name another place", file=sys.stderr)
     raise SystemExit(2)
+
+
+def report_folder(run):
+    """RUN/report, made if it is not there. A link of that name is refused: what it leads to is not
+    the run's."""
+    path = pathlib.Path(run) / "report"
+    if path.is_symlink():
+        script = os.path.basename(sys.argv[0])
+        print(f"{script}: {path} is a link, which is not followed: remove it", file=sys.stderr)
+        raise SystemExit(5)
+    return output_folder(path)
+
+
+def output_folder(path):
+    """Makes the folder if it is not there, or ends the script with exit code 5."""
+    path = pathlib.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        script = os.path.basename(sys.argv[0])
+        print(f"{script}: cannot make the folder {path}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(5) from None
+    return path
+
+
+def read_regular(path):
+    """The bytes of a file, which may be a link to one; OSError also for a FIFO or device, which a
+    reader would wait for."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file")
+        return file.read()
 
 
 def write_whole(path, data, is_ours):

@@ -62,7 +62,8 @@ class Compiler:
 
     def kernels(self, jobs):
         """The Kernels of each (file, architecture), in order."""
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        cores = int(subprocess.check_output([ROOT / "scripts/cores"]))
+        with concurrent.futures.ThreadPoolExecutor(cores) as pool:
             return [k for found in pool.map(lambda job: self._kernels_of(*job), jobs)
                     for k in found]
 

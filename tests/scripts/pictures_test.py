@@ -74,7 +74,7 @@ class Outputs(unittest.TestCase):
 class Commands(unittest.TestCase):
     def run_script(self, name, *arguments):
         return subprocess.run([sys.executable, support.ROOT / "scripts" / name, *arguments],
-                              capture_output=True, text=True, check=False)
+                              capture_output=True, text=True, check=False, timeout=120)
 
     def test_report(self):
         with tempfile.TemporaryDirectory() as scratch:
@@ -91,6 +91,36 @@ class Commands(unittest.TestCase):
             self.assertEqual(ran.returncode, 0, ran.stderr)
             self.assertTrue(pictures.is_picture((run / "new" / "loss.png").read_bytes()))
             self.assertEqual({p.suffix for p in (run / "new").iterdir()}, {".png"})
+
+    def test_report_follows_no_link_and_waits_for_no_fifo(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            run, elsewhere = pathlib.Path(scratch) / "run", pathlib.Path(scratch) / "elsewhere"
+            run.mkdir()
+            elsewhere.mkdir()
+            (run / "metrics.jsonl").write_text(
+                '{"step": 1, "loss": 2.0}\n{"step": 1, "eval_loss": 2.0, '
+                '"eval_bits_per_byte": 3.0}\n')
+            text = str(run / "metrics.jsonl")
+            compression_of = ("compression.py", str(run), "--train", text, "--held-out", text,
+                              "--sample", text)
+            os.symlink(elsewhere, run / "report")
+            for command in (("report.py", str(run)), compression_of):
+                ran = self.run_script(*command)
+                self.assertEqual(ran.returncode, 5, ran.stderr)
+                self.assertEqual(ran.stderr.count("\n"), 1, ran.stderr)
+                self.assertEqual(os.listdir(elsewhere), [])
+            # A place that the user names may be a link.
+            self.assertEqual(self.run_script("report.py", str(run), "--out",
+                                             str(run / "report")).returncode, 0)
+            self.assertIn("loss.png", os.listdir(elsewhere))
+            (run / "report").unlink()
+            (run / "metrics.jsonl").unlink()
+            os.mkfifo(run / "metrics.jsonl")
+            for command in (("report.py", str(run)), compression_of):
+                ran = self.run_script(*command)
+                self.assertEqual(ran.returncode, 1, ran.stderr)
+                self.assertIn("regular file", ran.stderr)
+                self.assertEqual(ran.stderr.count("\n"), 1, ran.stderr)
 
     def test_roofline(self):
         with tempfile.TemporaryDirectory() as scratch:

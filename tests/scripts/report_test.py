@@ -117,7 +117,12 @@ class Draw(Directory):
     def pictures(self, records, *more):
         self.write(records)
         runs = [report.read_run(self.directory)] * (1 + len(more))
-        return {p.name: p.read_bytes() for p in report.draw(runs, self.directory / "report")}
+        return {p.name: p.read_bytes() for p in report.draw(runs, self.report_folder())}
+
+    def report_folder(self):
+        folder = self.directory / "report"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def record(self, step, **more):
         return {"step": step, "loss": 5 / step, "grad_norm": 1 / step, "lr": 1e-3,
@@ -142,7 +147,7 @@ class Draw(Directory):
         self.write([self.record(s, **({"streams": row(s)} if s % 10 == 0 else {}))
                     for s in range(1, 60)])
         runs = [report.read_run(self.directory)] * 2
-        drawn = {p.name for p in report.draw(runs, self.directory / "report", runs[0])}
+        drawn = {p.name for p in report.draw(runs, self.report_folder(), runs[0])}
         self.assertLessEqual({"streams.png", "gains.png", "comparison.png"}, drawn)
         self.assertEqual(report.loss_gap(runs[0], runs[1])[1], [0.0] * 59)
 
