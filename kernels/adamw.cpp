@@ -21,11 +21,11 @@ Outputs outputs(Specs in, const Desc& desc) {
 
 }  // namespace
 
-const Operator kAdamW{
+constinit const Operator kAdamW{
     .name = "adamw",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return 16.0 * double(in[AdamW::g].count()); },
-    .body = {cpu::adamw, reference::adamw},
+    .implementations = {kCpuBody<cpu::adamw>, {}, kReferenceBody<reference::adamw>},
     // p, m and v are read and written.
     .bytes = [](Specs in, const Desc&) { return 7.0 * double(in[AdamW::g].bytes()); },
     .updates = true,

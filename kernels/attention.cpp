@@ -1,9 +1,6 @@
 #include "kernels/attention.h"
 
-#include <algorithm>
-
 #include "kernels/bodies.h"
-#include "kernels/cpu/attention_workspace.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -58,28 +55,6 @@ double backward_flops(Specs in, const Desc& desc) {
   return 2 * pairs(q, d) * double(3 * q.shape[1] + 2 * v.shape[1]) / double(d.heads);
 }
 
-cpu::HeadShape head_shape(const TensorSpec& q, const TensorSpec& v, const Attention::Desc& d) {
-  return {q.dtype == DType::bf16, q.shape[1] / d.heads, v.shape[1] / d.heads};
-}
-
-// Whichever body the processor has.
-Workspace workspace(Specs in, const Desc& desc) {
-  const auto& d = desc.as<Attention::Desc>();
-  const TensorSpec &q = in[Attention::q], &v = in[Attention::v];
-  const cpu::HeadShape h = head_shape(q, v, d);
-  const size_t pairs = h.stored ? cpu::PairAttentionWorkspace::bytes(h, d.sequence) : 0;
-  return {.per_thread = std::max(cpu::AttentionWorkspace::bytes(h), pairs)};
-}
-
-Workspace backward_workspace(Specs in, const Desc& desc) {
-  const auto& d = desc.as<Attention::Desc>();
-  using B = AttentionBackward;
-  const TensorSpec &q = in[B::q], &v = in[B::v];
-  const cpu::HeadShape h = head_shape(q, v, d);
-  const size_t pairs = h.stored ? cpu::PairAttentionBackwardWorkspace::bytes(h, d.sequence) : 0;
-  return {.per_thread = std::max(cpu::AttentionBackwardWorkspace::bytes(h, d.sequence), pairs)};
-}
-
 void gradient(Gradient& g) {
   using A = Attention;
   g.emit(kAttentionBackward,
@@ -90,21 +65,19 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kAttention{
+constinit const Operator kAttention{
     .name = "attention",
     .outputs = outputs,
     .flops = flops,
-    .body = {cpu::attention, reference::attention},
+    .implementations = {cpu::attention, {}, kReferenceBody<reference::attention>},
     .gradient = gradient,
-    .workspace = workspace,
 };
 
-const Operator kAttentionBackward{
+constinit const Operator kAttentionBackward{
     .name = "attention_backward",
     .outputs = backward_outputs,
     .flops = backward_flops,
-    .body = {cpu::attention_backward, reference::attention_backward},
-    .workspace = backward_workspace,
+    .implementations = {cpu::attention_backward, {}, kReferenceBody<reference::attention_backward>},
 };
 
 }  // namespace birkhoff

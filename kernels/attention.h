@@ -9,7 +9,7 @@
 // q, k, v, o and their gradients are of storage type, lse is wide (kernels/storage.h). Sums over
 // tokens are wide; results are rounded once. With bf16 a body may round p and ds where they are
 // factors of a product, as o's weights (divided by their own sum then), in dq, dk and dv: where
-// products are of pairs of bf16 (kernels/cpu/pairs.h) the cpu does. Each is off by 2^-8 of itself
+// products are of pairs of bf16 (AVX512-BF16) the cpu does. Each is off by 2^-8 of itself
 // at most, so o by 2^-8·Σ p·|v − o|, dq by 2^-8·Σ |ds|·|k|, and so the others; lse is not.
 //
 // Tokens come in sequences of `sequence`; key indices are rows of k. REQUIRES that first_key[t] is

@@ -18,11 +18,13 @@ Outputs outputs(Specs in, const Desc& desc) {
 
 }  // namespace
 
-const Operator kBalanceUpdate{
+constinit const Operator kBalanceUpdate{
     .name = "balance_update",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return 3.0 * double(in[BalanceUpdate::load].count()); },
-    .body = {cpu::balance_update, reference::balance_update},
+    .implementations = {kCpuBody<cpu::balance_update>,
+                        {},
+                        kReferenceBody<reference::balance_update>},
     .updates = true,
 };
 

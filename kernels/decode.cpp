@@ -1,7 +1,6 @@
 #include "kernels/decode.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/attention_workspace.h"
 #include "kernels/format.h"
 
 namespace birkhoff {
@@ -37,31 +36,22 @@ double decode_flops(Specs in, const Desc&) {
   return 2.0 * double(in[A::q].shape[0]) * double(in[A::k_cache].count() + in[A::v_cache].count());
 }
 
-Workspace decode_workspace(Specs in, const Desc& desc) {
-  using A = AttentionDecode;
-  const int64_t heads = desc.as<A::Desc>().heads;
-  const TensorSpec &q = in[A::q], &v = in[A::v_cache];
-  return {.per_thread = cpu::AttentionWorkspace::bytes(
-              {q.dtype == DType::bf16, q.shape[1] / heads, v.shape[1] / heads})};
-}
-
 }  // namespace
 
-const Operator kCacheWrite{
+constinit const Operator kCacheWrite{
     .name = "cache_write",
     .outputs = write_outputs,
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {cpu::cache_write, reference::cache_write},
+    .implementations = {kCpuBody<cpu::cache_write>, {}, kReferenceBody<reference::cache_write>},
     .bytes = [](Specs in, const Desc&) { return 2.0 * double(in[CacheWrite::rows].bytes()); },
     .updates = true,
 };
 
-const Operator kAttentionDecode{
+constinit const Operator kAttentionDecode{
     .name = "attention_decode",
     .outputs = decode_outputs,
     .flops = decode_flops,
-    .body = {cpu::attention_decode, reference::attention_decode},
-    .workspace = decode_workspace,
+    .implementations = {cpu::attention_decode, {}, kReferenceBody<reference::attention_decode>},
 };
 
 }  // namespace birkhoff

@@ -99,20 +99,22 @@ void combine_gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kDispatch{
+constinit const Operator kDispatch{
     .name = "dispatch",
     .outputs = dispatch_outputs,
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {cpu::dispatch, reference::dispatch},
+    .implementations = {kCpuBody<cpu::dispatch>, {}, kReferenceBody<reference::dispatch>},
     .gradient = dispatch_gradient,
     .bytes = dispatch_bytes,
 };
 
-const Operator kDispatchBackward{
+constinit const Operator kDispatchBackward{
     .name = "dispatch_backward",
     .outputs = dispatch_backward_outputs,
     .flops = [](Specs in, const Desc&) { return moved(in[1].shape, in[0].shape[0], in[0]).rows; },
-    .body = {cpu::dispatch_backward, reference::dispatch_backward},
+    .implementations = {kCpuBody<cpu::dispatch_backward>,
+                        {},
+                        kReferenceBody<reference::dispatch_backward>},
     .bytes =
         [](Specs in, const Desc&) {
           const Moved m = moved(in[1].shape, in[0].shape[0], in[0]);
@@ -120,19 +122,19 @@ const Operator kDispatchBackward{
         },
 };
 
-const Operator kCombine{
+constinit const Operator kCombine{
     .name = "combine",
     .outputs = combine_outputs,
     .flops =
         [](Specs in, const Desc&) {
           return 2 * moved(in[Combine::row].shape, in[0].shape[0], in[0]).rows;
         },
-    .body = {cpu::combine, reference::combine},
+    .implementations = {kCpuBody<cpu::combine>, {}, kReferenceBody<reference::combine>},
     .gradient = combine_gradient,
     .bytes = combine_bytes,
 };
 
-const Operator kCombineBackward{
+constinit const Operator kCombineBackward{
     .name = "combine_backward",
     .outputs = combine_backward_outputs,
     .flops =
@@ -140,7 +142,9 @@ const Operator kCombineBackward{
           using B = CombineBackward;
           return 3 * moved(in[B::row].shape, in[B::buffer].shape[0], in[B::buffer]).rows;
         },
-    .body = {cpu::combine_backward, reference::combine_backward},
+    .implementations = {kCpuBody<cpu::combine_backward>,
+                        {},
+                        kReferenceBody<reference::combine_backward>},
     .bytes = combine_backward_bytes,
 };
 

@@ -52,20 +52,22 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kEmbedding{
+constinit const Operator kEmbedding{
     .name = "embedding",
     .outputs = outputs,
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {cpu::embedding, reference::embedding},
+    .implementations = {kCpuBody<cpu::embedding>, {}, kReferenceBody<reference::embedding>},
     .gradient = gradient,
     .bytes = bytes,
 };
 
-const Operator kEmbeddingBackward{
+constinit const Operator kEmbeddingBackward{
     .name = "embedding_backward",
     .outputs = backward_outputs,
     .flops = [](Specs in, const Desc&) { return double(in[EmbeddingBackward::dy].count()); },
-    .body = {cpu::embedding_backward, reference::embedding_backward},
+    .implementations = {kCpuBody<cpu::embedding_backward>,
+                        {},
+                        kReferenceBody<reference::embedding_backward>},
     .bytes = backward_bytes,
 };
 

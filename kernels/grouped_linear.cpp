@@ -1,7 +1,6 @@
 #include "kernels/grouped_linear.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/matmul.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -58,11 +57,6 @@ int64_t rows(const Args& a) {
   return a.in<int32_t>(kOffsets)[a.count(kOffsets) - 1];
 }
 
-Workspace workspace_for(const TensorSpec& offsets, DType out) {
-  return {.shared = size_t(offsets.count()) * sizeof(int64_t),  // first task of each expert
-          .per_thread = cpu::matmul_workspace(out)};
-}
-
 void gradient(Gradient& g) {
   using G = GroupedLinear;
   g.emit(kGroupedLinearDx, {g.dy(), g.in(G::offsets), g.in(G::w)}, {g.in(G::x)});
@@ -71,41 +65,29 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kGroupedLinear{
+constinit const Operator kGroupedLinear{
     .name = "grouped_linear",
     .outputs = outputs,
     .flops = flops,
-    .body = {cpu::grouped_linear, reference::grouped_linear},
+    .implementations = {cpu::grouped_linear, {}, kReferenceBody<reference::grouped_linear>},
     .gradient = gradient,
     .rows = rows<GroupedLinear::offsets>,
-    .workspace =
-        [](Specs in, const Desc&) {
-          return workspace_for(in[GroupedLinear::offsets], in[GroupedLinear::x].dtype);
-        },
 };
 
-const Operator kGroupedLinearDx{
+constinit const Operator kGroupedLinearDx{
     .name = "grouped_linear_dx",
     .outputs = dx_outputs,
     .flops = flops,
-    .body = {cpu::grouped_linear_dx, reference::grouped_linear_dx},
+    .implementations = {cpu::grouped_linear_dx, {}, kReferenceBody<reference::grouped_linear_dx>},
     .rows = rows<GroupedLinearDx::offsets>,
-    .workspace =
-        [](Specs in, const Desc&) {
-          return workspace_for(in[GroupedLinearDx::offsets], in[GroupedLinearDx::dy].dtype);
-        },
 };
 
-const Operator kGroupedLinearDw{
+constinit const Operator kGroupedLinearDw{
     .name = "grouped_linear_dw",
     .outputs = dw_outputs,
     .flops = dw_flops,
-    .body = {cpu::grouped_linear_dw, reference::grouped_linear_dw},
+    .implementations = {cpu::grouped_linear_dw, {}, kReferenceBody<reference::grouped_linear_dw>},
     .rows = rows<GroupedLinearDw::offsets>,
-    .workspace =
-        [](Specs in, const Desc&) {
-          return workspace_for(in[GroupedLinearDw::offsets], DType::f32);
-        },
 };
 
 }  // namespace birkhoff

@@ -1,7 +1,6 @@
 #include "kernels/hc.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/hc.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -67,22 +66,6 @@ Outputs open_backward_outputs(Specs in, const Desc& d) {
   return out;
 }
 
-cpu::HcSizes sizes(Specs in, const Desc& d) {
-  const Shape& x = in[HcOpen::x].shape;
-  const int64_t n = d.as<HcDesc>().n;
-  return {x[0], n, x[1] / n};
-}
-
-Workspace open_workspace(Specs in, const Desc& d) {
-  return {.per_thread = cpu::HcScratch(cpu::Scratch(nullptr), sizes(in, d)).bytes};
-}
-
-Workspace open_backward_workspace(Specs in, const Desc& d) {
-  const cpu::HcSizes z = sizes(in, d);
-  return {.shared = size_t(cpu::slabs(z.tokens)) * cpu::hc_slab_bytes(z),
-          .per_thread = cpu::HcScratch(cpu::Scratch(nullptr), z).bytes};
-}
-
 void open_gradient(Gradient& g) {
   using O = HcOpen;
   const SlotId x = g.in(O::x), theta = g.in(O::theta), alpha = g.in(O::alpha), b = g.in(O::b);
@@ -99,7 +82,7 @@ void open_gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kHcOpen{
+constinit const Operator kHcOpen{
     .name = "hc_open",
     .outputs = open_outputs,
     .flops =
@@ -107,12 +90,11 @@ const Operator kHcOpen{
           const double projection = dynamic(in) ? 2.0 * d.as<HcDesc>().n + 6 : 0;
           return (projection + 2) * double(in[HcOpen::x].count());
         },
-    .body = {cpu::hc_open, reference::hc_open},
+    .implementations = {cpu::hc_open, {}, kReferenceBody<reference::hc_open>},
     .gradient = open_gradient,
-    .workspace = open_workspace,
 };
 
-const Operator kHcOpenBackward{
+constinit const Operator kHcOpenBackward{
     .name = "hc_open_backward",
     .outputs = open_backward_outputs,
     .flops =
@@ -120,8 +102,7 @@ const Operator kHcOpenBackward{
           const double n = d.as<HcDesc>().n, projection = dynamic(in) ? 4 * (n + 2) + 2 : 0;
           return (4 * n + 4 + projection) * double(in[HcOpen::x].count());
         },
-    .body = {cpu::hc_open_backward, reference::hc_open_backward},
-    .workspace = open_backward_workspace,
+    .implementations = {cpu::hc_open_backward, {}, kReferenceBody<reference::hc_open_backward>},
 };
 
 }  // namespace birkhoff

@@ -4,14 +4,14 @@
 
 namespace birkhoff {
 
-const Operator kIdentity{
+constinit const Operator kIdentity{
     .name = "identity",
     .outputs = [](Specs in, const Desc&) -> Outputs {
       require(in[Identity::x].dtype != DType::none, "identity", "x is absent");
       return {{.spec = in[Identity::x]}};
     },
     .flops = [](Specs in, const Desc&) { return double(in[Identity::x].count()); },
-    .body = {cpu::identity, reference::identity},
+    .implementations = {kCpuBody<cpu::identity>, {}, kReferenceBody<reference::identity>},
     .gradient = [](Gradient& g) { g.pass(g.dy(), g.in(Identity::x)); },
 };
 

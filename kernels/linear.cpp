@@ -1,7 +1,6 @@
 #include "kernels/linear.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/matmul.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -63,8 +62,6 @@ double dx_bytes(Specs in, const Desc& desc) {
          double(dx_outputs(in, desc)[0].spec.bytes());
 }
 
-Workspace workspace_for(DType out) { return {.per_thread = cpu::matmul_workspace(out)}; }
-
 void gradient(Gradient& g) {
   const SlotId x = g.desc().as<LinearDesc>().wide_y ? g.in(Linear::x) : kNone;
   g.emit(kLinearDx, {g.dy(), g.in(Linear::w), x}, {g.in(Linear::x)}, g.desc());
@@ -73,31 +70,27 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kLinear{
+constinit const Operator kLinear{
     .name = "linear",
     .outputs = outputs,
     .flops = flops,
-    .body = {cpu::linear, reference::linear},
+    .implementations = {cpu::linear, {}, kReferenceBody<reference::linear>},
     .gradient = gradient,
-    .workspace = [](Specs in, const Desc&) { return workspace_for(in[Linear::x].dtype); },
 };
 
-const Operator kLinearDx{
+constinit const Operator kLinearDx{
     .name = "linear_dx",
     .outputs = dx_outputs,
     .flops = backward_flops,
-    .body = {cpu::linear_dx, reference::linear_dx},
+    .implementations = {cpu::linear_dx, {}, kReferenceBody<reference::linear_dx>},
     .bytes = dx_bytes,
-    .workspace = [](Specs in,
-                    const Desc& d) { return workspace_for(dx_outputs(in, d)[0].spec.dtype); },
 };
 
-const Operator kLinearDw{
+constinit const Operator kLinearDw{
     .name = "linear_dw",
     .outputs = dw_outputs,
     .flops = backward_flops,
-    .body = {cpu::linear_dw, reference::linear_dw},
-    .workspace = [](Specs, const Desc&) { return workspace_for(DType::f32); },
+    .implementations = {cpu::linear_dw, {}, kReferenceBody<reference::linear_dw>},
 };
 
 }  // namespace birkhoff

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/matmul.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -43,26 +42,6 @@ double logits_flops(Specs in) {
   return 2.0 * double(in[L::h].count()) * double(in[L::w].shape[0]);
 }
 
-Workspace workspace(Specs in, const Desc&) {
-  using L = LinearCrossEntropy;
-  const int64_t tokens = in[L::h].shape[0], vocabulary = in[L::w].shape[0];
-  const int64_t segments = (vocabulary + Cut::kSegment - 1) / Cut::kSegment;
-  return {.shared = size_t(tokens * (2 * segments + 1)) * sizeof(float),
-          .per_thread = cpu::kMatmulWorkspace + size_t(Cut::kRows * Cut::kColumns) * sizeof(float)};
-}
-
-Workspace loss_workspace(Specs in, const Desc&) {
-  using L = LinearCrossEntropyLoss;
-  const TensorSpec& h = in[L::h];
-  const int64_t vocabulary = in[L::w].shape[0], columns = std::min(Cut::kChunk, vocabulary);
-  const int64_t rows = Cut::loss_rows(h.shape[0], vocabulary);
-  const int64_t sums = h.dtype == DType::bf16 ? rows * h.shape[1] : 0;  // of dh
-  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;    // logits, their log-sums
-  return {.shared = size_t(floats) * sizeof(float) +
-                    size_t(rows * (columns + Cut::kPad)) * size_of(h.dtype),
-          .per_thread = cpu::kMatmulWorkspace};
-}
-
 void loss_gradient(Gradient& g) {
   using L = LinearCrossEntropyLoss;
   g.pass(g.out(L::dh), g.in(L::h));
@@ -70,21 +49,23 @@ void loss_gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kLinearCrossEntropy{
+constinit const Operator kLinearCrossEntropy{
     .name = "linear_cross_entropy",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return logits_flops(in); },
-    .body = {cpu::linear_cross_entropy, reference::linear_cross_entropy},
-    .workspace = workspace,
+    .implementations = {cpu::linear_cross_entropy,
+                        {},
+                        kReferenceBody<reference::linear_cross_entropy>},
 };
 
-const Operator kLinearCrossEntropyLoss{
+constinit const Operator kLinearCrossEntropyLoss{
     .name = "linear_cross_entropy_loss",
     .outputs = loss_outputs,
     .flops = [](Specs in, const Desc&) { return 3 * logits_flops(in); },  // and dh, dw
-    .body = {cpu::linear_cross_entropy_loss, reference::linear_cross_entropy_loss},
+    .implementations = {cpu::linear_cross_entropy_loss,
+                        {},
+                        kReferenceBody<reference::linear_cross_entropy_loss>},
     .gradient = loss_gradient,
-    .workspace = loss_workspace,
 };
 
 }  // namespace birkhoff

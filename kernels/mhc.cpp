@@ -1,8 +1,8 @@
 #include "kernels/mhc.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/mhc_shared.h"
 #include "kernels/format.h"
+#include "kernels/slabs.h"
 #include "kernels/storage.h"
 
 namespace birkhoff {
@@ -63,37 +63,13 @@ Outputs open_backward_outputs(Specs in, const Desc& d) {
   return {{.spec = in[B::x]}, {.spec = in[B::phi]}, {.spec = in[B::alpha]}, {.spec = in[B::b]}};
 }
 
-cpu::Projection projection(Specs in, const Desc& d) {
-  const MhcDesc& desc = d.as<MhcDesc>();
-  const Shape& x = in[MhcOpen::x].shape;
-  return {x[0], desc.n, x[1] / desc.n, desc.columns()};
-}
-
-// Of the bodies for pairs of bf16 and of those for every instruction set: the larger.
-Workspace open_workspace(Specs in, const Desc& d) {
-  const MhcDesc& desc = d.as<MhcDesc>();
-  const cpu::Projection p = projection(in, d);
-  const int64_t trace = cpu::sinkhorn_trace(desc.n, desc.iterations, false);
-  return {.shared = std::max(cpu::packed_bytes(p), cpu::pair_packed_bytes(p)),
-          .per_thread = cpu::ForwardScratch(cpu::Scratch(nullptr), p, trace).bytes};
-}
-
-Workspace open_backward_workspace(Specs in, const Desc& d) {
-  const MhcDesc& desc = d.as<MhcDesc>();
-  const cpu::Projection p = projection(in, d);
-  const int64_t trace = cpu::sinkhorn_trace(desc.n, desc.iterations, true);
-  return {.shared = cpu::packed_bytes(p) + size_t(p.slabs()) * cpu::slab_bytes(p),
-          .per_thread = cpu::BackwardScratch(cpu::Scratch(nullptr), p, trace).bytes +
-                        cpu::PairScratch(cpu::Scratch(nullptr), p).bytes};
-}
-
 // Each input and output once, and the partial sums of dphi written and read: those are not noise,
 // being as large as phi each.
 double open_backward_bytes(Specs in, const Desc& d) {
   double bytes = 0;
   for (const TensorSpec& spec : in) bytes += double(spec.bytes());
   for (const Output& out : open_backward_outputs(in, d)) bytes += double(out.spec.bytes());
-  return bytes + 2.0 * double(projection(in, d).slabs()) * double(in[MhcOpen::phi].bytes());
+  return bytes + 2.0 * double(slabs(in[MhcOpen::x].shape[0])) * double(in[MhcOpen::phi].bytes());
 }
 
 void open_gradient(Gradient& g) {
@@ -138,19 +114,18 @@ void close_gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kMhcOpen{
+constinit const Operator kMhcOpen{
     .name = "mhc_open",
     .outputs = open_outputs,
     .flops =
         [](Specs in, const Desc& d) {  // projection; Σv²; h
           return (2.0 * double(d.as<MhcDesc>().columns()) + 4) * double(in[MhcOpen::x].count());
         },
-    .body = {cpu::mhc_open, reference::mhc_open},
+    .implementations = {cpu::mhc_open, {}, kReferenceBody<reference::mhc_open>},
     .gradient = open_gradient,
-    .workspace = open_workspace,
 };
 
-const Operator kMhcOpenBackward{
+constinit const Operator kMhcOpenBackward{
     .name = "mhc_open_backward",
     .outputs = open_backward_outputs,
     .flops =
@@ -158,31 +133,26 @@ const Operator kMhcOpenBackward{
           const MhcDesc& desc = d.as<MhcDesc>();
           return (4.0 * double(desc.columns()) + 4 * desc.n + 6) * double(in[MhcOpen::x].count());
         },
-    .body = {cpu::mhc_open_backward, reference::mhc_open_backward},
+    .implementations = {cpu::mhc_open_backward, {}, kReferenceBody<reference::mhc_open_backward>},
     .bytes = open_backward_bytes,
-    .workspace = open_backward_workspace,
 };
 
-const Operator kMhcClose{
+constinit const Operator kMhcClose{
     .name = "mhc_close",
     .outputs = close_outputs,
     .flops =
         [](Specs in, const Desc& d) {
           return (2.0 * d.as<StreamsDesc>().n + 2) * double(in[MhcClose::link].count());
         },
-    .body = {cpu::mhc_close, reference::mhc_close},
+    .implementations = {cpu::mhc_close, {}, kReferenceBody<reference::mhc_close>},
     .gradient = close_gradient,
 };
 
-const Operator kMhcCloseBackward{
+constinit const Operator kMhcCloseBackward{
     .name = "mhc_close_backward",
     .outputs = close_backward_outputs,
     .flops = [](Specs in, const Desc&) { return 4.0 * double(in[MhcCloseBackward::dy].count()); },
-    .body = {cpu::mhc_close_backward, reference::mhc_close_backward},
-    .workspace =
-        [](Specs, const Desc& d) {  // a token's dpost
-          return Workspace{.per_thread = size_t(d.as<StreamsDesc>().n) * sizeof(float)};
-        },
+    .implementations = {cpu::mhc_close_backward, {}, kReferenceBody<reference::mhc_close_backward>},
 };
 
 }  // namespace birkhoff

@@ -51,19 +51,21 @@ double backward_flops(Specs in, const Desc& desc) {
 
 }  // namespace
 
-const Operator kMlaKeys{
+constinit const Operator kMlaKeys{
     .name = "mla_keys",
     .outputs = outputs,
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {cpu::mla_keys, reference::mla_keys},
+    .implementations = {kCpuBody<cpu::mla_keys>, {}, kReferenceBody<reference::mla_keys>},
     .gradient = gradient,
 };
 
-const Operator kMlaKeysBackward{
+constinit const Operator kMlaKeysBackward{
     .name = "mla_keys_backward",
     .outputs = backward_outputs,
     .flops = backward_flops,
-    .body = {cpu::mla_keys_backward, reference::mla_keys_backward},
+    .implementations = {kCpuBody<cpu::mla_keys_backward>,
+                        {},
+                        kReferenceBody<reference::mla_keys_backward>},
 };
 
 }  // namespace birkhoff

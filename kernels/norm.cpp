@@ -21,26 +21,20 @@ Outputs clip_scale_outputs(Specs in, const Desc& desc) {
   return {{.spec = {{1}, DType::f32}}, {.spec = {{1}, DType::f64}}};
 }
 
-Workspace squared_sum_workspace(Specs in, const Desc&) {
-  const int64_t tasks = (in[SquaredSum::g].count() + kSquaredSumTask - 1) / kSquaredSumTask;
-  return {.shared = size_t(tasks) * sizeof(FloatSum)};
-}
-
 }  // namespace
 
-const Operator kSquaredSum{
+constinit const Operator kSquaredSum{
     .name = "squared_sum",
     .outputs = squared_sum_outputs,
     .flops = [](Specs in, const Desc&) { return 2.0 * double(in[SquaredSum::g].count()); },
-    .body = {cpu::squared_sum, reference::squared_sum},
-    .workspace = squared_sum_workspace,
+    .implementations = {cpu::squared_sum, {}, kReferenceBody<reference::squared_sum>},
 };
 
-const Operator kClipScale{
+constinit const Operator kClipScale{
     .name = "clip_scale",
     .outputs = clip_scale_outputs,
     .flops = [](Specs, const Desc&) { return 2.0 * kNormLimbs; },
-    .body = {cpu::clip_scale, reference::clip_scale},
+    .implementations = {kCpuBody<cpu::clip_scale>, {}, kReferenceBody<reference::clip_scale>},
 };
 
 }  // namespace birkhoff

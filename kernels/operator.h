@@ -1,19 +1,23 @@
 #pragma once
-// An operator is one constant: shape rule, cost, bodies, gradient rule. It knows no program.
+// An operator is one constant: shape rule, cost, implementations, gradient rule. It knows no
+// program.
 //
 //   outputs   the door: validates input specs and desc (throws InternalError "[name] …" with the
 //             values), says what comes out. Called once, at trace; bodies trust it.
 //   flops     half of the cost; the other half, unique bytes, follows from the specs unless the
 //             operator reads less than all of an input (`bytes`).
-//   body      out[k] = base[k] + f_k(in…), base absent = 0; each element of out is set once.
+//   run       out[k] = base[k] + f_k(in…), base absent = 0; each element of out is set once.
 //             `base` is the C of cuBLASLt's D = A·B + C: absent, elsewhere, or the same memory as
 //             out, never an input. That one rule serves fan-out, micro-batches and rounds; no
 //             operator is an "add", nothing is zeroed first.
 //   gradient  emits operators. A saved value is an ordinary further output that the rule reads.
 //
+// Each device has a short list of implementations; the first that accepts a call runs it.
+//
 // One operator, one basename: kernels/<op>.h is the contract (formula, shapes, dtypes, enums of
-// inputs and outputs, desc), kernels/<op>.cpp the table entry and the gradient rule, and the bodies
-// are in reference/<op>.cpp (plain loops in double: the oracle) and cpu/<op>.cpp (fast).
+// inputs and outputs, desc), kernels/<op>.cpp the table entry and the gradient rule, and the
+// implementations are in reference/<op>.cpp (plain loops in double: the oracle) and cpu/<op>.cpp
+// (fast). A contract includes no file of a backend: kernels/bodies.h declares what it lists.
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,6 +25,7 @@
 #include "base/shape.h"
 #include "base/thread_team.h"
 #include "kernels/desc.h"
+#include "kernels/features.h"
 
 namespace birkhoff {
 
@@ -29,8 +34,9 @@ class Communicator;
 using SlotId = int;
 inline constexpr SlotId kNone = -1;
 
-enum class Device { cpu, reference };
-inline constexpr int kDevices = 2;
+enum class Device { cpu, cuda, reference };
+inline constexpr int kDevices = 3;
+std::string_view name_of(Device device);
 
 using Specs = std::span<const TensorSpec>;
 
@@ -47,19 +53,20 @@ struct Output {
 };
 using Outputs = std::vector<Output>;
 
-// Scratch memory of one call of the cpu body: planned, so that nothing is allocated in a step.
+// Scratch memory of one call: planned, so that nothing is allocated in a step.
 struct Workspace {
   size_t shared = 0;      // e.g. partial sums; reused by the next call
   size_t per_thread = 0;  // e.g. rows kept in cache
 };
 
-struct Context {  // what a body may know beside its arguments. One a rank
+struct Context {  // what a body may know besides its arguments; one per rank
   ThreadTeam* team = nullptr;
   std::byte* shared_workspace = nullptr;   // 64-byte aligned
   std::byte* thread_workspaces = nullptr;  // 64-byte aligned, `thread_stride` apart
   size_t thread_stride = 0;
   int round = 0;  // of a rounds node
   Communicator* communicator = nullptr;
+  Features features = host_features();
 };
 
 struct Operand {
@@ -111,6 +118,30 @@ struct Args {
 
 using Body = void (*)(const Args&);
 
+// One way to run an operator on a device. accepts() and workspace() are plain functions of the
+// call, so a plan can be made for a machine that is not there.
+struct Implementation {
+  std::string_view name;
+  // Whether `run` can do this call on this machine; absent: always. REQUIRES outputs() has accepted
+  // the specs.
+  bool (*accepts)(Specs in, const Desc&, const Features&) = nullptr;
+  Workspace (*workspace)(Specs in, const Desc&) = nullptr;  // absent: none. REQUIRES as accepts
+  Body run = nullptr;
+};
+using Implementations = std::span<const Implementation>;
+
+// The list of one implementation that takes every call and needs no scratch.
+template <Body body>
+inline constexpr Implementation kCpuBody[] = {{.name = "cpu", .run = body}};
+template <Body body>
+inline constexpr Implementation kReferenceBody[] = {{.name = "reference", .run = body}};
+
+// What a program is planned for and run on.
+struct Target {
+  Device device = Device::cpu;
+  Features features = host_features();
+};
+
 // What a gradient rule sees: one forward call, and where to put operators.
 class Gradient {
  public:
@@ -133,19 +164,24 @@ struct Operator {
   std::string_view name;
   Outputs (*outputs)(Specs in, const Desc&);
   double (*flops)(Specs in, const Desc&);
-  Body body[kDevices];  // by Device
+  Implementations implementations[kDevices];  // by Device, in order of preference
   void (*gradient)(Gradient&) = nullptr;
   // Unique bytes read and written, where that is not each input and output once.
   double (*bytes)(Specs in, const Desc&) = nullptr;
   // Of its matrices [R, …], how many rows a call reads and writes: for operators on a buffer with
   // room to spare, whose flops and bytes count all R, since that is what is planned for.
   int64_t (*rows)(const Args&) = nullptr;
-  // Of the cpu body. REQUIRES outputs() has accepted the specs.
-  Workspace (*workspace)(Specs in, const Desc&) = nullptr;
   // An in-place update (optimizer): every output must have itself as base, and f reads the base.
   bool updates = false;
   bool communicates = false;  // takes its turn on the communication stream
 };
+
+// The first implementation for the target's device that accepts the call; null if there is none.
+const Implementation* implementation(const Operator& op, Specs in, const Desc& desc,
+                                     const Target& target);
+
+// Scratch of the call on that target; none where no implementation accepts it.
+Workspace workspace(const Operator& op, Specs in, const Desc& desc, const Target& target);
 
 // Every operator there is; the tests loop over it. A new operator adds its line in registry.cpp.
 std::span<const Operator* const> registry();

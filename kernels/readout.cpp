@@ -1,7 +1,6 @@
 #include "kernels/readout.h"
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/projection.h"
 #include "kernels/format.h"
 #include "kernels/storage.h"
 
@@ -46,23 +45,6 @@ Outputs backward_outputs(Specs in, const Desc& d) {
   return {{.spec = x}, {.spec = in[B::w]}, {.spec = in[B::scale]}, {.spec = in[B::base]}};
 }
 
-cpu::Projection projection(const TensorSpec& x, const Desc& d) {
-  const int64_t n = d.as<ReadoutDesc>().n;
-  return {x.shape[0], n, x.shape[1] / n, n};
-}
-
-Workspace workspace(Specs in, const Desc& d) {
-  const cpu::Projection p = projection(in[Readout::x], d);
-  return {.shared = cpu::packed_bytes(p),
-          .per_thread = cpu::ForwardScratch(cpu::Scratch(nullptr), p, 0).bytes};
-}
-
-Workspace backward_workspace(Specs in, const Desc& d) {
-  const cpu::Projection p = projection(in[ReadoutBackward::x], d);
-  return {.shared = cpu::packed_bytes(p) + size_t(p.slabs()) * cpu::slab_bytes(p),
-          .per_thread = cpu::BackwardScratch(cpu::Scratch(nullptr), p, 0).bytes};
-}
-
 void gradient(Gradient& g) {
   using R = Readout;
   g.emit(
@@ -73,27 +55,25 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kReadout{
+constinit const Operator kReadout{
     .name = "readout",
     .outputs = outputs,
     .flops =
         [](Specs in, const Desc& d) {  // projection; Σv²; y
           return (2.0 * d.as<ReadoutDesc>().n + 4) * double(in[Readout::x].count());
         },
-    .body = {cpu::readout, reference::readout},
+    .implementations = {cpu::readout, {}, kReferenceBody<reference::readout>},
     .gradient = gradient,
-    .workspace = workspace,
 };
 
-const Operator kReadoutBackward{
+constinit const Operator kReadoutBackward{
     .name = "readout_backward",
     .outputs = backward_outputs,
     .flops =
         [](Specs in, const Desc& d) {  // dz·wᵀ, vᵀ·dz; dp, p·dy, v·ds
           return (4.0 * d.as<ReadoutDesc>().n + 6) * double(in[ReadoutBackward::x].count());
         },
-    .body = {cpu::readout_backward, reference::readout_backward},
-    .workspace = backward_workspace,
+    .implementations = {cpu::readout_backward, {}, kReferenceBody<reference::readout_backward>},
 };
 
 }  // namespace birkhoff

@@ -82,4 +82,21 @@ std::span<const Operator* const> registry() {
   return kAll;
 }
 
+std::string_view name_of(Device device) {
+  constexpr std::string_view kNames[] = {"cpu", "cuda", "reference"};
+  return kNames[size_t(device)];
+}
+
+const Implementation* implementation(const Operator& op, Specs in, const Desc& desc,
+                                     const Target& target) {
+  for (const Implementation& i : op.implementations[size_t(target.device)])
+    if (!i.accepts || i.accepts(in, desc, target.features)) return &i;
+  return nullptr;
+}
+
+Workspace workspace(const Operator& op, Specs in, const Desc& desc, const Target& target) {
+  const Implementation* chosen = implementation(op, in, desc, target);
+  return chosen && chosen->workspace ? chosen->workspace(in, desc) : Workspace();
+}
+
 }  // namespace birkhoff

@@ -21,12 +21,6 @@ Outputs backward_outputs(Specs in, const Desc&) {
   return {{.spec = x}, {.spec = in[RmsNormBackward::gain]}};
 }
 
-Workspace backward_workspace(Specs in, const Desc&) {
-  const Shape& x = in[RmsNormBackward::x].shape;
-  const int64_t blocks = (x[0] + kRmsNormTokens - 1) / kRmsNormTokens;
-  return {.shared = size_t(blocks * x[1]) * sizeof(float)};  // partial sums of dgain
-}
-
 void gradient(Gradient& g) {
   g.emit(kRmsNormBackward, {g.dy(), g.in(RmsNorm::x), g.in(RmsNorm::gain), g.out(RmsNorm::rstd)},
          {g.in(RmsNorm::x), g.in(RmsNorm::gain)});
@@ -34,20 +28,19 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kRmsNorm{
+constinit const Operator kRmsNorm{
     .name = "rms_norm",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return 4.0 * in[RmsNorm::x].count(); },
-    .body = {cpu::rms_norm, reference::rms_norm},
+    .implementations = {kCpuBody<cpu::rms_norm>, {}, kReferenceBody<reference::rms_norm>},
     .gradient = gradient,
 };
 
-const Operator kRmsNormBackward{
+constinit const Operator kRmsNormBackward{
     .name = "rms_norm_backward",
     .outputs = backward_outputs,
     .flops = [](Specs in, const Desc&) { return 10.0 * in[RmsNormBackward::x].count(); },
-    .body = {cpu::rms_norm_backward, reference::rms_norm_backward},
-    .workspace = backward_workspace,
+    .implementations = {cpu::rms_norm_backward, {}, kReferenceBody<reference::rms_norm_backward>},
 };
 
 }  // namespace birkhoff

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "kernels/bodies.h"
-#include "kernels/cpu/rope_workspace.h"
 #include "kernels/format.h"
 
 namespace birkhoff {
@@ -28,12 +27,6 @@ double flops(Specs in, const Desc& desc) {
   return 3.0 * double(in[Rope::x].shape[0] * d.heads * d.dims);
 }
 
-Workspace workspace(Specs, const Desc& desc) {
-  const int64_t dims = desc.as<Rope::Desc>().dims;
-  return {.shared = cpu::rope_frequencies(dims) * sizeof(double),
-          .per_thread = 4 * cpu::rope_frequencies(dims) * sizeof(float)};
-}
-
 void gradient(Gradient& g) {
   auto back = g.desc().as<Rope::Desc>();
   back.inverse = !back.inverse;
@@ -49,13 +42,12 @@ double rope_frequency(const Rope::Desc& d, int64_t pair) {
   return plain * (1 - ramp + ramp / d.factor);
 }
 
-const Operator kRope{
+constinit const Operator kRope{
     .name = "rope",
     .outputs = outputs,
     .flops = flops,
-    .body = {cpu::rope, reference::rope},
+    .implementations = {cpu::rope, {}, kReferenceBody<reference::rope>},
     .gradient = gradient,
-    .workspace = workspace,
 };
 
 }  // namespace birkhoff

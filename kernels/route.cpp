@@ -35,15 +35,6 @@ Outputs outputs(Specs in, const Desc& desc) {
           {.spec = {{experts}, DType::i32}, .saved = true}};
 }
 
-// A row of scores, the choice of one token and its groups, by thread; expert counts by task.
-Workspace workspace(Specs in, const Desc& desc) {
-  const int64_t tokens = in[Route::logits].shape[0], experts = in[Route::logits].shape[1];
-  const int64_t tasks = (tokens + kRouteTokens - 1) / kRouteTokens;
-  const auto& d = desc.as<Route::Desc>();
-  return {.shared = size_t(tasks * experts) * sizeof(int32_t),
-          .per_thread = size_t(experts + 3 * d.active + 2 * d.groups) * sizeof(float)};
-}
-
 Outputs backward_outputs(Specs in, const Desc&) {
   using B = RouteBackward;
   const TensorSpec &weight = in[B::weight], &expert = in[B::expert], &score = in[B::score];
@@ -63,20 +54,21 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kRoute{
+constinit const Operator kRoute{
     .name = "route",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return 8.0 * double(in[Route::logits].count()); },
-    .body = {cpu::route, reference::route},
+    .implementations = {cpu::route, {}, kReferenceBody<reference::route>},
     .gradient = gradient,
-    .workspace = workspace,
 };
 
-const Operator kRouteBackward{
+constinit const Operator kRouteBackward{
     .name = "route_backward",
     .outputs = backward_outputs,
     .flops = [](Specs in, const Desc&) { return 6.0 * double(in[RouteBackward::weight].count()); },
-    .body = {cpu::route_backward, reference::route_backward},
+    .implementations = {kCpuBody<cpu::route_backward>,
+                        {},
+                        kReferenceBody<reference::route_backward>},
     // Of the scores only the chosen ones are read.
     .bytes =
         [](Specs in, const Desc&) {

@@ -26,15 +26,11 @@ Outputs outputs(Specs in, const Desc& desc) {
 
 }  // namespace
 
-const Operator kRouteLayout{
+constinit const Operator kRouteLayout{
     .name = "route_layout",
     .outputs = outputs,
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {cpu::route_layout, reference::route_layout},
-    .workspace =
-        [](Specs, const Desc& d) {
-          return Workspace{.shared = size_t(d.as<RouteLayout::Desc>().experts) * sizeof(int32_t)};
-        },
+    .implementations = {cpu::route_layout, {}, kReferenceBody<reference::route_layout>},
 };
 
 }  // namespace birkhoff

@@ -40,19 +40,19 @@ double no_flops(Specs, const Desc&) { return 0; }
 
 }  // namespace
 
-const Operator kSplit{
+constinit const Operator kSplit{
     .name = "split",
     .outputs = split_outputs,
     .flops = no_flops,
-    .body = {cpu::split, reference::split},
+    .implementations = {kCpuBody<cpu::split>, {}, kReferenceBody<reference::split>},
     .gradient = split_gradient,
 };
 
-const Operator kConcat{
+constinit const Operator kConcat{
     .name = "concat",
     .outputs = concat_outputs,
     .flops = no_flops,
-    .body = {cpu::concat, reference::concat},
+    .implementations = {kCpuBody<cpu::concat>, {}, kReferenceBody<reference::concat>},
     .gradient = concat_gradient,
 };
 

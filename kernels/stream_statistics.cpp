@@ -31,7 +31,7 @@ int64_t rows(const Args& a) {
 
 }  // namespace
 
-const Operator kStreamStatistics{
+constinit const Operator kStreamStatistics{
     .name = "stream_statistics",
     .outputs = outputs,
     .flops =
@@ -40,7 +40,7 @@ const Operator kStreamStatistics{
           while (n * n < in[S::res].shape[1]) ++n;
           return double(n + 1) * double(in[S::x].count()) + double(in[S::res].count());
         },
-    .body = {cpu::stream_statistics, reference::stream_statistics},
+    .implementations = {cpu::stream_statistics, {}, kReferenceBody<reference::stream_statistics>},
     // Of x and res the rows that are not padding (`rows`); of the positions all.
     .bytes =
         [](Specs in, const Desc&) {
@@ -49,12 +49,6 @@ const Operator kStreamStatistics{
           return bytes;
         },
     .rows = rows,
-    .workspace =
-        [](Specs in, const Desc&) {
-          const int64_t blocks =
-              (in[S::x].shape[0] + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
-          return Workspace{.shared = size_t(blocks * (in[S::res].shape[1] + 2)) * sizeof(double)};
-        },
 };
 
 }  // namespace birkhoff

@@ -24,15 +24,15 @@ Outputs summed(Specs in, const Desc& desc) {
 
 }  // namespace
 
-const Operator kCopyStreams{
+constinit const Operator kCopyStreams{
     .name = "copy_streams",
     .outputs = copied,
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {cpu::copy_streams, reference::copy_streams},
+    .implementations = {kCpuBody<cpu::copy_streams>, {}, kReferenceBody<reference::copy_streams>},
     .gradient = [](Gradient& g) { g.emit(kSumStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
 
-const Operator kSumStreams{
+constinit const Operator kSumStreams{
     .name = "sum_streams",
     .outputs = summed,
     .flops =
@@ -41,23 +41,25 @@ const Operator kSumStreams{
           const int64_t sums = elements / desc.as<StreamsDesc>().n;
           return double(elements - sums);
         },
-    .body = {cpu::sum_streams, reference::sum_streams},
+    .implementations = {kCpuBody<cpu::sum_streams>, {}, kReferenceBody<reference::sum_streams>},
     .gradient = [](Gradient& g) { g.emit(kCopyStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
 
-const Operator kSpreadStreams{
+constinit const Operator kSpreadStreams{
     .name = "spread_streams",
     .outputs = copied,
     .flops = [](Specs in, const Desc&) { return double(in[CopyStreams::x].count()); },
-    .body = {cpu::spread_streams, reference::spread_streams},
+    .implementations = {kCpuBody<cpu::spread_streams>,
+                        {},
+                        kReferenceBody<reference::spread_streams>},
     .gradient = [](Gradient& g) { g.emit(kMeanStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
 
-const Operator kMeanStreams{
+constinit const Operator kMeanStreams{
     .name = "mean_streams",
     .outputs = summed,
     .flops = [](Specs in, const Desc&) { return double(in[SumStreams::x].count()); },
-    .body = {cpu::mean_streams, reference::mean_streams},
+    .implementations = {kCpuBody<cpu::mean_streams>, {}, kReferenceBody<reference::mean_streams>},
     .gradient = [](Gradient& g) { g.emit(kSpreadStreams, {g.dy()}, {g.in(0)}, g.desc()); },
 };
 

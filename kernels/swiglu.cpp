@@ -39,20 +39,20 @@ void gradient(Gradient& g) {
 }  // namespace
 
 // An exponential counts as one: σ is 4, silu·up 2 more.
-const Operator kSwiglu{
+constinit const Operator kSwiglu{
     .name = "swiglu",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return 3.0 * double(in[Swiglu::x].count()); },
-    .body = {cpu::swiglu, reference::swiglu},
+    .implementations = {cpu::swiglu, {}, kReferenceBody<reference::swiglu>},
     .gradient = gradient,
     .rows = rows<Swiglu::x, Swiglu::offsets>,
 };
 
-const Operator kSwigluBackward{
+constinit const Operator kSwigluBackward{
     .name = "swiglu_backward",
     .outputs = backward_outputs,
     .flops = [](Specs in, const Desc&) { return 6.0 * double(in[SwigluBackward::x].count()); },
-    .body = {cpu::swiglu_backward, reference::swiglu_backward},
+    .implementations = {cpu::swiglu_backward, {}, kReferenceBody<reference::swiglu_backward>},
     .rows = rows<SwigluBackward::x, SwigluBackward::offsets>,
 };
 

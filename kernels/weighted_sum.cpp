@@ -35,19 +35,21 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-const Operator kWeightedSum{
+constinit const Operator kWeightedSum{
     .name = "weighted_sum",
     .outputs = outputs,
     .flops = [](Specs in, const Desc&) { return double(in[WeightedSum::value].count()); },
-    .body = {cpu::weighted_sum, reference::weighted_sum},
+    .implementations = {kCpuBody<cpu::weighted_sum>, {}, kReferenceBody<reference::weighted_sum>},
     .gradient = gradient,
 };
 
-const Operator kBroadcastScale{
+constinit const Operator kBroadcastScale{
     .name = "broadcast_scale",
     .outputs = backward_outputs,
     .flops = [](Specs, const Desc&) { return 1.0; },
-    .body = {cpu::broadcast_scale, reference::broadcast_scale},
+    .implementations = {kCpuBody<cpu::broadcast_scale>,
+                        {},
+                        kReferenceBody<reference::broadcast_scale>},
     .bytes = [](Specs in, const Desc&) { return double(in[BroadcastScale::value].bytes()); },
 };
 

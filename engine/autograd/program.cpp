@@ -7,7 +7,8 @@
 
 namespace birkhoff {
 
-const Operator kRounds{.name = "rounds", .outputs = nullptr, .flops = nullptr, .body = {}};
+const Operator kRounds{
+    .name = "rounds", .outputs = nullptr, .flops = nullptr, .implementations = {}};
 
 const TensorSpec& Value::spec() const { return program->slots[size_t(id)].spec; }
 Value Value::named(const std::string& name) const {

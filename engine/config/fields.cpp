@@ -185,7 +185,9 @@ void moe_fields(MoeConfig& c, List& to) {
   to.add("bias_speed", Real{&c.bias_speed, 0, 1}, "a step",
          "change of the balancing bias (arXiv 2408.15664); 0: no balancing", {"bias_update_speed"});
   to.add("buffer_factor", Real{&c.buffer_factor, 0.01, 64}, "of the mean load",
-         "capacity of routed-token buffers; what does not fit goes in further rounds",
+         "with parallel.ep above 1: capacity of the buffer of routed tokens; tokens that do not "
+         "fit go "
+         "in further rounds; with 1 the buffer has exactly the rows that are needed",
          {"capacity_factor"});
 }
 

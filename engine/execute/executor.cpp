@@ -23,6 +23,7 @@ Pass pass_of(const Program& p, const List* list) {
 // One call, its pointers bound.
 struct Executor::Issue {
   const Call* call;
+  Body run = nullptr;            // none of a rounds node
   size_t site = 0;               // none of a rounds node
   bool begins_backward = false;  // the first call of a part behind its forward list
   std::vector<Operand> in;
@@ -33,14 +34,17 @@ struct Executor::Issue {
 };
 
 Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)
-    : plan_(plan_memory(schedule, heartbeat_of(options.beacon))), options_(options) {
+    : plan_(
+          plan_memory(schedule, heartbeat_of(options.beacon), {options.device, options.features})),
+      options_(options) {
   for (int a = 0; a < kArenas; ++a) arenas_[size_t(a)] = Buffer(plan_.bytes(Arena(a)) + kSlack);
   const size_t stride = rounded(plan_.workspace.per_thread);
   workspace_ = Buffer(rounded(plan_.workspace.shared) + stride * size_t(team.size()));
   context_ = {.team = &team,
               .shared_workspace = workspace_.data(),
               .thread_workspaces = workspace_.data() + rounded(plan_.workspace.shared),
-              .thread_stride = stride};
+              .thread_stride = stride,
+              .features = options.features};
   if (options_.poison) {
     const Buffer& activations = arenas_[size_t(Arena::activations)];
     std::memset(activations.data(), int(options_.canary), activations.size());
@@ -71,6 +75,7 @@ Executor::Issue Executor::bind(const CallSite& site, int lane) {
   const Program& p = *site.program;
   const Call& call = *site.call;
   Issue issue{.call = &call,
+              .run = nullptr,
               .site = sites_.size(),
               .begins_backward = false,
               .in = {},
@@ -93,6 +98,11 @@ Executor::Issue Executor::bind(const CallSite& site, int lane) {
     issue.accumulator.push_back(accumulates ? accumulator_index(p, lane, out) : -1);
   }
   if (call.op != &kRounds) {
+    const Implementation* chosen = implementation(*call.op, input_specs(p, call), call.desc,
+                                                  {options_.device, options_.features});
+    check(chosen && chosen->run, "[{}] has no implementation on {}", call.op->name,
+          name_of(options_.device));
+    issue.run = chosen->run;
     sites_.push_back(site);
   } else {
     for (size_t k = 0; k < call.out.size(); ++k) {
@@ -135,10 +145,12 @@ void Executor::execute(Issue& issue, size_t part, size_t& time) {
 
 void Executor::call(const Issue& issue) {
   const Args args{issue.in, issue.out, &issue.call->desc, &context_};
-  const Body body = issue.call->op->body[int(options_.device)];
-  if (observers_.empty()) return body(args);
+  if (observers_.empty()) {
+    issue.run(args);
+    return;
+  }
   const auto begin = std::chrono::steady_clock::now();
-  body(args);
+  issue.run(args);
   const auto end = std::chrono::steady_clock::now();
   for (CallObserver* observer : observers_)
     observer->made({issue.site, context_.round, begin, end, args});

@@ -25,6 +25,7 @@ inline constexpr bool kPoisonByDefault = true;
 
 struct ExecutorOptions {
   Device device = Device::cpu;
+  Features features = host_features();
   bool poison = kPoisonByDefault;
   std::byte canary{0};       // what a poisoned executor fills the activation arena with at start
   Beacon* beacon = nullptr;  // ticks with every call; told when a backward list begins

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/nn/functional.h"
 #include "engine/nn/modules.h"
 
@@ -57,17 +59,25 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
   if (m.experts == 1) gate_up_parts.shape.insert(gate_up_parts.shape.begin(), 1);
   const Value gate_up = p.parameter(gate_up_parts), down = p.parameter(down_spec);
 
-  // What does not fit the buffer goes in further rounds: no token is dropped.
-  const int64_t capacity =
-      std::max(m.active, int64_t(m.buffer_factor * double(t.tokens * m.active)));
   enter(Phase::Part::experts);
-  const Value y = p.rounds([&]() -> Program::Round {
+  const int64_t pairs = t.tokens * m.active;
+  const auto one_round = [&](int64_t capacity) -> Program::Round {
     const Layout layout = route_layout(routed.expert, m.experts, capacity);
     const Value buffer = dispatch(x, layout);  // [capacity, C]
     const Value hidden = swiglu(grouped_linear(buffer, layout, gate_up), layout.offsets);
     const Value out = grouped_linear(hidden, layout, down);
     return {combine(out, routed.weight, layout), layout.rounds};
-  });
+  };
+  // Without expert parallelism a rank keeps every routed pair: a buffer of all of them is filled
+  // exactly, and one round is known to do. With it, what a rank receives depends on data; whatever
+  // does not fit its buffer goes in further rounds, so no token is dropped.
+  Value y;
+  if (t.config.parallel.ep == 1) {
+    y = one_round(pairs).y;
+  } else {
+    const auto wanted = int64_t(m.buffer_factor * double(pairs));
+    y = p.rounds([&] { return one_round(std::clamp(wanted, m.active, pairs)); });
+  }
   if (m.shared == 0) return y;
   enter(Phase::Part::ffn);
   return dense_ffn(t, x, name + ".shared_experts", m.shared * m.expert_dim, y);

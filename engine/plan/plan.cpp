@@ -49,7 +49,7 @@ std::string_view name_of(Arena arena) {
 
 class Planner {
  public:
-  explicit Planner(const Heartbeat& alive) : alive_(alive) {}
+  Planner(const Heartbeat& alive, const Target& target) : alive_(alive), target_(target) {}
 
   // Without stream_of: one stream.
   Plan run(const Schedule& schedule, const StreamOf* stream_of) {
@@ -102,7 +102,7 @@ class Planner {
       if (p.slots[size_t(out)].view_of == kNone) write(p, lane, out, base == out);
       if (base != kNone && base != out) may_share(p, lane, call, base, out);
     }
-    workspace(p, call);
+    enlarge_workspace(p, call);
     ++time_;
     if (call.op != &kRounds) return;
     for (const Call& inner : call.body) visit(p, lane, inner);        // once: every round is alike
@@ -175,12 +175,8 @@ class Planner {
       in_place_.emplace_back(&items_[Plan::key(p, lane, base)], &items_[Plan::key(p, lane, out)]);
   }
 
-  void workspace(const Program& p, const Call& call) {
-    if (!call.op->workspace) return;
-    std::vector<TensorSpec> specs;
-    for (const SlotId id : call.in)
-      specs.push_back(id == kNone ? TensorSpec() : p.slots[size_t(id)].spec);
-    const Workspace w = call.op->workspace(specs, call.desc);
+  void enlarge_workspace(const Program& p, const Call& call) {
+    const Workspace w = workspace(*call.op, input_specs(p, call), call.desc, target_);
     plan_.workspace.shared = std::max(plan_.workspace.shared, w.shared);
     plan_.workspace.per_thread = std::max(plan_.workspace.per_thread, w.per_thread);
   }
@@ -238,6 +234,7 @@ class Planner {
   }
 
   const Heartbeat& alive_;
+  const Target target_;
   Plan plan_;
   std::map<Plan::Key, Item> items_;
   std::map<const Program*, std::set<SlotId>> reads_;
@@ -277,12 +274,13 @@ std::vector<Plan::Named> Plan::named(Kind kind) const {
   return all;
 }
 
-Plan plan_memory(const Schedule& schedule, const Heartbeat& alive) {
-  return Planner(alive).run(schedule, nullptr);
+Plan plan_memory(const Schedule& schedule, const Heartbeat& alive, const Target& target) {
+  return Planner(alive, target).run(schedule, nullptr);
 }
 
-Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of, const Heartbeat& alive) {
-  return Planner(alive).run(schedule, &stream_of);
+Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of, const Heartbeat& alive,
+                 const Target& target) {
+  return Planner(alive, target).run(schedule, &stream_of);
 }
 
 }  // namespace birkhoff

@@ -59,7 +59,8 @@ class Plan {
   std::array<size_t, kArenas> bytes_ = {};
 };
 
-// Calls `alive` for each call and for each place: a model of thousands of layers takes seconds.
-Plan plan_memory(const Schedule& schedule, const Heartbeat& alive = {});
+// The workspace is that of the implementations that the target would run. Calls `alive` for each
+// call and for each place: a model of thousands of layers takes seconds.
+Plan plan_memory(const Schedule& schedule, const Heartbeat& alive = {}, const Target& target = {});
 
 }  // namespace birkhoff

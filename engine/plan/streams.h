@@ -68,12 +68,14 @@ struct StreamPlan {
 };
 
 // REQUIRES `plan` is of `schedule`, by either plan_memory.
-StreamPlan plan_streams(const Schedule& schedule, const Plan& plan, const StreamOf& = stream_of);
+StreamPlan plan_streams(const Schedule& schedule, const Plan& plan, const StreamOf& = stream_of,
+                        const Target& target = {});
 
 // A plan whose lifetimes end at events: within the run of a part, memory is taken over only by a
 // call that is behind all its users anyway, so that reuse adds no wait there. With one stream it is
 // the plan of plan_memory(schedule). That one is smaller with several streams, and just as right:
 // plan_streams then makes calls wait for memory.
-Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of, const Heartbeat& alive = {});
+Plan plan_memory(const Schedule& schedule, const StreamOf& stream_of, const Heartbeat& alive = {},
+                 const Target& target = {});
 
 }  // namespace birkhoff

@@ -184,18 +184,17 @@ class EventNumbers {
   int pool_ = 0;
 };
 
-void enlarge(Workspace& w, const Program& p, const Call& call) {
-  if (call.op->workspace) {
-    const Workspace own = call.op->workspace(input_specs(p, call), call.desc);
-    w.shared = std::max(w.shared, own.shared);
-    w.per_thread = std::max(w.per_thread, own.per_thread);
-  }
-  for (const Call& inner : call.body) enlarge(w, p, inner);
+void enlarge(Workspace& w, const Program& p, const Call& call, const Target& target) {
+  const Workspace own = workspace(*call.op, input_specs(p, call), call.desc, target);
+  w.shared = std::max(w.shared, own.shared);
+  w.per_thread = std::max(w.per_thread, own.per_thread);
+  for (const Call& inner : call.body) enlarge(w, p, inner, target);
 }
 
 }  // namespace
 
-StreamPlan plan_streams(const Schedule& schedule, const Plan& plan, const StreamOf& stream_of) {
+StreamPlan plan_streams(const Schedule& schedule, const Plan& plan, const StreamOf& stream_of,
+                        const Target& target) {
   const TouchingTurns parts = turns_of(schedule, plan, stream_of);
   const std::vector<Derived> first = first_runs(parts);
   std::vector<Derived> runs;
@@ -206,7 +205,7 @@ StreamPlan plan_streams(const Schedule& schedule, const Plan& plan, const Stream
     for (const TouchingTurn& t : part) {
       result.parts.back().push_back(t.turn);
       if (t.turn.what == Turn::What::call)
-        enlarge(result.workspace[size_t(t.turn.stream)], *t.turn.program, *t.turn.call);
+        enlarge(result.workspace[size_t(t.turn.stream)], *t.turn.program, *t.turn.call, target);
     }
   }
   result.events = EventNumbers(runs, result.parts).run();

@@ -72,10 +72,10 @@ class Arrays {
  public:
   explicit Arrays(size_t bytes) : a_(bytes), b_(bytes) {}
 
-  MeasuredLimits limits(ThreadTeam& team) const {
+  MeasuredPeakRates limits(ThreadTeam& team) const {
     ThreadTeam one(1);
-    MeasuredLimits limits{.one = measure_limits(one, floats(a_), floats(b_)), .all = {}};
-    limits.all = team.size() == 1 ? limits.one : measure_limits(team, floats(a_), floats(b_));
+    MeasuredPeakRates limits{.one = measure_peak_rates(one, floats(a_), floats(b_)), .all = {}};
+    limits.all = team.size() == 1 ? limits.one : measure_peak_rates(team, floats(a_), floats(b_));
     return limits;
   }
   Bandwidths bandwidths(ThreadTeam& team) const {

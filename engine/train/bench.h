@@ -12,7 +12,7 @@
 #include "engine/config/config.h"
 #include "engine/model/model.h"
 #include "engine/train/operator_times.h"
-#include "kernels/limits.h"
+#include "kernels/peak_rates.h"
 
 namespace birkhoff {
 
@@ -37,8 +37,8 @@ struct ScalingPoint {
   std::vector<double> seconds;
 };
 
-struct MeasuredLimits {
-  Limits one, all;  // threads
+struct MeasuredPeakRates {
+  PeakRates one, all;  // threads
 };
 
 struct BenchResult {
@@ -48,7 +48,7 @@ struct BenchResult {
   int threads = 1;
   ParameterCount parameters;
   size_t array_bytes = 0;
-  MeasuredLimits before, after;  // the steps
+  MeasuredPeakRates before, after;  // the steps
   StepTimes step;
   std::optional<StepTimes> plain;
   std::string no_plain;  // why it was not run
@@ -56,7 +56,7 @@ struct BenchResult {
 
   int64_t tokens() const { return config.train.global_batch * config.train.sequence; }
   // The better of before and after, at all threads.
-  Limits limits() const { return better_of(before.all, after.all); }
+  PeakRates limits() const { return better_of(before.all, after.all); }
 };
 
 // Throws ResourceError (exit code 5) when the model does not fit the memory, ConfigError (2) when

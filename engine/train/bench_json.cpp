@@ -12,13 +12,13 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "birkhoff bench ";  // and the version of the format
 
-Json json_of(const Limits& l) {
+Json json_of(const PeakRates& l) {
   return {{"copy", l.copy},     {"copy_streaming", l.copy_streaming},
           {"read", l.read},     {"sweep", l.sweep},
           {"f32_flops", l.f32}, {"bf16_flops", l.bf16 > 0 ? Json(l.bf16) : Json()}};
 }
 
-Json json_of(const MeasuredLimits& l) {
+Json json_of(const MeasuredPeakRates& l) {
   return {{"one_thread", json_of(l.one)}, {"all_threads", json_of(l.all)}};
 }
 
@@ -28,7 +28,7 @@ Json times_of(const std::vector<double>& seconds) {
           {"min", *std::min_element(seconds.begin(), seconds.end())}};
 }
 
-Json operators_of(const StepTimes& times, const Limits& limits) {
+Json operators_of(const StepTimes& times, const PeakRates& limits) {
   Json all = Json::array();
   for (const OperatorRow* row : by_time(times)) {
     const OperatorSummary s = summary_of(*row, times, limits);
@@ -98,7 +98,7 @@ std::string to_json(const BenchResult& r, const std::string& config_file) {
   j["machine"] = {{"cpu", r.machine.cpu},     {"cores", r.machine.cores},
                   {"threads", r.threads},     {"l1_bytes", r.machine.l1},
                   {"l2_bytes", r.machine.l2}, {"l3_bytes", r.machine.l3}};
-  const MeasuredLimits used{.one = better_of(r.before.one, r.after.one), .all = r.limits()};
+  const MeasuredPeakRates used{.one = better_of(r.before.one, r.after.one), .all = r.limits()};
   j["limits"] = {{"array_bytes", r.array_bytes}, {"beyond_l3", beyond_cache(r)},
                  {"before", json_of(r.before)},  {"after", json_of(r.after)},
                  {"used", json_of(used)},        {"beside_steps", Json::array()}};

@@ -30,7 +30,8 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-OperatorSummary summary_of(const OperatorRow& row, const StepTimes& times, const Limits& limits) {
+OperatorSummary summary_of(const OperatorRow& row, const StepTimes& times,
+                           const PeakRates& limits) {
   const std::vector<double> seconds(row.seconds.begin(), row.seconds.end());
   const auto calls = double(seconds.size());
   OperatorSummary s{.calls = calls / double(times.seconds.size()),

@@ -17,7 +17,7 @@ struct OperatorSummary {
   double floor = 0;
   bool memory_bound = false;  // the first of the two
 };
-OperatorSummary summary_of(const OperatorRow& row, const StepTimes& times, const Limits& limits);
+OperatorSummary summary_of(const OperatorRow& row, const StepTimes& times, const PeakRates& limits);
 
 // Products that belong together, inside the step.
 struct GroupSummary {

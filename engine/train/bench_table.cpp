@@ -29,20 +29,20 @@ void add_limits(const BenchResult& r, std::string& text) {
                                             "those of the cache");
   text += fmt::format("  {:<28}{:>20}{:>20}\n", "", "1 thread",
                       r.threads == 1 ? "" : fmt::format("{} threads", r.threads));
-  const auto row = [&](const char* name, double Limits::*of, const char* unit) {
-    const auto cell = [&](const Limits& a, const Limits& b) {
+  const auto row = [&](const char* name, double PeakRates::*of, const char* unit) {
+    const auto cell = [&](const PeakRates& a, const PeakRates& b) {
       return fmt::format("{:.1f} / {:.1f}", a.*of / 1e9, b.*of / 1e9);
     };
     text += fmt::format("  {:<28}{:>20}{:>20} {}\n", name, cell(r.before.one, r.after.one),
                         r.threads == 1 ? "" : cell(r.before.all, r.after.all), unit);
   };
-  row("copy", &Limits::copy, "GB/s");
-  row("copy, streaming stores", &Limits::copy_streaming, "GB/s");
-  row("read", &Limits::read, "GB/s");
-  row("read and write in place", &Limits::sweep, "GB/s");
-  row("f32 multiply-adds", &Limits::f32, "GFLOP/s");
+  row("copy", &PeakRates::copy, "GB/s");
+  row("copy, streaming stores", &PeakRates::copy_streaming, "GB/s");
+  row("read", &PeakRates::read, "GB/s");
+  row("read and write in place", &PeakRates::sweep, "GB/s");
+  row("f32 multiply-adds", &PeakRates::f32, "GFLOP/s");
   if (r.limits().bf16 > 0)
-    row("bf16 products of pairs", &Limits::bf16, "GFLOP/s");
+    row("bf16 products of pairs", &PeakRates::bf16, "GFLOP/s");
   else
     text += "  no instruction for pairs of bf16: their products run at the rate of f32\n";
 }

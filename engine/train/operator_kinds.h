@@ -12,7 +12,7 @@ bool is_attention(const Operator& op);
 bool is_of_streams(const Operator& op);
 
 // Whether the call multiplies bf16 with bf16, which a processor with pairs does at another rate
-// than f32 (kernels/limits.h): both factors are stored so, or a weight is read so.
+// than f32 (kernels/peak_rates.h): both factors are stored so, or a weight is read so.
 bool multiplies_bf16(const Operator& op, Specs in, const Desc& desc);
 
 }  // namespace birkhoff

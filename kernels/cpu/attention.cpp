@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
-#include "kernels/cpu/pairs.h"
+#include "kernels/bodies.h"
+#include "kernels/cpu/attention_workspace.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -202,27 +203,72 @@ void check_first_keys(const int32_t* first_key, int64_t tokens, int64_t sequence
   }
 }
 
-const PairBodies* pairs_of(const Args& a, int q) { return pair_bodies_of(a.inputs[q]); }
+void check_keys(const Args& a, int q, int first_key) {
+  check_first_keys(a.in<int32_t>(first_key), a.dim(q, 0), a.desc<Attention::Desc>().sequence);
+}
 
-}  // namespace
+HeadShape head_shape(const TensorSpec& q, const TensorSpec& v, const Attention::Desc& d) {
+  return {q.dtype == DType::bf16, q.shape[1] / d.heads, v.shape[1] / d.heads};
+}
+
+template <int kQ>
+bool takes_pairs(Specs in, const Desc&, const Features& features) {
+  return features.avx512_bf16 && in[kQ].dtype == DType::bf16;
+}
+
+template <class Scratch, int kQ, int kV>
+Workspace scratch(Specs in, const Desc& desc) {
+  const auto& d = desc.as<Attention::Desc>();
+  const HeadShape h = head_shape(in[kQ], in[kV], d);
+  if constexpr (requires { Scratch::bytes(h); })
+    return {.per_thread = Scratch::bytes(h)};
+  else
+    return {.per_thread = Scratch::bytes(h, d.sequence)};
+}
 
 HWY_EXPORT(AttentionBlocks);
 HWY_EXPORT(AttentionBackwardHeads);
 
-void attention(const Args& a) {
-  check_first_keys(a.in<int32_t>(Attention::first_key), a.dim(Attention::q, 0),
-                   a.desc<Attention::Desc>().sequence);
-  if (const PairBodies* pairs = pairs_of(a, Attention::q)) return pairs->attention(a);
-  HWY_DYNAMIC_DISPATCH(AttentionBlocks)(a);
-}
+using A = Attention;
+using B = AttentionBackward;
 
-void attention_backward(const Args& a) {
-  check_first_keys(a.in<int32_t>(AttentionBackward::first_key), a.dim(AttentionBackward::q, 0),
-                   a.desc<Attention::Desc>().sequence);
-  if (const PairBodies* pairs = pairs_of(a, AttentionBackward::q))
-    return pairs->attention_backward(a);
-  HWY_DYNAMIC_DISPATCH(AttentionBackwardHeads)(a);
-}
+}  // namespace
+
+constinit const Implementation attention[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<A::q>,
+     .workspace = scratch<PairAttentionWorkspace, A::q, A::v>,
+     .run =
+         [](const Args& a) {
+           check_keys(a, A::q, A::first_key);
+           avx512_bf16::attention(a);
+         }},
+    {.name = "cpu",
+     .workspace = scratch<AttentionWorkspace, A::q, A::v>,
+     .run =
+         [](const Args& a) {
+           check_keys(a, A::q, A::first_key);
+           HWY_DYNAMIC_DISPATCH(AttentionBlocks)(a);
+         }},
+};
+
+constinit const Implementation attention_backward[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<B::q>,
+     .workspace = scratch<PairAttentionBackwardWorkspace, B::q, B::v>,
+     .run =
+         [](const Args& a) {
+           check_keys(a, B::q, B::first_key);
+           avx512_bf16::attention_backward(a);
+         }},
+    {.name = "cpu",
+     .workspace = scratch<AttentionBackwardWorkspace, B::q, B::v>,
+     .run =
+         [](const Args& a) {
+           check_keys(a, B::q, B::first_key);
+           HWY_DYNAMIC_DISPATCH(AttentionBackwardHeads)(a);
+         }},
+};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/bodies.h"
+#include "kernels/cpu/attention_workspace.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -66,16 +68,27 @@ int64_t checked_length(std::string_view name, int64_t length, int64_t tokens, in
   return length;
 }
 
-}  // namespace
-
 HWY_EXPORT(DecodeBlocks);
 
-void attention_decode(const Args& a) {
-  using A = AttentionDecode;
+using A = AttentionDecode;
+
+void decode(const Args& a) {
   checked_length("attention_decode", *a.in<int32_t>(A::length), a.dim(A::q, 0),
                  a.dim(A::k_cache, 0));
   HWY_DYNAMIC_DISPATCH(DecodeBlocks)(a);
 }
+
+Workspace decode_workspace(Specs in, const Desc& desc) {
+  const int64_t heads = desc.as<A::Desc>().heads;
+  const TensorSpec &q = in[A::q], &v = in[A::v_cache];
+  return {.per_thread = AttentionWorkspace::bytes(
+              {q.dtype == DType::bf16, q.shape[1] / heads, v.shape[1] / heads})};
+}
+
+}  // namespace
+
+constinit const Implementation attention_decode[] = {
+    {.name = "cpu", .workspace = decode_workspace, .run = decode}};
 
 void cache_write(const Args& a) {
   using C = CacheWrite;

@@ -1,5 +1,6 @@
 #include "kernels/grouped_linear.h"
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
 
 namespace birkhoff::cpu {
@@ -34,20 +35,18 @@ void rows_by_expert(const Args& a, int rows_input, int w_input, int64_t n, bool 
   });
 }
 
-}  // namespace
-
-void grouped_linear(const Args& a) {
+void run_linear(const Args& a) {
   using G = GroupedLinear;
   rows_by_expert(a, G::x, G::w, a.dim(G::w, 1), true);
 }
 
-void grouped_linear_dx(const Args& a) {
+void run_linear_dx(const Args& a) {
   using G = GroupedLinearDx;
   static_assert(int(G::offsets) == int(GroupedLinear::offsets));
   rows_by_expert(a, G::dy, G::w, a.dim(G::w, 2), false);
 }
 
-void grouped_linear_dw(const Args& a) {
+void run_linear_dw(const Args& a) {
   using G = GroupedLinearDw;
   const int64_t n = a.dim(G::dy, 1), k = a.dim(G::x, 1), experts = a.count(G::offsets) - 1;
   const int32_t* offsets = checked_offsets(a, G::offsets, a.dim(G::x, 0));
@@ -63,5 +62,36 @@ void grouped_linear_dw(const Args& a) {
                    .c = {dw, e * n * k, k}};
   });
 }
+
+// `shared` holds the first task of each expert.
+template <int kOffsets>
+Workspace scratch(Specs in, DType out) {
+  return {.shared = size_t(in[kOffsets].count()) * sizeof(int64_t),
+          .per_thread = matmul_workspace(out)};
+}
+
+}  // namespace
+
+constinit const Implementation grouped_linear[] = {{.name = "cpu",
+                                                    .workspace =
+                                                        [](Specs in, const Desc&) {
+                                                          return scratch<GroupedLinear::offsets>(
+                                                              in, in[GroupedLinear::x].dtype);
+                                                        },
+                                                    .run = run_linear}};
+
+constinit const Implementation grouped_linear_dx[] = {
+    {.name = "cpu",
+     .workspace =
+         [](Specs in, const Desc&) {
+           return scratch<GroupedLinearDx::offsets>(in, in[GroupedLinearDx::dy].dtype);
+         },
+     .run = run_linear_dx}};
+
+constinit const Implementation grouped_linear_dw[] = {
+    {.name = "cpu",
+     .workspace = [](Specs in,
+                     const Desc&) { return scratch<GroupedLinearDw::offsets>(in, DType::f32); },
+     .run = run_linear_dw}};
 
 }  // namespace birkhoff::cpu

@@ -1,4 +1,5 @@
 #include "kernels/hc.h"
+#include "kernels/bodies.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -101,7 +102,18 @@ HWY_AFTER_NAMESPACE();
 namespace birkhoff::cpu {
 
 HWY_EXPORT(HcOpenRows);
-void hc_open(const Args& args) { HWY_DYNAMIC_DISPATCH(HcOpenRows)(args); }
+
+constinit const Implementation hc_open[] = {
+    {.name = "cpu",
+     .workspace =
+         [](Specs in, const Desc& d) {
+           return Workspace{.per_thread = HcScratch(Scratch(nullptr), HcSizes::of(in, d)).bytes};
+         },
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(HcOpenRows)
+           (a);
+         }}};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -1,11 +1,19 @@
 #pragma once
 // Sizes and scratch of the cpu bodies of hc. Functions of the shape alone, so that results are too.
 #include "kernels/cpu/projection.h"
+#include "kernels/hc.h"
 
 namespace birkhoff::cpu {
 
 struct HcSizes {
   int64_t tokens, n, width;  // T, n, C
+
+  // Of hc_open and hc_open_backward, which begin with the same inputs.
+  static HcSizes of(Specs in, const Desc& d) {
+    const Shape& x = in[HcOpen::x].shape;
+    const int64_t n = d.as<HcDesc>().n;
+    return {x[0], n, x[1] / n};
+  }
 
   int64_t rows() const { return n + 2; }                                         // of theta
   int64_t columns() const { return rows() * n; }                                 // K

@@ -1,3 +1,4 @@
+#include "kernels/bodies.h"
 #include "kernels/hc.h"
 #include "kernels/storage.h"
 
@@ -186,7 +187,20 @@ HWY_AFTER_NAMESPACE();
 namespace birkhoff::cpu {
 
 HWY_EXPORT(HcOpenBackwardRows);
-void hc_open_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(HcOpenBackwardRows)(args); }
+
+constinit const Implementation hc_open_backward[] = {
+    {.name = "cpu",
+     .workspace =
+         [](Specs in, const Desc& d) {
+           const HcSizes z = HcSizes::of(in, d);
+           return Workspace{.shared = size_t(slabs(z.tokens)) * hc_slab_bytes(z),
+                            .per_thread = HcScratch(Scratch(nullptr), z).bytes};
+         },
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(HcOpenBackwardRows)
+           (a);
+         }}};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/matmul.h"
-#include "kernels/cpu/pairs.h"
+#include "kernels/cpu/routines.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -101,33 +102,27 @@ Range part(int64_t index, int64_t size, int64_t count) {
   return {index * size, std::min(count, index * size + size)};
 }
 
-void add_logits(const float* logits, int64_t count, float& maximum, float& sum) {
-  HWY_DYNAMIC_DISPATCH(AddLogits)(logits, count, maximum, sum);
-}
 void scaled_softmax(const float* logits, int64_t count, float lse, float scale, float* dl) {
   HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(logits, count, lse, scale, dl);
-}
-void scaled_softmax_rounded(const float* logits, int64_t count, float lse, float scale, bf16* dl) {
-  HWY_DYNAMIC_DISPATCH(ScaledSoftmaxRounded)(logits, count, lse, scale, dl);
 }
 
 // What is done with logits, by how h is stored.
 struct Exponentials {
-  decltype(&add_logits) add;
-  decltype(&scaled_softmax_rounded) rounded_softmax;
+  const Routines* routines;
 
+  void add(const float* logits, int64_t count, float& maximum, float& sum) const {
+    routines->add_logits(logits, count, maximum, sum);
+  }
   void softmax(const float* logits, int64_t count, float lse, float scale, float* dl) const {
     scaled_softmax(logits, count, lse, scale, dl);
   }
   void softmax(const float* logits, int64_t count, float lse, float scale, bf16* dl) const {
-    rounded_softmax(logits, count, lse, scale, dl);
+    routines->scaled_softmax(logits, count, lse, scale, dl);
   }
 };
 
-Exponentials exponentials_of(const Operand& h) {
-  if (const PairBodies* pairs = pair_bodies_of(h))
-    return {pairs->add_logits, pairs->scaled_softmax};
-  return {add_logits, scaled_softmax_rounded};
+Exponentials exponentials_of(const Args& a, const Operand& h) {
+  return {&routines(h.spec->dtype == DType::bf16 ? a.context->features : Features())};
 }
 
 struct Head {
@@ -149,8 +144,8 @@ struct Head {
 
 template <class L>
 Head head_of(const Args& a) {
-  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),       a.dim(L::h, 0),
-                  a.dim(L::h, 1), a.dim(L::w, 0), exponentials_of(a.inputs[L::h])};
+  const Head head{a.inputs[L::h], a.inputs[L::w], a.in<int32_t>(L::target),          a.dim(L::h, 0),
+                  a.dim(L::h, 1), a.dim(L::w, 0), exponentials_of(a, a.inputs[L::h])};
   require_targets(head.target, head.tokens, head.vocabulary);
   return head;
 }
@@ -161,11 +156,12 @@ struct Partials {  // of the forward, in the shared workspace: a row's values li
 };
 
 // Maximum and sum of some rows over one segment of the vocabulary.
-void segment(const Head& head, Range rows, Range columns, const Partials& out, float* workspace) {
+void segment(const Head& head, const Routines& tiles, Range rows, Range columns,
+             const Partials& out, float* workspace) {
   float* logits = workspace + kMatmulWorkspace / sizeof(float);
   for (int64_t v = columns.begin; v < columns.end; v += Cut::kColumns) {
     const Range some = {v, std::min(columns.end, v + Cut::kColumns)};
-    matmul_tile(head.logits(rows, some, logits), {0, 0, rows.size(), some.size()}, workspace);
+    tiles.matmul_tile(head.logits(rows, some, logits), {0, 0, rows.size(), some.size()}, workspace);
     for (int64_t t = rows.begin; t < rows.end; ++t) {
       const float* row = logits + (t - rows.begin) * some.size();
       if (v == columns.begin) {
@@ -268,9 +264,7 @@ void round_dh(const Head& head, const Args& a, Range rows, const Gradients& to) 
   });
 }
 
-}  // namespace
-
-void linear_cross_entropy(const Args& a) {
+void nll(const Args& a) {
   using L = LinearCrossEntropy;
   const Head head = head_of<L>(a);
   const int64_t segments = parts(head.vocabulary, Cut::kSegment);
@@ -283,8 +277,9 @@ void linear_cross_entropy(const Args& a) {
   };
   a.team().run(parts(head.tokens, rows) * segments, [&](int64_t task, int worker) {
     const int64_t s = task % segments;
-    segment(head, part(task / segments, rows, head.tokens), part(s, Cut::kSegment, head.vocabulary),
-            partials(s), a.thread_workspace<float>(worker));
+    segment(head, routines(a.context->features), part(task / segments, rows, head.tokens),
+            part(s, Cut::kSegment, head.vocabulary), partials(s),
+            a.thread_workspace<float>(worker));
   });
   for (int64_t t = 0; t < head.tokens; ++t) {
     float maximum = partials(0).maximum[t], sum = partials(0).sum[t];
@@ -299,8 +294,6 @@ void linear_cross_entropy(const Args& a) {
     set(a.out<float>(L::nll), a.base<float>(L::nll), t, nll);
   }
 }
-
-namespace {
 
 // All logits of some rows, and what is made of them.
 struct LossRows {
@@ -368,13 +361,47 @@ void loss(const Args& a, const Head& head) {
   }
 }
 
-}  // namespace
-
-void linear_cross_entropy_loss(const Args& a) {
+void loss_of_any_storage(const Args& a) {
   using L = LinearCrossEntropyLoss;
   const Head head = head_of<L>(a);
   with_storage(a.inputs[L::h].spec->dtype, [&](auto t) { loss<decltype(t)>(a, head); });
 }
+
+Workspace nll_workspace(Specs in, const Desc&) {
+  using L = LinearCrossEntropy;
+  const int64_t tokens = in[L::h].shape[0], vocabulary = in[L::w].shape[0];
+  const int64_t segments = (vocabulary + Cut::kSegment - 1) / Cut::kSegment;
+  return {.shared = size_t(tokens * (2 * segments + 1)) * sizeof(float),
+          .per_thread = kMatmulWorkspace + size_t(Cut::kRows * Cut::kColumns) * sizeof(float)};
+}
+
+Workspace loss_workspace(Specs in, const Desc&) {
+  using L = LinearCrossEntropyLoss;
+  const TensorSpec& h = in[L::h];
+  const int64_t vocabulary = in[L::w].shape[0], columns = std::min(Cut::kChunk, vocabulary);
+  const int64_t rows = Cut::loss_rows(h.shape[0], vocabulary);
+  const int64_t sums = h.dtype == DType::bf16 ? rows * h.shape[1] : 0;  // of dh
+  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;    // logits, their log-sums
+  return {.shared = size_t(floats) * sizeof(float) +
+                    size_t(rows * (columns + Cut::kPad)) * size_of(h.dtype),
+          .per_thread = kMatmulWorkspace};
+}
+
+}  // namespace
+
+void every_machine::add_logits(const float* logits, int64_t count, float& maximum, float& sum) {
+  HWY_DYNAMIC_DISPATCH(AddLogits)(logits, count, maximum, sum);
+}
+void every_machine::scaled_softmax(const float* logits, int64_t count, float lse, float scale,
+                                   bf16* dl) {
+  HWY_DYNAMIC_DISPATCH(ScaledSoftmaxRounded)(logits, count, lse, scale, dl);
+}
+
+constinit const Implementation linear_cross_entropy[] = {
+    {.name = "cpu", .workspace = nll_workspace, .run = nll}};
+
+constinit const Implementation linear_cross_entropy_loss[] = {
+    {.name = "cpu", .workspace = loss_workspace, .run = loss_of_any_storage}};
 
 }  // namespace birkhoff::cpu
 #endif

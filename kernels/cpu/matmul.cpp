@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/cpu/pairs.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
 #include "kernels/cpu/targets.h"
@@ -324,14 +322,14 @@ int64_t even(int64_t count, int64_t part, int64_t unit) {
 
 }  // namespace
 
-bool PairTiles::takes(const Product& p) {
-  return p.a.element != Element::f32 && p.b.element != Element::f32 && pair_bodies() != nullptr;
-}
-
-MatmulGrid::MatmulGrid(const Product& p, MatmulTeam team) : rows(kRows), columns(kColumns) {
+MatmulGrid::MatmulGrid(const Product& p, const Features& features, MatmulTeam team)
+    : rows(kRows), columns(kColumns) {
   const int64_t least = parts(kTiles, std::max<int64_t>(team.products, 1));
   const int64_t wanted = std::clamp<int64_t>(p.m * p.n * p.k / kTileTerms, 1, least);
-  PairTiles::takes(p) ? cut_pairs(p, wanted) : cut(p, wanted);
+  if (PairTiles::takes(p, features))
+    cut_pairs(p, wanted);
+  else
+    cut(p, wanted);
   row_tiles = parts(p.m, rows), column_tiles = parts(p.n, columns);
   if (team.products == 1 && row_tiles == 1) cut_tail(p, team.threads);
 }
@@ -396,9 +394,7 @@ MatmulTile MatmulGrid::tile(const Product& p, int64_t task) const {
 
 HWY_EXPORT(RunTile);
 
-void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace) {
-  if (PairTiles::takes(p))
-    return pair_bodies()->matmul_tile(p, tile, reinterpret_cast<std::byte*>(workspace));
+void every_machine::matmul_tile(const Product& p, const MatmulTile& tile, float* workspace) {
   HWY_DYNAMIC_DISPATCH(RunTile)(p, tile, workspace);
 }
 

@@ -7,11 +7,10 @@
 // Products and sums are f32: each element of C is a chain of fused multiply-adds over k in order,
 // restarted every kMatmulChunk terms and then added up: chunk by chunk, c = c + Σ_{k in chunk} a·b,
 // the first time base + Σ. A bf16 C is summed in f32 so, and base is added last, with one rounding.
-// Two bf16 factors go to the pairs of processors that have them (kernels/cpu/pairs.h), in chunks of
-// PairTiles::kChunk.
-// Its bits are therefore a function of its row of op(A), its column of op(B), its base and the
-// instruction set, and of nothing else: not of m, n, tiles, strides, neighbours or threads. A NaN
-// in one row stays in that row.
+// Two bf16 factors are multiplied in pairs on processors that can (kernels/cpu/routines.h), in
+// chunks of PairTiles::kChunk. Its bits are therefore a function of its row of op(A), its column of
+// op(B), its base and the instruction set, and of nothing else: not of m, n, tiles, strides,
+// neighbours or threads. A NaN in one row stays in that row.
 //
 // Thread-safe: no state. base is null (0), C itself, or a matrix with C's stride that overlaps no
 // part of C; A and B overlap no part of C. k = 0 gives C = base.
@@ -19,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/routines.h"
 #include "kernels/operator.h"
 
 namespace birkhoff::cpu {
@@ -70,6 +70,8 @@ struct Product {
   int64_t m = 0, n = 0, k = 0;
   Matrix a = {}, b = {};
   Sum c = {};
+
+  bool of_bf16() const { return a.element != Element::f32 && b.element != Element::f32; }
 };
 
 // Terms of a sum between two additions to C. 256 floats of 48 columns are 48 KiB: a panel of B
@@ -88,7 +90,9 @@ struct PairTiles {
     const int64_t depth = std::clamp<int64_t>((k + 1) / 2 * 2, 2, kChunk);
     return std::min(kMostPackedRows, kChunk * kPackedRows / depth / 8 * 8);
   }
-  static bool takes(const Product& p);
+  static bool takes(const Product& p, const Features& features) {
+    return features.avx512_bf16 && p.of_bf16();
+  }
 };
 
 struct MatmulTile {
@@ -105,7 +109,7 @@ struct MatmulTeam {
 // kColumns elements. The last `tail` columns of tiles are cut into lower ones, of tail_rows rows.
 struct MatmulGrid {
   static constexpr int64_t kRows = 512, kColumns = 384;
-  explicit MatmulGrid(const Product& p, MatmulTeam team = {});
+  MatmulGrid(const Product& p, const Features& features, MatmulTeam team = {});
   int64_t tasks() const { return whole_tasks() + tail * tail_tiles; }
   MatmulTile tile(const Product& p, int64_t task) const;
 
@@ -132,9 +136,11 @@ constexpr size_t matmul_workspace(DType c) {
   return kMatmulWorkspace + (c == DType::bf16 ? kMatmulTileBytes : 0);
 }
 
-// One tile of the product, on the calling thread: at most kRows × kColumns elements, and rows as
-// MatmulGrid cuts them. `workspace` is 64-byte aligned and has the bytes above.
-void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace);
+inline Workspace matmul_scratch(DType c) { return {.per_thread = matmul_workspace(c)}; }
+
+// Routines::matmul_tile makes one tile of the product, on the calling thread: at most kRows ×
+// kColumns elements, and rows as MatmulGrid cuts them. `workspace` is 64-byte aligned and has the
+// bytes above.
 
 // Products 0 … count − 1, as one set of tasks of the team. They write to different places;
 // matmul_workspace() bytes of each thread's workspace are used. `first_task` has room for count
@@ -142,15 +148,16 @@ void matmul_tile(const Product& p, const MatmulTile& tile, float* workspace);
 template <class F>  // Product(int64_t i)
 void matmuls(const Args& a, int64_t count, int64_t* first_task, F&& product) {
   const MatmulTeam team{count, a.team().size()};
+  const Features& features = a.context->features;
   first_task[0] = 0;
   for (int64_t i = 0; i < count; ++i)
-    first_task[i + 1] = first_task[i] + MatmulGrid(product(i), team).tasks();
+    first_task[i + 1] = first_task[i] + MatmulGrid(product(i), features, team).tasks();
   a.team().run(first_task[count], [&](int64_t task, int worker) {
     // Products without tasks share their first task with the next one: take the last of them.
     const int64_t i = std::upper_bound(first_task, first_task + count, task) - first_task - 1;
     const Product p = product(i);
-    matmul_tile(p, MatmulGrid(p, team).tile(p, task - first_task[i]),
-                a.thread_workspace<float>(worker));
+    const MatmulTile tile = MatmulGrid(p, features, team).tile(p, task - first_task[i]);
+    routines(features).matmul_tile(p, tile, a.thread_workspace<float>(worker));
   });
 }
 

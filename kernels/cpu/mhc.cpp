@@ -1,5 +1,6 @@
 #include "kernels/mhc.h"
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/mhc_shared.h"
 #include "kernels/storage.h"
 
@@ -156,21 +157,44 @@ HWY_EXPORT(OpenRows);
 HWY_EXPORT(StoreCoefficients);
 HWY_EXPORT(CloseRows);
 
-const PairBodies* mhc_pair_bodies(const Args& args, int streams) {
-  return args.dim(streams, 1) % 2 == 0 ? pair_bodies_of(args.inputs[size_t(streams)]) : nullptr;
-}
-
-void mhc_open(const Args& args) {
-  const PairBodies* pairs = mhc_pair_bodies(args, MhcOpen::x);
-  pairs ? pairs->mhc_open(args) : HWY_DYNAMIC_DISPATCH(OpenRows)(args);
-}
 void mhc_store_coefficients(const Args& args, const ForwardScratch& s, int64_t first, int64_t m) {
   HWY_DYNAMIC_DISPATCH(StoreCoefficients)(args, s, first, m);
 }
-void mhc_close(const Args& args) {
-  const PairBodies* pairs = mhc_pair_bodies(args, MhcClose::link);
-  pairs ? pairs->mhc_close(args) : HWY_DYNAMIC_DISPATCH(CloseRows)(args);
+
+namespace {
+
+Workspace open_workspace(Specs in, const Desc& d, size_t (*packed)(const Projection&)) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  const Projection p = mhc_projection(in, d);
+  const int64_t trace = sinkhorn_trace(desc.n, desc.iterations, false);
+  return {.shared = packed(p), .per_thread = ForwardScratch(Scratch(nullptr), p, trace).bytes};
 }
+
+}  // namespace
+
+constinit const Implementation mhc_open[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<MhcOpen::x>,
+     .workspace = [](Specs in, const Desc& d) { return open_workspace(in, d, pair_packed_bytes); },
+     .run = avx512_bf16::mhc_open},
+    {.name = "cpu",
+     .workspace = [](Specs in, const Desc& d) { return open_workspace(in, d, packed_bytes); },
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(OpenRows)
+           (a);
+         }},
+};
+
+constinit const Implementation mhc_close[] = {
+    {.name = "avx512_bf16", .accepts = takes_pairs<MhcClose::link>, .run = avx512_bf16::mhc_close},
+    {.name = "cpu",
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(CloseRows)
+           (a);
+         }},
+};
 
 }  // namespace birkhoff::cpu
 #endif

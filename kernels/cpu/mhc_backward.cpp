@@ -1,5 +1,6 @@
 #include "kernels/mhc.h"
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/mhc_shared.h"
 #include "kernels/storage.h"
 
@@ -204,20 +205,66 @@ HWY_EXPORT(TokensBackward);
 HWY_EXPORT(StoreBackwardSums);
 HWY_EXPORT(CloseBackwardRows);
 
-void mhc_open_backward(const Args& args) {
-  const PairBodies* pairs = mhc_pair_bodies(args, MhcOpenBackward::x);
-  pairs ? pairs->mhc_open_backward(args) : HWY_DYNAMIC_DISPATCH(OpenBackwardRows)(args);
-}
 void mhc_tokens_backward(const Args& args, const Projection& p, const TokenBlock& block) {
   HWY_DYNAMIC_DISPATCH(TokensBackward)(args, p, block);
 }
 void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs) {
   HWY_DYNAMIC_DISPATCH(StoreBackwardSums)(args, p, slabs);
 }
-void mhc_close_backward(const Args& args) {
-  const PairBodies* pairs = mhc_pair_bodies(args, MhcCloseBackward::dy);
-  pairs ? pairs->mhc_close_backward(args) : HWY_DYNAMIC_DISPATCH(CloseBackwardRows)(args);
+
+namespace {
+
+Workspace open_workspace(Specs in, const Desc& d) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  const Projection p = mhc_projection(in, d);
+  const int64_t trace = sinkhorn_trace(desc.n, desc.iterations, true);
+  return {.shared = packed_bytes(p) + size_t(p.slabs()) * slab_bytes(p),
+          .per_thread = BackwardScratch(Scratch(nullptr), p, trace).bytes};
 }
+
+// phi is packed as bf16 there.
+Workspace pair_open_workspace(Specs in, const Desc& d) {
+  const Projection p = mhc_projection(in, d);
+  Workspace w = open_workspace(in, d);
+  w.shared -= packed_bytes(p) / 2;
+  w.per_thread += PairScratch(Scratch(nullptr), p).bytes;
+  return w;
+}
+
+// A token's dpost.
+Workspace close_workspace(Specs, const Desc& d) {
+  return {.per_thread = size_t(d.as<StreamsDesc>().n) * sizeof(float)};
+}
+
+}  // namespace
+
+constinit const Implementation mhc_open_backward[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<MhcOpenBackward::x>,
+     .workspace = pair_open_workspace,
+     .run = avx512_bf16::mhc_open_backward},
+    {.name = "cpu",
+     .workspace = open_workspace,
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(OpenBackwardRows)
+           (a);
+         }},
+};
+
+constinit const Implementation mhc_close_backward[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<MhcCloseBackward::dy>,
+     .workspace = close_workspace,
+     .run = avx512_bf16::mhc_close_backward},
+    {.name = "cpu",
+     .workspace = close_workspace,
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(CloseBackwardRows)
+           (a);
+         }},
+};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -1,16 +1,27 @@
 #pragma once
-// What the bodies of mhc for pairs of bf16 (kernels/cpu/pairs.h) share with those for every
-// instruction set: when they are taken, and all that is done with coefficients. Thread-safe.
-#include "kernels/cpu/pairs.h"
+// Shared by the AVX512-BF16 bodies of mhc and those for every instruction set: which calls the
+// former take, and everything that is done with coefficients. Thread-safe.
+#include "kernels/bodies.h"
 #include "kernels/cpu/projection.h"
 #include "kernels/cpu/row.h"
-#include "kernels/operator.h"
+#include "kernels/mhc.h"
 
 namespace birkhoff::cpu {
 
-// The bodies for pairs of a call whose input `streams` is [T, n·C]: where that is bf16 and n·C even
-// (a row is whole pairs), and the processor has them; else null.
-const PairBodies* mhc_pair_bodies(const Args& args, int streams);
+// Whether the AVX512-BF16 bodies take a call whose input `kStreams` is [T, n·C]: that must be bf16,
+// and n·C even, so that a row is whole pairs.
+template <int kStreams>
+bool takes_pairs(Specs in, const Desc&, const Features& features) {
+  const TensorSpec& streams = in[kStreams];
+  return features.avx512_bf16 && streams.dtype == DType::bf16 && streams.shape[1] % 2 == 0;
+}
+
+// Of mhc_open and mhc_open_backward, which begin with the same inputs.
+inline Projection mhc_projection(Specs in, const Desc& d) {
+  const MhcDesc& desc = d.as<MhcDesc>();
+  const Shape& x = in[MhcOpen::x].shape;
+  return {x[0], desc.n, x[1] / desc.n, desc.columns()};
+}
 
 // Of mhc_open, from s.u and s.rho of m ≤ kTokens tokens from `first` on (zero behind m): stores u,
 // rho, post and res, and leaves pre in s.c.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <new>
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/result_of.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -140,9 +141,16 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace birkhoff::cpu {
 
+namespace {
+
 HWY_EXPORT(AddSquares);
 
-void squared_sum(const Args& a) {
+Workspace squared_sum_workspace(Specs in, const Desc&) {
+  const int64_t tasks = (in[SquaredSum::g].count() + kSquaredSumTask - 1) / kSquaredSumTask;
+  return {.shared = size_t(tasks) * sizeof(FloatSum)};
+}
+
+void sum_squares(const Args& a) {
   const int64_t count = a.count(SquaredSum::g);
   const float* g = a.in<float>(SquaredSum::g);
   FloatSum* parts = a.shared_workspace<FloatSum>();
@@ -157,6 +165,11 @@ void squared_sum(const Args& a) {
   for (int64_t k = 0; k < kFloatLimbs; ++k) acc.set(k, sum.limbs()[size_t(k)]);
   acc.set(kFloatLimbs, sum.nonfinite());
 }
+
+}  // namespace
+
+constinit const Implementation squared_sum[] = {
+    {.name = "cpu", .workspace = squared_sum_workspace, .run = sum_squares}};
 
 void clip_scale(const Args& a) {
   const int64_t* acc = a.in<int64_t>(ClipScale::acc);

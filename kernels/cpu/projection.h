@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/slabs.h"
+
 namespace birkhoff::cpu {
 
 inline constexpr int64_t kPanel = 32;           // channels: two vectors of AVX-512
@@ -20,15 +22,7 @@ inline constexpr int64_t kRows = 2 * kTokens;   // tokens per pass over the part
 inline constexpr int64_t kChunk = 16 * kPanel;  // channels projected before the next columns
 inline constexpr int64_t kStrip = 4;            // tokens of a register tile of dx
 
-// Sums over tokens are taken slab by slab. At most 8: a partial dphi is as large as phi, and one
-// for every block of tokens would move more bytes than the rest of the backward.
-inline int64_t slab_tokens(int64_t tokens) {  // a multiple of kRows
-  const int64_t blocks = (tokens + kRows - 1) / kRows;
-  return std::max<int64_t>((blocks + 7) / 8, 2) * kRows;
-}
-inline int64_t slabs(int64_t tokens) {
-  return std::max<int64_t>((tokens + slab_tokens(tokens) - 1) / slab_tokens(tokens), 1);
-}
+static_assert(kRows == kSlabUnit);
 
 struct Projection {
   int64_t tokens, n, width, columns;  // T, n, C, K
@@ -38,8 +32,8 @@ struct Projection {
   int64_t panel_size() const { return padded() * kPanel; }             // floats
   int64_t packed_size() const { return n * panels() * panel_size(); }  // floats
 
-  int64_t slab_tokens() const { return cpu::slab_tokens(tokens); }
-  int64_t slabs() const { return cpu::slabs(tokens); }
+  int64_t slab_tokens() const { return birkhoff::slab_tokens(tokens); }
+  int64_t slabs() const { return birkhoff::slabs(tokens); }
 };
 
 // Cuts a workspace into arrays on 64-byte borders; without a workspace it only counts.

@@ -1,4 +1,5 @@
 #include "kernels/readout.h"
+#include "kernels/bodies.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -125,11 +126,38 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace birkhoff::cpu {
 
+namespace {
+
 HWY_EXPORT(ReadoutRows);
 HWY_EXPORT(ReadoutBackwardRows);
 
-void readout(const Args& args) { HWY_DYNAMIC_DISPATCH(ReadoutRows)(args); }
-void readout_backward(const Args& args) { HWY_DYNAMIC_DISPATCH(ReadoutBackwardRows)(args); }
+Projection projection(const TensorSpec& x, const Desc& d) {
+  const int64_t n = d.as<ReadoutDesc>().n;
+  return {x.shape[0], n, x.shape[1] / n, n};
+}
+
+Workspace workspace(Specs in, const Desc& d) {
+  const Projection p = projection(in[Readout::x], d);
+  return {.shared = packed_bytes(p), .per_thread = ForwardScratch(Scratch(nullptr), p, 0).bytes};
+}
+
+Workspace backward_workspace(Specs in, const Desc& d) {
+  const Projection p = projection(in[ReadoutBackward::x], d);
+  return {.shared = packed_bytes(p) + size_t(p.slabs()) * slab_bytes(p),
+          .per_thread = BackwardScratch(Scratch(nullptr), p, 0).bytes};
+}
+
+}  // namespace
+
+constinit const Implementation readout[] = {
+    {.name = "cpu", .workspace = workspace, .run = [](const Args& a) {
+       HWY_DYNAMIC_DISPATCH(ReadoutRows)(a);
+     }}};
+
+constinit const Implementation readout_backward[] = {
+    {.name = "cpu", .workspace = backward_workspace, .run = [](const Args& a) {
+       HWY_DYNAMIC_DISPATCH(ReadoutBackwardRows)(a);
+     }}};
 
 }  // namespace birkhoff::cpu
 #endif

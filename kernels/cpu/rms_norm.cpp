@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/bodies.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -114,7 +115,21 @@ HWY_EXPORT(RmsNormRows);
 HWY_EXPORT(RmsNormBackwardRows);
 
 void rms_norm(const Args& a) { HWY_DYNAMIC_DISPATCH(RmsNormRows)(a); }
-void rms_norm_backward(const Args& a) { HWY_DYNAMIC_DISPATCH(RmsNormBackwardRows)(a); }
+
+constinit const Implementation rms_norm_backward[] = {
+    {.name = "cpu",
+     .workspace =
+         [](Specs in, const Desc&) {
+           const Shape& x = in[RmsNormBackward::x].shape;
+           const int64_t blocks = (x[0] + kRmsNormTokens - 1) / kRmsNormTokens;
+           // Partial sums of dgain.
+           return Workspace{.shared = size_t(blocks * x[1]) * sizeof(float)};
+         },
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(RmsNormBackwardRows)
+           (a);
+         }}};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -1,6 +1,7 @@
 #include "kernels/rope.h"
 
-#include "kernels/cpu/rope_workspace.h"
+#include "kernels/bodies.h"
+#include "kernels/cpu/rope_frequencies.h"
 #include "kernels/storage.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -99,9 +100,22 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace birkhoff::cpu {
 
+namespace {
+
 HWY_EXPORT(RopeTokens);
 
-void rope(const Args& a) { HWY_DYNAMIC_DISPATCH(RopeTokens)(a); }
+Workspace workspace(Specs, const Desc& desc) {
+  const int64_t dims = desc.as<Rope::Desc>().dims;
+  return {.shared = rope_frequencies(dims) * sizeof(double),
+          .per_thread = 4 * rope_frequencies(dims) * sizeof(float)};
+}
+
+}  // namespace
+
+constinit const Implementation rope[] = {
+    {.name = "cpu", .workspace = workspace, .run = [](const Args& a) {
+       HWY_DYNAMIC_DISPATCH(RopeTokens)(a);
+     }}};
 
 }  // namespace birkhoff::cpu
 #endif

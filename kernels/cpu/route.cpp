@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/result_of.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -180,10 +181,27 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace birkhoff::cpu {
 
+namespace {
+
 HWY_EXPORT(RouteRows);
+
+// A row of scores, the choice of one token and its groups, by thread; expert counts by task.
+Workspace workspace(Specs in, const Desc& desc) {
+  const int64_t tokens = in[Route::logits].shape[0], experts = in[Route::logits].shape[1];
+  const int64_t tasks = (tokens + kRouteTokens - 1) / kRouteTokens;
+  const auto& d = desc.as<Route::Desc>();
+  return {.shared = size_t(tasks * experts) * sizeof(int32_t),
+          .per_thread = size_t(experts + 3 * d.active + 2 * d.groups) * sizeof(float)};
+}
+
+}  // namespace
+
 HWY_EXPORT(RouteBackwardRows);
 
-void route(const Args& a) { HWY_DYNAMIC_DISPATCH(RouteRows)(a); }
+constinit const Implementation route[] = {
+    {.name = "cpu", .workspace = workspace, .run = [](const Args& a) {
+       HWY_DYNAMIC_DISPATCH(RouteRows)(a);
+     }}};
 void route_backward(const Args& a) { HWY_DYNAMIC_DISPATCH(RouteBackwardRows)(a); }
 
 }  // namespace birkhoff::cpu

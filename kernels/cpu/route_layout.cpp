@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/result_of.h"
 
 namespace birkhoff::cpu {
+namespace {
 
 // A counting sort by one thread: a few instructions a routed pair, against a row of C floats that
 // dispatch moves for it.
-void route_layout(const Args& a) {
+void sort_by_expert(const Args& a) {
   const auto& desc = a.desc<RouteLayout::Desc>();
   const int64_t tokens = a.dim(RouteLayout::expert, 0), k = a.dim(RouteLayout::expert, 1);
   const int64_t part = desc.capacity / k, round = a.context->round;
@@ -47,5 +49,15 @@ void route_layout(const Args& a) {
   for (int64_t i = used; i < desc.capacity; ++i) source.set(i, -1);
   rounds.set(0, int32_t(std::max<int64_t>(1, (tokens + part - 1) / part)));
 }
+
+}  // namespace
+
+constinit const Implementation route_layout[] = {
+    {.name = "cpu",
+     .workspace =
+         [](Specs, const Desc& d) {
+           return Workspace{.shared = size_t(d.as<RouteLayout::Desc>().experts) * sizeof(int32_t)};
+         },
+     .run = sort_by_expert}};
 
 }  // namespace birkhoff::cpu

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/bodies.h"
 #include "kernels/cpu/result_of.h"
 #include "kernels/storage.h"
 
@@ -79,7 +80,20 @@ namespace birkhoff::cpu {
 
 HWY_EXPORT(StreamStatisticsBlocks);
 
-void stream_statistics(const Args& a) { HWY_DYNAMIC_DISPATCH(StreamStatisticsBlocks)(a); }
+constinit const Implementation stream_statistics[] = {
+    {.name = "cpu",
+     .workspace =
+         [](Specs in, const Desc&) {
+           using S = StreamStatistics;
+           const int64_t blocks =
+               (in[S::x].shape[0] + kStreamStatisticsTokens - 1) / kStreamStatisticsTokens;
+           return Workspace{.shared = size_t(blocks * (in[S::res].shape[1] + 2)) * sizeof(double)};
+         },
+     .run =
+         [](const Args& a) {
+           HWY_DYNAMIC_DISPATCH(StreamStatisticsBlocks)
+           (a);
+         }}};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -1,6 +1,6 @@
 #include "kernels/swiglu.h"
 
-#include "kernels/cpu/pairs.h"
+#include "kernels/bodies.h"
 #include "kernels/cpu/swiglu.h"
 #include "kernels/storage.h"
 
@@ -90,16 +90,42 @@ int64_t swiglu_rows(const Args& a, int x, int offsets) {
   return valid;
 }
 
-void swiglu(const Args& a) {
-  if (!a.wanted(Swiglu::y)) return;
-  const PairBodies* pairs = pair_bodies_of(a.inputs[Swiglu::x]);
-  pairs ? pairs->swiglu(a) : HWY_DYNAMIC_DISPATCH(SwigluRows)(a);
+namespace {
+
+template <int kX>
+bool takes_pairs(Specs in, const Desc&, const Features& features) {
+  return features.avx512_bf16 && in[kX].dtype == DType::bf16;
 }
-void swiglu_backward(const Args& a) {
-  if (!a.wanted(SwigluBackward::dx)) return;
-  const PairBodies* pairs = pair_bodies_of(a.inputs[SwigluBackward::x]);
-  pairs ? pairs->swiglu_backward(a) : HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(a);
-}
+
+}  // namespace
+
+constinit const Implementation swiglu[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<Swiglu::x>,
+     .run =
+         [](const Args& a) {
+           if (a.wanted(Swiglu::y)) avx512_bf16::swiglu(a);
+         }},
+    {.name = "cpu",
+     .run =
+         [](const Args& a) {
+           if (a.wanted(Swiglu::y)) HWY_DYNAMIC_DISPATCH(SwigluRows)(a);
+         }},
+};
+
+constinit const Implementation swiglu_backward[] = {
+    {.name = "avx512_bf16",
+     .accepts = takes_pairs<SwigluBackward::x>,
+     .run =
+         [](const Args& a) {
+           if (a.wanted(SwigluBackward::dx)) avx512_bf16::swiglu_backward(a);
+         }},
+    {.name = "cpu",
+     .run =
+         [](const Args& a) {
+           if (a.wanted(SwigluBackward::dx)) HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(a);
+         }},
+};
 
 }  // namespace birkhoff::cpu
 #endif

@@ -95,6 +95,9 @@ def _wrong(path, here, name, there):
         return f"{here[0]} must not include {there[0]} ({name})"
     for backend, sees in BACKENDS.items():
         room = backend.split("/")[0] + "/"
+        contract = re.fullmatch(r"kernels/\w+\.\w+", path)
+        if contract and name.startswith(backend):
+            return f"{name} is a backend; a contract declares what it lists in kernels/bodies.h"
         if name.startswith(backend) and not path.startswith((*sees, "tests/", "bench/")):
             return f"{name} is a backend of {room}; include the contract"
         if path.startswith(backend) and any(

@@ -51,7 +51,7 @@ TEST(Allocations, NoneInAStep) {
       c.train.precision = precision;
       c.train.global_batch = 4 * c.train.micro_batch, c.train.reduction_groups = 2;
       c.train.telemetry_every = 2, c.train.recompute = 2;
-      c.moe.buffer_factor = 0.3;
+      c.moe.buffer_factor = 0.3, c.parallel.ep = 2;
       ThreadTeam team(2);
       OneRank ranks;
       Session session(c, team, ranks, {.poison = false});

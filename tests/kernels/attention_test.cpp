@@ -220,7 +220,7 @@ void expect_agreement(const Case& c, DType storage) {
                   c.heads, c.width, c.value, c.document, c.window);
   const auto in = inputs_of(c, storage);
   const auto back = backward_inputs(in, run(kAttention, in, c.desc()));
-  const bool pairs = storage == DType::bf16 && cpu::pair_bodies();
+  const bool pairs = storage == DType::bf16 && host_features().avx512_bf16;
   const auto bounds = pairs ? rounding_bounds(c, in) : std::vector<Tensor>(2);
   const auto back_bounds = pairs ? backward_rounding_bounds(c, back) : std::vector<Tensor>(3);
   const auto want = run(kAttention, in_double(in), c.desc());
@@ -428,7 +428,7 @@ TEST(Attention, UnwantedOutputsAreSkipped) {
   const auto all = run(kAttentionBackward, back, c.desc(), {.device = Device::cpu});
   std::vector<TensorSpec> specs;
   for (const Tensor& t : back) specs.push_back(t.spec);
-  const Workspace w = kAttentionBackward.workspace(specs, c.desc());
+  const Workspace w = workspace(kAttentionBackward, specs, c.desc(), {});
   std::vector<std::byte> memory(w.per_thread + 64);
   void* aligned = memory.data();
   size_t space = memory.size();
@@ -443,7 +443,7 @@ TEST(Attention, UnwantedOutputsAreSkipped) {
     for (int k = 0; k < 3; ++k)
       results.push_back({&all[k].spec, k == wanted ? made.bytes.data() : nullptr});
     const Desc desc = c.desc();
-    kAttentionBackward.body[int(Device::cpu)]({operands, results, &desc, &context});
+    implementation(kAttentionBackward, specs, desc, {})->run({operands, results, &desc, &context});
     expect_same_bits(made, all[wanted], fmt::format("only output {}", wanted));
   }
 }
@@ -456,7 +456,7 @@ TEST(Attention, CostCountsTheCausalHalf) {
   EXPECT_EQ(kAttention.flops(in, desc), 2 * 30 * 2 * (5 + 7));
   const std::vector<TensorSpec> back = {in[2], in[0], in[1], in[2], in[2], f32({12, 2}), in[3]};
   EXPECT_EQ(kAttentionBackward.flops(back, desc), 2 * 30 * 2 * (3 * 5 + 2 * 7));
-  EXPECT_LT(kAttention.workspace(in, desc).per_thread, 64u << 10);
+  EXPECT_LT(workspace(kAttention, in, desc, {}).per_thread, 64u << 10);
 }
 
 TEST(Attention, RefusesWhatDoesNotFit) {

@@ -166,7 +166,7 @@ void run_in_place(const Operator& op, const std::vector<const Tensor*>& inputs,
   ThreadTeam team(2);
   Context context{.team = &team, .round = round};
   const Desc desc;
-  op.body[int(device)]({operands, results, &desc, &context});
+  op.implementations[size_t(device)].front().run({operands, results, &desc, &context});
 }
 
 struct Sent {

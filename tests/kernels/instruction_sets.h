@@ -6,13 +6,13 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/pairs.h"
+#include "kernels/features.h"
 
 namespace birkhoff::testing {
 
 template <class F>
 void on_other_instruction_sets(F&& f) {
-  cpu::allow_pairs(false);
+  pretend_features(Features());
 #ifdef BIRKHOFF_FEW_TARGETS  // see kernels/cpu/targets.h
   const int64_t targets[] = {HWY_SCALAR, HWY_AVX2};
 #else
@@ -27,7 +27,7 @@ void on_other_instruction_sets(F&& f) {
     hwy::SetSupportedTargetsForTest(0);
   }
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  cpu::allow_pairs(true);
+  pretend_features({});
 }
 
 }  // namespace birkhoff::testing

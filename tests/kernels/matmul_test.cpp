@@ -22,9 +22,9 @@ using cpu::Product;
 alignas(64) float workspace[cpu::matmul_workspace(DType::bf16) / sizeof(float)];
 
 void multiply(const Product& p) {
-  const MatmulGrid grid(p);
+  const MatmulGrid grid(p, host_features());
   for (int64_t task = 0; task < grid.tasks(); ++task)
-    cpu::matmul_tile(p, grid.tile(p, task), workspace);
+    cpu::routines(host_features()).matmul_tile(p, grid.tile(p, task), workspace);
 }
 
 // Every kind of factor, also one of each.
@@ -126,17 +126,17 @@ TEST(Matmul, WhatIsNotFiniteStaysInItsRowAndColumn) {
 }
 
 void expect_covered_once(const Product& p, cpu::MatmulTeam team) {
-  const MatmulGrid grid(p, team);
+  const MatmulGrid grid(p, host_features(), team);
   const bool in_place = !p.a.transposed && p.a.element == Element::bf16;
   std::vector<int> covered(size_t(p.m * p.n));
   for (int64_t task = 0; task < grid.tasks(); ++task) {
     const MatmulTile t = grid.tile(p, task);
     ASSERT_LE(t.rows * t.columns, MatmulGrid::kRows * MatmulGrid::kColumns);
-    if (cpu::PairTiles::takes(p) && !in_place) {
+    if (cpu::PairTiles::takes(p, host_features()) && !in_place) {
       using Tiles = cpu::PairTiles;
       const int64_t depth = std::min((p.k + 1) / 2 * 2, Tiles::kChunk);
       ASSERT_LE(t.rows * depth, Tiles::kPackedRows * Tiles::kChunk);
-    } else if (!cpu::PairTiles::takes(p)) {
+    } else if (!cpu::PairTiles::takes(p, host_features())) {
       ASSERT_LE(t.rows, MatmulGrid::kRows);
       ASSERT_LE(t.columns, MatmulGrid::kColumns);
     }
@@ -167,8 +167,9 @@ TEST(Matmul, EachThreadGetsAsMuch) {
     for (const int64_t threads : {1, 2, 3, 4, 8}) {
       Product p{.m = 2048, .n = n, .k = 512};
       p.a.element = Element::bf16, p.b.element = Element::f32_as_bf16;
-      if (!cpu::PairTiles::takes(p)) GTEST_SKIP() << "other tiles on this processor";
-      const MatmulGrid grid(p, {1, threads});
+      if (!cpu::PairTiles::takes(p, host_features()))
+        GTEST_SKIP() << "other tiles on this processor";
+      const MatmulGrid grid(p, host_features(), {1, threads});
       std::vector<int64_t> busy(size_t(threads), 0);  // each task goes to whoever is free first
       for (int64_t task = 0; task < grid.tasks(); ++task) {
         const MatmulTile t = grid.tile(p, task);

@@ -1,4 +1,4 @@
-// mhc on streams of bf16, at sizes where the bodies for pairs of bf16 (kernels/cpu/pairs.h) have
+// mhc on streams of bf16, at sizes where the bodies for pairs of bf16 (AVX512-BF16) have
 // borders of their own. On other processors the same holds of the bodies that do the work there.
 #include <gtest/gtest.h>
 
@@ -111,7 +111,7 @@ Tensor run_on_lines(const Operator& op, const std::vector<Tensor>& in, const Des
   for (size_t i = 0; i < in.size(); ++i) operands.push_back({&specs[i], in[i].bytes.data()});
   std::vector<Result> results;
   for (const Output& out : outputs) results.push_back({&out.spec, nullptr, nullptr});
-  const Workspace w = op.workspace ? op.workspace(specs, desc) : Workspace();
+  const Workspace w = workspace(op, specs, desc, {});
   const size_t stride = (w.per_thread + 63) / 64 * 64;
   Buffer slot(outputs[k].spec.bytes()), shared(w.shared), per_thread(2 * stride);
   results[k].data = slot.data();
@@ -120,7 +120,7 @@ Tensor run_on_lines(const Operator& op, const std::vector<Tensor>& in, const Des
                   .shared_workspace = shared.data(),
                   .thread_workspaces = per_thread.data(),
                   .thread_stride = stride};
-  op.body[int(Device::cpu)]({operands, results, &desc, &context});
+  implementation(op, specs, desc, {})->run({operands, results, &desc, &context});
   Tensor made(outputs[k].spec);
   std::copy_n(slot.data(), made.bytes.size(), made.bytes.begin());
   return made;

@@ -8,7 +8,10 @@
 #include <set>
 #include <string>
 
+#include "kernels/attention.h"
 #include "kernels/linear_cross_entropy.h"
+#include "kernels/mhc.h"
+#include "kernels/swiglu.h"
 #include "tests/support/operator_check.h"
 
 namespace birkhoff::testing {
@@ -62,7 +65,13 @@ TEST(Registry, NamesAreUnique) {
 TEST(Registry, EveryOperatorHasItsParts) {
   for (const Operator* op : registry()) {
     EXPECT_TRUE(op->outputs && op->flops) << op->name;
-    for (const Body body : op->body) EXPECT_NE(body, nullptr) << op->name;
+    for (const Device device : {Device::cpu, Device::reference}) {
+      const Implementations all = op->implementations[size_t(device)];
+      ASSERT_FALSE(all.empty()) << op->name << " on " << name_of(device);
+      for (const Implementation& i : all) EXPECT_NE(i.run, nullptr) << op->name << ' ' << i.name;
+      // The last takes what the others do not.
+      EXPECT_EQ(all.back().accepts, nullptr) << op->name << " on " << name_of(device);
+    }
   }
 }
 
@@ -120,6 +129,38 @@ TEST(Registry, EveryGradientIsDifferenced) {
   differenced.insert(&kLinearCrossEntropyLoss);
   for (const Operator* op : registry())
     EXPECT_TRUE(!op->gradient || differenced.contains(op)) << op->name;
+}
+
+// The first that accepts a call wins, and its scratch is what is planned.
+TEST(Registry, TheFirstThatAcceptsIsChosen) {
+  const auto specs = [](DType dtype, int64_t width) {
+    return std::vector<TensorSpec>{{{6, width}, dtype}, {}};
+  };
+  const auto name = [&](DType dtype, const Features& features) {
+    return implementation(kSwiglu, specs(dtype, 8), {}, {Device::cpu, features})->name;
+  };
+  const Features with{.avx512_bf16 = true};
+  EXPECT_EQ(name(DType::bf16, with), "avx512_bf16");
+  EXPECT_EQ(name(DType::bf16, {}), "cpu");
+  EXPECT_EQ(name(DType::f32, with), "cpu");
+  EXPECT_EQ(implementation(kSwiglu, specs(DType::f32, 8), {}, {Device::reference})->name,
+            "reference");
+
+  // Rows of an odd number of channels are no whole pairs.
+  const auto opens = [&](int64_t width) {
+    const MhcDesc desc{.n = 1};
+    const std::vector<TensorSpec> in = {{{6, width}, DType::bf16}};
+    return implementation(kMhcOpen, in, desc, {Device::cpu, with})->name;
+  };
+  EXPECT_EQ(opens(6), "avx512_bf16");
+  EXPECT_EQ(opens(7), "cpu");
+
+  const Attention::Desc desc{.heads = 2, .sequence = 64};
+  const TensorSpec rows{{64, 32}, DType::bf16};
+  const std::vector<TensorSpec> in = {rows, rows, rows, {{64}, DType::i32}};
+  EXPECT_NE(workspace(kAttention, in, desc, {Device::cpu, with}).per_thread,
+            workspace(kAttention, in, desc, {Device::cpu, {}}).per_thread);
+  EXPECT_EQ(workspace(kAttention, in, desc, {Device::reference}).per_thread, 0u);
 }
 
 }  // namespace

@@ -69,6 +69,9 @@ class Layering(unittest.TestCase):
                                       "kernels/cpu/g.h")), 1)
         self.assertEqual(len(self.one("kernels/reference/a.cpp", include("kernels/cpu/g.h"),
                                       "kernels/cpu/g.h")), 1)
+        for contract in ("kernels/a.h", "kernels/a.cpp"):
+            self.assertEqual(len(self.one(contract, include("kernels/cpu/g.h"),
+                                          "kernels/cpu/g.h")), 1)
         self.assertEqual(self.one("tests/kernels/a.cpp", include("kernels/cpu/g.h"),
                                   "kernels/cpu/g.h"), [])
 

@@ -59,7 +59,7 @@ struct A : B<int> {
         text = """
 const Operator kOp{
     .flops = [](Specs in, const Desc&) { return 1.0; },
-    .body = {cpu::f, reference::f},
+    .implementations = {cpu::f, {}, kReferenceBody<reference::f>},
 };
 int f() {
   const auto g = [&](int a, int b, int c, int d, int e, int h, int i) { return a; };

@@ -266,8 +266,10 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
                        : options.bases                ? bases[k].bytes.data()
                                                       : nullptr});
   ThreadTeam team(options.threads);
-  Workspace w;
-  if (op.workspace && options.device == Device::cpu) w = op.workspace(specs, desc);
+  const Target target{options.device};
+  const Implementation* chosen = implementation(op, specs, desc, target);
+  check(chosen, "[{}] has no implementation on {}", op.name, name_of(options.device));
+  Workspace w = workspace(op, specs, desc, target);
   w.per_thread = (w.per_thread + 63) / 64 * 64;
   Buffer shared(w.shared), per_thread(w.per_thread * size_t(options.threads));
   // What the call before left there: a body must not count on zeros.
@@ -291,7 +293,7 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
       }
     if (only_views) return made;
   }
-  op.body[int(options.device)](args);
+  chosen->run(args);
   return made;
 }
 

@@ -10,7 +10,7 @@
 #include <cfloat>
 #include <cmath>
 
-#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/bodies.h"
 // after it:
 #include "kernels/cpu/avx512_bf16/attention_product-inl.h"
 

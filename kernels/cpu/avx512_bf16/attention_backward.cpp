@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "kernels/attention.h"
-#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/bodies.h"
 // after it:
 #include "kernels/cpu/avx512_bf16/attention_product-inl.h"
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/avx512_bf16/bodies.h"
 #include "kernels/cpu/avx512_bf16/pack-inl.h"
+#include "kernels/cpu/routines.h"
 // before any code: it chooses the instruction set
 
 namespace birkhoff::cpu::avx512_bf16 {

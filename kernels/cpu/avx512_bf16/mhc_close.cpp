@@ -1,4 +1,4 @@
-#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/bodies.h"
 #include "kernels/cpu/row.h"
 #include "kernels/mhc.h"
 // after it:

@@ -1,6 +1,6 @@
 #include "kernels/mhc.h"
 
-#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/bodies.h"
 #include "kernels/cpu/mhc_shared.h"
 // after it:
 #include "kernels/cpu/avx512_bf16/streams-inl.h"

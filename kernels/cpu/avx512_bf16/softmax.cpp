@@ -2,7 +2,7 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/cpu/routines.h"
 // after it:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 

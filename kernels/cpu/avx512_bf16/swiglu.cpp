@@ -1,6 +1,6 @@
 #include "kernels/swiglu.h"
 
-#include "kernels/cpu/avx512_bf16/bodies.h"
+#include "kernels/bodies.h"
 #include "kernels/cpu/row.h"
 #include "kernels/cpu/swiglu.h"
 // after it:

@@ -13,7 +13,7 @@
 //
 // Schedules, races and bytes are the business of the other tests: here each call runs once, and
 // under the checker, which is slow, none that is wide.
-#include "kernels/cpu/pairs.h"
+#include "kernels/features.h"
 #include "kernels/rms_norm.h"
 #include "tests/cuda/support/bounded.h"
 #include "tests/cuda/support/on_device.h"
@@ -52,8 +52,10 @@ inline Arithmetic cpu_arithmetic(int64_t width, bool pairs) {
 // none both are the same.
 class Pairs {
  public:
-  explicit Pairs(bool allowed) { cpu::allow_pairs(allowed); }
-  ~Pairs() { cpu::allow_pairs(true); }
+  explicit Pairs(bool allowed) {
+    if (!allowed) pretend_features(Features());
+  }
+  ~Pairs() { pretend_features({}); }
   Pairs(const Pairs&) = delete;
   Pairs& operator=(const Pairs&) = delete;
 };

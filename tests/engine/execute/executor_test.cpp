@@ -148,13 +148,15 @@ TEST(Executor, RoundsKeepABaseThatIsReadLater) {
 }
 
 // The last two elements of its input, under a new name.
+void nothing(const Args&) {}
+
 const Operator kTail{
     .name = "tail",
     .outputs = [](Specs in, const Desc&) -> Outputs {
       return {{.spec = {{2}, in[0].dtype}, .view_of = 0, .offset = 2 * sizeof(float)}};
     },
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {[](const Args&) {}, [](const Args&) {}},
+    .implementations = {kCpuBody<nothing>},
 };
 
 TEST(Executor, AViewLiesInItsRootAndKeepsItAlive) {
@@ -172,18 +174,19 @@ TEST(Executor, AViewLiesInItsRootAndKeepsItAlive) {
 
 // Copies to the outputs that it is given memory for.
 int pair_runs = 0;
+void run_pair(const Args& a) {
+  ++pair_runs;
+  EXPECT_FALSE(a.wanted(0));
+  std::copy_n(a.in<float>(0), a.count(0), a.out<float>(1));
+}
+
 const Operator kPair{
     .name = "pair",
     .outputs = [](Specs in, const Desc&) -> Outputs {
       return {{.spec = in[0]}, {.spec = in[0]}};
     },
     .flops = [](Specs, const Desc&) { return 0.0; },
-    .body = {[](const Args& a) {
-               ++pair_runs;
-               EXPECT_FALSE(a.wanted(0));
-               std::copy_n(a.in<float>(0), a.count(0), a.out<float>(1));
-             },
-             nullptr},
+    .implementations = {kCpuBody<run_pair>},
 };
 
 TEST(Executor, OutputsThatNobodyReadHaveNoMemory) {

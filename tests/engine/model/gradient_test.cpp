@@ -29,6 +29,7 @@ class ModelGradient : public ::testing::TestWithParam<Case> {
     c.model.hc = GetParam().hc;
     c.train.recompute = GetParam().recompute;
     c.moe.buffer_factor = GetParam().buffer_factor;
+    c.parallel.ep = 2;  // traced as for two ranks: in rounds
     if (GetParam().latent_and_yarn) {
       c.model.q_rank = 3, c.model.rope_dim = 6, c.model.rope_theta = 100;
       c.model.rope_scaling = RopeScaling::yarn;

@@ -127,30 +127,36 @@ class Maker {
   Value count_;
 };
 
+void nothing(const Args&) {}
+
 }  // namespace
 
-const Operator kBlend{
-    .name = "blend", .outputs = sized, .flops = no_flops, .body = {blend_body, blend_body}};
+const Operator kBlend{.name = "blend",
+                      .outputs = sized,
+                      .flops = no_flops,
+                      .implementations = {kCpuBody<blend_body>, {}, kReferenceBody<blend_body>}};
 const Operator kSend{.name = "send",
                      .outputs = sized,
                      .flops = no_flops,
-                     .body = {blend_body, blend_body},
+                     .implementations = {kCpuBody<blend_body>, {}, kReferenceBody<blend_body>},
                      .communicates = true};
-const Operator kReduce{.name = "reduce",
-                       .outputs = sized,
-                       .flops = no_flops,
-                       .body = {update_body<3>, update_body<3>},
-                       .updates = true,
-                       .communicates = true};
-const Operator kDecay{.name = "decay",
-                      .outputs = sized,
-                      .flops = no_flops,
-                      .body = {update_body<1>, update_body<1>},
-                      .updates = true};
+const Operator kReduce{
+    .name = "reduce",
+    .outputs = sized,
+    .flops = no_flops,
+    .implementations = {kCpuBody<update_body<3>>, {}, kReferenceBody<update_body<3>>},
+    .updates = true,
+    .communicates = true};
+const Operator kDecay{
+    .name = "decay",
+    .outputs = sized,
+    .flops = no_flops,
+    .implementations = {kCpuBody<update_body<1>>, {}, kReferenceBody<update_body<1>>},
+    .updates = true};
 const Operator kTail{.name = "tail",
                      .outputs = tail,
                      .flops = no_flops,
-                     .body = {[](const Args&) {}, [](const Args&) {}}};
+                     .implementations = {kCpuBody<nothing>, {}, kReferenceBody<nothing>}};
 
 RandomPrograms::RandomPrograms(uint64_t seed) {
   Maker maker(train, seed);

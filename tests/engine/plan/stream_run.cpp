@@ -170,7 +170,7 @@ class StreamRun::Device {
   void make(const std::vector<Bound>& all) {
     for (const Bound& b : all) {
       context_.round = b.round;
-      b.call->op->body[int(birkhoff::Device::reference)](
+      b.call->op->implementations[size_t(birkhoff::Device::reference)].front().run(
           Args{b.in, b.out, &b.call->desc, &context_});
     }
   }

@@ -185,14 +185,15 @@ TEST(Streams, EventsAreFew) {
 }
 
 TEST(Streams, EachStreamHasAWorkspace) {
+  static const Implementation kGreedyCpu[] = {
+      {.name = "cpu", .workspace = [](Specs in, const Desc&) -> Workspace {
+         return {in[0].bytes(), 7};
+       }}};
   static const Operator kGreedy{
       .name = "greedy",
       .outputs = [](Specs in, const Desc&) -> Outputs { return {{.spec = in[0]}}; },
       .flops = [](Specs, const Desc&) { return 0.0; },
-      .body = {},
-      .workspace = [](Specs in, const Desc&) -> Workspace {
-        return {in[0].bytes(), 7};
-      },
+      .implementations = {kGreedyCpu},
       .communicates = true};
   Program p;
   const Value x = p.add(Kind::input, "x", {{16}, DType::f32});

@@ -25,7 +25,7 @@ OperatorRow row(const Operator& op, std::vector<float> seconds, std::vector<doub
   return r;
 }
 
-// Three steps of 10, 8 and 9 s. Limits: 100 B/s, 50 flop/s, 200 of pairs.
+// Three steps of 10, 8 and 9 s. PeakRates: 100 B/s, 50 flop/s, 200 of pairs.
 BenchResult given() {
   BenchResult r;
   r.threads = 2;

@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "engine/train/scorer.h"
-#include "kernels/cpu/pairs.h"
+#include "kernels/features.h"
 #include "tests/support/model_run.h"
 
 namespace birkhoff::testing {
@@ -65,7 +65,7 @@ TEST(Generator, AgreesWithScoringTheWholeHoweverItIsFed) {
        {Case{ResidualKind::plain, Precision::fp32}, Case{ResidualKind::hc, Precision::fp32},
         Case{ResidualKind::mhc, Precision::fp32}, Case{ResidualKind::mhc, Precision::bf16, false},
         Case{ResidualKind::mhc, Precision::bf16}}) {
-    cpu::allow_pairs(pairs);
+    pretend_features(pairs ? std::nullopt : std::optional(Features()));
     Config c = small_config();
     c.model.residual = residual, c.train.precision = precision;
     // Sums of at most 75 terms below 4 in each of 6 sublayers: 6·75·4·2⁻²⁴ = 1.1e-4. In bf16 a

@@ -1,9 +1,9 @@
-#include "kernels/cpu/limits.h"
+#include "kernels/cpu/peak_loops.h"
 
 #include "hwy/cache_control.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/limits.cpp"
+#define HWY_TARGET_INCLUDE "kernels/cpu/peak_loops.cpp"
 #include "kernels/cpu/targets.h"
 // after it:
 #include "kernels/cpu/simd-inl.h"

@@ -1,6 +1,6 @@
 // What the loops that are timed compute: a limit of a loop that does less would be no limit. No
 // test looks at a time.
-#include "kernels/limits.h"
+#include "kernels/peak_rates.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "base/buffer.h"
-#include "kernels/cpu/limits.h"
+#include "kernels/cpu/peak_loops.h"
+#include "kernels/cpu/routines.h"
 #include "tests/kernels/instruction_sets.h"
 
 namespace birkhoff::testing {
@@ -53,43 +54,43 @@ void expect_all_chains() {
   }
 }
 
-TEST(Limits, LoopsDoWhatTheyAreTimedFor) {
+TEST(PeakRates, LoopsDoWhatTheyAreTimedFor) {
   expect_whole_loops();
   on_other_instruction_sets(expect_whole_loops);
 }
 
-TEST(Limits, ChainsOfMultiplyAdds) {
+TEST(PeakRates, ChainsOfMultiplyAdds) {
   expect_all_chains();
   on_other_instruction_sets(expect_all_chains);
 }
 
 // 2^-8 squared, two of a pair: each flop is a half of 2^-16 summed.
-TEST(Limits, ProductsOfPairs) {
-  const cpu::PairBodies* pairs = cpu::pair_bodies();
-  if (!pairs) GTEST_SKIP() << "no such instruction here";
+TEST(PeakRates, ProductsOfPairs) {
+  const cpu::Routines& loops = cpu::routines(host_features());
+  if (!loops.bf16_products) GTEST_SKIP() << "no such instruction here";
   for (const int64_t rounds : {0, 1, 7})
-    EXPECT_EQ(double(pairs->products(rounds)),
-              double(rounds * pairs->products_flops) / 2 * std::exp2(-16));
+    EXPECT_EQ(double(loops.bf16_products(rounds)),
+              double(rounds * loops.bf16_products_flops) / 2 * std::exp2(-16));
 }
 
-TEST(Limits, AreMeasured) {
+TEST(PeakRates, AreMeasured) {
   for (const int threads : {1, 3}) {
     ThreadTeam team(threads);
     Lines a(0), b(0);
-    const Limits l = measure_limits(team, a.data, b.data);
+    const PeakRates l = measure_peak_rates(team, a.data, b.data);
     for (const double limit : {l.copy, l.copy_streaming, l.read, l.sweep, l.f32})
       EXPECT_TRUE(std::isfinite(limit) && limit > 0);
-    EXPECT_EQ(l.bf16 > 0, cpu::pair_bodies() != nullptr);
+    EXPECT_EQ(l.bf16 > 0, host_features().avx512_bf16);
     EXPECT_EQ(l.peak(true), l.bf16 > 0 ? l.bf16 : l.f32);
     EXPECT_EQ(l.peak(false), l.f32);
     for (const float value : b.data) EXPECT_EQ(value, 1);
   }
 }
 
-TEST(Limits, TheBetterOfTwo) {
-  const Limits a{.copy = 1, .copy_streaming = 9, .read = 3, .sweep = 4, .f32 = 5, .bf16 = 0};
-  const Limits b{.copy = 2, .copy_streaming = 8, .read = 4, .sweep = 3, .f32 = 4, .bf16 = 7};
-  const Limits best = better_of(a, b);
+TEST(PeakRates, TheBetterOfTwo) {
+  const PeakRates a{.copy = 1, .copy_streaming = 9, .read = 3, .sweep = 4, .f32 = 5, .bf16 = 0};
+  const PeakRates b{.copy = 2, .copy_streaming = 8, .read = 4, .sweep = 3, .f32 = 4, .bf16 = 7};
+  const PeakRates best = better_of(a, b);
   EXPECT_EQ(best.copy, 2);
   EXPECT_EQ(best.copy_streaming, 9);
   EXPECT_EQ(best.read, 4);

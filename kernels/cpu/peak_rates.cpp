@@ -1,12 +1,12 @@
-#include "kernels/limits.h"
+#include "kernels/peak_rates.h"
 
 #include <algorithm>
 #include <chrono>
 #include <limits>
 
 #include "base/error.h"
-#include "kernels/cpu/limits.h"
-#include "kernels/cpu/pairs.h"
+#include "kernels/cpu/peak_loops.h"
+#include "kernels/cpu/routines.h"
 
 namespace birkhoff {
 namespace {
@@ -74,16 +74,16 @@ Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a, std::span<fl
   return passes(team, a, b, {.passes = 3, .seconds = 0});
 }
 
-double Limits::bandwidth() const { return std::max({copy, copy_streaming, read, sweep}); }
+double PeakRates::bandwidth() const { return std::max({copy, copy_streaming, read, sweep}); }
 
-Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b) {
+PeakRates measure_peak_rates(ThreadTeam& team, std::span<float> a, std::span<float> b) {
   check(a.size() == b.size() && !a.empty(), "limits of arrays of {} and {}", a.size(), b.size());
   const auto count = int64_t(a.size());
   // Written once, so that the system has given them their pages.
   pass_over(team, count, [&](int64_t begin, int64_t n) {
     std::fill_n(a.data() + begin, n, 1.0f), std::fill_n(b.data() + begin, n, 1.0f);
   });
-  Limits l;
+  PeakRates l;
   l.copy = bandwidth(team, count, 8, [&](int64_t begin, int64_t n) {
     cpu::copy_plain(a.data() + begin, b.data() + begin, n);
   });
@@ -92,12 +92,13 @@ Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b) 
   const Bandwidths moved = passes(team, a, b, {});
   l.copy_streaming = moved.copy_streaming, l.sweep = moved.sweep;
   l.f32 = arithmetic(team, double(cpu::multiply_adds_flops()), cpu::multiply_adds);
-  if (const cpu::PairBodies* pairs = cpu::pair_bodies())
-    l.bf16 = arithmetic(team, double(pairs->products_flops), pairs->products);
+  const cpu::Routines& loops = cpu::routines(host_features());
+  if (loops.bf16_products)
+    l.bf16 = arithmetic(team, double(loops.bf16_products_flops), loops.bf16_products);
   return l;
 }
 
-Limits better_of(const Limits& a, const Limits& b) {
+PeakRates better_of(const PeakRates& a, const PeakRates& b) {
   return {.copy = std::max(a.copy, b.copy),
           .copy_streaming = std::max(a.copy_streaming, b.copy_streaming),
           .read = std::max(a.read, b.read),

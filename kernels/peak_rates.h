@@ -17,7 +17,7 @@
 
 namespace birkhoff {
 
-struct Limits {
+struct PeakRates {
   double copy = 0, copy_streaming = 0, read = 0, sweep = 0;  // bytes a second
   double f32 = 0, bf16 = 0;                                  // flop a second
 
@@ -30,9 +30,9 @@ struct Limits {
 // Of all threads of the team at once: the fastest of several passes each. The arrays are what is
 // moved: give them several times the size of the last cache. REQUIRES equal sizes, addresses
 // divisible by 64, finite values in `a`; overwrites both. One caller at a time.
-Limits measure_limits(ThreadTeam& team, std::span<float> a, std::span<float> b);
+PeakRates measure_peak_rates(ThreadTeam& team, std::span<float> a, std::span<float> b);
 
-Limits better_of(const Limits& a, const Limits& b);  // of each the larger
+PeakRates better_of(const PeakRates& a, const PeakRates& b);  // of each the larger
 
 // The two bandwidths that whole passes over memory are held against, bytes a second: of three
 // passes each, some milliseconds, so that it can be asked beside what is measured. Of a machine

@@ -1,5 +1,5 @@
 #pragma once
-// Loops that do one thing as fast as the processor can: see kernels/limits.h. Arrays of f32 at
+// Loops that do one thing as fast as the processor can: see kernels/peak_rates.h. Arrays of f32 at
 // addresses divisible by 64. Thread-safe: no state.
 #include <cstdint>
 

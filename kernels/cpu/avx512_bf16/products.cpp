@@ -1,5 +1,5 @@
-// The rate of pairs: see kernels/limits.h.
-#include "kernels/cpu/avx512_bf16/bodies.h"
+// The rate of pairs: see kernels/peak_rates.h.
+#include "kernels/cpu/routines.h"
 // after it:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 

@@ -1,9 +1,0 @@
-// Of an architecture without such bodies: see kernels/cpu/pairs.h.
-#include "kernels/cpu/pairs.h"
-
-namespace birkhoff::cpu {
-
-const PairBodies* pair_bodies() { return nullptr; }
-void allow_pairs(bool) {}
-
-}  // namespace birkhoff::cpu
