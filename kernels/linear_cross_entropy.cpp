@@ -56,8 +56,8 @@ Workspace loss_workspace(Specs in, const Desc&) {
   const TensorSpec& h = in[L::h];
   const int64_t vocabulary = in[L::w].shape[0], columns = std::min(Cut::kChunk, vocabulary);
   const int64_t rows = Cut::loss_rows(h.shape[0], vocabulary);
-  const int64_t sums = h.dtype == DType::bf16 ? rows * h.shape[1] : 0;  // of dh
-  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;    // logits, their log-sums
+  const int64_t sums = h.dtype == DType::bf16 ? rows * h.shape[1] : 0;  // f32 sums of a bf16 dh.
+  const int64_t floats = rows * (vocabulary + Cut::kPad + 1) + sums;    // Logits, lse per row.
   return {.shared = size_t(floats) * sizeof(float) +
                     size_t(rows * (columns + Cut::kPad)) * size_of(h.dtype),
           .per_thread = cpu::kMatmulWorkspace};
@@ -81,7 +81,7 @@ const Operator kLinearCrossEntropy{
 const Operator kLinearCrossEntropyLoss{
     .name = "linear_cross_entropy_loss",
     .outputs = loss_outputs,
-    .flops = [](Specs in, const Desc&) { return 3 * logits_flops(in); },  // and dh, dw
+    .flops = [](Specs in, const Desc&) { return 3 * logits_flops(in); },  // Logits, dh and dw.
     .body = {cpu::linear_cross_entropy_loss, reference::linear_cross_entropy_loss},
     .gradient = loss_gradient,
     .workspace = loss_workspace,

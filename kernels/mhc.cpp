@@ -12,7 +12,7 @@ bool absent_or(const TensorSpec& given, const TensorSpec& spec) {
   return given.dtype == DType::none || given == spec;
 }
 
-// x [T, n·C] of a floating dtype.
+// Requires x [T, n·C] of a floating-point dtype.
 void require_streams(std::string_view name, const TensorSpec& x, int64_t n) {
   require(n >= 1 && x.shape.size() == 2 && is_floating(x.dtype) && x.shape[1] > 0 &&
               x.shape[1] % n == 0,
@@ -69,7 +69,7 @@ cpu::Projection projection(Specs in, const Desc& d) {
   return {x[0], desc.n, x[1] / desc.n, desc.columns()};
 }
 
-// Of the bodies for pairs of bf16 and of those for every instruction set: the larger.
+// The larger need of the body for pairs of bf16 and the body for every instruction set.
 Workspace open_workspace(Specs in, const Desc& d) {
   const MhcDesc& desc = d.as<MhcDesc>();
   const cpu::Projection p = projection(in, d);
@@ -87,8 +87,8 @@ Workspace open_backward_workspace(Specs in, const Desc& d) {
                         cpu::PairScratch(cpu::Scratch(nullptr), p).bytes};
 }
 
-// Each input and output once, and the partial sums of dphi written and read: those are not noise,
-// being as large as phi each.
+// Each input and output once, and the partial sums of dphi written and read. These are not
+// negligible, since each of them is as large as phi.
 double open_backward_bytes(Specs in, const Desc& d) {
   double bytes = 0;
   for (const TensorSpec& spec : in) bytes += double(spec.bytes());
@@ -104,7 +104,7 @@ void open_gradient(Gradient& g) {
          {g.in(O::x), g.in(O::phi), g.in(O::alpha), g.in(O::b)}, g.desc());
 }
 
-// The specs of streams (link or dy), f, post (and res) fit together.
+// Requires that the specs of the residual streams (link or dy), f and post fit together.
 void require_close(std::string_view name, const TensorSpec& streams, const TensorSpec& f,
                    const TensorSpec& post, int64_t n) {
   require_streams(name, streams, n);
@@ -133,7 +133,7 @@ void close_gradient(Gradient& g) {
   using C = MhcClose;
   g.emit(kMhcCloseBackward, {g.dy(), g.in(C::f), g.in(C::post)}, {g.in(C::f), g.in(C::post)},
          g.desc());
-  g.pass(g.dy(), g.in(C::link));  // unmixed, and for res too: kernels/mhc.h
+  g.pass(g.dy(), g.in(C::link));  // Stands for the gradient of res too, see kernels/mhc.h.
 }
 
 }  // namespace
@@ -180,7 +180,7 @@ const Operator kMhcCloseBackward{
     .flops = [](Specs in, const Desc&) { return 4.0 * double(in[MhcCloseBackward::dy].count()); },
     .body = {cpu::mhc_close_backward, reference::mhc_close_backward},
     .workspace =
-        [](Specs, const Desc& d) {  // a token's dpost
+        [](Specs, const Desc& d) {  // dpost of one token
           return Workspace{.per_thread = size_t(d.as<StreamsDesc>().n) * sizeof(float)};
         },
 };

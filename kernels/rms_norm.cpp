@@ -24,7 +24,7 @@ Outputs backward_outputs(Specs in, const Desc&) {
 Workspace backward_workspace(Specs in, const Desc&) {
   const Shape& x = in[RmsNormBackward::x].shape;
   const int64_t blocks = (x[0] + kRmsNormTokens - 1) / kRmsNormTokens;
-  return {.shared = size_t(blocks * x[1]) * sizeof(float)};  // partial sums of dgain
+  return {.shared = size_t(blocks * x[1]) * sizeof(float)};  // Partial sums of dgain.
 }
 
 void gradient(Gradient& g) {

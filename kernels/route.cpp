@@ -35,7 +35,7 @@ Outputs outputs(Specs in, const Desc& desc) {
           {.spec = {{experts}, DType::i32}, .saved = true}};
 }
 
-// A row of scores, the choice of one token and its groups, by thread; expert counts by task.
+// Per thread a row of scores, the choice of one token and its groups; per task the expert counts.
 Workspace workspace(Specs in, const Desc& desc) {
   const int64_t tokens = in[Route::logits].shape[0], experts = in[Route::logits].shape[1];
   const int64_t tasks = (tokens + kRouteTokens - 1) / kRouteTokens;
@@ -77,7 +77,7 @@ const Operator kRouteBackward{
     .outputs = backward_outputs,
     .flops = [](Specs in, const Desc&) { return 6.0 * double(in[RouteBackward::weight].count()); },
     .body = {cpu::route_backward, reference::route_backward},
-    // Of the scores only the chosen ones are read.
+    // Only the scores of the chosen experts are read.
     .bytes =
         [](Specs in, const Desc&) {
           using B = RouteBackward;

@@ -1,6 +1,6 @@
 #pragma once
-// What the bodies of mhc for pairs of bf16 (kernels/cpu/pairs.h) share with those for every
-// instruction set: when they are taken, and all that is done with coefficients. Thread-safe.
+// Shared by the bodies of mhc for pairs of bf16 (kernels/cpu/pairs.h) and the bodies for every
+// instruction set: which of them a call uses, and all computations on coefficients. Thread-safe.
 #include "kernels/cpu/pairs.h"
 #include "kernels/cpu/projection.h"
 #include "kernels/cpu/row.h"
@@ -8,25 +8,25 @@
 
 namespace birkhoff::cpu {
 
-// The bodies for pairs of a call whose input `streams` is [T, n·C]: where that is bf16 and n·C even
-// (a row is whole pairs), and the processor has them; else null.
+// The bodies for pairs of bf16 if the call can use them, else null. That needs input `streams`
+// [T, n·C] to be bf16 with an even n·C (so that a row is whole pairs), and a processor with pairs.
 const PairBodies* mhc_pair_bodies(const Args& args, int streams);
 
-// Of mhc_open, from s.u and s.rho of m ≤ kTokens tokens from `first` on (zero behind m): stores u,
-// rho, post and res, and leaves pre in s.c.
+// Part of mhc_open for the m ≤ kTokens tokens from `first` on. Given s.u and s.rho (zero for the
+// lanes from m on), stores u, rho, post and res, and leaves pre in s.c.
 void mhc_store_coefficients(const Args& args, const ForwardScratch& s, int64_t first, int64_t m);
 
-// Of mhc_open_backward, from <dh, x_i> and <dlink_i, x_j> in block.s.d (the columns of pre and
-// res): dz, pre, res and pull of the block's rows; adds to the column sums of the slab.
+// Part of mhc_open_backward. Given <dh, x_i> and <dlink_i, x_j> in block.s.d (in the columns of pre
+// and res), sets dz, pre, res and pull of the block's rows and adds to the column sums of the slab.
 void mhc_tokens_backward(const Args& args, const Projection& p, const TokenBlock& block);
 
-// Then dphi, dalpha and db from the sums of every slab.
+// The last part of mhc_open_backward: stores dphi, dalpha and db from the sums of all slabs.
 void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs);
 
-// Scratch of the backward for pairs beside BackwardScratch.
+// Scratch memory that the backward for pairs needs besides BackwardScratch.
 struct PairScratch {
-  float* strip;  // [kStrip, n + 1, 2, kPanel]: dlink and dh as floats, even channels before odd
-  uint32_t* dz;  // [kRows, K'/2] pairs of columns
+  float* strip;  // [kStrip, n + 1, 2, kPanel]: dlink and dh as floats, even channels before odd.
+  uint32_t* dz;  // [kRows, K'/2]: pairs of columns.
   PairScratch(Scratch s, const Projection& p)
       : strip(s.take(kStrip * (p.n + 1) * 2 * kPanel)),
         dz(reinterpret_cast<uint32_t*>(s.take(kRows / 2 * p.padded()))),
@@ -34,7 +34,8 @@ struct PairScratch {
   size_t bytes;
 };
 
-// Columns of a register tile of v·phi; phi is packed in units of kPairUnit columns, twice.
+// kPairColumns is the number of columns of a register tile of v·phi. phi is packed in units of
+// kPairUnit columns and takes pair_half() columns twice: its bf16 part and the bf16 remainder.
 inline constexpr int64_t kPairColumns = 48, kPairUnit = 8;
 inline int64_t pair_half(const Projection& p) {
   return (p.columns + kPairUnit - 1) / kPairUnit * kPairUnit;

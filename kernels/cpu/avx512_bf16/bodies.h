@@ -1,5 +1,5 @@
 #pragma once
-// The entries of PairBodies: see kernels/cpu/pairs.h.
+// The entries of PairBodies, see kernels/cpu/pairs.h.
 #include "kernels/cpu/pairs.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -16,7 +16,7 @@ void swiglu_backward(const Args& args);
 void add_logits(const float* logits, int64_t count, float& maximum, float& sum);
 void scaled_softmax(const float* logits, int64_t count, float lse, float scale, bf16* dl);
 
-// Two units of latency 6 want 12.
+// Two units with a latency of 6 cycles need 12 chains.
 inline constexpr int kProductChains = 12;
 float products(int64_t rounds);
 

@@ -1,4 +1,4 @@
-// Of an architecture without such bodies: see kernels/cpu/pairs.h.
+// Stands in on architectures without bodies for pairs of bf16, see kernels/cpu/pairs.h.
 #include "kernels/cpu/pairs.h"
 
 namespace birkhoff::cpu {
