@@ -4,15 +4,15 @@
 // explains `link`): x' = H_res·x + H_postᵀ·F(H_pre·x), where x [n, C] is a token's n residual
 // streams.
 //
-//   x̃_j      = x_j·rstd_j,  rstd_j = rsqrt(mean(x_j²) + eps)     one norm per stream, without gain
+//   x̃_j      = x_j·rstd_j,  rstd_j = rsqrt(mean(x_j²) + eps)     one norm per residual stream
 //   u_rj     = theta_r·x̃_j             theta [n+2, C]: a row for pre, one for post, n for res
 //   H~       = alpha ⊙ tanh(u) + b     alpha: pre, post, res
 //   pre_j = H~_0j   post_j = H~_1j   res_ij = H~_{2+i,j}   h = Σ_j pre_j·x_j
 //
-// There is no sigmoid and no Sinkhorn iteration, so nothing bounds the rows or columns of res.
-// b [K] and u hold the entries of H~ row by row, K = n² + 2n: n pre, n post, then res row-major at
-// i·n + j, the same order as in mhc. Static HC uses b alone: theta and alpha are absent, and u and
-// rstd are not outputs.
+// The norms have no gain. There is no sigmoid and no Sinkhorn iteration, so nothing bounds the rows
+// or columns of res. b [K] and u hold the entries of H~ row by row, K = n² + 2n: n pre, n post,
+// then res row-major at i·n + j, the same order as in mhc. Static HC uses b alone: theta and alpha
+// are absent, and u and rstd are not outputs.
 //
 // x [T, n·C], theta [n+2, C], alpha [3], b [K] → h [T, C], link [T, n·C], post [T, n], res [T, n²],
 // u [T, K], rstd [T, n]. x, h and their gradients are of storage type, everything else is wide

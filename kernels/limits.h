@@ -37,11 +37,11 @@ Limits better_of(const Limits& a, const Limits& b);  // The larger of the two fo
 
 // The two bandwidths that whole passes over memory are compared with, in bytes per second. They
 // take three passes each, a few milliseconds, so that they can be measured right next to what they
-// are compared with. On a shared machine they describe only that moment.
+// are compared with. On a shared machine they describe only that moment. REQUIRES the same as
+// measure_limits.
 struct Bandwidths {
   double copy_streaming = 0, sweep = 0;
 };
-Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a,
-                              std::span<float> b);  // as above
+Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a, std::span<float> b);
 
 }  // namespace birkhoff

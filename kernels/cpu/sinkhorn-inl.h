@@ -78,8 +78,8 @@ class Sinkhorn {
   }
 
   // p = softmax of L over each column. Its log is kept as high + low, which is exact except for
-  // log Σ. So after the row maximum is subtracted, an entry has only the rounding error of its
-  // distance from that maximum, not that of a logit of 100.
+  // log Σ. So after the row maximum is subtracted, an entry's rounding error is that of a number as
+  // large as its distance from the maximum, even if the logits are around 100.
   HWY_INLINE void column_softmax(const float* logits) {
     const Tag d;
     for (int64_t j = 0; j < n(); ++j) {

@@ -16,7 +16,7 @@ TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 struct Case {
   int64_t sequences, sequence, heads, width, value;
   int64_t document = 0;  // > 0: a document begins at every multiple of it, counting all tokens
-  double size = 1;       // of q and k
+  double size = 1;       // scale of q and k
   int64_t window = 0;    // > 0: the most keys that a token sees
   double scale = 0;      // 0: 1 / √width
   int64_t tokens() const { return sequences * sequence; }

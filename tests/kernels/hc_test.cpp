@@ -115,7 +115,7 @@ TEST(Hc, StreamIOfTheNextStateTakesStreamJByBResIJ) {
     }
 }
 
-// x̃_0 = (√2, 0), x̃_1 = (0, √2), so each row of theta with one nonzero entry sees one stream.
+// x̃_0 = (√2, 0), x̃_1 = (0, √2): a row of theta with one nonzero entry sees one residual stream.
 TEST(Hc, EntryIJOfResSeesRowIOfThetaAndStreamJ) {
   const Tensor x(f32({1, 4}), {3, 0, 0, -5}), b = zeros({8});
   const Tensor theta(f32({4, 2}), {1, 0, 0, 1, 0, 2, 0, 0});  // pre, post, res 0, res 1
@@ -140,7 +140,7 @@ TEST(Hc, EachStreamHasItsOwnNorm) {
   auto in = open_inputs(s);
   const auto before = run(kHcOpen, in, s.desc(), {.device = Device::cpu});
   for (int64_t t = 0; t < s.tokens; ++t)
-    for (int64_t c = 0; c < s.width; ++c) {  // stream 2
+    for (int64_t c = 0; c < s.width; ++c) {  // residual stream 2
       const int64_t at = (t * s.n + 2) * s.width + c;
       in[HcOpen::x].set(at, 1024 * in[HcOpen::x].at(at));
     }
