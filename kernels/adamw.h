@@ -10,16 +10,17 @@
 //   scale [1] (clip_scale) → p, m, v, each as g
 //   All f32. On the reference device also f64, with hyper and scale f32 or f64.
 //
-// A scale that is Inf or NaN: nothing changes. lr and the powers are data, not attributes, so that
-// the program is the same in every step.
+// If scale is Inf or NaN, nothing changes. lr and the powers of beta are data, not attributes, so
+// that the program is the same in every step.
 //
-// Denormal numbers count (mHC trains with eps 1e-20): no flush-to-zero. The moments move by their
-// distance to the new value, which rounds v twice a step, by at most h/2 = 2^-150 each, once before
-// the factor 1 − beta2. So √v·√c2 is off by at most √(h/2 · (2 − beta2) / (1 − beta2)) = 1.2e-22
-// for any gradient at beta2 = 0.95, which is 1.2 % of eps 1e-20 (a third rounding, and 1.7 %,
-// without FMA), and √c2 multiplies √v, not v, to add no other. (1 − beta) is formed in double.
+// Denormals matter (mHC trains with eps 1e-20), so flush-to-zero must be off. Each moment is moved
+// by its distance to the new value. That rounds v twice per step, by at most h/2 = 2^-150 each (h
+// is the smallest denormal), once before the factor 1 − beta2. So for any gradient at beta2 = 0.95
+// √v·√c2 is off by at most √(h/2 · (2 − beta2) / (1 − beta2)) = 1.2e-22, which is 1.2 % of eps
+// 1e-20 (1.7 % without FMA, which adds a third rounding). √c2 multiplies √v rather than v so as not
+// to add another error. 1 − beta is computed in double.
 //
-// |g'| < 1.8e19: beyond it g'² overflows, and p becomes NaN one step later.
+// Valid for |g'| < 1.8e19: beyond that g'² overflows, and p becomes NaN one step later.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -37,6 +38,6 @@ struct AdamW {
 };
 extern const Operator kAdamW;
 
-inline constexpr int64_t kAdamWTask = 16384;  // elements: 256 KiB in four arrays
+inline constexpr int64_t kAdamWTask = 16384;  // Elements per task: 256 KiB in four arrays.
 
 }  // namespace birkhoff

@@ -48,7 +48,8 @@ double flops(Specs in, const Desc& desc) {
   return 2 * pairs(q, d) * double(q.shape[1] + v.shape[1]) / double(d.heads);
 }
 
-// Five products to the forward's two: scores again, dp, dq, dk of q's width, v's, q's, q's; dv.
+// Five products where the forward has two: the scores again, dq and dk with the width of q, and dp
+// and dv with the width of v.
 double backward_flops(Specs in, const Desc& desc) {
   const auto& d = desc.as<Attention::Desc>();
   const TensorSpec &q = in[AttentionBackward::q], &v = in[AttentionBackward::v];

@@ -1,13 +1,14 @@
 #pragma once
-// Loss-free balancing (Wang et al., arXiv 2408.15664, algorithm 1): after each step the bias of an
-// expert that got less than the mean load rises by `speed`, of one that got more it falls.
+// Loss-free balancing (Wang et al., arXiv 2408.15664, algorithm 1): after each step an expert's
+// bias rises by `speed` if its load was below the mean and falls by `speed` if it was above.
 //
 //   bias[e] += speed · sign(Σ load / E − load[e])        in place (updates = true)
 //   load i32 [E] (route's, summed over the step), scale f32 [1] → bias f32 [E]
 //
-// `scale` is the clip factor that AdamW gets: not finite, nothing changes.
+// `scale` is the same clip factor that AdamW gets; if it is not finite, nothing changes.
 //
-// The sign is that of the integer Σ load − E·load[e]: an expert at the mean exactly keeps its bias.
+// The sign is taken from the integer Σ load − E·load[e], so an expert exactly at the mean keeps its
+// bias.
 #include "kernels/operator.h"
 
 namespace birkhoff {

@@ -1,9 +1,10 @@
 #pragma once
 // Attention with a cache of keys and values, for generating text; no gradients.
 //
-// A cache has room for S tokens; `length` i32 [1] counts those in it before this step. The T new
-// tokens take its rows length … length + T − 1. The cpu bodies throw InternalError where
-// length < 0 or length + T > S. All but `length` are of storage type (kernels/storage.h).
+// A cache has room for S tokens; `length` i32 [1] is how many it holds before this step. The T new
+// tokens take rows length … length + T − 1 of the cache. The cpu bodies throw InternalError if
+// length < 0 or length + T > S. All tensors except `length` are of storage type
+// (kernels/storage.h).
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -20,11 +21,11 @@ struct CacheWrite {
 };
 extern const Operator kCacheWrite;
 
-//   o[t] = softmax_j(scale·q[t]·k_cache[j])·v_cache[j],   j from 0 to length + t, each head alone
+//   o[t] = softmax_j(scale·q[t]·k_cache[j])·v_cache[j],   j from 0 to length + t, per head
 //   q [T, heads·D], k_cache [S, heads·D], v_cache [S, heads·Dv], length i32 [1] → o [T, heads·Dv]
-// o is rounded once, as that of attention. REQUIRES that the new tokens' keys and values are in the
-// cache already. Rows behind them are not read. Flops and bytes are those of a full cache: `length`
-// is data.
+// As in attention, o is rounded once. REQUIRES that the new tokens' keys and values are already in
+// the cache. Cache rows after theirs are not read. Flops and bytes are counted for a full cache,
+// because `length` is data.
 struct AttentionDecode {
   enum In { q, k_cache, v_cache, length };
   enum Out { o };

@@ -5,11 +5,12 @@
 //     double eps = 1e-20;
 //     static void visit(auto& d, auto&& field) { field("eps", d.eps); }
 //   };
-//   Desc desc = RmsNormDesc{.eps = 1e-6};     desc.as<RmsNormDesc>().eps     desc.text() ==
-//   "eps=1e-06"
+//   Desc desc = RmsNormDesc{.eps = 1e-6};
+//   desc.as<RmsNormDesc>().eps   // 1e-6
+//   desc.text()                  // "eps=1e-06"
 //
-// An operator's desc type is trivially copyable, at most kDescBytes, and lists its fields once in
-// visit; printing (program listings) and equality come from that. No pointers inside.
+// An operator's desc type is trivially copyable, at most kDescBytes large, contains no pointers,
+// and lists its fields once in visit, which printing (program listings) and equality are based on.
 #include <cstddef>
 #include <cstring>
 #include <new>

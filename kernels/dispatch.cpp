@@ -53,7 +53,8 @@ Outputs combine_backward_outputs(Specs in, const Desc& desc) {
   return {{.spec = in[B::buffer]}, {.spec = in[B::weight]}};
 }
 
-// Elements of rows that one round moves at most: of tokens, and of the buffer.
+// The most that one round moves: elements in rows of tokens and in rows of the buffer, and the
+// bytes per element.
 struct Moved {
   double tokens, rows, element;
 };

@@ -1,15 +1,16 @@
 #pragma once
-// Routed tokens into the experts' buffer and back. Layout of the buffer: kernels/route_layout.h;
-// `source`, `row`, `offsets` are its outputs for this round, i32. Duals of each other but for the
-// weight.
+// Dispatch copies routed tokens into the experts' buffer, combine sums them back. Except for the
+// weight they are duals of each other. kernels/route_layout.h defines the layout of the buffer;
+// `source`, `row` and `offsets` are its outputs for this round, i32.
 //
-// Rows of a buffer from offsets[E] on are undefined: neither read nor written, by any of these.
-// A token is in one round only; in the others its f is 0. A row of padding is in no round, so its f
-// is always 0. Sums over j are made first, in order of j, and then added to the base (absent: to
-// +0), so that a token's values have the same bits for any number of rounds.
+// Buffer rows from offsets[E] on are undefined: none of these operators reads or writes them.
+// A token is in exactly one round; in all others its f (kernels/operator.h) is 0. A padding row is
+// in no round, so its f is always 0. Sums over j are computed first, in order of j, and then added
+// to the base (or to +0 if it is absent), so a token's values are bitwise identical for any number
+// of rounds.
 //
-// x, buffer, y and their gradients are of storage type, weights wide (kernels/storage.h). Trusts
-// that source, row and offsets belong together.
+// x, buffer, y and their gradients are of storage type, weights are wide (kernels/storage.h).
+// REQUIRES that source, row and offsets are from the same round; this is not checked.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -48,6 +49,6 @@ struct CombineBackward {
 };
 extern const Operator kCombineBackward;
 
-inline constexpr int64_t kDispatchRows = 32;  // a task
+inline constexpr int64_t kDispatchRows = 32;  // Rows per task.
 
 }  // namespace birkhoff

@@ -29,7 +29,7 @@ Outputs backward_outputs(Specs in, const Desc&) {
   return {{.spec = table}};
 }
 
-// T rows of the table are read, T rows of y written.
+// T rows of the table are read and T rows of y are written.
 double bytes(Specs in, const Desc& desc) {
   const TensorSpec &token = in[Embedding::token], &table = in[Embedding::table];
   const double row = double(table.shape[1]) * double(size_of(table.dtype));
@@ -37,7 +37,7 @@ double bytes(Specs in, const Desc& desc) {
          double(outputs(in, desc)[0].spec.bytes());
 }
 
-// dy is read, and T rows of dtable read and written.
+// dy is read; T rows of dtable are read and written.
 double backward_bytes(Specs in, const Desc&) {
   using B = EmbeddingBackward;
   const double elements = double(in[B::dy].count());

@@ -1,6 +1,7 @@
 #pragma once
-// Specs and descs as arguments of require() and check(): written only where a message is. Shape
-// rules are called for every operator that is traced, and hardly ever fail.
+// Formatters for specs and descs, so that require() and check() can take them as arguments and
+// format them only when a message is written. Shape rules run for every operator that is traced and
+// hardly ever fail.
 #include <string_view>
 
 #include "base/format.h"

@@ -11,7 +11,7 @@ bool offsets_fit(const TensorSpec& offsets) {
   return offsets.shape.size() == 1 && offsets.shape[0] >= 2 && offsets.dtype == DType::i32;
 }
 
-// rows [R, …] times w [E, N, K], whose dim `shared` is the rows' width.
+// For rows [R, …] times w [E, N, K], whose dim `shared` must equal the width of the rows.
 void require_experts(std::string_view name, const TensorSpec& rows, const TensorSpec& offsets,
                      const TensorSpec& w, int shared) {
   require(rows.shape.size() == 2 && offsets_fit(offsets) && w.shape.size() == 3 &&

@@ -1,7 +1,7 @@
 #pragma once
-// y = x, of any shape and dtype. A bf16 sum is made in f32 and rounded once (kernels/storage.h).
-// Since a body adds to its base, out = base + x: the residual add and the copy of a gradient are
-// this operator; there is none called "add".
+// y = x, for any shape and dtype. A bf16 sum is computed in f32 and rounded once
+// (kernels/storage.h). Since a body adds to its base, out = base + x, so this operator serves both
+// as the residual add and to copy a gradient; there is no operator called "add".
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -11,6 +11,6 @@ struct Identity {
   enum Out { y };
 };
 extern const Operator kIdentity;
-inline constexpr int64_t kIdentityElements = 1 << 15;  // a task
+inline constexpr int64_t kIdentityElements = 1 << 15;  // Elements per task.
 
 }  // namespace birkhoff

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// Two matrices whose dim `shared_a` of the first is dim `shared_b` of the second.
+// Requires two matrices whose dims `shared_a` (of a) and `shared_b` (of b) are equal.
 void require_pair(std::string_view name, const TensorSpec& a, int shared_a, const TensorSpec& b,
                   int shared_b) {
   require(a.shape.size() == 2 && b.shape.size() == 2 && is_floating(a.dtype) &&
@@ -48,7 +48,8 @@ Outputs dw_outputs(Specs in, const Desc&) {
   return {{.spec = {{dy.shape[1], x.shape[1]}, wide(x.dtype)}}};
 }
 
-// 2·T·N·K each: the elements of the first input, and the dim that only the second has.
+// Each takes 2·T·N·K flop: 2 times the elements of the first input times the dim that only the
+// second input has.
 double flops(Specs in, const Desc&) {
   return 2.0 * double(in[Linear::x].count()) * double(in[Linear::w].shape[0]);
 }

@@ -61,7 +61,7 @@ constinit const Operator kLinearCrossEntropy{
 constinit const Operator kLinearCrossEntropyLoss{
     .name = "linear_cross_entropy_loss",
     .outputs = loss_outputs,
-    .flops = [](Specs in, const Desc&) { return 3 * logits_flops(in); },  // and dh, dw
+    .flops = [](Specs in, const Desc&) { return 3 * logits_flops(in); },  // Logits, dh and dw.
     .implementations = {cpu::linear_cross_entropy_loss,
                         {},
                         kReferenceBody<reference::linear_cross_entropy_loss>},

@@ -1,5 +1,5 @@
 #pragma once
-// Cross entropy of a linear head, without the logits in memory.
+// Cross entropy of a linear head, without ever holding all logits in memory.
 //
 //   l = h·wᵀ  [T, V]      nll[t] = log Σ_v exp(l[t, v]) − l[t, target[t]]
 //
@@ -9,22 +9,23 @@
 //                               dl[t, v] = scale·(softmax(l[t])[v] − [v = target[t]])
 //                               dh = dl·w,   dw = dlᵀ·h
 //
-// target[t] = −1: not counted. Then nll[t] and dl[t] are 0 whatever the row's logits are, and a row
-// with finite h adds exactly nothing.
+// A row with target[t] = −1 is not counted: nll[t] and dl[t] are 0 whatever its logits are, and if
+// its h is finite it adds exactly 0 to dw.
 //
-// h and dh are of storage type, the rest wide; w is read as h is stored, and so is dl
-// (kernels/storage.h). A bf16 dh is summed over the vocabulary in f32 and rounded once. The largest
-// logit is taken out of each sum, so logits may be of any size that f32 holds; one that is NaN or
-// +∞ makes its row's nll NaN.
+// h and dh are of storage type, the rest is wide; w and dl are rounded to the type of h as factors
+// of a product (kernels/storage.h). A bf16 dh is summed over the vocabulary in f32 and rounded
+// once. The largest logit is subtracted before exponentials are summed, so logits may be as large
+// as f32 can hold; a logit that is NaN or +∞ makes its row's nll NaN.
 //
-// Logits exist for some rows at a time. A row's nll and dh are a function of the row, w and its
-// target, bit for bit. Throws DataError with position and id for a target that is neither −1 nor
-// below V.
+// Logits exist for only some rows at a time. A row's nll and dh depend, bit for bit, only on the
+// row, w and its target. Throws DataError with position and id for a target that is neither −1 nor
+// in [0, V).
 //
-// The loss hands its gradients on as they are: REQUIRES that nll is read by a weighted_sum with
-// this scale alone, and that its sum is what is differentiated. So the logits are made once, where
-// a gradient rule that comes later would make them again: a quarter of the head's work. dw goes to
-// the parameter's gradient in the forward list.
+// linear_cross_entropy_loss computes the gradients in the forward call, and its gradient rule
+// passes dh on unchanged. REQUIRES that nll is read only by a weighted_sum with the same scale and
+// that its sum is what is differentiated. This way the logits are computed once; a separate
+// backward call would have to recompute them, a quarter of the head's work. dw is added to the
+// parameter's gradient in the forward list.
 #include <algorithm>
 
 #include "kernels/operator.h"
@@ -43,17 +44,17 @@ struct LinearCrossEntropyLoss {
 };
 extern const Operator kLinearCrossEntropyLoss;
 
-// How the cpu cuts it. Scoring: a task is up to kRows rows and a segment of the vocabulary, whose
-// maximum and sum are kept, then joined over segments in order (Milakov and Gimelshein, arXiv
-// 1805.02867). Loss: all logits of some rows, then dl of those rows and a chunk of the vocabulary
-// (4 MiB of bf16); its rows are kPad elements further apart than they are wide, or eight of them
-// would fall into one set of a cache.
+// How the cpu body divides the work. Scoring: a task computes up to kRows rows of one segment of
+// the vocabulary and keeps each row's maximum and sum, which are then combined over the segments in
+// order (Milakov and Gimelshein, arXiv 1805.02867). Loss: all logits of some rows are computed,
+// then dl of those rows for one chunk of the vocabulary after another (4 MiB of bf16). Rows are
+// padded by kPad elements; without that, eight of them would map to the same cache set.
 struct CrossEntropyCut {
   static constexpr int64_t kRows = 256, kColumns = 384, kSegment = 8 * kColumns;
   static constexpr int64_t kMostRows = 1024, kChunk = 2048, kPad = 32;
 
-  // Rows whose logits exist at once: 64 MiB, as far as that is 128 rows, or what is added to dw
-  // would be read and written too often.
+  // Number of rows whose logits exist at once: as many as fit in 64 MiB, but at least 128, because
+  // with fewer rows dw would be read and written too often.
   static constexpr int64_t loss_rows(int64_t tokens, int64_t vocabulary) {
     constexpr int64_t kLogits = int64_t{16} << 20, kFewest = 128;
     const int64_t fit = std::clamp(kLogits / (vocabulary + kPad), kFewest, kMostRows);

@@ -12,7 +12,7 @@ bool absent_or(const TensorSpec& given, const TensorSpec& spec) {
   return given.dtype == DType::none || given == spec;
 }
 
-// x [T, n·C] of a floating dtype.
+// Requires x [T, n·C] of a floating-point dtype.
 void require_streams(std::string_view name, const TensorSpec& x, int64_t n) {
   require(n >= 1 && x.shape.size() == 2 && is_floating(x.dtype) && x.shape[1] > 0 &&
               x.shape[1] % n == 0,
@@ -63,8 +63,8 @@ Outputs open_backward_outputs(Specs in, const Desc& d) {
   return {{.spec = in[B::x]}, {.spec = in[B::phi]}, {.spec = in[B::alpha]}, {.spec = in[B::b]}};
 }
 
-// Each input and output once, and the partial sums of dphi written and read: those are not noise,
-// being as large as phi each.
+// Each input and output once, and the partial sums of dphi written and read. These are not
+// negligible, since each of them is as large as phi.
 double open_backward_bytes(Specs in, const Desc& d) {
   double bytes = 0;
   for (const TensorSpec& spec : in) bytes += double(spec.bytes());
@@ -80,7 +80,7 @@ void open_gradient(Gradient& g) {
          {g.in(O::x), g.in(O::phi), g.in(O::alpha), g.in(O::b)}, g.desc());
 }
 
-// The specs of streams (link or dy), f, post (and res) fit together.
+// Requires that the specs of the residual streams (link or dy), f and post fit together.
 void require_close(std::string_view name, const TensorSpec& streams, const TensorSpec& f,
                    const TensorSpec& post, int64_t n) {
   require_streams(name, streams, n);
@@ -109,7 +109,7 @@ void close_gradient(Gradient& g) {
   using C = MhcClose;
   g.emit(kMhcCloseBackward, {g.dy(), g.in(C::f), g.in(C::post)}, {g.in(C::f), g.in(C::post)},
          g.desc());
-  g.pass(g.dy(), g.in(C::link));  // unmixed, and for res too: kernels/mhc.h
+  g.pass(g.dy(), g.in(C::link));  // Stands for the gradient of res too, see kernels/mhc.h.
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// Keys and values of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1) from the
-// up-projected latent and the one rotated key that all heads share.
+// Assembles the keys and values of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1)
+// from the up-projected latent and the rotated key that all heads share.
 //
 //   k[t,h] = (kv[t,h] before `nope`, k_rope[t]),   v[t,h] = kv[t,h] from `nope` on
 //   kv [T, heads·(nope + value)], k_rope [T, rope] → k [T, heads·(nope + rope)],
@@ -16,7 +16,7 @@ struct MlaKeys {
   enum Out { k, v };
   struct Desc {
     int64_t heads = 1;
-    int64_t nope = 0, rope = 0, value = 0;  // widths of a head
+    int64_t nope = 0, rope = 0, value = 0;  // Widths per head.
     static void visit(auto& d, auto&& field) {
       field("heads", d.heads), field("nope", d.nope), field("rope", d.rope);
       field("value", d.value);
@@ -25,14 +25,14 @@ struct MlaKeys {
 };
 extern const Operator kMlaKeys;
 
-// dk, dv → dkv, and dk_rope: the sum over heads, in their order, rounded once. dk or dv may be
-// absent (zeros), not both: hence all widths are in the desc.
+// dk, dv → dkv, dk_rope, where dk_rope is the sum over heads, in order, rounded once. dk or dv, but
+// not both, may be absent and then counts as zeros, so the desc holds all widths.
 struct MlaKeysBackward {
   enum In { dk, dv };
   enum Out { dkv, dk_rope };
   using Desc = MlaKeys::Desc;
 };
 extern const Operator kMlaKeysBackward;
-inline constexpr int64_t kMlaKeysTokens = 16;  // a task
+inline constexpr int64_t kMlaKeysTokens = 16;  // Tokens per task.
 
 }  // namespace birkhoff

@@ -1,21 +1,23 @@
 #pragma once
-// An operator is one constant: shape rule, cost, implementations, gradient rule. It knows no
-// program.
+// An operator is one constant that holds a shape rule, a cost, implementations and a gradient rule. It knows
+// nothing of programs.
 //
-//   outputs   the door: validates input specs and desc (throws InternalError "[name] …" with the
-//             values), says what comes out. Called once, at trace; bodies trust it.
-//   flops     half of the cost; the other half, unique bytes, follows from the specs unless the
-//             operator reads less than all of an input (`bytes`).
-//   run       out[k] = base[k] + f_k(in…), base absent = 0; each element of out is set once.
-//             `base` is the C of cuBLASLt's D = A·B + C: absent, elsewhere, or the same memory as
-//             out, never an input. That one rule serves fan-out, micro-batches and rounds; no
-//             operator is an "add", nothing is zeroed first.
-//   gradient  emits operators. A saved value is an ordinary further output that the rule reads.
+//   outputs   validates the input specs and the desc (throws InternalError "[name] …" with the
+//             values) and returns the output specs. Called once, when the program is traced; bodies
+//             rely on it and do not check again.
+//   flops     one half of the cost; the other half, unique bytes, follows from the specs unless the
+//             operator does not move each input and output once (`bytes`).
+//   run       the body of one implementation. The base rule: out[k] = base[k] + f_k(in…), where an
+//             absent base counts as 0 and each element of out is set once. `base` is the C of
+//             cuBLASLt's D = A·B + C: it may be absent, in other memory, or the same memory as out,
+//             but is never an input. This one rule serves fan-out, micro-batches and rounds; no
+//             operator is an "add", and nothing is zeroed first.
+//   gradient  emits operators. A saved value is an ordinary additional output that the rule reads.
 //
 // Each device has a short list of implementations; the first that accepts a call runs it.
 //
 // One operator, one basename: kernels/<op>.h is the contract (formula, shapes, dtypes, enums of
-// inputs and outputs, desc), kernels/<op>.cpp the table entry and the gradient rule, and the
+// inputs and outputs, desc), kernels/<op>.cpp the operator's constant and gradient rule, and the
 // implementations are in reference/<op>.cpp (plain loops in double: the oracle) and cpu/<op>.cpp
 // (fast). A contract includes no file of a backend: kernels/bodies.h declares what it lists.
 #include <span>
@@ -42,41 +44,41 @@ using Specs = std::span<const TensorSpec>;
 
 struct Output {
   TensorSpec spec;
-  // ≥ 0: this output is input #view_of under a new name, from byte `offset` on: no bytes of its
-  // own.
+  // If ≥ 0, this output is input #view_of under a new name, from byte `offset` on, and has no
+  // memory of its own.
   int view_of = kNone;
   size_t offset = 0;
-  // Read by gradient rules and the host only; no gradient flows into it.
+  // Only gradient rules and the host read this output; no gradient flows into it.
   bool saved = false;
   // A private link: exactly one call may read it (see kernels/mhc.h).
   bool private_link = false;
 };
 using Outputs = std::vector<Output>;
 
-// Scratch memory of one call: planned, so that nothing is allocated in a step.
+// Scratch memory in bytes for one call, planned ahead so that nothing is allocated in a step.
 struct Workspace {
   size_t shared = 0;      // e.g. partial sums; reused by the next call
   size_t per_thread = 0;  // e.g. rows kept in cache
 };
 
-struct Context {  // what a body may know besides its arguments; one per rank
+struct Context {  // What a body may use besides its arguments. There is one per rank.
   ThreadTeam* team = nullptr;
   std::byte* shared_workspace = nullptr;   // 64-byte aligned
   std::byte* thread_workspaces = nullptr;  // 64-byte aligned, `thread_stride` apart
   size_t thread_stride = 0;
-  int round = 0;  // of a rounds node
+  int round = 0;  // Current round of a rounds node, 0 elsewhere.
   Communicator* communicator = nullptr;
   Features features = host_features();
 };
 
 struct Operand {
   const TensorSpec* spec = nullptr;
-  const void* data = nullptr;  // null: absent
+  const void* data = nullptr;  // Null if absent.
 };
 struct Result {
   const TensorSpec* spec = nullptr;
-  void* data = nullptr;        // null: nobody reads this output; the body may skip it
-  const void* base = nullptr;  // null: absent
+  void* data = nullptr;        // Null if nothing reads this output; the body may then skip it.
+  const void* base = nullptr;  // Null if absent.
 };
 
 struct Args {
@@ -147,14 +149,16 @@ class Gradient {
  public:
   virtual SlotId in(int i) const = 0;
   virtual SlotId out(int k) const = 0;
-  virtual SlotId dy(int k = 0) const = 0;  // gradient of out(k); kNone: nobody reads out(k)
+  virtual SlotId dy(int k = 0) const = 0;  // Gradient of out(k); kNone if nothing reads out(k).
   virtual const Desc& desc() const = 0;
-  // Output k of `op` is a contribution to the gradient of of[k] (kNone: an output for no one). If
-  // all of them are parameters, the call goes to the weight-gradient list, else to the
-  // input-gradient list. An input may be kNone where the contract of `op` lets it be absent.
+  // Adds a call of `op`, whose output k contributes to the gradient of of[k] (kNone if the output
+  // is not needed). If all of these are parameters, the call goes to the weight-gradient list, else
+  // to the input-gradient list. An input may be kNone if the contract of `op` allows it to be
+  // absent.
   virtual void emit(const Operator& op, std::vector<SlotId> in, std::vector<SlotId> of,
                     Desc desc = {}) = 0;
-  virtual void pass(SlotId d, SlotId of) = 0;  // d itself is a contribution: usually costs nothing
+  // d itself contributes to the gradient of `of`, usually at no cost.
+  virtual void pass(SlotId d, SlotId of) = 0;
 
  protected:
   ~Gradient() = default;
@@ -164,16 +168,16 @@ struct Operator {
   std::string_view name;
   Outputs (*outputs)(Specs in, const Desc&);
   double (*flops)(Specs in, const Desc&);
-  Implementations implementations[kDevices];  // by Device, in order of preference
+  Implementations implementations[kDevices];  // Indexed by Device, in order of preference.
   void (*gradient)(Gradient&) = nullptr;
-  // Unique bytes read and written, where that is not each input and output once.
+  // Unique bytes read and written, if that is not each input and output once.
   double (*bytes)(Specs in, const Desc&) = nullptr;
-  // Of its matrices [R, …], how many rows a call reads and writes: for operators on a buffer with
-  // room to spare, whose flops and bytes count all R, since that is what is planned for.
+  // How many rows of its matrices [R, …] a call really reads and writes. For operators on a buffer
+  // with spare capacity, whose flops and bytes count all R rows, since that is what is planned for.
   int64_t (*rows)(const Args&) = nullptr;
   // An in-place update (optimizer): every output must have itself as base, and f reads the base.
   bool updates = false;
-  bool communicates = false;  // takes its turn on the communication stream
+  bool communicates = false;  // Issued on the device's communication stream.
 };
 
 // The first implementation for the target's device that accepts the call; null if there is none.
@@ -183,10 +187,10 @@ const Implementation* implementation(const Operator& op, Specs in, const Desc& d
 // Scratch of the call on that target; none where no implementation accepts it.
 Workspace workspace(const Operator& op, Specs in, const Desc& desc, const Target& target);
 
-// Every operator there is; the tests loop over it. A new operator adds its line in registry.cpp.
+// All operators; the tests loop over them. A new operator adds its line in registry.cpp.
 std::span<const Operator* const> registry();
 
-// Throws InternalError "[name] message" unless `holds`: for shape rules.
+// Throws InternalError "[name] message" unless `holds`. For shape rules.
 template <class... A>
 void require(bool holds, std::string_view name, fmt::format_string<A...> text, A&&... args) {
   if (!holds)

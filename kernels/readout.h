@@ -1,6 +1,6 @@
 #pragma once
-// The learned read-out of the residual streams (DeepSeek-V4, arXiv 2606.19348); the plain one is
-// sum_streams.
+// The learned read-out of the residual streams (DeepSeek-V4, arXiv 2606.19348); the plain read-out
+// is sum_streams.
 //
 //   v = vec(x), rho = rsqrt(mean(v²) + eps), u = rho·(v·w), p = σ(scale·u + base) + weight_eps
 //   y = Σ_i p_i·x_i
@@ -13,8 +13,8 @@ namespace birkhoff {
 
 struct ReadoutDesc {
   int n = 1;
-  double eps = 1e-20;        // of the norm
-  double weight_eps = 1e-6;  // added to each weight
+  double eps = 1e-20;        // Epsilon of the norm.
+  double weight_eps = 1e-6;  // Added to each weight p_i.
   static void visit(auto& d, auto&& field) {
     field("n", d.n), field("eps", d.eps), field("weight_eps", d.weight_eps);
   }

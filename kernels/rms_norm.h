@@ -2,10 +2,10 @@
 // RMSNorm over the last dim (Zhang & Sennrich, arXiv 1910.07467).
 //
 //   y = gain ⊙ x·rstd,   rstd = rsqrt(mean(x²) + eps)
-//   x [T, C], gain [C] → y [T, C], rstd [T]     x and y of storage type (kernels/storage.h), the
-//   rest wide
+//   x [T, C], gain [C] → y [T, C], rstd [T]
 //
-// rstd is the saved value: a further output, alive as long as the backward list wants it.
+// x and y are of storage type, the rest is wide (kernels/storage.h). rstd is the saved value: an
+// additional output that stays alive until the backward list has read it.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -21,8 +21,8 @@ struct RmsNorm {
 extern const Operator kRmsNorm;
 
 // dx = rstd·(gain⊙dy − x·rstd²·mean(gain⊙dy⊙x)),   dgain = Σ_t dy⊙x·rstd
-// One pass over x and dy. dgain is summed over blocks of kRmsNormTokens tokens, then over the
-// blocks in order: bits do not depend on threads.
+// This takes one pass over x and dy. dgain is summed over blocks of kRmsNormTokens tokens and then
+// over the blocks in order, so its bits do not depend on the threads.
 struct RmsNormBackward {
   enum In { dy, x, gain, rstd };
   enum Out { dx, dgain };

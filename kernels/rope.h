@@ -1,20 +1,23 @@
 #pragma once
 // Rotary position embedding (Su et al., RoFormer, arXiv 2104.09864 §3.4.2), interleaved pairs.
 //
-//   of each head's D features the last `dims` are rotated in pairs (2i, 2i+1), i < dims/2:
-//     y[2i]   = m·(x[2i]·cos a − x[2i+1]·sin a)    a = position·f_i, −a with `inverse`; m =
-//     magnitude y[2i+1] = m·(x[2i]·sin a + x[2i+1]·cos a) f_i = theta^(−2i/dims)·(1 − r +
-//     r/factor),   r = clamp((i − low)/(high − low), 0, 1)
-//   the first D − dims are copied.
+//   The last `dims` of each head's D features are rotated in pairs (2i, 2i+1), i < dims/2:
+//     y[2i]   = m·(x[2i]·cos a − x[2i+1]·sin a)
+//     y[2i+1] = m·(x[2i]·sin a + x[2i+1]·cos a)
+//     a   = position·f_i, or −position·f_i with `inverse`;   m = magnitude
+//     f_i = theta^(−2i/dims)·(1 − r + r/factor),   r = clamp((i − low)/(high − low), 0, 1)
+//   The first D − dims are copied.
 //   x [T, heads·D], position i32 [T] → y [T, heads·D]     x, y of storage type (kernels/storage.h)
 //
-// factor 1 is the plain f_i = theta^(−2i/dims); low and high then mean nothing. Another factor is
-// yarn's (Peng et al., arXiv 2309.00071 §3.2): pairs below `low` keep their frequency, pairs above
-// `high` have theirs divided, the ramp r is between. high < low is legal and is the formula above.
-// Throws unless factor > 0, magnitude > 0 and, for a factor other than 1, low ≠ high.
+// With factor 1, f_i = theta^(−2i/dims), and low and high are ignored. Any other factor is YaRN's
+// (Peng et al., arXiv 2309.00071 §3.2): pairs below `low` keep their frequency, pairs above `high`
+// have it divided by factor, and the ramp r interpolates in between. high < low is allowed and
+// follows the same formula. Throws unless factor > 0, magnitude > 0 and, for a factor other than 1,
+// low ≠ high.
 //
-// The angle and its reduction to (−π, π] are in double, so that late positions turn as exactly as
-// early ones. The gradient is the transpose: this operator with `inverse` flipped, m as it is.
+// The angle and its reduction to (−π, π] are computed in double, so that late positions rotate as
+// accurately as early ones. The gradient is the transpose: this operator with `inverse` flipped and
+// m unchanged.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -40,9 +43,9 @@ struct Rope {
   };
 };
 extern const Operator kRope;
-inline constexpr int64_t kRopeTokens = 16;  // a task
+inline constexpr int64_t kRopeTokens = 16;  // Tokens per task.
 
-// f_i of pair i.
+// The frequency f_i of pair i.
 double rope_frequency(const Rope::Desc& desc, int64_t pair);
 
 }  // namespace birkhoff

@@ -69,7 +69,7 @@ constinit const Operator kRouteBackward{
     .implementations = {kCpuBody<cpu::route_backward>,
                         {},
                         kReferenceBody<reference::route_backward>},
-    // Of the scores only the chosen ones are read.
+    // Only the scores of the chosen experts are read.
     .bytes =
         [](Specs in, const Desc&) {
           using B = RouteBackward;

@@ -1,12 +1,12 @@
 #pragma once
-// Split cuts rows in two, concat joins them: each is the gradient of the other.
+// Split cuts rows in two, concat joins them; each is the gradient of the other.
 //
 //   split:   x [T, first + second] → a [T, first], b [T, second]
 //   concat:  a [T, first], b [T, second] → x [T, first + second]
 //
-// All of one storage type (kernels/storage.h).
-// An input of concat (not both) may be absent and counts as zeros: so is the gradient of a split of
-// which only one part was used. Hence both widths are in the desc.
+// All tensors are of one storage type (kernels/storage.h). One input of concat, but not both, may
+// be absent and counts as zeros; this happens in the gradient of a split if only one part was used.
+// That is why the desc holds both widths.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -27,6 +27,6 @@ struct Concat {
   using Desc = Split::Desc;
 };
 extern const Operator kConcat;
-inline constexpr int64_t kSplitTokens = 32;  // a task
+inline constexpr int64_t kSplitTokens = 32;  // Tokens per task.
 
 }  // namespace birkhoff

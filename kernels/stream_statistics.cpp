@@ -22,7 +22,7 @@ Outputs outputs(Specs in, const Desc&) {
   return {{.spec = {{res.shape[1] + 2}, DType::f64}}};
 }
 
-// Rows that are read: those of tokens.
+// Number of rows that are read: those that are not padding.
 int64_t rows(const Args& a) {
   if (a.in<int32_t>(S::when)[0] == 0) return 0;
   const int32_t* position = a.in<int32_t>(S::position);
@@ -41,7 +41,7 @@ constinit const Operator kStreamStatistics{
           return double(n + 1) * double(in[S::x].count()) + double(in[S::res].count());
         },
     .implementations = {cpu::stream_statistics, {}, kReferenceBody<reference::stream_statistics>},
-    // Of x and res the rows that are not padding (`rows`); of the positions all.
+    // All rows are counted here, though padding rows of x and res are not read (see `rows`).
     .bytes =
         [](Specs in, const Desc&) {
           double bytes = 8.0 * double(in[S::res].shape[1] + 2);

@@ -38,7 +38,7 @@ void gradient(Gradient& g) {
 
 }  // namespace
 
-// An exponential counts as one: σ is 4, silu·up 2 more.
+// An exponential counts as one flop: σ takes 4, silu·up takes 2 more.
 constinit const Operator kSwiglu{
     .name = "swiglu",
     .outputs = outputs,

@@ -5,8 +5,8 @@
 //   x [R, 2F]: gate in the first F columns, up in the rest;  offsets i32 [E+1], may be absent
 //   → y [R, F]     x, y and their gradients are of storage type (kernels/storage.h)
 //
-// With offsets only the rows before offsets[E] hold tokens (routed buffers have a fixed capacity):
-// the others are undefined, neither read nor written.
+// With offsets, only the rows before offsets[E] hold tokens (routed buffers have a fixed capacity);
+// the others are undefined and neither read nor written.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -23,6 +23,6 @@ struct SwigluBackward {
   enum Out { dx };
 };
 extern const Operator kSwigluBackward;
-inline constexpr int64_t kSwigluRows = 16;  // a task
+inline constexpr int64_t kSwigluRows = 16;  // Rows per task.
 
 }  // namespace birkhoff

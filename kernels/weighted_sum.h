@@ -1,11 +1,11 @@
 #pragma once
-// The loss of a micro-batch from those of its tokens, and any other total that must not depend on
-// the order of its terms.
+// Sums the losses of a micro-batch's tokens, or any other total that must not depend on the order
+// of its terms.
 //
-//   y = scale · Σ_t value[t]        the sum exact (base/exact_sum.h), rounded to f64, then scaled
+//   y = scale · Σ_t value[t]     the sum is exact (base/exact_sum.h), rounded to f64, then scaled
 //   value [T], scale [1], each f32 or f64 → y f64 [1]
 //
-// NaN when a value is Inf or NaN. Gradient with respect to value only: scale is a constant.
+// y is NaN if any value is Inf or NaN. Only value has a gradient; scale is a constant.
 #include "kernels/operator.h"
 
 namespace birkhoff {

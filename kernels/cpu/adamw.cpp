@@ -5,7 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/adamw.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();

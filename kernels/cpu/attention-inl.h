@@ -1,4 +1,4 @@
-// Attention of a block of queries; included once per target, see simd-inl.h.
+// Attention for one block of queries. Included once per target, see simd-inl.h.
 #if defined(BIRKHOFF_ATTENTION_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_ATTENTION_INL
 #undef BIRKHOFF_ATTENTION_INL
@@ -23,8 +23,8 @@ HWY_INLINE V exp_or_nan(D d, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
 }
 
-// Turns the scores of `keys` to exp(score − top) and updates top and sum of each
-// query; factor says how much the earlier sums shrink.
+// Replaces the scores of `keys` by exp(score − top) and updates each query's top and sum; factor is
+// what the earlier sums must be multiplied by.
 void softmax_block(const QueryBlock& b, const Keys& keys, const AttentionWorkspace& w) {
   const Tag d;
   const hn::Rebind<int32_t, Tag> di;
@@ -69,13 +69,13 @@ struct Head {
   HeadShape shape() const { return {std::is_same_v<T, bf16>, q.width, v.width}; }
 };
 
-// Attention of the queries q[from …]: w.out, still to be divided by w.sum, and w.top.
+// Attention of the queries q[from …]. Sets w.out, which still must be divided by w.sum, and w.top.
 template <class T>
 void attend(const Head<T>& head, int64_t from, const QueryBlock& b, const AttentionWorkspace& w) {
   const auto wide = [&](const RowsOf<T>& x, int64_t begin, int64_t count)
                         HWY_ATTR { return widened(x, begin, count, w.wide); };
   pack_transposed(wide(head.q, from, b.count), b.count, head.scale, w.queries);
-  std::fill_n(w.top, kAttentionBlock, -FLT_MAX);  // finite, so that top − top is 0
+  std::fill_n(w.top, kAttentionBlock, -FLT_MAX);  // Finite, so that top − top is 0.
   std::fill_n(w.sum, kAttentionBlock, 0.0f);
   std::fill_n(w.out, b.count * head.v.width, 0.0f);
   b.each_keys([&](const Keys& keys) HWY_ATTR {
@@ -91,7 +91,7 @@ void attend(const Head<T>& head, int64_t from, const QueryBlock& b, const Attent
   });
 }
 
-// out = base + x·factor, one row.
+// out = base + x·factor for one row.
 template <class T>
 HWY_INLINE void write_row(const float* x, float factor, int64_t width, const T* base, T* out) {
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {

@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -21,7 +21,8 @@ HWY_INLINE RowsOf<T> head_of(const Args& a, int i, int64_t heads, int64_t start,
   return {a.in<T>(i) + start * row + h * width, row, width};
 }
 
-// The queries of a block, in key indices of the sequence that begins at token `start`.
+// The queries of the block that begins at `from`. Indices are relative to the sequence, which
+// begins at token `start`.
 QueryBlock queries_of(const int32_t* first_key, int64_t start, int64_t from, int64_t sequence) {
   QueryBlock b;
   for (int64_t t = from; t < std::min(from + kAttentionBlock, sequence); ++t)
@@ -42,7 +43,7 @@ void attend_blocks(const Args& a) {
   T* o = a.out<T>(A::o);
   float* lse = a.out<float>(A::lse);
   a.team().run(sequences * heads * blocks, [&](int64_t task, int worker) HWY_ATTR {
-    // The last blocks of sequences see most keys: they go first.
+    // The last blocks of a sequence see the most keys, so they run first.
     const int64_t from = (blocks - 1 - task / (sequences * heads)) * kAttentionBlock;
     const int64_t h = task % heads, start = task / heads % sequences * sequence;
     const auto rows = [&](int i) { return head_of<T>(a, i, heads, start, h); };
@@ -66,13 +67,13 @@ void attend_blocks(const Args& a) {
 template <class T>
 struct HeadBackward : Head<T> {
   RowsOf<T> d_o, o;
-  const float* lse;  // `heads` apart
+  const float* lse;  // Stride `heads`.
   int64_t heads;
   bool wants_dq, wants_dk, wants_dv;
 };
 
-// weights and d_scores of `keys`: p = exp(s − lse), p·(dp − delta). Entries that no
-// query may see are left undefined: the products skip them.
+// For `keys`, replaces the scores s by p = exp(s − lse), and dp in d_scores by p·(dp − delta).
+// Entries that no query may see are left undefined, since the products skip them.
 void score_gradients(const QueryBlock& b, const Keys& keys, const AttentionBackwardWorkspace& w) {
   const Tag d;
   for (int64_t c = 0; c < b.columns(); c += int64_t(hn::Lanes(d))) {
@@ -87,8 +88,8 @@ void score_gradients(const QueryBlock& b, const Keys& keys, const AttentionBackw
   }
 }
 
-// out[j] += Σ_i weights[j, i]·x[i] over the queries of the block, the rows of x, that see key
-// keys.begin + j.
+// out[j] += Σ_i weights[j, i]·x[i] over the queries i of the block that see key keys.begin + j; x
+// has the rows of the queries.
 void add_over_queries(const float* weights, const Rows& x, const Keys& keys, const QueryBlock& b,
                       float* out) {
   int64_t begin[kAttentionBlock], end[kAttentionBlock];
@@ -110,8 +111,8 @@ void add_over_queries(const float* weights, const Rows& x, const Keys& keys, con
       [&](int64_t j) { return end[j]; });
 }
 
-// Adds what queries [from, from + b.count) give to w.dk and w.dv, and sets w.dq. dq and dk lack the
-// factor scale.
+// Adds the contributions of queries [from, from + b.count) to w.dk and w.dv, and sets w.dq. w.dq
+// and w.dk still lack the factor scale.
 template <class T>
 void backward_block(const HeadBackward<T>& h, int64_t from, const QueryBlock& b,
                     const AttentionBackwardWorkspace& w) {
@@ -126,7 +127,7 @@ void backward_block(const HeadBackward<T>& h, int64_t from, const QueryBlock& b,
   std::fill_n(w.dq, b.count * q.width, 0.0f);
   b.each_keys([&](const Keys& keys) HWY_ATTR {
     scores_of(widened(h.v, keys.begin, keys.count, w.wide), keys, w.d_outs, b, w.d_scores);
-    const Rows k = widened(h.k, keys.begin, keys.count, w.wide);  // stays there for dq
+    const Rows k = widened(h.k, keys.begin, keys.count, w.wide);  // Used again for dq.
     scores_of(k, keys, w.queries, b, w.scores);
     score_gradients(b, keys, w);
     if (h.wants_dq) add_over_keys(w.d_scores, k, keys, b, w.dq);

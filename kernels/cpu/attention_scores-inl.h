@@ -1,10 +1,10 @@
-// Blocks of scores: which keys they hold, and their products with keys, values and queries;
-// included once per target, see simd-inl.h.
+// Blocks of scores: which keys they hold, and their products with keys, values and queries.
+// Included once per target, see simd-inl.h.
 //
-// Scores are kept transposed, [keys, queries]: a vector holds one key's scores of neighbouring
-// queries, so that maximum, sum and exponential of the softmax need no sums across lanes, and only
-// the queries of a block are ever packed. Keys and values that are floats are read where they lie;
-// of bf16 a block at a time is widened first, one element for up to 64 products.
+// Scores are stored transposed, [keys, queries]: a vector holds one key's scores for neighbouring
+// queries, so that the softmax needs no reductions across lanes, and only the queries of a block
+// are ever packed. f32 keys and values are read in place; bf16 ones are first widened a block at a
+// time, so that one conversion serves up to 64 products.
 #if defined(BIRKHOFF_ATTENTION_SCORES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_ATTENTION_SCORES_INL
 #undef BIRKHOFF_ATTENTION_SCORES_INL
@@ -23,7 +23,7 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// One head of some tokens: `width` features each, rows `row` elements apart.
+// One head of some tokens: `width` features per token, with a row stride of `row` elements.
 template <class T>
 struct RowsOf {
   const T* data;
@@ -32,7 +32,7 @@ struct RowsOf {
 };
 using Rows = RowsOf<float>;
 
-// Rows [from, from + count) as floats: where they lie, or in `memory`.
+// Rows [from, from + count) as floats: in place if they are floats, else converted into `memory`.
 template <class T>
 Rows widened(const RowsOf<T>& x, int64_t from, [[maybe_unused]] int64_t count,
              [[maybe_unused]] float* memory) {
@@ -63,12 +63,13 @@ struct QueryBlock {
   void add(int64_t first_key, int64_t own_key) {
     first[count] = int32_t(first_key), self[count] = int32_t(own_key), ++count;
   }
-  // Lanes behind the last query see nothing.
+  // Lanes after the last query see no keys.
   void close() {
     std::fill(first + count, first + kAttentionBlock, INT32_MAX);
     std::fill(self + count, self + kAttentionBlock, -1);
   }
-  // f(keys) for each block of keys that a query may see; they begin at multiples of its size.
+  // Calls f(keys) for each block of keys that any query may see. Blocks begin at multiples of their
+  // size.
   template <class F>
   HWY_INLINE void each_keys(F&& f) const {
     const int64_t end = self[count - 1] + 1;
@@ -81,8 +82,8 @@ struct QueryBlock {
   }
 };
 
-// Columns [c, c + lanes) of a block of scores whose rows are `keys`: rows
-// [begin, end) hold a score that counts, and in [full_begin, full_end) all of them do.
+// For columns [c, c + lanes) of a block of scores whose rows are `keys`: rows [begin, end) hold at
+// least one visible score, and in rows [full_begin, full_end) all scores are visible.
 struct Span {
   int64_t begin, full_begin, full_end, end;
 
@@ -95,7 +96,7 @@ struct Span {
   }
 };
 
-#if HWY_TARGET != HWY_SCALAR  // 4×4 turned in registers; one lane has nothing to interleave
+#if HWY_TARGET != HWY_SCALAR  // Transposes 4×4 in registers; a single lane cannot interleave.
 // packed[i, 0 … 3] = factor·rows[0 … 3][i] for i < 4.
 template <class D, class V>
 HWY_INLINE void transpose_4x4(D d, V factor, const float* rows, int64_t row, float* packed) {
@@ -111,9 +112,9 @@ HWY_INLINE void transpose_4x4(D d, V factor, const float* rows, int64_t row, flo
 }
 #endif
 
-// packed[i, t] = scale·x[t, i]; columns from `count` on are 0.
+// packed[i, t] = scale·x[t, i]. Columns from `count` on are 0.
 void pack_transposed(const Rows& x, int64_t count, float scale, float* packed) {
-  int64_t whole_t = 0, whole_i = 0;  // what is turned in 4×4
+  int64_t whole_t = 0, whole_i = 0;  // The part that is transposed in 4×4 tiles.
 #if HWY_TARGET != HWY_SCALAR
   const hn::FixedTag<float, 4> d;
   const auto factor = hn::Set(d, scale);
@@ -127,8 +128,8 @@ void pack_transposed(const Rows& x, int64_t count, float scale, float* packed) {
       packed[i * kAttentionBlock + t] = t < count ? scale * x.at(t)[i] : 0;
 }
 
-// scores[j, i] = x[j]·packed[:, i], x the rows of `keys`. Tiles that lie wholly behind their
-// queries are skipped.
+// scores[j, i] = x[j]·packed[:, i], where x has the rows of `keys`. Tiles are skipped if all their
+// keys come after all their queries.
 void scores_of(const Rows& x, const Keys& keys, const float* packed, const QueryBlock& b,
                float* scores) {
   const Product p{.a = x.data,
@@ -143,7 +144,7 @@ void scores_of(const Rows& x, const Keys& keys, const float* packed, const Query
   });
 }
 
-// out[i] += Σ_j weights[j, i]·x[j] over those of `keys`, the rows of x, that query i sees.
+// out[i] += Σ_j weights[j, i]·x[j] over the keys that query i sees; x has the rows of `keys`.
 void add_over_keys(const float* weights, const Rows& x, const Keys& keys, const QueryBlock& b,
                    float* out) {
   const Product p{.a = weights,

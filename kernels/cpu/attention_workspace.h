@@ -1,5 +1,6 @@
 #pragma once
-// Scratch memory of the attention bodies, one a thread: the same code measures and carves it.
+// Per-thread scratch memory of the attention bodies. The same constructors measure its size (with a
+// Carver without memory) and divide it into arrays.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -8,16 +9,17 @@
 
 namespace birkhoff::cpu {
 
-// Queries and keys of a block: 16 KB of scores, so that two such blocks stay in a 48 KB L1.
+// Queries per block and keys per block: 16 KB of scores, so that two such blocks fit a 48 KB L1.
 inline constexpr int64_t kAttentionBlock = 64;
 
+// Divides memory into arrays on 64-byte boundaries; without memory it only counts their bytes.
 class Carver {
  public:
   explicit Carver(std::byte* memory) : memory_(memory) {}
   template <class T = float>
   T* take(int64_t count) {
     T* part = memory_ ? reinterpret_cast<T*>(memory_ + used_) : nullptr;
-    used_ += (size_t(count) * sizeof(T) + 63) / 64 * 64;  // lines of a cache
+    used_ += (size_t(count) * sizeof(T) + 63) / 64 * 64;  // Whole cache lines.
     return part;
   }
   size_t bytes() const { return used_; }
@@ -27,18 +29,18 @@ class Carver {
   size_t used_ = 0;
 };
 
-// A head of keys and values. Products take floats: rows of bf16 are widened first, a block at a
+// A head of keys and values. Products take floats, so bf16 rows are first widened, a block at a
 // time.
 struct HeadShape {
-  bool stored;  // as bf16
+  bool stored;  // Keys and values are stored as bf16.
   int64_t width, value_width;
 
-  // Floats of a widened block of rows; none where rows are floats already.
+  // Floats in a widened block of rows; 0 if rows are floats already.
   int64_t widened(int64_t columns) const { return stored ? kAttentionBlock * columns : 0; }
 };
 
 struct AttentionWorkspace {
-  float* wide;                // of bf16, a block of queries, keys or values in turn
+  float* wide;                // A widened block of queries, keys or values in turn, if bf16.
   float* queries;             // [width, block]: a block of queries, transposed, times scale
   float* scores;              // [block keys, block queries]
   float* out;                 // [block, value_width]
@@ -60,8 +62,8 @@ struct AttentionWorkspace {
 };
 
 struct AttentionBackwardWorkspace {
-  float *wide_q, *wide_d_o;  // of bf16, a block of queries
-  float* wide;               // and one of keys or values in turn
+  float *wide_q, *wide_d_o;  // A widened block of queries, if bf16.
+  float* wide;               // A widened block of keys or values in turn, if bf16.
   float *queries, *d_outs;   // [width, block], [value_width, block]: transposed
   float *scores, *d_scores;  // [block keys, block queries]
   float* dq;                 // [block, width]
@@ -90,8 +92,8 @@ struct AttentionBackwardWorkspace {
 
 constexpr int64_t padded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
-// Of the bodies that multiply pairs of bf16 (kernels/cpu/avx512_bf16/attention.cpp): keys and
-// queries of a block, and the keys of a stripe, three vectors of pairs.
+// Block sizes of the bodies that multiply pairs of bf16 (kernels/cpu/avx512_bf16/attention.cpp):
+// keys and queries per block, and keys per stripe, which are three vectors of pairs.
 struct PairBlocks {
   static constexpr int64_t kStripe = 48;
   int64_t keys, queries;
@@ -103,11 +105,11 @@ struct PairBlocks {
 };
 inline constexpr PairBlocks kPairForward{512, 512}, kPairBackward{256, 128};
 
-// The widths of a head as they are padded.
+// The width of a head with its paddings.
 struct PairWidth {
-  int64_t pairs;  // along the width
-  int64_t lanes;  // columns of whole vectors
-  int64_t row;    // of a copy: whole vectors of bf16
+  int64_t pairs;  // Pairs along the width.
+  int64_t lanes;  // Columns, padded to whole vectors of pairs or floats.
+  int64_t row;    // Row stride of a copy, padded to whole vectors of bf16.
   explicit PairWidth(int64_t width)
       : pairs((width + 1) / 2), lanes(padded(width, 16)), row(padded(width, 32)) {}
 };
@@ -118,10 +120,10 @@ struct PairAttentionWorkspace {
   uint32_t* keys;    // stripes [block / 48][width / 2, 48]
   uint32_t* values;  // [block / 2, value lanes]
   bf16* queries;     // [8, row]
-  int64_t row;       // of scores and p
+  int64_t row;       // Row stride of scores and p.
   float* scores;     // [8, row]
   bf16* p;           // [8, row]
-  // Of all queries of a task. p_sum is of p as they were rounded.
+  // Accumulators for all queries of a task. p_sum sums the rounded p.
   float *out, *top, *sum, *p_sum;
 
   PairAttentionWorkspace(Carver& c, const HeadShape& h, int64_t sequence)
@@ -152,11 +154,11 @@ struct PairAttentionBackwardWorkspace {
   uint32_t* key_pairs;              // [block / 2, lanes]
   bf16 *queries, *d_outs;           // [block, row]
   uint32_t *query_pairs, *d_pairs;  // [block / 2, lanes]
-  uint32_t *p, *ds;                 // pairs of queries: [key block / 16][query block / 2, 16]
-  bf16* d_scores;                   // ds once more, [query block, key block]
+  uint32_t *p, *ds;                 // Pairs of queries: [key block / 16][query block / 2, 16].
+  bf16* d_scores;                   // A second copy of ds, [query block, key block].
   float *dk, *dv;                   // [block, lanes]
   float* dq;                        // [sequence, lanes]
-  float *lse, *delta;               // [sequence]; lse times log2 e
+  float *lse, *delta;               // [sequence]; lse is multiplied by log2 e.
 
   PairAttentionBackwardWorkspace(Carver& c, const HeadShape& h, int64_t sequence)
       : blocks(kPairBackward.of(sequence)),

@@ -1,4 +1,4 @@
-// Moving parts of rows; included once per target, see simd-inl.h.
+// Copies parts of rows. Included once per target, see simd-inl.h.
 #if defined(BIRKHOFF_COPY_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_COPY_INL
 #undef BIRKHOFF_COPY_INL
@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// Where rows of floats or bf16 go: an output and its base.
+// The destination of rows of floats or bf16: an output and its base.
 template <class T>
 struct To {
   T* out;

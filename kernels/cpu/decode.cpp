@@ -9,7 +9,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/decode.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -8,7 +8,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dispatch.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/copy-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,9 +28,9 @@ void dispatch_rows(const Args& a) {
   });
 }
 
-// out[t] = base[t] + Σ_j weight[t, j]·buffer[row[t, j]]; weight null: all 1. See dispatch.h on the
-// order, which is why an absent base adds +0: a sum of −0 must not keep its sign in one round and
-// lose it in two.
+// out[t] = base[t] + Σ_j weight[t, j]·buffer[row[t, j]]; a null weight means all 1. An absent base
+// adds +0, so that any number of rounds gives the same bits (dispatch.h): otherwise a sum of −0
+// would keep its sign in one round and lose it in two.
 template <class T>
 struct Gather {
   const T* buffer;
@@ -104,7 +104,7 @@ void combine_backward_rows(const Args& a) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t pair = source[i];
       const T* from = dy + pair / k * width;
-      // +0 where there is no base: as in gather_token.
+      // An absent base adds +0, as in gather_token.
       if (dweight)
         dweight[pair] =
             dot(from, buffer + i * width, width) + (weight_base ? weight_base[pair] : 0.0f);

@@ -7,15 +7,15 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/embedding.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-constexpr int64_t kTokens = 64;    // of a forward task
-constexpr int64_t kColumns = 128;  // of a backward task: 512 bytes of each row, whole lines
+constexpr int64_t kTokens = 64;    // Tokens per forward task.
+constexpr int64_t kColumns = 128;  // Columns per backward task: 512 bytes of a row, whole lines.
 
 template <class T>
 void gather(const Args& a) {
@@ -34,8 +34,8 @@ void gather(const Args& a) {
   });
 }
 
-// A task owns a range of columns and walks all tokens in order: no two tasks share an element, and
-// the order of each sum is that of the tokens.
+// A task owns a range of columns and goes through all tokens in order, so that no two tasks share
+// an element and each sum is in token order.
 template <class T>
 void scatter(const Args& a) {
   using B = EmbeddingBackward;

@@ -1,4 +1,4 @@
-// Exponentials of whatever comes, NaN and infinity too. Included like simd-inl.h.
+// Exponentials for any input, including NaN and infinity. Included once per target, see simd-inl.h.
 #if defined(BIRKHOFF_EXP_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_EXP_INL
 #undef BIRKHOFF_EXP_INL
@@ -14,8 +14,8 @@ namespace birkhoff::cpu::HWY_NAMESPACE {
 
 using V = hn::Vec<Tag>;
 
-// e^x for every x. Highway's is right to 1 ulp on [−104, 88] but makes garbage of +inf and 0 of
-// NaN, and a NaN must stay one: a step with one is skipped.
+// e^x for every x. Highway's Exp is accurate to 1 ulp on [−104, 88] but returns garbage for +inf
+// and 0 for NaN. A NaN must stay NaN, because a step with one is skipped.
 HWY_INLINE V exp_of(V x) {
   const Tag d;
   const V clamped = hn::Min(x, hn::Set(d, 104.0f));

@@ -6,7 +6,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// The offsets are data: wrong ones would write anywhere.
+// The offsets are data, so they are checked: wrong ones would make the body write anywhere.
 const int32_t* checked_offsets(const Args& a, int input, int64_t rows) {
   const int32_t* offsets = a.in<int32_t>(input);
   const int64_t experts = a.count(input) - 1;
@@ -17,7 +17,7 @@ const int32_t* checked_offsets(const Args& a, int input, int64_t rows) {
   return offsets;
 }
 
-// rows [R, k] of each expert times its part of w: out [R, n].
+// out [R, n] = rows [R, k] of each expert times its part of w.
 void rows_by_expert(const Args& a, int rows_input, int w_input, int64_t n, bool transposed) {
   const int64_t k = a.dim(rows_input, 1), experts = a.dim(w_input, 0);
   const int32_t* offsets = checked_offsets(a, GroupedLinear::offsets, a.dim(rows_input, 0));

@@ -1,4 +1,4 @@
-// The coefficients of hc of one token; included like simd-inl.h.
+// The coefficients of hc for one token. Included once per target, see simd-inl.h.
 #if defined(BIRKHOFF_HC_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_HC_INL
 #undef BIRKHOFF_HC_INL
@@ -14,16 +14,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// tanh x for every x. Highway's is right to 4 ulp but makes a number of NaN; beyond ±10 tanh is ±1
-// in f32 (1 − tanh 10 = 4e-9).
+// tanh x for every x. Highway's Tanh is accurate to 4 ulp but turns NaN into a number; beyond ±10
+// tanh is ±1 in f32 (1 − tanh 10 = 4e-9).
 HWY_INLINE V tanh_of(V x) {
   const Tag d;
   const V clamped = hn::Min(hn::Max(x, hn::Set(d, -10.0f)), hn::Set(d, 10.0f));
   return hn::IfThenElse(hn::Eq(x, x), hn::Tanh(d, clamped), x);
 }
 
-// alpha of each column's group and b, zeros behind them and, until they are set, in the arrays of a
-// token. alpha is null in static HC.
+// Expands alpha per column and copies b, zero-pads both, and clears the per-token arrays. alpha is
+// null in static HC.
 inline void load_parameters(const HcDesc& desc, const float* alpha, const float* b,
                             const HcSizes& z, const HcScratch& s) {
   for (float* values : {s.alpha, s.b, s.u, s.tanh_u, s.d}) std::fill_n(values, z.padded(), 0.0f);
@@ -33,7 +33,7 @@ inline void load_parameters(const HcDesc& desc, const float* alpha, const float*
   }
 }
 
-// tanh(u) and H~ = alpha ⊙ tanh(u) + b; in static HC alpha and u are 0.
+// Computes tanh(u) and H~ = alpha ⊙ tanh(u) + b; in static HC alpha and u are 0.
 HWY_INLINE void coefficients(const HcSizes& z, const HcScratch& s) {
   const Tag d;
   for (int64_t k = 0; k < z.padded(); k += int64_t(hn::Lanes(d))) {

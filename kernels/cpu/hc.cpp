@@ -5,14 +5,14 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/hc.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/hc-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// products[r] = <theta_r, x> of one stream x [C], and behind them <x, x>.
+// products[r] = <theta_r, x> for one residual stream x [C], followed by <x, x>.
 template <int kN, class T>
 HWY_INLINE void multiply(const T* x, const float* theta, const HcSizes& z, float* products) {
   if constexpr (kN == 0) {
@@ -32,7 +32,7 @@ HWY_INLINE void multiply(const T* x, const float* theta, const HcSizes& z, float
   }
 }
 
-// u and rstd of one token x [n, C].
+// Computes u and rstd of one token x [n, C].
 template <int kN, class T>
 void normalise_and_project(const HcSizes& z, const T* x, const float* theta, float eps,
                            const HcScratch& s) {
@@ -43,7 +43,7 @@ void normalise_and_project(const HcSizes& z, const T* x, const float* theta, flo
   }
 }
 
-// h = base + Σ_j pre_j·x_j of one token.
+// h = base + Σ_j pre_j·x_j for one token.
 template <class T>
 HWY_INLINE void read_streams(const HcSizes& z, const T* x, const float* pre, const T* base, T* h) {
   each_vector(z.width, [&](auto d, int64_t c) HWY_ATTR {

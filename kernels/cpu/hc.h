@@ -1,5 +1,6 @@
 #pragma once
-// Sizes and scratch of the cpu bodies of hc. Functions of the shape alone, so that results are too.
+// Sizes and scratch memory of the cpu bodies of hc. They depend only on the shape, so that the
+// results do not depend on the threads.
 #include "kernels/cpu/projection.h"
 #include "kernels/hc.h"
 
@@ -8,26 +9,26 @@ namespace birkhoff::cpu {
 struct HcSizes {
   int64_t tokens, n, width;  // T, n, C
 
-  // Of hc_open and hc_open_backward, which begin with the same inputs.
+  // The sizes of a call of hc_open or hc_open_backward, which begin with the same inputs.
   static HcSizes of(Specs in, const Desc& d) {
     const Shape& x = in[HcOpen::x].shape;
     const int64_t n = d.as<HcDesc>().n;
     return {x[0], n, x[1] / n};
   }
 
-  int64_t rows() const { return n + 2; }                                         // of theta
+  int64_t rows() const { return n + 2; }                                         // Rows of theta.
   int64_t columns() const { return rows() * n; }                                 // K
   int64_t padded() const { return (columns() + kLanes - 1) / kLanes * kLanes; }  // K'
 };
 
-// Of one token; arrays [K'] are in the order of b.
+// Scratch memory for one token. Arrays [K'] are in the order of b.
 struct HcScratch {
-  float *alpha, *b;    // [K'] of every token: alpha of the column's group
+  float *alpha, *b;    // [K'] shared by all tokens; alpha is expanded per column.
   float *u, *tanh_u;   // [K']
   float* c;            // [K'] H~
   float* d;            // [K'] gradient of H~, then rstd·du
-  float *rstd, *pull;  // [n]; pull: −rstd²/C·Σ du·u
-  float* products;     // [n+3] of a stream
+  float *rstd, *pull;  // [n]; pull = −rstd²/C·Σ du·u
+  float* products;     // [n+3] inner products of one residual stream.
   HcScratch(Scratch s, const HcSizes& z)
       : alpha(s.take(z.padded())),
         b(s.take(z.padded())),
@@ -42,8 +43,8 @@ struct HcScratch {
   size_t bytes;
 };
 
-// Partial sums of one slab: dtheta, and by column Σ dH~·tanh(u) and Σ dH~. These two add up single
-// values of thousands of tokens, so they are double.
+// Partial sums of one slab (a range of tokens): dtheta, and per column Σ dH~·tanh(u) and Σ dH~. The
+// last two add up single values of thousands of tokens, so they are double.
 struct HcSlab {
   float* dtheta;            // [n+2, C]
   double *products, *sums;  // [K]

@@ -5,7 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/hc_backward.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/hc-inl.h"
 #include "kernels/cpu/projection_backward-inl.h"
 
@@ -15,7 +15,7 @@ namespace {  // other files may use the same names
 
 using B = HcOpenBackward;
 
-// The gradient of H~ of token t.
+// Sets d to the gradient of H~ of token t.
 template <class T>
 void load_gradients(const Args& a, const HcSizes& z, int64_t t, float* d) {
   const int64_t n = z.n;
@@ -31,7 +31,7 @@ void load_gradients(const Args& a, const HcSizes& z, int64_t t, float* d) {
   }
 }
 
-// From s.d = gradient of H~ and s.u, s.rstd: leaves dz = rstd·du in s.d, and s.pull.
+// Takes the gradient of H~ from s.d; replaces it by dz = rstd·du and sets s.pull.
 HWY_INLINE void through_tanh(const HcSizes& z, const HcScratch& s) {
   const Tag tag;
   const V one = hn::Set(tag, 1.0f);
@@ -51,7 +51,7 @@ HWY_INLINE void through_tanh(const HcSizes& z, const HcScratch& s) {
   }
 }
 
-// One token's rows; null: absent or unwanted. theta and dtheta are the same for all tokens.
+// Rows of one token, null if absent or unwanted. theta and dtheta are shared by all tokens.
 template <class T>
 struct HcRows {
   const T *x, *dh, *dlink, *dx_base;
@@ -60,11 +60,12 @@ struct HcRows {
   float* dtheta;
 };
 
-// Streams are taken kStreams at a time, so that every row is read once for all of them.
+// Residual streams are processed kStreams at a time, so that every row is read once for all of
+// them.
 inline constexpr int64_t kStreams = 4;
 
-// dx of kStreams streams from `first` on, or of those that are left, and their part of dtheta.
-// kFull: none is missing.
+// Computes dx of kStreams residual streams from `first` on (fewer if fewer are left) and adds their
+// part of dtheta. kFull means that there are kStreams of them.
 template <bool kFull, class T>
 HWY_INLINE void add_streams(const HcSizes& z, const HcScratch& s, const HcRows<T>& rows,
                             int64_t first) {
@@ -72,7 +73,7 @@ HWY_INLINE void add_streams(const HcSizes& z, const HcScratch& s, const HcRows<T
   const float *res = s.c + 2 * n + first, *dz = s.d + first;
   each_vector(width, [&](auto d, int64_t c) HWY_ATTR {
     hn::Vec<decltype(d)> x[kStreams], sum[kStreams];
-    const auto add = [&](const float* weights, const auto* row) HWY_ATTR {  // to every stream
+    const auto add = [&](const float* weights, const auto* row) HWY_ATTR {  // to each sum
       const auto value = load(d, row + c);
       for (int64_t j = 0; j < m; ++j) sum[j] = hn::MulAdd(hn::Set(d, weights[j]), value, sum[j]);
     };
@@ -124,7 +125,7 @@ void token_backward(const Args& a, const HcSizes& z, const HcScratch& s, const H
     add_streams<kN == kStreams>(z, s, rows, first);
 }
 
-// Σ over the slabs, in order, of what `of` picks at k.
+// Sums element k of the member `of` over the slabs, in order.
 inline double slab_sum(const HcSizes& z, float* slabs_at, double* HcSlab::*of, int64_t k) {
   double sum = 0;
   for (int64_t i = 0; i < slabs(z.tokens); ++i)

@@ -1,5 +1,6 @@
-// Small matrices of a vector of tokens, an entry a vector, that Sinkhorn–Knopp divides again and
-// again: entry (i, j) in memory is at (i·n + j)·kTokens. Included like simd-inl.h.
+// The small matrices that Sinkhorn–Knopp divides repeatedly. Each entry is a vector with one lane
+// per token; in memory entry (i, j) is at (i·n + j)·kTokens. Included once per target, see
+// simd-inl.h.
 #if defined(BIRKHOFF_ITERATE_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_ITERATE_INL
 #undef BIRKHOFF_ITERATE_INL
@@ -15,8 +16,9 @@ namespace birkhoff::cpu::HWY_NAMESPACE {
 
 using V = hn::Vec<Tag>;
 
-// The matrices of a vector of tokens that one division after the other changes: in registers where
-// n is known when compiling, else in memory. A step reads where the one before wrote.
+// The matrices of one vector of tokens, which each division step changes. They are in registers if
+// n is known at compile time (kN), else in memory (kN = 0), where a step reads what the previous
+// step wrote.
 template <int kN>
 class Iterate {
  public:
@@ -51,7 +53,7 @@ class Iterate<0> {
   int64_t n_;
 };
 
-// Element k of column or row `line`.
+// Accesses element k of column or row `line`.
 template <bool kByColumns, class M>
 HWY_INLINE V get_line(const M& m, int64_t line, int64_t k) {
   return kByColumns ? m.get(k, line) : m.get(line, k);

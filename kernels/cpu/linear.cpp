@@ -6,7 +6,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// w is read as the other factor is stored, which is bf16 or not, unless it is wanted in full.
+// w as a factor. It is rounded to bf16 as it is read if the other factor is bf16, unless full_w is
+// set.
 Matrix weight(const Args& a, int w, int other, int64_t stride, bool transposed) {
   const bool rounded =
       a.inputs[size_t(other)].spec->dtype == DType::bf16 && !a.desc<LinearDesc>().full_w;

@@ -12,20 +12,20 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/linear_cross_entropy.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "hwy/contrib/math/math-inl.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// Highway's Exp gives 0 for NaN: a broken row would look like a certain one.
+// Highway's Exp returns 0 for NaN, which would make a broken row look like a certain one.
 template <class D, class V>
 HWY_INLINE V exp_or_nan(D d, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
 }
 
-// Joins logits[0 … count) to a row's running maximum and Σ exp(l − maximum).
+// Adds logits[0 … count) to a row's running maximum and Σ exp(l − maximum).
 void AddLogits(const float* logits, int64_t count, float& maximum, float& sum) {
   const Tag d;
   auto maxima = hn::Set(d, maximum), sums = hn::Zero(d);
@@ -49,7 +49,7 @@ void AddLogits(const float* logits, int64_t count, float& maximum, float& sum) {
   maximum = most;
 }
 
-// dl[i] = scale·exp(logits[i] − lse), rounded to T; lse: log Σ exp of the row
+// dl[i] = scale·exp(logits[i] − lse), rounded to T, where lse is log Σ exp of the row.
 template <class T>
 void scaled_softmax(const float* logits, int64_t count, float lse, float scale, T* dl) {
   each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
@@ -106,7 +106,7 @@ void scaled_softmax(const float* logits, int64_t count, float lse, float scale, 
   HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(logits, count, lse, scale, dl);
 }
 
-// What is done with logits, by how h is stored.
+// The functions applied to logits, chosen by the storage type of h.
 struct Exponentials {
   const Routines* routines;
 
@@ -150,12 +150,13 @@ Head head_of(const Args& a) {
   return head;
 }
 
-struct Partials {  // of the forward, in the shared workspace: a row's values lie `tokens` apart
+// Partial results of scoring, in the shared workspace. The values of a row are `tokens` apart.
+struct Partials {
   float* target_logit;   // [T]
   float *maximum, *sum;  // [segments, T]
 };
 
-// Maximum and sum of some rows over one segment of the vocabulary.
+// Computes maximum and sum of some rows over one segment of the vocabulary.
 void segment(const Head& head, const Routines& tiles, Range rows, Range columns,
              const Partials& out, float* workspace) {
   float* logits = workspace + kMatmulWorkspace / sizeof(float);
@@ -181,20 +182,22 @@ void set(float* out, const float* base, int64_t i, float value) {
   if (out) out[i] = base ? base[i] + value : value;
 }
 
-// dl of some of a row's logits; `target` counts from the first of them, and may lie outside.
+// Computes dl for some of a row's logits. `target` is relative to the first of them and may be
+// outside.
 template <class T>
 void logit_gradients(const Exponentials& exponentials, std::span<const float> logits,
                      int64_t target, float lse, float scale, T* dl) {
   const auto count = int64_t(logits.size());
   exponentials.softmax(logits.data(), count, lse, scale, dl);
   if (target < 0 || target >= count) return;
-  // Once more by itself: what has been rounded is not subtracted from.
+  // The target's element is computed again in f32, so that scale is not subtracted from a rounded
+  // value.
   float own = 0;
   exponentials.softmax(logits.data() + target, 1, lse, scale, &own);
   dl[target] = narrow<T>(own - scale);
 }
 
-// dl of a chunk of rows and vocabulary.
+// dl for some rows and one chunk of the vocabulary.
 template <class T>
 struct Chunk {
   Range rows, columns;
@@ -211,10 +214,11 @@ struct Chunk {
 
 struct Gradients {
   const Result &dh, &dw;
-  float* dh_sums;  // of a chunk of rows, where dh is bf16
+  float* dh_sums;  // f32 sums of dh for the current rows, used if dh is bf16.
 };
 
-// Where a chunk's share of dh goes: to dh itself or, of bf16, to sums that are rounded in the end.
+// Where a chunk's contribution to dh is added: to dh itself or, if dh is bf16, to f32 sums that are
+// rounded at the end.
 Sum dh_of(const Head& head, const Gradients& to, Range rows, bool first) {
   if (head.stored()) return {to.dh_sums, first ? nullptr : to.dh_sums, head.width};
   Sum dh(to.dh, rows.begin * head.width, head.width);
@@ -222,8 +226,8 @@ Sum dh_of(const Head& head, const Gradients& to, Range rows, bool first) {
   return dh;
 }
 
-// Adds a chunk's share to dh of its rows and dw of its columns. Both are summed chunk by chunk; the
-// first chunk that an element meets brings the base.
+// Adds a chunk's contribution to dh of its rows and dw of its columns. Both are summed chunk by
+// chunk; the first chunk of an element also adds the base (for a bf16 dh, round_dh adds it).
 template <class T>
 void add_gradients(const Head& head, const Args& a, const Chunk<T>& chunk, const Gradients& to) {
   const Range &rows = chunk.rows, &columns = chunk.columns;
@@ -250,12 +254,13 @@ void add_gradients(const Head& head, const Args& a, const Chunk<T>& chunk, const
   matmuls(a, count, first_task, [&](int64_t i) { return products[i]; });
 }
 
-// dh of a chunk of rows, behind all of the vocabulary.
+// Rounds the dh of some rows and adds its base, once the whole vocabulary is summed. Does nothing
+// unless dh is bf16.
 void round_dh(const Head& head, const Args& a, Range rows, const Gradients& to) {
   if (!head.stored() || !to.dh.data) return;
   const auto* base = static_cast<const bf16*>(to.dh.base);
   auto* dh = static_cast<bf16*>(to.dh.data);
-  constexpr int64_t kRounded = 64;  // rows of a task
+  constexpr int64_t kRounded = 64;  // Rows per task.
   a.team().ranges(rows.size(), kRounded, [&](int64_t begin, int64_t end, int) {
     const int64_t at = (rows.begin + begin) * head.width;
     HWY_DYNAMIC_DISPATCH(RoundSums)
@@ -289,13 +294,14 @@ void nll(const Args& a) {
       maximum = most;
     }
     const float log_sum = std::log(sum);
-    // The maximum less the logit first: exact where they are close, which is what training wants.
+    // The logit is subtracted from the maximum first: that is exact if they are close, as they
+    // become in training.
     const float nll = head.target[t] < 0 ? 0 : (maximum - target_logit[t]) + log_sum;
     set(a.out<float>(L::nll), a.base<float>(L::nll), t, nll);
   }
 }
 
-// All logits of some rows, and what is made of them.
+// All logits of some rows, and each row's log Σ exp.
 struct LossRows {
   Range rows;
   float* logits;  // [rows, stride]

@@ -1,7 +1,7 @@
-// Packed panels and register tiles (Goto and van de Geijn, "Anatomy of High-Performance Matrix
-// Multiplication", 2008). One chunk of B is packed into panels of three vectors' columns; rows of A
-// are read where they are, by broadcast, unless A is transposed or not f32: then they are packed
-// too. Packing is where bf16 becomes f32.
+// Matrix product with packed panels and register tiles (Goto and van de Geijn, "Anatomy of
+// High-Performance Matrix Multiplication", 2008). One chunk of B is packed into panels that are
+// three vectors wide. Rows of A are read in place, by broadcast, unless A is transposed or not f32,
+// in which case they are packed too. Packing converts bf16 to f32.
 #include "kernels/cpu/matmul.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -25,21 +25,21 @@ constexpr int kStripRows = 4;
 #endif
 constexpr int kPanelVectors = 3;
 
-// A strip of rows of op(A) during one chunk: element (r, k) at data[r·row + k·step].
+// A strip of rows of op(A) within one chunk; element (r, k) is at data[r·row + k·step].
 struct Strip {
   const float* data;
   int64_t row, step;
 };
 
-// Where a strip's sums go: c = from + sum, from may be null or c.
+// The destination of a strip's sums: c = from + sum; from may be null or c.
 struct Target {
   const float* from;
   float* c;
   int64_t stride;
-  int64_t columns;  // that exist; the panel is padded to whole vectors
+  int64_t columns;  // Columns that exist; the panel is padded to whole vectors.
 };
 
-// The first `count` elements of a vector.
+// Sets the first `count` elements of a vector.
 HWY_INLINE void set_first(hn::Vec<Tag> value, int64_t count, const float* from, float* c) {
   HWY_ALIGN float lane[hn::MaxLanes(Tag())];
   hn::Store(value, Tag(), lane);
@@ -82,7 +82,7 @@ HWY_INLINE void multiply(Strip a, const float* HWY_RESTRICT panel, int64_t depth
   }
 }
 
-// All rows of a panel: whole strips, then 4, 2 and 1 rows.
+// Multiplies all rows by a panel: whole strips first, then 4, 2 and 1 rows.
 template <int kR, int kV>
 HWY_INLINE void strips(Strip& a, const float* panel, int64_t depth, Target& t, int64_t& rows) {
   for (; rows >= kR; rows -= kR) {
@@ -100,7 +100,7 @@ HWY_NOINLINE void panel_rows(Strip a, const float* panel, int64_t depth, Target 
   strips<1, kV>(a, panel, depth, t, rows);
 }
 
-// How the elements of a factor are read: see Element.
+// How the elements of a factor are read, see Element.
 template <class T>
 struct ReadWidened {
   const T* data;
@@ -178,7 +178,7 @@ int64_t panel_width(int64_t columns) {
   return std::min<int64_t>(kPanelVectors, (columns + lanes - 1) / lanes) * lanes;
 }
 
-// Panels of op(B)[k … k + depth] of the tile's columns, one behind the other.
+// Packs op(B)[k … k + depth] of the tile's columns into consecutive panels.
 template <class R>
 void pack_b(R data, const Matrix& b, const MatmulTile& tile, int64_t k, int64_t depth,
             float* packed) {
@@ -194,8 +194,9 @@ void pack_b(R data, const Matrix& b, const MatmulTile& tile, int64_t k, int64_t 
   }
 }
 
-// Strips of kStripRows rows of a transposed op(A), k outermost in each, one behind the other. Four
-// strips at a time: a line of memory is read once, and each strip is written in order.
+// Packs a transposed A into consecutive strips of kStripRows rows of op(A), with k outermost in
+// each. Four strips are packed at a time, so that each cache line is read once and each strip is
+// written in order.
 template <class R>
 void pack_a(R from, int64_t stride, int64_t rows, int64_t depth, float* packed) {
   constexpr int64_t kTogether = 4 * kStripRows;
@@ -216,12 +217,12 @@ void pack_a(R from, int64_t stride, int64_t rows, int64_t depth, float* packed) 
 }
 
 struct PackedA {
-  Strip rows;        // the first ones of the tile
-  int64_t together;  // that follow each other with one stride
+  Strip rows;        // The first rows of the tile.
+  int64_t together;  // How many rows follow each other with the same stride.
 };
 
-// Rows of op(A)[row …, k …] where they are, if they can be read there, else behind each other: a
-// packed strip holds kStripRows rows of a transposed A, so that a panel runs strip by strip.
+// Rows of op(A)[row …, k …]: in place if they can be read there, else packed. A transposed A is
+// packed into strips of kStripRows rows, so a panel is then multiplied strip by strip.
 PackedA strips_of(const Matrix& a, const MatmulTile& tile, int64_t k, int64_t depth,
                   float* packed) {
   if (a.transposed) {
@@ -264,7 +265,7 @@ void chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t depth, T
   }
 }
 
-// The tile's sums, from `to.from` on the first time.
+// Computes the tile's sums; the first chunk starts from `to.from`.
 void sum_tile(const Product& p, const MatmulTile& tile, Target to, float* workspace) {
   for (int64_t k = 0; k < p.k; k += kMatmulChunk) {
     chunk(p, tile, k, std::min(kMatmulChunk, p.k - k), to, workspace);
@@ -307,15 +308,16 @@ HWY_AFTER_NAMESPACE();
 namespace birkhoff::cpu {
 namespace {
 
-constexpr int64_t kPanel = 48;           // columns: whole panels with every instruction set
-constexpr int64_t kLowest = 64;          // rows that repay the packing of B
-constexpr int64_t kFewMore = 8;          // columns of tiles that are tried beyond the fewest
-constexpr int64_t kTiles = 8;            // enough to keep a few threads busy to the end
-constexpr int64_t kTileTerms = 1 << 20;  // but a tile takes 10 µs at least
+constexpr int64_t kPanel = 48;           // Columns: whole panels for every instruction set.
+constexpr int64_t kLowest = 64;          // Fewest rows that repay packing B.
+constexpr int64_t kFewMore = 8;          // Columns of tiles that are tried beyond the fewest.
+constexpr int64_t kTiles = 8;            // Enough tiles to keep a few threads busy to the end.
+constexpr int64_t kTileTerms = 1 << 20;  // Fewest terms of a tile, about 10 µs.
 
 int64_t parts(int64_t count, int64_t part) { return (count + part - 1) / part; }
 
-// Parts of about one size instead of `part`: a multiple of `unit`.
+// Evens out parts: returns a size, a multiple of `unit`, that divides `count` into as many parts as
+// `part` does, but of nearly equal size.
 int64_t even(int64_t count, int64_t part, int64_t unit) {
   return count == 0 ? part : parts(parts(count, parts(count, part)), unit) * unit;
 }
@@ -334,7 +336,7 @@ MatmulGrid::MatmulGrid(const Product& p, const Features& features, MatmulTeam te
   if (team.products == 1 && row_tiles == 1) cut_tail(p, team.threads);
 }
 
-// Of 11 columns of tiles two threads take 6 and 5: the one that is left over is cut for both.
+// With 11 columns of tiles, two threads would take 6 and 5. The leftover column is cut for both.
 void MatmulGrid::cut_tail(const Product& p, int64_t threads) {
   tail = column_tiles % threads;
   if (tail == 0) return;
@@ -345,8 +347,8 @@ void MatmulGrid::cut_tail(const Product& p, int64_t threads) {
   tail_tiles = parts(p.m, tail_rows);
 }
 
-// A narrow tile costs nothing where A is read in place; a low one packs B once more, and where A is
-// packed too, fewer and square tiles are best.
+// A narrow tile costs nothing if A is read in place, while a short one makes B be packed once more.
+// If A is packed too, fewer and square tiles are best.
 void MatmulGrid::cut(const Product& p, int64_t wanted) {
   if (p.a.transposed) wanted = parts(wanted, 2);
   while (parts(p.m, rows) * parts(p.n, columns) < wanted) {
@@ -360,8 +362,8 @@ void MatmulGrid::cut(const Product& p, int64_t wanted) {
   rows = even(p.m, rows, 8), columns = even(p.n, columns, kPanel);
 }
 
-// Rows of A that are read in place cost nothing, so tiles are one panel wide: each is packed once,
-// or once for each part of the rows. Otherwise the cut is chosen that packs least.
+// Rows of A that are read in place cost nothing, so tiles are then one panel wide, and each panel
+// is packed once, or once for each part of the rows. Otherwise the cut that packs least is chosen.
 void MatmulGrid::cut_pairs(const Product& p, int64_t wanted) {
   const bool in_place = !p.a.transposed && p.a.element == Element::bf16;
   const int64_t panels = std::max<int64_t>(parts(p.n, PairTiles::kPanel), 1);

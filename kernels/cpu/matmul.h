@@ -1,19 +1,21 @@
 #pragma once
-// C = base + op(A)·op(B), cut into tiles that are tasks of a thread team.
+// C = base + op(A)·op(B), divided into tiles that are tasks of a thread team.
 //
 //   op(A) [m, k], op(B) [k, n], base and C [m, n], row-major with strides in elements
 //
-// A, B and C are f32 or bf16 each, base is as C; an f32 factor can be read as if it were bf16.
-// Products and sums are f32: each element of C is a chain of fused multiply-adds over k in order,
-// restarted every kMatmulChunk terms and then added up: chunk by chunk, c = c + Σ_{k in chunk} a·b,
-// the first time base + Σ. A bf16 C is summed in f32 so, and base is added last, with one rounding.
-// Two bf16 factors are multiplied in pairs on processors that can (kernels/cpu/routines.h), in
-// chunks of PairTiles::kChunk. Its bits are therefore a function of its row of op(A), its column of
-// op(B), its base and the instruction set, and of nothing else: not of m, n, tiles, strides,
-// neighbours or threads. A NaN in one row stays in that row.
+// A, B and C are each f32 or bf16, base has the type of C; an f32 factor can be rounded to bf16 as
+// it is read. Products and sums are f32. An element of C is the sum of chains of fused
+// multiply-adds over k in order, one chain per chunk of kMatmulChunk terms. Chunk by chunk,
+// c = c + Σ_{k in chunk} a·b, starting with base + Σ for the first chunk. A bf16 C is summed in f32
+// the same way, and base is added last, with a single rounding. If both factors are bf16 (or
+// rounded to it) and the processor multiplies pairs of bf16 (kernels/cpu/routines.h), chunks are of
+// PairTiles::kChunk terms.
+// The bits of an element therefore depend only on its row of op(A), its column of op(B), its base
+// and the instruction set, but not on m, n, tiles, strides, neighbours or threads. A NaN in one row
+// stays in that row.
 //
-// Thread-safe: no state. base is null (0), C itself, or a matrix with C's stride that overlaps no
-// part of C; A and B overlap no part of C. k = 0 gives C = base.
+// Thread-safe: no state. base is null (0), C itself, or a matrix with C's stride that does not
+// overlap C; A and B do not overlap C. k = 0 gives C = base.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -23,12 +25,12 @@
 
 namespace birkhoff::cpu {
 
-// How the elements of a factor become f32: as they are, rounded to bf16 first, or widened.
+// How the elements of a factor become f32: unchanged, rounded to bf16 first, or widened.
 enum class Element { f32, f32_as_bf16, bf16 };
 
 struct Matrix {
   const void* data = nullptr;
-  int64_t stride = 0;       // between rows as stored
+  int64_t stride = 0;       // Stride between rows as stored.
   bool transposed = false;  // op(X)[i, j] is data[j·stride + i], else data[i·stride + j]
   Element element = Element::f32;
 
@@ -38,7 +40,7 @@ struct Matrix {
         stride(row),
         transposed(turned),
         element(as_bf16 ? Element::f32_as_bf16 : Element::f32) {}
-  // From element `first` of an operand on.
+  // Starts at element `first` of an operand.
   Matrix(const Operand& from, int64_t first, int64_t row, bool turned = false, bool as_bf16 = false)
       : data(static_cast<const std::byte*>(from.data) + size_t(first) * size_of(from.spec->dtype)),
         stride(row),
@@ -51,12 +53,12 @@ struct Matrix {
 struct Sum {  // C and its base
   void* c = nullptr;
   const void* base = nullptr;
-  int64_t stride = 0;  // between rows, of both
+  int64_t stride = 0;  // Row stride of both.
   bool bf16 = false;
 
   Sum() = default;
   Sum(float* to, const float* from, int64_t row) : c(to), base(from), stride(row) {}
-  // From element `first` of a result on.
+  // Starts at element `first` of a result.
   Sum(const Result& to, int64_t first, int64_t row)
       : c(static_cast<std::byte*>(to.data) + size_t(first) * size_of(to.spec->dtype)),
         base(to.base
@@ -74,16 +76,17 @@ struct Product {
   bool of_bf16() const { return a.element != Element::f32 && b.element != Element::f32; }
 };
 
-// Terms of a sum between two additions to C. 256 floats of 48 columns are 48 KiB: a panel of B
-// waits in L2 for the next rows, and the rows of A stay in L1.
+// Terms of a sum per addition to C. A panel of B, 48 columns of 256 floats, takes 48 KiB: it stays
+// in L2 for the next rows, while the rows of A stay in L1.
 inline constexpr int64_t kMatmulChunk = 256;
 
-// A product of two bf16 factors, on a processor with pairs: a panel of kPanel columns of B is 96
-// KiB and waits in L2, beside up to kPackedRows rows of a whole chunk of an A that is not read in
-// place, or more of a shorter one.
+// Sizes for a product of two bf16 factors on a processor that multiplies pairs. A panel of kPanel
+// columns of B takes 96 KiB and stays in L2. So do, if A is not read in place, up to kPackedRows
+// packed rows of a whole chunk of A, or more rows of a shorter chunk. If A is read in place, a tile
+// has up to kRows rows.
 struct PairTiles {
   static constexpr int64_t kChunk = 1024, kPanel = 48, kPackedRows = 400, kRows = 2048;
-  static constexpr int64_t kMostPackedRows = 512;  // of a tile as wide as there are
+  static constexpr int64_t kMostPackedRows = 512;  // Holds for tiles of up to kColumns columns.
   static constexpr size_t kPanelBytes = size_t(kChunk * kPanel) * 2;
   static constexpr size_t kBytes = kPanelBytes + size_t(kChunk * kPackedRows) * 2;
   static int64_t packed_rows(int64_t k) {
@@ -99,21 +102,22 @@ struct MatmulTile {
   int64_t row = 0, column = 0, rows = 0, columns = 0;
 };
 
-// Who makes products at the same time: the more, the fewer tasks each needs; and the tasks of one
-// are cut so that each thread gets as much.
+// The number of products computed at the same time, and of threads. The more products, the fewer
+// tasks each needs; the tasks of a single product are cut so that all threads get the same share.
 struct MatmulTeam {
   int64_t products = 1, threads = 1;
 };
 
 // The tiles of a product, chosen by its shape and the team: as even as possible, at most kRows ×
-// kColumns elements. The last `tail` columns of tiles are cut into lower ones, of tail_rows rows.
+// kColumns elements each. The last `tail` columns of tiles are cut into shorter tiles of tail_rows
+// rows.
 struct MatmulGrid {
   static constexpr int64_t kRows = 512, kColumns = 384;
   MatmulGrid(const Product& p, const Features& features, MatmulTeam team = {});
   int64_t tasks() const { return whole_tasks() + tail * tail_tiles; }
   MatmulTile tile(const Product& p, int64_t task) const;
 
-  int64_t rows, columns;  // of a tile
+  int64_t rows, columns;  // Size of a tile.
   int64_t row_tiles, column_tiles;
   int64_t tail = 0, tail_rows = 0, tail_tiles = 0;
 
@@ -124,8 +128,8 @@ struct MatmulGrid {
   void cut_tail(const Product& p, int64_t threads);
 };
 
-// Bytes of workspace of a thread: the packed chunk of B, that of an A that is not read in place,
-// and where a tile of a bf16 C is summed.
+// Bytes of workspace per thread: the packed chunk of B, the packed chunk of A if A is not read in
+// place, and the f32 sums of a tile of a bf16 C.
 inline constexpr size_t kMatmulWorkspace =
     size_t(kMatmulChunk * (MatmulGrid::kColumns + MatmulGrid::kRows)) * sizeof(float);
 inline constexpr size_t kMatmulTileBytes =
@@ -138,13 +142,13 @@ constexpr size_t matmul_workspace(DType c) {
 
 inline Workspace matmul_scratch(DType c) { return {.per_thread = matmul_workspace(c)}; }
 
-// Routines::matmul_tile makes one tile of the product, on the calling thread: at most kRows ×
-// kColumns elements, and rows as MatmulGrid cuts them. `workspace` is 64-byte aligned and has the
-// bytes above.
+// Routines::matmul_tile computes one tile of the product on the calling thread. The tile has at most
+// kRows × kColumns elements and its rows are as MatmulGrid cuts them. `workspace` is 64-byte aligned
+// and has matmul_workspace() bytes.
 
-// Products 0 … count − 1, as one set of tasks of the team. They write to different places;
-// matmul_workspace() bytes of each thread's workspace are used. `first_task` has room for count
-// + 1.
+// Computes products 0 … count − 1 as one set of tasks of the team. REQUIRES that their outputs do
+// not overlap. Uses matmul_workspace() bytes of each thread's workspace; `first_task` has room for
+// count + 1 elements.
 template <class F>  // Product(int64_t i)
 void matmuls(const Args& a, int64_t count, int64_t* first_task, F&& product) {
   const MatmulTeam team{count, a.team().size()};
@@ -153,7 +157,7 @@ void matmuls(const Args& a, int64_t count, int64_t* first_task, F&& product) {
   for (int64_t i = 0; i < count; ++i)
     first_task[i + 1] = first_task[i] + MatmulGrid(product(i), features, team).tasks();
   a.team().run(first_task[count], [&](int64_t task, int worker) {
-    // Products without tasks share their first task with the next one: take the last of them.
+    // Products without tasks have the same first task as the next product, so take the last one.
     const int64_t i = std::upper_bound(first_task, first_task + count, task) - first_task - 1;
     const Product p = product(i);
     const MatmulTile tile = MatmulGrid(p, features, team).tile(p, task - first_task[i]);

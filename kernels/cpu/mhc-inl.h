@@ -1,4 +1,5 @@
-// The coefficients of mhc of kTokens tokens, one a lane; included like simd-inl.h.
+// The coefficients of mhc for kTokens tokens, one per lane. Included once per target, see
+// simd-inl.h.
 #if defined(BIRKHOFF_MHC_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_MHC_INL
 #undef BIRKHOFF_MHC_INL
@@ -13,13 +14,13 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// Calls f with n as a compile-time constant where a kernel is unrolled for it, else with 0.
+// Calls f with n as a compile-time constant if kernels are unrolled for it, else with 0.
 template <class F>
 void with_streams(int64_t n, F&& f) {
   n == 4 ? f(std::integral_constant<int, 4>()) : f(std::integral_constant<int, 0>());
 }
 
-// One vector of tokens: c = σ(H~) of pre and post and H~ itself of res, from u.
+// For one vector of tokens, computes c from u: σ(H~) for pre and post, H~ itself for res.
 HWY_INLINE void gates(const MhcDesc& desc, const float* alpha, const float* b, const float* u,
                       float* c) {
   const Tag d;

@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mhc.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/mhc-inl.h"
 #include "kernels/cpu/projection-inl.h"
 
@@ -15,7 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// H_pre (with its eps), H_post and H_res of kTokens tokens from u, in place of c; returns H_res.
+// Computes H_pre (with its eps) and H_post of kTokens tokens in s.c, and H_res, from u. Returns
+// H_res.
 template <int kN>
 const float* coefficients(const MhcDesc& desc, const float* alpha, const float* b,
                           const ForwardScratch& s) {
@@ -34,7 +35,7 @@ const float* coefficients(const MhcDesc& desc, const float* alpha, const float* 
   return res;
 }
 
-// Leaves H_pre in s.c; the rest is stored, of m ≤ kTokens tokens from `first` on, and u and rho.
+// For m ≤ kTokens tokens from `first` on, stores H_post, H_res, u and rho, and leaves H_pre in s.c.
 template <int kN>
 void store_coefficients(const Args& a, const ForwardScratch& s, int64_t first, int64_t m) {
   using O = MhcOpen;
@@ -82,7 +83,7 @@ struct Closing {
   T* y;
 };
 
-// n = 4: each row is read once.
+// For n = 4; each row is read once.
 template <class T>
 HWY_INLINE void close_four(const Closing<T>& t) {
   const int64_t width = t.width;

@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mhc_backward.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/mhc-inl.h"
 #include "kernels/cpu/projection_backward-inl.h"
 
@@ -17,7 +17,7 @@ namespace {  // other files may use the same names
 
 using B = MhcOpenBackward;
 
-// Of one vector of tokens: d holds dpre, dpost and dres, and becomes dz; returns pull.
+// For one vector of tokens, replaces dpre, dpost and dres in s.d by dz and returns pull.
 template <int kN>
 V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
                         const BackwardScratch& s, const SlabSums& sums, int64_t lane) {
@@ -35,13 +35,14 @@ V coefficients_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   Sinkhorn<kN, true> sinkhorn(desc, s.trace + lane);
   const float* res = sinkhorn.forward(c + 2 * n * kTokens);
   sinkhorn.backward(d + 2 * n * kTokens);
-  for (int64_t e = 0; e < n * n; ++e)  // the logits are spent
+  for (int64_t e = 0; e < n * n; ++e)  // c no longer needs the logits
     hn::StoreU(hn::LoadU(tag, res + e * kTokens), tag, c + (2 * n + e) * kTokens);
   return affine_backward(
       p, [&](int64_t k) { return alpha[desc.group(k)]; }, s, sums, lane);
 }
 
-// dz, pull, pre and res of the block; s.d starts with its dpre.
+// Sets dz, pull, pre and res of the block. On entry s.d holds <dh, x_i> and <dlink_i, x_j> in the
+// columns of pre and res.
 template <int kN>
 void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
                      const TokenBlock& block) {
@@ -68,7 +69,7 @@ void tokens_backward(const Args& a, const MhcDesc& desc, const Projection& p,
   }
 }
 
-// dalpha and db from the slabs' memory.
+// Stores dalpha and db from the sums of the slabs.
 void store_sums(const Args& a, const MhcDesc& desc, const Projection& p, float* slabs) {
   double dalpha[3] = {};
   for (int64_t k = 0; k < p.columns; ++k) {
@@ -80,7 +81,7 @@ void store_sums(const Args& a, const MhcDesc& desc, const Projection& p, float* 
     store_sum(dalpha[g], a.base<float>(B::dalpha), a.out<float>(B::dalpha), g);
 }
 
-// Every <dlink_i, x_j> of one token of n = 4, kTokens apart: each row is read once.
+// All <dlink_i, x_j> of one token for n = 4, stored kTokens apart. Each row is read once.
 template <class T>
 HWY_INLINE void products_four(const T* dlink, const T* x, int64_t width, float* values) {
   const Tag d;
@@ -101,8 +102,8 @@ HWY_INLINE void products_four(const T* dlink, const T* x, int64_t width, float* 
       values[(4 * i + j) * kTokens] = hn::GetLane(hn::SumOfLanes(d, sums[i][j]));
 }
 
-// values[i·n + j, t] = <dlink_ti, x_tj> of m tokens; zero behind them, and all of it if dlink is
-// null.
+// values[i·n + j, t] = <dlink_ti, x_tj> for m tokens; zero for the lanes from m on, and everywhere
+// if dlink is null.
 template <class T>
 HWY_INLINE void load_products(const T* dlink, const T* x, const Projection& p, int64_t m,
                               float* values) {

@@ -1,6 +1,6 @@
 #pragma once
-// Shared by the AVX512-BF16 bodies of mhc and those for every instruction set: which calls the
-// former take, and everything that is done with coefficients. Thread-safe.
+// Shared by the bodies of mhc for AVX512-BF16 and the bodies for every instruction
+// set: which of them a call uses, and all computations on coefficients. Thread-safe.
 #include "kernels/bodies.h"
 #include "kernels/cpu/projection.h"
 #include "kernels/cpu/row.h"
@@ -8,36 +8,36 @@
 
 namespace birkhoff::cpu {
 
-// Whether the AVX512-BF16 bodies take a call whose input `kStreams` is [T, n·C]: that must be bf16,
-// and n·C even, so that a row is whole pairs.
+// Whether the AVX512-BF16 bodies accept a call. Its input `kStreams` [T, n·C] must be bf16 with an
+// even n·C, so that a row is whole pairs.
 template <int kStreams>
 bool takes_pairs(Specs in, const Desc&, const Features& features) {
   const TensorSpec& streams = in[kStreams];
   return features.avx512_bf16 && streams.dtype == DType::bf16 && streams.shape[1] % 2 == 0;
 }
 
-// Of mhc_open and mhc_open_backward, which begin with the same inputs.
+// The sizes of a call of mhc_open or mhc_open_backward, which begin with the same inputs.
 inline Projection mhc_projection(Specs in, const Desc& d) {
   const MhcDesc& desc = d.as<MhcDesc>();
   const Shape& x = in[MhcOpen::x].shape;
   return {x[0], desc.n, x[1] / desc.n, desc.columns()};
 }
 
-// Of mhc_open, from s.u and s.rho of m ≤ kTokens tokens from `first` on (zero behind m): stores u,
-// rho, post and res, and leaves pre in s.c.
+// Part of mhc_open for the m ≤ kTokens tokens from `first` on. Given s.u and s.rho (zero for the
+// lanes from m on), stores u, rho, post and res, and leaves pre in s.c.
 void mhc_store_coefficients(const Args& args, const ForwardScratch& s, int64_t first, int64_t m);
 
-// Of mhc_open_backward, from <dh, x_i> and <dlink_i, x_j> in block.s.d (the columns of pre and
-// res): dz, pre, res and pull of the block's rows; adds to the column sums of the slab.
+// Part of mhc_open_backward. Given <dh, x_i> and <dlink_i, x_j> in block.s.d (in the columns of pre
+// and res), sets dz, pre, res and pull of the block's rows and adds to the column sums of the slab.
 void mhc_tokens_backward(const Args& args, const Projection& p, const TokenBlock& block);
 
-// Then dphi, dalpha and db from the sums of every slab.
+// The last part of mhc_open_backward: stores dphi, dalpha and db from the sums of all slabs.
 void mhc_store_backward_sums(const Args& args, const Projection& p, float* slabs);
 
-// Scratch of the backward for pairs beside BackwardScratch.
+// Scratch memory that the backward for pairs needs besides BackwardScratch.
 struct PairScratch {
-  float* strip;  // [kStrip, n + 1, 2, kPanel]: dlink and dh as floats, even channels before odd
-  uint32_t* dz;  // [kRows, K'/2] pairs of columns
+  float* strip;  // [kStrip, n + 1, 2, kPanel]: dlink and dh as floats, even channels before odd.
+  uint32_t* dz;  // [kRows, K'/2]: pairs of columns.
   PairScratch(Scratch s, const Projection& p)
       : strip(s.take(kStrip * (p.n + 1) * 2 * kPanel)),
         dz(reinterpret_cast<uint32_t*>(s.take(kRows / 2 * p.padded()))),
@@ -45,7 +45,8 @@ struct PairScratch {
   size_t bytes;
 };
 
-// Columns of a register tile of v·phi; phi is packed in units of kPairUnit columns, twice.
+// kPairColumns is the number of columns of a register tile of v·phi. phi is packed in units of
+// kPairUnit columns and takes pair_half() columns twice: its bf16 part and the bf16 remainder.
 inline constexpr int64_t kPairColumns = 48, kPairUnit = 8;
 inline int64_t pair_half(const Projection& p) {
   return (p.columns + kPairUnit - 1) / kPairUnit * kPairUnit;

@@ -5,7 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mla_keys.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/copy-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,7 +29,7 @@ void join_rows(const Args& args) {
                      });
 }
 
-// One token's dk_rope: the sum over heads of the ends of their keys.
+// dk_rope of one token: the sum over heads of the last `rope` elements of dk.
 template <class T>
 HWY_INLINE void sum_over_heads(const T* dk, const MlaKeys::Desc& desc, const To<T>& dk_rope,
                                int64_t at) {

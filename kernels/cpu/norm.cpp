@@ -10,18 +10,19 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/norm.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// A float is m·2^(e − 150) with m < 2^24 and e ≥ 1, as a double times 2^(150 + kSpan − top) an
-// integer below 2^(24 + kSpan), if e is from top − kSpan to top. Such a v is hi·2^kHalf + lo, both
-// of kHalf bits, and v² = hi²·2^(2·kHalf) + 2·hi·lo·2^kHalf + lo²: of each term a lane adds
-// kBlock / 4 at most, all below 2^(2·kHalf), so that doubles hold their sums to the last bit. A
-// vector that has smaller elements gives them to sums of the kSpan + 1 exponents below: rows of one
-// weight's gradient differ by that much. What is smaller still is added one by one.
+// How squares are summed exactly in doubles. A float is m·2^(e − 150) with m < 2^24 and e ≥ 1. If
+// top − kSpan ≤ e ≤ top, then as a double times 2^(150 + kSpan − top) it is an integer v below
+// 2^(24 + kSpan). v is hi·2^kHalf + lo, where both have kHalf bits, and v² = hi²·2^(2·kHalf) +
+// 2·hi·lo·2^kHalf + lo². Of each of hi², hi·lo and lo² a lane adds at most kBlock / 4, all below
+// 2^(2·kHalf), so doubles hold the sums to the last bit. Smaller elements of a vector go to other
+// sums, for the kSpan + 1 exponents below, since rows of one weight's gradient differ by that much.
+// Elements that are smaller still are added one by one.
 constexpr int64_t kBlock = 8192;
 constexpr int kSpan = 18, kHalf = 21;
 static_assert(24 + kSpan == 2 * kHalf && kBlock / 4 == int64_t(1) << (53 - 2 * kHalf));
@@ -34,14 +35,14 @@ void AddSquares(const float* g, int64_t count, FloatSum& sum) {
 using Narrow = hn::Half<Tag>;
 using Wide = hn::Rebind<double, Narrow>;
 
-// Of the lower and of the upper lanes of vectors of floats.
+// Sums of the three terms, for either the lower or the upper lanes of vectors of floats.
 struct Terms {
   hn::Vec<Wide> high, mixed, low;
 
   HWY_INLINE Terms() : high(hn::Zero(Wide())), mixed(high), low(high) {}
   HWY_INLINE void add(hn::Vec<Wide> v) {
     const Wide d;
-    const auto magic = hn::Set(d, 0x1.8p52);  // beyond it a double is rounded to an integer
+    const auto magic = hn::Set(d, 0x1.8p52);  // Adding this to a double rounds it to an integer.
     const auto unit = hn::Set(d, double(1 << kHalf));
     const auto hi = hn::Sub(hn::MulAdd(v, hn::Set(d, 1.0 / (1 << kHalf)), magic), magic);
     const auto lo = hn::NegMulAdd(hi, unit, v);
@@ -56,14 +57,14 @@ void add_integers(const double* values, int64_t count, int exponent, FloatSum& s
     if (values[k] != 0) sum.add_integer(uint64_t(std::abs(values[k])), exponent, values[k] < 0);
 }
 
-// Squares of the exponents top − kSpan … top.
+// Sums of squares of elements with exponents top − kSpan … top.
 class SquareSums {
  public:
-  // No square has bits below the unit of a top of kSpan + 1.
+  // At top = kSpan + 1 the unit is already the lowest bit that a square can have.
   HWY_INLINE explicit SquareSums(int top)
       : top_(std::max(top, kSpan + 1)), scale_(std::ldexp(1.0, 150 + kSpan - top_)) {}
 
-  // What is smaller, and not 0, must not be added here.
+  // Elements with a smaller absolute value, except 0, must not be added here.
   float least() const { return std::ldexp(1.0f, top_ - kSpan - 127); }
   HWY_INLINE void add(hn::Vec<Tag> g) {
     const Narrow half;
@@ -90,7 +91,7 @@ class SquareSums {
   Terms lower_, upper_;
 };
 
-// Whole vectors of one block, all finite; `top`: the largest exponent.
+// Adds the whole vectors of one block, which are finite; `top` is their largest exponent.
 HWY_INLINE void add_block(const float* g, int64_t count, int top, FloatSum& sum) {
   const Tag d;
   const int64_t lanes = int64_t(hn::Lanes(d));
@@ -101,7 +102,7 @@ HWY_INLINE void add_block(const float* g, int64_t count, int top, FloatSum& sum)
   };
   for (int64_t i = 0; i < count; i += lanes) {
     const auto x = hn::LoadU(d, g + i);
-    __builtin_prefetch(g + i + kBlock, 0, 2);  // of the next block, into L2: it comes meanwhile
+    __builtin_prefetch(g + i + kBlock, 0, 2);  // Fetches the next block into L2 meanwhile.
     const auto far = below(x, least);
     if (HWY_LIKELY(hn::AllFalse(d, far))) {
       sums.add(x);
@@ -124,7 +125,7 @@ void AddSquares(const float* g, int64_t count, FloatSum& sum) {
   const int64_t lanes = int64_t(hn::Lanes(d));
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t size = std::min(kBlock, count - begin), whole = size / lanes * lanes;
-    auto largest = hn::Zero(bits);  // of floats without their sign: a NaN is above all
+    auto largest = hn::Zero(bits);  // Compares absolute values as bits, so NaN is the largest.
     for (int64_t i = 0; i < whole; i += lanes)
       largest = hn::Max(largest, hn::BitCast(bits, hn::Abs(hn::LoadU(d, g + begin + i))));
     const auto top = int(hn::GetLane(hn::MaxOfLanes(bits, largest)) >> 23);

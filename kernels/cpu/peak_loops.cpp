@@ -5,17 +5,18 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/peak_loops.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// Two units of latency 4 to 5 want 10; AVX2 has 16 registers, two of which are the factors.
+// Two FMA units with a latency of 4 to 5 cycles need 10 chains. AVX2 has 16 registers, two of which
+// hold the factors.
 constexpr int kChains = 12;
 
-// move(d, i) for all vectors, four in a turn.
+// Calls move(d, i) for all vectors, unrolled by four.
 template <class Move>
 HWY_INLINE void each_of_four(int64_t count, Move move) {
   const Tag d;
@@ -44,12 +45,12 @@ void CopyStreaming(const float* from, float* to, int64_t count) {
   hwy::FlushStream();
 }
 
-// Asks ahead: one thread alone reads half as much without, since what the processor foresees ends
-// with a page.
+// Prefetches one page ahead. Without that, a single thread reads half as fast, since the hardware
+// prefetcher stops at page boundaries.
 float ReadOnly(const float* from, int64_t count) {
   const Tag d;
   const int64_t lanes = int64_t(hn::Lanes(d));
-  constexpr int64_t kAhead = 1024, kLine = 16;  // a page, in floats
+  constexpr int64_t kAhead = 1024, kLine = 16;  // A page and a cache line, in floats.
   auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
   int64_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {

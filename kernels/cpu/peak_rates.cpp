@@ -11,12 +11,12 @@
 namespace birkhoff {
 namespace {
 
-// Of a pass's times the least counts, over at least so many of them and so long: others may have a
-// core for a while. One pass before them does not count.
+// The fastest pass counts, out of at least this many passes that take at least this long in total,
+// because other processes may occupy a core for a while. One warm-up pass is not counted.
 constexpr int kPasses = 7;
 constexpr double kSeconds = 0.1;
-constexpr int64_t kTasks = 16;        // a thread: one that starts late takes less of them
-constexpr int64_t kRounds = 1 << 15;  // of a task without memory: a quarter of a millisecond
+constexpr int64_t kTasks = 16;        // Per thread, so that a thread that starts late takes fewer.
+constexpr int64_t kRounds = 1 << 15;  // Per arithmetic task: a quarter of a millisecond.
 
 struct Patience {
   int passes = kPasses;
@@ -36,10 +36,10 @@ double fastest(Pass pass, Patience least) {
   return best;
 }
 
-// move(begin, count) of every part of the arrays.
+// Calls move(begin, count) for every part of the arrays.
 template <class Move>
 void pass_over(ThreadTeam& team, int64_t count, Move move) {
-  const int64_t part = (count / (kTasks * team.size()) / 16 + 1) * 16;  // of whole cache lines
+  const int64_t part = (count / (kTasks * team.size()) / 16 + 1) * 16;  // Whole cache lines.
   team.ranges(count, part, [&](int64_t begin, int64_t end, int) { move(begin, end - begin); });
 }
 
@@ -79,7 +79,7 @@ double PeakRates::bandwidth() const { return std::max({copy, copy_streaming, rea
 PeakRates measure_peak_rates(ThreadTeam& team, std::span<float> a, std::span<float> b) {
   check(a.size() == b.size() && !a.empty(), "limits of arrays of {} and {}", a.size(), b.size());
   const auto count = int64_t(a.size());
-  // Written once, so that the system has given them their pages.
+  // Writing the arrays once makes the system allocate their pages.
   pass_over(team, count, [&](int64_t begin, int64_t n) {
     std::fill_n(a.data() + begin, n, 1.0f), std::fill_n(b.data() + begin, n, 1.0f);
   });

@@ -1,10 +1,10 @@
-// A small matrix product in registers, with ragged rows; included once per target, see simd-inl.h.
+// A small matrix product in registers, with ragged rows. Included once per target, see simd-inl.h.
 //
 //   out[r, c] (+)= Σ_j a[r·a_row + j·a_step]·b[j·b_row + c]
 //
 // a is read element by element and broadcast, so either of its dims may be the contiguous one;
-// b and out are read along c. An element's sum runs over j in order, one chain, whatever tile it is
-// in: its bits depend on its own row and column alone.
+// b and out are read along c. The sum of an element is one chain over j in order, whatever tile it
+// is in, so its bits depend only on its own row and column.
 #if defined(BIRKHOFF_PRODUCT_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_PRODUCT_INL
 #undef BIRKHOFF_PRODUCT_INL
@@ -30,7 +30,7 @@ struct Product {
   int64_t out_row;
 };
 
-// Rows of a tile: with up to 3 vectors a row, 24 sums in 32 registers or 12 in 16.
+// Rows of a tile. With up to 3 vectors per row, a tile has 24 sums in 32 registers or 12 in 16.
 inline constexpr int kTileRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
 template <bool kAdd, int kRows, int kVectors, class D>
@@ -54,8 +54,8 @@ HWY_INLINE void tile(D d, const Product& p, int64_t r, int64_t c, int64_t begin,
     for (int n = 0; n < kVectors; ++n) hn::StoreU(sum[m][n], d, out + m * p.out_row + n * kLanes);
 }
 
-// body(tag, vectors, c) over the columns: 3 or 2 vectors at a time (a tile of one waits for its own
-// sums), then one of 8, 4, 2 and 1 lanes as needed.
+// Calls body(tag, vectors, c) over the columns: 3 or 2 vectors at a time where possible (a tile of
+// one vector stalls on its own sums), then vectors of 8, 4, 2 and 1 lanes as needed.
 template <class F>
 HWY_INLINE void each_chunk(int64_t columns, F&& body) {
   const Tag d;
@@ -82,8 +82,8 @@ HWY_INLINE void each_chunk(int64_t columns, F&& body) {
   rest(hn::CappedTag<float, 1>());
 }
 
-// Sets rows [0, rows) × columns [0, columns), a multiple of the vector width; j runs over
-// [0, depth). Tiles that skip(row, column) holds for are left as they are.
+// Sets rows [0, rows) × columns [0, columns), where columns is a multiple of the vector width; j
+// runs over [0, depth). A tile is left unchanged if skip(its first row, its end column) is true.
 template <class Skip>
 void product(const Product& p, int64_t rows, int64_t columns, int64_t depth, Skip skip) {
   each_chunk(columns, [&](auto d, auto vectors, int64_t c) HWY_ATTR {
@@ -97,9 +97,9 @@ void product(const Product& p, int64_t rows, int64_t columns, int64_t depth, Ski
   });
 }
 
-// Adds to rows [0, rows) × columns [0, columns); j of row r runs over [begin(r), end(r)), which may
-// be empty. REQUIRES that neither bound decreases with r. What lies outside is not read as a factor
-// of row r.
+// Adds to rows [0, rows) × columns [0, columns); for row r, j runs over [begin(r), end(r)), which
+// may be empty. REQUIRES that neither bound decreases with r. Elements outside the range are not
+// factors of row r.
 template <class Begin, class End>
 void add_product(const Product& p, int64_t rows, int64_t columns, Begin begin, End end) {
   each_chunk(columns, [&](auto d, auto vectors, int64_t c) HWY_ATTR {
@@ -109,7 +109,7 @@ void add_product(const Product& p, int64_t rows, int64_t columns, Begin begin, E
     };
     int64_t r = 0;
     for (; r + kTileRows <= rows; r += kTileRows) {
-      const int64_t from = begin(r + kTileRows - 1), to = end(r);  // what all rows share
+      const int64_t from = begin(r + kTileRows - 1), to = end(r);  // The range that all rows share.
       const bool shared = from < to;
       for (int64_t m = r; m < r + kTileRows; ++m) one(m, begin(m), shared ? from : end(m));
       if (!shared) continue;

@@ -1,5 +1,5 @@
-// v·phi over a token's streams, and what goes with it: packing phi, mixing streams (forward), the
-// gradients of x and phi (backward). Layouts in kernels/cpu/projection.h; included like simd-inl.h.
+// v·phi over a token's residual streams: packing phi, projecting, normalising, and mixing residual
+// streams. kernels/cpu/projection.h defines the layouts. Included once per target, see simd-inl.h.
 #if defined(BIRKHOFF_PROJECTION_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_PROJECTION_INL
 #undef BIRKHOFF_PROJECTION_INL
@@ -19,7 +19,7 @@ namespace birkhoff::cpu::HWY_NAMESPACE {
 using V = hn::Vec<Tag>;
 static_assert(hn::MaxLanes(Tag()) <= size_t(kLanes));
 
-// The first `count` lanes from p, zeros behind; reads nothing else.
+// Loads `count` elements from p, and nothing else; the other lanes are zero.
 template <class T>
 HWY_INLINE V load_n(const T* p, int64_t count) {
   const Tag d;
@@ -30,7 +30,7 @@ HWY_INLINE V load_n(const T* p, int64_t count) {
   return hn::Load(d, some);
 }
 
-// phi [n·C, K] → panels.
+// Packs phi [n·C, K] into panels.
 inline void pack(const Projection& p, const float* phi, float* packed, ThreadTeam& team) {
   team.run(p.n * p.panels(), [&](int64_t panel, int) HWY_ATTR {
     const int64_t stream = panel / p.panels(), first = panel % p.panels() * kPanel;
@@ -43,7 +43,8 @@ inline void pack(const Projection& p, const float* phi, float* packed, ThreadTea
   });
 }
 
-// Enough independent sums to hide the latency of two FMAs a cycle, few enough for the registers.
+// Tokens of a register tile: enough independent sums to hide the latency at two FMAs per cycle, but
+// few enough for the registers.
 inline constexpr int kTile = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
 HWY_INLINE void project_vector(const V (&x)[kTile], const float* packed, V (&s)[kTile][kColumns]) {
@@ -54,7 +55,8 @@ HWY_INLINE void project_vector(const V (&x)[kTile], const float* packed, V (&s)[
   }
 }
 
-// sums[t][k] += rows[t][0 … channels)·(kColumns columns of the panels from `packed` on)
+// sums[t][k] += rows[t][0 … channels)·column k of the kColumns columns of the panels from `packed`
+// on.
 template <class T>
 HWY_INLINE void project_tile(const T* const (&rows)[kTile], const float* packed, int64_t panel_size,
                              int64_t channels, float* sums, int64_t stride) {
@@ -77,8 +79,8 @@ HWY_INLINE void project_tile(const T* const (&rows)[kTile], const float* packed,
     for (int64_t k = 0; k < kColumns; ++k) hn::StoreU(s[t][k], d, sums + t * stride + k * kLanes);
 }
 
-// z[k, t] = x_t·phi for m ≤ kTokens tokens from x on; zero for the lanes behind m. A token's bits
-// depend neither on m nor on its place: a tile past the end repeats the last token.
+// z[k, t] = x_t·phi for m ≤ kTokens tokens from x on; zero for the lanes from m on. A token's bits
+// depend neither on m nor on its lane: a tile that reaches past the end repeats the last token.
 template <class T>
 void project(const Projection& p, const float* packed, const T* x, int64_t m, float* sums,
              float* z) {
@@ -103,7 +105,7 @@ void project(const Projection& p, const float* packed, const T* x, int64_t m, fl
           t < m ? hn::GetLane(hn::SumOfLanes(d, hn::LoadU(d, sums + t * stride + k * kLanes))) : 0;
 }
 
-// rho[t] and, in place, u = rho·z.
+// Computes rho[t] and, in place, u = rho·z.
 template <class T>
 void normalise(const Projection& p, const T* x, int64_t m, float eps, float* z, float* rho) {
   const Tag d;
@@ -117,7 +119,7 @@ void normalise(const Projection& p, const T* x, int64_t m, float eps, float* z, 
                  z + k * kTokens + t);
 }
 
-// out[t] = base + Σ_i weights[i, t]·x_i of m tokens.
+// out[t] = base + Σ_i weights[i, t]·x_i for m tokens.
 template <int kN, class T>
 void mix(const Projection& p, const T* x, const float* weights, int64_t m, const T* base, T* out) {
   const int64_t n = kN ? kN : p.n;

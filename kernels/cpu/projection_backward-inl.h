@@ -1,9 +1,11 @@
-// The backward of what reads a token's streams through v·phi (mhc_open, readout), in one pass:
+// One-pass backward of the operators that project a token's residual streams by v·phi (mhc_open,
+// readout):
 //
 //   dx_j = Σ_i res_ij·dlink_i + pre_j·dh + dz·phi_jᵀ + x_j·pull       dphi = Σ_t vᵀ·dz
 //
-// The operator supplies (pre, res, dz, pull) of kTokens tokens at a time; their rows are then in
-// cache. Slabs of tokens run in parallel, each with its own partial dphi. Included like simd-inl.h.
+// The operator computes (pre, res, dz, pull) for kTokens tokens at a time, which leaves their rows
+// in cache. Slabs of tokens run in parallel, each with its own partial dphi. Included once per
+// target, see simd-inl.h.
 #if defined(BIRKHOFF_PROJECTION_BACKWARD_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_PROJECTION_BACKWARD_INL
 #undef BIRKHOFF_PROJECTION_BACKWARD_INL
@@ -17,7 +19,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// dx and the slab's dphi of m ≤ kRows tokens from `token` on.
+// Computes dx of the m ≤ kRows tokens from `token` on and adds to the slab's dphi.
 template <int kN, class T>
 void backward_rows(const StreamsBackward<T>& r, const BackwardScratch& s, const float* packed,
                    const SlabSums& sums, int64_t token, int64_t m) {
@@ -45,7 +47,7 @@ void backward_rows(const StreamsBackward<T>& r, const BackwardScratch& s, const 
   }
 }
 
-// dphi = base + Σ of the slabs in order, back in the order of phi.
+// dphi = base + Σ over the slabs in order, unpacked to the layout of phi.
 inline void store_dphi(const Projection& p, float* slabs, const float* base, float* dphi,
                        ThreadTeam& team) {
   const int64_t slab = int64_t(slab_bytes(p) / sizeof(float));
@@ -66,8 +68,8 @@ inline void store_dphi(const Projection& p, float* slabs, const float* base, flo
   });
 }
 
-// Asks for what backward_rows will read and write of m tokens and the coefficients do not touch: it
-// takes a panel of each row at a time, which no hardware prefetcher foresees.
+// Prefetches the rows of dlink and dx that backward_rows will access for m tokens. It accesses one
+// panel of each row at a time, a pattern that no hardware prefetcher predicts.
 template <class T>
 HWY_INLINE void prefetch(const StreamsBackward<T>& r, int64_t token, int64_t m) {
   const int64_t wide = r.p.n * r.p.width, first = token * wide;
@@ -77,8 +79,9 @@ HWY_INLINE void prefetch(const StreamsBackward<T>& r, int64_t token, int64_t m) 
       for (int64_t i = 0; i < m * wide; i += kLine) hwy::Prefetch(rows + first + i);
 }
 
-// coefficients(block) fills the block's rows of pre, res, dz and pull, and adds to sums.products
-// and sums.sums. Returns the slabs' memory, in which column_sum() then finds those sums.
+// Runs the backward. coefficients(block) must fill the block's rows of pre, res, dz and pull, and
+// add to sums.products and sums.sums. Returns the slabs' memory, from which column_sum() reads
+// these sums.
 template <int kN, class T, class F>
 float* backward_slabs(const Args& a, const StreamsBackward<T>& r, int64_t trace, F&& coefficients) {
   const Projection& p = r.p;
@@ -104,7 +107,7 @@ float* backward_slabs(const Args& a, const StreamsBackward<T>& r, int64_t trace,
   return slabs;
 }
 
-// Σ over the slabs and lanes, in order, of column k of what `of` picks.
+// Sums column k of the member `of` over the slabs and lanes, in order.
 inline double column_sum(const Projection& p, float* slabs, float* SlabSums::*of, int64_t k) {
   double sum = 0;
   for (int64_t slab = 0; slab < p.slabs(); ++slab) {
@@ -118,7 +121,8 @@ inline void store_sum(double sum, const float* base, float* out, int64_t i) {
   if (out) out[i] = float(base ? double(base[i]) + sum : sum);
 }
 
-// values[i, t] = <dh_t, x_ti>, likewise.
+// values[i, t] = <dh_t, x_ti> for m tokens; zero for the lanes from m on, and everywhere if dh is
+// null.
 template <class T>
 HWY_INLINE void load_dots(const T* dh, const T* x, const Projection& p, int64_t m, float* values) {
   for (int64_t t = 0; t < kTokens; ++t)
@@ -127,8 +131,9 @@ HWY_INLINE void load_dots(const T* dh, const T* x, const Projection& p, int64_t 
           dh && t < m ? dot(dh + t * p.width, x + (t * p.n + i) * p.width, p.width) : 0;
 }
 
-// From s.d = gradient of H~ = scale ⊙ u + b and s.u, one vector of tokens: adds to the sums of d·u
-// and d, leaves dz = rho·scale·d in s.d, and gives pull = −rho²/(n·C)·Σ(scale·d·u), which is 2·ds.
+// For one vector of tokens, takes u from s.u and d, the gradient of H~ = scale ⊙ u + b, from s.d.
+// Adds to the sums of d·u and d, stores dz = rho·scale·d in s.d, and returns
+// pull = −rho²/(n·C)·Σ(scale·d·u), which is 2·ds.
 template <class F>  // scale(k)
 HWY_INLINE V affine_backward(const Projection& p, F&& scale, const BackwardScratch& s,
                              const SlabSums& sums, int64_t lane) {

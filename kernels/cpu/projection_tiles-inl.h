@@ -1,5 +1,5 @@
-// The register tiles of the backward of v·phi, see projection_backward-inl.h: dx of a few tokens in
-// one panel, and dphi of one panel. Included like simd-inl.h.
+// The register tiles of the backward of v·phi (see projection_backward-inl.h): dx of a few tokens
+// in one panel, and dphi of one panel. Included once per target, see simd-inl.h.
 #if defined(BIRKHOFF_PROJECTION_TILES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_PROJECTION_TILES_INL
 #undef BIRKHOFF_PROJECTION_TILES_INL
@@ -12,12 +12,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-template <class T>  // of x, dh, dlink and dx
+template <class T>  // Type of x, dh, dlink and dx.
 struct StreamsBackward {
   Projection p;
-  const T *x, *dh, *dlink;  // dh, dlink: null where absent
+  const T *x, *dh, *dlink;  // dh and dlink are null if absent.
   const float* phi;
-  T* dx;  // null: unwanted; so is dphi
+  T* dx;  // dx and dphi are null if unwanted.
   const T* dx_base;
   float* dphi;
   const float* dphi_base;
@@ -25,12 +25,13 @@ struct StreamsBackward {
 
 // dx of one token in one panel: `channels` ≤ kPanel channels from `first` on.
 struct Strip {
-  int64_t token, row;  // row: the token's in the scratch
+  int64_t token, row;  // row is the token's row in the scratch.
   int64_t first, channels;
   float* dx;  // [n, kPanel]
 };
 
-// The terms of dx that are not dz·phiᵀ; copies x beside, zeros behind it. kFull: channels = kPanel.
+// Computes the terms of dx other than dz·phiᵀ and copies x to s.rows, zero-padded. kFull means
+// channels = kPanel.
 template <int kN, bool kFull, class T>
 HWY_INLINE void mix_strip(const StreamsBackward<T>& r, const BackwardScratch& s,
                           const Strip& strip) {
@@ -45,7 +46,7 @@ HWY_INLINE void mix_strip(const StreamsBackward<T>& r, const BackwardScratch& s,
     const auto some = [&](const T* from) HWY_ATTR {
       return kFull ? load(d, from + v) : load_n(from + v, strip.channels - v);
     };
-    V links[kN ? kN : 1];  // read once where there is room for them
+    V links[kN ? kN : 1];  // dlink, read only once if n is known at compile time.
     for (V& link : links) link = hn::Zero(d);
     if (dlink)
       for (int64_t i = 0; i < kN; ++i) links[i] = some(dlink + i * width);
@@ -63,7 +64,7 @@ HWY_INLINE void mix_strip(const StreamsBackward<T>& r, const BackwardScratch& s,
   }
 }
 
-// strip[t] += dz[t]·phiᵀ of one panel, for kStrip tokens.
+// strip[t] += dz[t]·phiᵀ for one panel and kStrip tokens.
 HWY_INLINE void add_projected(const Projection& p, const float* dz, const float* panel,
                               float* strip) {
   const Tag d;
@@ -86,7 +87,7 @@ HWY_INLINE void add_projected(const Projection& p, const float* dz, const float*
   }
 }
 
-// sum[k] += Σ_t dz[t, k]·rows[t] of one panel, in the order of the tokens.
+// sum[k] += Σ_t dz[t, k]·rows[t] for one panel, in token order.
 HWY_INLINE void add_outer(const Projection& p, const float* dz, const float* rows, int64_t tokens,
                           float* sum) {
   const Tag d;

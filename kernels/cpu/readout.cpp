@@ -5,7 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/readout.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/mhc-inl.h"
 #include "kernels/cpu/projection_backward-inl.h"
 
@@ -13,7 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// σ(scale·u + base) of stream i, one vector of tokens.
+// σ(scale·u + base) of one residual stream for one vector of tokens.
 HWY_INLINE V gate(float scale, float base, V u) {
   const Tag d;
   return sigmoid(hn::MulAdd(hn::Set(d, scale), u, hn::Set(d, base)));
@@ -51,7 +51,7 @@ void readout_rows(const Args& a, const ReadoutDesc& desc) {
 
 using B = ReadoutBackward;
 
-// Fills the rows from `row` on of m tokens from `token` on.
+// Fills dz, pre and pull of the block's rows and adds to the sums of its slab.
 template <class T>
 void tokens_backward(const Args& a, const ReadoutDesc& desc, const Projection& p,
                      const TokenBlock& block) {

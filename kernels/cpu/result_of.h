@@ -1,5 +1,6 @@
 #pragma once
-// One output of a cpu body as scalar code sees it: the base rule, and outputs nobody reads.
+// Scalar access to one output of a cpu body, by the base rule (kernels/operator.h). Skips outputs
+// that nothing reads.
 #include "kernels/operator.h"
 
 namespace birkhoff::cpu {
@@ -8,11 +9,11 @@ template <class T>
 class ResultOf {
  public:
   ResultOf(const Args& a, int k) : out_(a.out<T>(k)), base_(a.base<T>(k)) {}
-  // out[i] = base[i] + value; nothing where nobody reads the output.
+  // out[i] = base[i] + value; does nothing if nothing reads the output.
   void set(int64_t i, T value) const {
     if (out_) out_[i] = base_ ? T(base_[i] + value) : value;
   }
-  // Leaves the element at its base: f = 0 there.
+  // Sets the element to its base, which means f = 0.
   void keep(int64_t i) const {
     if (out_ && out_ != base_) out_[i] = base_ ? base_[i] : T(0);
   }

@@ -9,14 +9,14 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rms_norm.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// Σ w[i]·a[i]·b[i], two independent sums; the order depends on count alone.
+// Σ w[i]·a[i]·b[i] in two independent sums; the order depends only on count.
 template <class T>
 HWY_INLINE float weighted_dot(const float* w, const T* a, const T* b, int64_t count) {
   const Tag d;

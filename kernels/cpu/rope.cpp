@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rope.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "hwy/contrib/math/math-inl.h"
 #include "kernels/cpu/simd-inl.h"
 
@@ -18,12 +18,12 @@ namespace {
 struct Turns {
   const double* frequencies;
   int64_t pairs;
-  float magnitude, signed_magnitude;  // of cosines; of sines
+  float magnitude, signed_magnitude;  // Factors of the cosines and of the sines.
 };
 
-// out = (c0, c0, c1, c1, …) of position·frequency, and (−s0, s0, −s1, s1, …), so that a pair turns
-// by two products: y = x·c + swapped(x)·s. The reduced angle is rounded to f32 once, by at most
-// 2⁻²³.
+// Sets cosines to (c0, c0, c1, c1, …) and sines to (−s0, s0, −s1, s1, …) of the angles
+// position·frequency, so that a pair is rotated by two products: y = x·c + swapped(x)·s. The
+// reduced angle is rounded to f32 once, by at most 2⁻²³.
 void turns(const Turns& of, double position, float* cosines, float* sines) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<float, decltype(dd)> df;
@@ -42,11 +42,11 @@ void turns(const Turns& of, double position, float* cosines, float* sines) {
   }
 }
 
-// The `dims` turned features of one head.
+// Rotates the `dims` features of one head that x points to.
 template <class T>
 void turn(const T* x, int64_t dims, const float* cosines, const float* sines, const T* base, T* y) {
   int64_t i = 0;
-#if HWY_TARGET != HWY_SCALAR  // one lane holds no pair
+#if HWY_TARGET != HWY_SCALAR  // a single lane cannot hold a pair
   const Tag d;
   for (; i + int64_t(hn::Lanes(d)) <= dims; i += int64_t(hn::Lanes(d))) {
     const auto v = load(d, x + i);

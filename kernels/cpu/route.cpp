@@ -9,15 +9,15 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/route.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "hwy/contrib/math/math-inl.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// e^−|l| never overflows; one exponential serves both signs. Exp makes 0 of a NaN, so a NaN is
-// put back.
+// e^−|l| never overflows, and one exponential serves both signs. Exp turns NaN into 0, so NaN is
+// restored.
 HWY_NOINLINE void Sigmoids(const float* logits, int64_t count, float* score) {
   each_vector(count, [&](auto d, int64_t i) HWY_ATTR {
     const auto l = hn::LoadU(d, logits + i), one = hn::Set(d, 1.0f);
@@ -43,7 +43,7 @@ struct Choice {
   float* share;      // [k]
   int32_t* expert;   // [k]
   float* group_key;  // [groups]
-  int32_t* kept;     // [groups] whether experts of the group may be chosen
+  int32_t* kept;     // [groups] whether the group's experts may be chosen
   int64_t group_size;
 };
 
@@ -72,7 +72,7 @@ void KeepGroups(const float* bias, const Route::Desc& d, const Choice& c) {
   }
 }
 
-// Insertion into a sorted list of k: an equal key stays behind the one that came first.
+// Inserts into a sorted list of k keys; among equal keys the one that came first stays first.
 void Choose(const float* bias, const Route::Desc& d, const Choice& c) {
   const int64_t active = d.active;
   int64_t found = 0;
@@ -89,7 +89,7 @@ void Choose(const float* bias, const Route::Desc& d, const Choice& c) {
   }
 }
 
-// share[j] = s_j, or s_j / Σ s: see route.h on sums that underflow.
+// share[j] = s_j, or s_j / Σ s if normalised; route.h explains what is done if Σ s underflows.
 void Share(const float* logits, int64_t active, bool normalise, const Choice& c) {
   float most = logits[c.expert[0]];
   for (int64_t j = 1; j < active; ++j) most = std::max(most, logits[c.expert[j]]);

@@ -8,8 +8,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// A counting sort by one thread: a few instructions a routed pair, against a row of C floats that
-// dispatch moves for it.
+// A counting sort on one thread. It takes a few instructions per routed pair, for which dispatch
+// moves a row of C floats.
 void sort_by_expert(const Args& a) {
   const auto& desc = a.desc<RouteLayout::Desc>();
   const int64_t tokens = a.dim(RouteLayout::expert, 0), k = a.dim(RouteLayout::expert, 1);
@@ -20,7 +20,8 @@ void sort_by_expert(const Args& a) {
   const ResultOf<int32_t> offsets(a, RouteLayout::offsets), source(a, RouteLayout::source),
       row(a, RouteLayout::row), rounds(a, RouteLayout::rounds);
 
-  int32_t* next = a.shared_workspace<int32_t>();  // rows of each expert, then its next free row
+  // First the number of rows of each expert, later its next free row.
+  int32_t* next = a.shared_workspace<int32_t>();
   std::fill_n(next, desc.experts, 0);
   for (int64_t i = begin; i < end; ++i) {
     const bool padding = expert[i] == -1 && expert[i - i % k] == -1;

@@ -3,7 +3,7 @@
 
 namespace birkhoff::cpu {
 
-// An absent operand (null) has no rows.
+// p + at, or null if p is null because the operand is absent.
 template <class T>
 T* row(T* p, int64_t at) {
   return p ? p + at : nullptr;

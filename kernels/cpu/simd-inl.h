@@ -1,5 +1,5 @@
-// Vector helpers of the cpu bodies; included once per target by Highway's foreach_target (so no
-// #pragma once: the guard below is toggled). A cpu body reads:
+// Vector helpers of the cpu bodies. Highway's foreach_target includes this file once per target, so
+// it has no #pragma once but a guard that is toggled. A cpu body has this form:
 //
 //   #undef HWY_TARGET_INCLUDE
 //   #define HWY_TARGET_INCLUDE "kernels/cpu/rms_norm.cpp"
@@ -28,7 +28,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Tag = hn::ScalableTag<float>;
 using One = hn::CappedTag<float, 1>;
 
-// body(tag, i) for i in steps of whole vectors, then with a one-lane tag for each element left.
+// Calls body(tag, i) for i in steps of whole vectors, then with a one-lane tag for each remaining
+// element.
 template <class F>
 HWY_INLINE void each_vector(int64_t count, F&& body) {
   const Tag d;
@@ -38,7 +39,7 @@ HWY_INLINE void each_vector(int64_t count, F&& body) {
   for (; i < count; ++i) body(One(), i);
 }
 
-// Elements of either storage type as floats.
+// Loads elements of either storage type as floats.
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const float* from) {
   return hn::LoadU(d, from);
@@ -51,7 +52,7 @@ HWY_INLINE hn::Vec<D> load(D d, const bf16* from) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, upper)));
 }
 
-// The upper half, rounded to nearest even, in the lower bits of each lane; as to_bf16().
+// Rounds to bf16, to nearest even like to_bf16(), and returns it in the lower bits of each lane.
 template <class D>
 HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bits(D, hn::Vec<D> value) {
   const hn::RebindToUnsigned<D> u;
@@ -74,19 +75,19 @@ HWY_INLINE void store(D d, hn::Vec<D> value, bf16* to) {
   hn::StoreU(hn::DemoteTo(half, hn::BitCast(whole, rounded_bits(d, value))), half, &to->bits);
 }
 
-// The value that a bf16 would keep.
+// The value rounded to bf16 and widened again.
 template <class D>
 HWY_INLINE hn::Vec<D> as_bf16(D d, hn::Vec<D> value) {
   return hn::BitCast(d, hn::ShiftLeft<16>(rounded_bits(d, value)));
 }
 
-// out[i] = base[i] + value, base may be null or out.
+// out[i] = base[i] + value; base may be null or out.
 template <class D, class T>
 HWY_INLINE void set(D d, hn::Vec<D> value, const T* base, T* out, int64_t i) {
   store(d, base ? hn::Add(load(d, base + i), value) : value, out + i);
 }
 
-// Σ a[i]·b[i], four independent sums; the order depends on count alone.
+// Σ a[i]·b[i] in four independent sums; the order depends only on count.
 template <class A, class B>
 HWY_INLINE float dot(const A* a, const B* b, int64_t count) {
   const Tag d;

@@ -1,6 +1,6 @@
-// Sinkhorn–Knopp of small matrices, one token a lane: entry (i, j) of the matrices of kTokens
-// tokens is the vector at m + (i·n + j)·kTokens. kernels/mhc.h says what is computed; included
-// like simd-inl.h.
+// Sinkhorn–Knopp for small matrices, one token per lane: entry (i, j) of the matrices of kTokens
+// tokens is at m + (i·n + j)·kTokens. kernels/mhc.h defines what is computed. Included once per
+// target, see simd-inl.h.
 #if defined(BIRKHOFF_SINKHORN_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BIRKHOFF_SINKHORN_INL
 #undef BIRKHOFF_SINKHORN_INL
@@ -16,12 +16,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 
-// kN: n where it is known when compiling, so that loops over it unroll; 0 otherwise. kKeep: what
-// backward() needs is kept.
+// kN is n if it is known at compile time, so that loops over it unroll, else 0. With kKeep, forward
+// keeps what backward() needs.
 template <int kN, bool kKeep>
 class Sinkhorn {
  public:
-  // trace: sinkhorn_trace(n, iterations, kKeep) floats.
+  // `trace` points to sinkhorn_trace(n, iterations, kKeep) floats.
   Sinkhorn(const MhcDesc& desc, float* trace)
       : n_(desc.n),
         paper_(desc.sinkhorn == SinkhornForm::paper),
@@ -32,7 +32,7 @@ class Sinkhorn {
         low_(high_ + n_ * n_ * kTokens),
         slots_(low_ + n_ * n_ * kTokens) {}
 
-  // One vector of tokens; logits and the result at their first lane.
+  // Computes one vector of tokens; `logits` and the result point at its first lane.
   HWY_INLINE const float* forward(const float* logits) {
     column_softmax(logits);
     paper_ ? row_softmax() : add_eps();
@@ -45,7 +45,8 @@ class Sinkhorn {
     return slot(steps_);
   }
 
-  // d: dM in, dL out. REQUIRES kKeep, and forward() of the same tokens just before.
+  // d is dM on entry and dL on return. REQUIRES kKeep, and that forward() was called for the same
+  // tokens just before.
   HWY_INLINE void backward(float* d) const {
     Matrix m(d, n_);
     for (int64_t s = steps_; s > 0; --s)
@@ -76,9 +77,9 @@ class Sinkhorn {
     hn::StoreU(value, Tag(), m + (i * n() + j) * kTokens);
   }
 
-  // p = softmax of L over each column. Its log is kept as high + low, exact but for log Σ: after
-  // the rows' maximum is taken off, what an entry loses is a rounding of its distance from that
-  // maximum, and not one of logits of 100.
+  // p = softmax of L over each column. Its log is kept as high + low, which is exact except for
+  // log Σ. So after the row maximum is subtracted, an entry's rounding error is that of a number as
+  // large as its distance from the maximum, even if the logits are around 100.
   HWY_INLINE void column_softmax(const float* logits) {
     const Tag d;
     for (int64_t j = 0; j < n(); ++j) {
@@ -86,7 +87,7 @@ class Sinkhorn {
       for (int64_t i = 1; i < n(); ++i) top = hn::Max(top, load(logits, i, j));
       for (int64_t i = 0; i < n(); ++i) {
         const V logit = load(logits, i, j), high = hn::Sub(logit, top);
-        const V back = hn::Sub(high, logit);  // ≈ −top; low: what rounding took (Knuth's two-sum)
+        const V back = hn::Sub(high, logit);  // ≈ −top; low is the rounding error (Knuth's two-sum)
         const V low = hn::Sub(hn::Sub(logit, hn::Sub(high, back)), hn::Add(top, back));
         const V e = exp_of(high);
         sum = hn::Add(sum, e);
@@ -179,12 +180,12 @@ class Sinkhorn {
 
   const int64_t n_;
   const bool paper_;
-  const int64_t steps_;  // divisions after the first pair (paper) or the softmax (v4)
+  const int64_t steps_;  // Divisions after the first pair (paper) or the softmax (v4).
   const float eps_;
-  float* const p_;     // softmax over the columns
-  float* const high_;  // and its log
+  float* const p_;     // Softmax over the columns.
+  float* const high_;  // high_ + low_ is its log.
   float* const low_;
-  float* const slots_;  // iterates, each with the inverse sums of the division that made it
+  float* const slots_;  // Iterates, each with the inverse sums of the division that produced it.
 };
 
 }  // namespace birkhoff::cpu::HWY_NAMESPACE

@@ -10,14 +10,14 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/stream_statistics.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-// Mean cosine of the pairs of a token's n streams.
+// Mean cosine over the pairs of a token's n residual streams.
 template <class T>
 double alike(const T* x, int64_t n, int64_t width) {
   if (n == 1) return 1;

@@ -4,16 +4,16 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/streams.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {  // other files may use the same names
 
-constexpr int64_t kTokens = 16;  // a task
+constexpr int64_t kTokens = 16;  // Tokens per task.
 
-// `factor`: 1 (exact) for copy and sum, 1 / n for spread and mean.
+// `factor` is 1 (exact) for copy and sum, 1 / n for spread and mean.
 template <class T>
 void copies(const Args& a, float factor) {
   const int64_t n = a.desc<StreamsDesc>().n, width = a.dim(CopyStreams::x, 1);

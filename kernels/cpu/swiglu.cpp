@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/swiglu.cpp"
 #include "kernels/cpu/targets.h"
-// after it:
+// must come after targets.h:
 #include "hwy/contrib/math/math-inl.h"
 #include "kernels/cpu/simd-inl.h"
 
@@ -15,7 +15,7 @@ HWY_BEFORE_NAMESPACE();
 namespace birkhoff::cpu::HWY_NAMESPACE {
 namespace {
 
-// By e^−|x|, which neither overflows nor cancels.
+// Uses e^−|x|, which neither overflows nor cancels.
 template <class D, class V>
 HWY_INLINE V sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f), e = hn::Exp(d, hn::Neg(hn::Abs(x)));

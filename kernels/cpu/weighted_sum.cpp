@@ -25,7 +25,7 @@ void fill(const Args& a, double value) {
 
 }  // namespace
 
-// A number a token: one thread.
+// With only one number per token, one thread is enough.
 void weighted_sum(const Args& a) {
   using W = WeightedSum;
   const int64_t count = a.count(W::value);

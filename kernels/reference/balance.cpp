@@ -6,7 +6,7 @@
 
 namespace birkhoff::reference {
 
-// Counts are whole numbers below 2^53: the mean is rounded, but never across a count.
+// Counts are whole numbers below 2^53, so rounding the mean never moves it past a count.
 void balance_update(const Args& a) {
   const Input load(a, BalanceUpdate::load), scale(a, BalanceUpdate::scale);
   const Output bias(a, BalanceUpdate::bias);

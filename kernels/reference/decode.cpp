@@ -11,7 +11,7 @@ void cache_write(const Args& a) {
   const Input rows(a, CacheWrite::rows), length(a, CacheWrite::length);
   const auto from = int64_t(length[0]) * a.dim(CacheWrite::rows, 1);
   const Result& cache = a.outputs[CacheWrite::cache];
-  // An update sets, while Output::set adds to the base; so this result has none.
+  // An update overwrites, whereas Output::set adds to the base, so this result has no base.
   const Result plain{cache.spec, cache.data, nullptr};
   const Args set{a.inputs, {&plain, 1}, a.call_desc, a.context};
   for (int64_t i = 0; i < a.count(CacheWrite::rows); ++i) Output(set, 0).set(from + i, rows[i]);

@@ -7,7 +7,7 @@
 namespace birkhoff::reference {
 namespace {
 
-// tanh(u) of one token, zeros where HC is static, and H~.
+// tanh(u) of one token (zeros if HC is static), and H~.
 struct Coefficients {
   std::vector<double> tanh_u, value;
 

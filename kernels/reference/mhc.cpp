@@ -10,7 +10,7 @@ namespace {
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-// What a token's u says: σ of pre and post, and H_res.
+// The coefficients that follow from a token's u: σ of pre and post, and H_res.
 struct Coefficients {
   std::vector<double> pre, half_post, res;
   Sinkhorn sinkhorn;
@@ -64,10 +64,10 @@ namespace {
 // One token of mhc_open_backward.
 struct OpenToken {
   std::vector<double> pre, res, dz;  // [n], [n, n], [K]
-  double ds = 0;                     // gradient of Σv²
+  double ds = 0;                     // Gradient of Σv².
 };
 
-// `gradients`: dpre, dpost, dres in the order of the columns. Adds to dalpha and db.
+// `gradients` holds dpre, dpost and dres in the order of the columns. Adds to dalpha and db.
 OpenToken open_token(const Args& a, int64_t t, std::vector<double> gradients,
                      std::vector<double>& dalpha, std::vector<double>& db) {
   using B = MhcOpenBackward;

@@ -13,7 +13,8 @@ constexpr int kPoint = 16 * kFloatLimbs;  // bits below the binary point
 
 }  // namespace
 
-// By hand: every square as a whole number, added digit by digit with the carry at once.
+// Longhand addition: every square is a whole number that is added bit by bit, with carries
+// propagated at once.
 void squared_sum(const Args& a) {
   const Input g(a, SquaredSum::g);
   const Output acc(a, SquaredSum::acc);

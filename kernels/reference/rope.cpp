@@ -7,7 +7,7 @@
 namespace birkhoff::reference {
 namespace {
 
-// Of the pair of features that starts at `feature`.
+// Frequency of the pair of features that starts at `feature`.
 double frequency(const Rope::Desc& desc, int64_t feature) {
   const double plain = std::pow(desc.theta, -double(feature) / double(desc.dims));
   if (desc.factor == 1) return plain;

@@ -16,7 +16,7 @@ double log_sigmoid(double l) {
 
 double not_nan(double key) { return std::isnan(key) ? -HUGE_VAL : key; }
 
-// By expert: whether its group is one of the `active_groups` best.
+// For each expert, whether its group is one of the `active_groups` best.
 std::vector<bool> kept(const std::vector<double>& key, const Route::Desc& desc) {
   const auto size = std::ptrdiff_t(key.size()) / desc.groups;
   std::vector<double> group_key;
@@ -58,7 +58,7 @@ void route(const Args& a) {
     for (int64_t e = 0; e < experts; ++e)
       key.push_back(not_nan(1 / (1 + std::exp(-logits[t * experts + e])) + bias[e]));
     std::vector<bool> free = kept(key, desc);
-    std::vector<double> chosen;  // log of the score
+    std::vector<double> chosen;  // Logs of the chosen scores.
     for (int64_t j = 0; j < desc.active; ++j) {
       int64_t best = -1;
       for (int64_t e = 0; e < experts; ++e)
@@ -69,7 +69,7 @@ void route(const Args& a) {
       chosen.push_back(log_sigmoid(logits[t * experts + best]));
     }
     for (int64_t j = 0; j < desc.active; ++j) {
-      double sum = 0;  // of scores, in units of this one
+      double sum = 0;  // Sum of the chosen scores, divided by score j.
       for (const double other : chosen) sum += std::exp(other - chosen[size_t(j)]);
       const double share = desc.normalise ? 1 / sum : std::exp(chosen[size_t(j)]);
       weight.set(t * desc.active + j, desc.scaling * share);

@@ -1,6 +1,6 @@
 #pragma once
-// M = H_res of the logits L, both [n, n] row-major, and its backward: plain loops in double, every
-// iterate kept (kernels/mhc.h says what the two forms are).
+// M = H_res from the logits L, both [n, n] row-major, and its backward, in plain loops in double
+// that keep every iterate. kernels/mhc.h defines the two forms.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -31,7 +31,7 @@ class Sinkhorn {
     return m;
   }
 
-  // dM → dL. REQUIRES forward() just before.
+  // dM → dL. REQUIRES that forward() was called just before.
   std::vector<double> backward(std::vector<double> d) const {
     for (auto it = iterates_.rbegin(); it != iterates_.rend(); ++it)
       for (int line = 0; line < n_; ++line) {  // y = x/S: dx = (dy − Σ dy·y)/S
@@ -102,7 +102,8 @@ class Sinkhorn {
   int n_;
   bool paper_;
   MhcDesc desc_;
-  std::vector<double> columns_, rows_;  // softmax over the columns; then over the rows of its log
+  // Softmax over the columns; then softmax over the rows of its log.
+  std::vector<double> columns_, rows_;
   std::vector<Iterate> iterates_;
 };
 

@@ -25,7 +25,7 @@ void stream_statistics(const Args& a) {
   const Output y(a, S::y);
   const int64_t tokens = a.dim(S::res, 0), square = a.dim(S::res, 1);
   const int64_t n = std::llround(std::sqrt(double(square))), width = a.dim(S::x, 1) / n;
-  std::vector<int64_t> read;  // the rows that are not padding
+  std::vector<int64_t> read;  // The rows that are not padding.
   for (int64_t t = 0; t < tokens && when[0] != 0; ++t)
     if (position[t] >= 0) read.push_back(t);
   for (int64_t k = 0; k < square; ++k) {

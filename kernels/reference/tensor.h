@@ -1,6 +1,6 @@
 #pragma once
-// How reference bodies see tensors: every dtype reads as double and is rounded once, when set. So
-// one plain loop is the oracle of every dtype, and with f64 slots it is the fp64 reference itself.
+// How reference bodies access tensors: every dtype is read as double and rounded once, when set. So
+// one plain loop is the oracle for every dtype, and with f64 slots it is the fp64 reference itself.
 #include "kernels/operator.h"
 
 namespace birkhoff::reference {
@@ -18,7 +18,7 @@ inline double element(DType type, const void* data, int64_t i) {
 class Input {
  public:
   Input(const Args& a, int i) : operand_(a.inputs[i]) {}
-  // A factor of a product with input `other`: rounded to its type where that is bf16.
+  // A factor of a product with input `other`; if that is bf16, elements are rounded to bf16.
   Input(const Args& a, int i, int other)
       : operand_(a.inputs[i]), rounded_(a.inputs[other].spec->dtype == DType::bf16) {}
   double operator[](int64_t i) const {
@@ -34,9 +34,9 @@ class Input {
 class Output {
  public:
   Output(const Args& a, int k) : result_(a.outputs[k]) {}
-  // What an update (Operator::updates) starts from.
+  // The value that an update (Operator::updates) starts from.
   double base(int64_t i) const { return element(result_.spec->dtype, result_.base, i); }
-  // out[i] = base[i] + value; nothing where nobody reads the output.
+  // out[i] = base[i] + value; does nothing if nothing reads the output.
   void set(int64_t i, double value) const {
     if (!result_.data) return;
     dispatch(result_.spec->dtype, [&](auto type) {

@@ -37,7 +37,7 @@ std::vector<Example> adamw_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(AdamW, adamw_examples)
 
-// The update as in the paper, one number, in double.
+// The update of one number as in the paper, in double.
 struct Adam {
   double p = 0, m = 0, v = 0;
   void step(const AdamW::Desc& d, double g, double lr, int t) {
@@ -67,19 +67,20 @@ TEST(AdamW, FiftyStepsAgainstDouble) {
     for (int64_t i = 0; i < count; ++i) {
       const Adam& w = want[size_t(i)];
       // Each step rounds p once (|p| < 4), and moves it by at most lr · 7.3 (the bound of
-      // |m̂|/√v̂ at these betas), known to a dozen roundings.
+      // |m̂|/√v̂ at these betas), accurate to a dozen roundings.
       EXPECT_NEAR(state[0].at(i), w.p, 50 * kEpsilon * (0.5 * 4 + 12 * 0.01 * 7.3)) << i;
-      // Moments: a rounding of the largest term a step, remembered for 1 / (1 − beta) steps.
+      // A moment has one rounding of the largest term per step, remembered for 1 / (1 − beta)
+      // steps.
       EXPECT_NEAR(state[1].at(i), w.m, 10 * 4 * kEpsilon * 5e-3) << i;
       EXPECT_NEAR(state[2].at(i), w.v, 50 * 4 * kEpsilon * 25e-6 * (1 - desc.beta2)) << i;
     }
   }
 }
 
-// A constant gradient moves p by lr·g/(|g| + eps) in every step, whatever its size.
-// Down to 1e-21 v keeps enough bits; from 1e-22 on it is denormal, and adamw.h bounds what that
-// does to the denominator: √(h/2 · (3 − beta2)/(1 − beta2)) (three roundings, for a machine without
-// FMA) = 1.7e-22 against eps = 1e-20.
+// A constant gradient moves p by lr·g/(|g| + eps) in every step, whatever its size. v is denormal
+// for |g| below about 1e-19, but keeps enough bits down to 1e-21. adamw.h bounds what that does to
+// the denominator: √(h/2 · (3 − beta2)/(1 − beta2)) (three roundings, for a machine without FMA)
+// = 1.7e-22 against eps = 1e-20.
 TEST(AdamW, TinyGradientsAreNotFlushed) {
   const AdamW::Desc desc;
   const int64_t count = 19;
@@ -98,7 +99,7 @@ TEST(AdamW, TinyGradientsAreNotFlushed) {
                   desc, {.device = Device::cpu}, 0, state);
       want.step(desc, g, lr, t);
       const double moved = state[0].at(0) - before, expected = want.p - expected_before;
-      // Beside it: a few roundings, and one of p itself.
+      // The bound also allows a few roundings, and one of p itself.
       const double bound = std::abs(expected) * (lost / (g + desc.eps - lost) + 32 * kEpsilon) +
                            kEpsilon * std::abs(want.p);
       EXPECT_NEAR(moved, expected, bound) << "|g| " << size << " step " << t;

@@ -15,9 +15,9 @@ TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 
 struct Case {
   int64_t sequences, sequence, heads, width, value;
-  int64_t document = 0;  // > 0: one begins at every such token of the whole
-  double size = 1;       // of q and k
-  int64_t window = 0;    // > 0: a token sees so many keys at most
+  int64_t document = 0;  // > 0: a document begins at every multiple of it, counting all tokens
+  double size = 1;       // scale of q and k
+  int64_t window = 0;    // > 0: the most keys that a token sees
   double scale = 0;      // 0: 1 / √width
   int64_t tokens() const { return sequences * sequence; }
   Attention::Desc desc() const {
@@ -60,13 +60,13 @@ double inner(const Tensor& a, int64_t at_a, const Tensor& b, int64_t at_b, int64
   return sum;
 }
 
-// Where products are of pairs of bf16, p and ds are rounded as their factors: each is off by
-// δ ≤ 2^-8 of itself, beside what the harness allows. Bounds of what that costs, element by
-// element, from the formulas in fp64; what is of second order in 2^-8 is below a 64th of them.
+// Where pairs of bf16 are multiplied, the factors p and ds are rounded: each is off by δ ≤ 2^-8 of
+// itself, in addition to what the harness allows. The functions below bound the effect on each
+// element, by the formulas in fp64; terms of second order in 2^-8 are below a 64th of these bounds.
 constexpr double kFactorRounding = (1 + 1.0 / 64) / 256;
 
 // The weights p(1 + δ) of o are divided by their own sum: |o' − o| = |Σ δ·p·(v − o)| / Σ p(1 + δ),
-// at most 2^-8·Σ p·|v − o|. No rounding of p reaches lse.
+// at most 2^-8·Σ p·|v − o|. lse does not depend on the rounding of p.
 std::vector<Tensor> rounding_bounds(const Case& c, const std::vector<Tensor>& in) {
   using A = Attention;
   const auto exact = run(kAttention, in_double(in), c.desc());
@@ -85,7 +85,7 @@ std::vector<Tensor> rounding_bounds(const Case& c, const std::vector<Tensor>& in
   return {o, Tensor()};
 }
 
-// |dq' − dq| ≤ 2^-8·Σ |ds|·|k|, and so dk with |ds|·|q| and dv with p·|do|.
+// |dq' − dq| ≤ 2^-8·Σ |ds|·|k|, and likewise for dk with |ds|·|q| and dv with p·|do|.
 std::vector<Tensor> backward_rounding_bounds(const Case& c, const std::vector<Tensor>& in) {
   using B = AttentionBackward;
   std::vector<Tensor> bounds;
@@ -121,8 +121,8 @@ std::vector<Tensor> rounded(std::vector<Tensor> inputs, const std::vector<int>& 
   return inputs;
 }
 
-// One token, primes, blocks of 64 filled exactly, one more and many; sequences cut by documents
-// whose borders fall in, on and between blocks.
+// One token, primes, blocks of 64 filled exactly, one more, and many more; also sequences with
+// documents whose borders are within and between blocks.
 const Case kCases[] = {{1, 1, 1, 1, 1},          {5, 1, 2, 6, 3},           {2, 7, 2, 5, 3},
                        {1, 64, 1, 16, 8},        {2, 65, 1, 24, 17},        {1, 37, 3, 12, 20, 5},
                        {2, 11, 2, 4, 3, 4},      {1, 66, 1, 192, 128},      {2, 100, 1, 7, 33, 43},
@@ -151,7 +151,7 @@ std::vector<Example> attention_examples() {
                    .desc = c.desc(),
                    .label = label,
                    .tolerance = 64,  // dk and dv sum up to 300 queries
-                   .scale = 1,       // of one token's dq and dk, which are 0
+                   .scale = 1,       // a single token's dq and dk are 0
                    .stored = stored_back,
                    .stored_bounds = backward_rounding_bounds(c, rounded(back, stored_back))});
   }
@@ -160,7 +160,7 @@ std::vector<Example> attention_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Attention, attention_examples)
 
-// Softmax as the textbook has it, in double, with a mask that is asked pair by pair.
+// Textbook softmax in double, with a mask that is evaluated pair by pair.
 std::vector<double> brute_force(const Case& c, const std::vector<Tensor>& in) {
   std::vector<double> o;
   for (int64_t t = 0; t < c.tokens(); ++t)
@@ -194,14 +194,15 @@ TEST(Attention, AgreesWithBruteForce) {
   for (const Case& c : cases) {
     const auto in = inputs_of(c);
     const auto got = run(kAttention, in, c.desc(), {.device = Device::cpu})[0];
-    // A mean of values of about 1: weights are off by as much as scores, some epsilons.
+    // o is a mean of values of about 1, whose weights are off by as much as the scores, a few
+    // epsilons.
     expect_close(got, Tensor({got.spec.shape, DType::f64}, brute_force(c, in)), 64 * 1.2e-7,
                  fmt::format("{} of {}", c.sequences, c.sequence));
   }
 }
 
-// |got − want| ≤ bound, 2^-8·|want| for a bf16, and what `rounded` says of factors: element by
-// element, as in the harness.
+// Checks element by element, as in the harness, that |got − want| ≤ bound + 2^-8·|want| (if bf16) +
+// the bound `between` for rounded factors (if not empty).
 void expect_rounded(const Tensor& got, const Tensor& want, double bound, const Tensor& between,
                     const std::string& what) {
   const double half = got.spec.dtype == DType::bf16 ? 1.0 / 256 : 0;
@@ -213,7 +214,7 @@ void expect_rounded(const Tensor& got, const Tensor& want, double bound, const T
   }
 }
 
-// Forward and backward of the bodies in use against fp64.
+// Compares forward and backward of the bodies in use with fp64.
 void expect_agreement(const Case& c, DType storage) {
   const std::string what =
       fmt::format("{} of {}, {} heads {}/{}, documents {}, window {}", c.sequences, c.sequence,
@@ -234,7 +235,7 @@ void expect_agreement(const Case& c, DType storage) {
                    fmt::format("{}: gradient {}", what, k));
 }
 
-// Every instruction set that this machine has, not only its best.
+// Checks every instruction set that this machine has, not only its best.
 TEST(Attention, EveryInstructionSetAgrees) {
   const auto check = [] {
     for (const DType storage : {DType::f32, DType::bf16})
@@ -246,8 +247,8 @@ TEST(Attention, EveryInstructionSetAgrees) {
 }
 
 // Pairs of bf16 are multiplied in tiles of 8 rows and vectors of 16, in stripes of 48 keys, and in
-// blocks: of 512 queries and keys forward, of 128 queries and 256 keys backward. Sequences,
-// documents and windows of odd lengths end one before, at and behind their borders.
+// blocks of 512 queries and keys (forward) or 128 queries and 256 keys (backward). The cases have
+// sequences, documents and windows that end one before, at and one after the borders of these.
 TEST(Attention, AgreesAtTheBordersOfBlocks) {
   for (const Case& c : {Case{3, 15, 1, 33, 31},
                         {2, 48, 1, 64, 48},
@@ -269,9 +270,9 @@ TEST(Attention, AgreesAtTheBordersOfBlocks) {
     expect_agreement(c, DType::bf16);
 }
 
-// The mean of equal values is that value: o is divided by the sum of what p are rounded to. They
-// are 1 of the first key and 0.5019 of all others, which bf16 rounds to 0.5: divided by the sum of
-// p themselves, o would be 2^-8 of itself too small, an ulp of these values.
+// The mean of equal values is that value, because o is divided by the sum of the rounded p. p is 1
+// for the first key and 0.5019 for all others, which bf16 rounds to 0.5: if o were divided by the
+// sum of the unrounded p, it would be too small by 2^-8 of itself, an ulp of these values.
 TEST(Attention, WeightsSumToOne) {
   const auto check = [] {
     const double others = 0.5019, value = 2 - 1.0 / 128;
@@ -286,8 +287,8 @@ TEST(Attention, WeightsSumToOne) {
   on_other_instruction_sets(check);
 }
 
-// Scores of exactly −1e4, −5e3, … 1e4, the largest in late blocks: the softmax is a choice, and its
-// gradients are finite.
+// Scores of exactly −1e4, −5e3, … 1e4, with the largest in late blocks. The softmax becomes a hard
+// choice, and its gradients must be finite.
 const Case kFarApart{1, 130, 1, 2, 3, 0, 1, 0, 1};
 
 std::vector<Tensor> scores_far_apart(DType storage) {
@@ -310,9 +311,9 @@ TEST(Attention, ScoresFarApartStayFinite) {
   const auto want_back = run(kAttentionBackward, in_double(backward_inputs(in, want)), desc);
   const auto back =
       run(kAttentionBackward, backward_inputs(in, got), desc, {.device = Device::cpu});
-  // p = exp(s − lse), and an lse near 1e4 is known to half an ulp, 5e-4: all of a query's p are off
-  // by one relative error of at most 1e-3 (the subtraction rounds again), and so are its ds.
-  const double largest[] = {1, 302, 2.2};  // of dq, which cancels to 0, dk, dv
+  // p = exp(s − lse), and an lse near 1e4 is accurate to half an ulp, 5e-4. So all p of a query
+  // have the same relative error of at most 1e-3 (the subtraction rounds again), and so do its ds.
+  const double largest[] = {1, 302, 2.2};  // of dq (which cancels to 0), dk, dv
   for (int k = 0; k < 3; ++k)
     expect_close(back[k], want_back[k], 1e-3 * largest[k], fmt::format("output {}", k));
 }
@@ -323,11 +324,11 @@ TEST(Attention, ScoresFarApartStayFiniteInBf16) {
     const Attention::Desc desc = kFarApart.desc();
     const auto want = run(kAttention, in_double(in), desc);
     const auto got = run(kAttention, in, desc, {.device = Device::cpu});
-    // The p that are not 0 are 1 or the same: what they are rounded to cancels in o.
+    // The nonzero p of a query are 1 or equal to each other, so their rounding cancels in o.
     expect_rounded(got[0], want[0], 64 * 1.2e-7, Tensor(), "o");
     expect_rounded(got[1], want[1], 1e4 * 2.4e-7, Tensor(), "lse");
-    // Of an lse as given, p = 2^(s·a − lse·b) is off by the roundings of a, b and lse·b, 2^-24 of
-    // 1e4 each, and of the difference: 2e-3 of itself, half of 2^-8. So is ds.
+    // For the given lse, p = 2^(s·a − lse·b) is off by the roundings of a, b and lse·b, 2^-24 of
+    // 1e4 each, and of the difference: 2e-3 of itself, half of 2^-8. ds is off by as much.
     const auto back = backward_inputs(in, got);
     auto bounds = backward_rounding_bounds(kFarApart, back);
     for (Tensor& bound : bounds)
@@ -341,7 +342,7 @@ TEST(Attention, ScoresFarApartStayFiniteInBf16) {
   on_other_instruction_sets(check);
 }
 
-// Poisons a token's key, value or both and asks who notices.
+// Poisons a token's key, value or both, and checks that exactly the tokens that see it change.
 void expect_no_token_sees_beyond(const Case& c, const std::vector<int64_t>& poisoned,
                                  DType storage) {
   const auto in = inputs_of(c, storage);
@@ -381,7 +382,7 @@ TEST(Attention, NoTokenSeesALaterKeyOrAnotherDocument) {
                                 DType::bf16);
 }
 
-// A NaN anywhere in a document reaches no gradient of another; in its own it is not hidden.
+// Checks that NaN in one document reaches no gradient of another but shows in its own.
 void expect_gradients_stay(const Case& c, int64_t from, int64_t to, DType storage) {
   const auto in = inputs_of(c, storage);
   const auto back = backward_inputs(in, run(kAttention, in, c.desc(), {.device = Device::cpu}));
@@ -410,7 +411,7 @@ void expect_gradients_stay(const Case& c, int64_t from, int64_t to, DType storag
 }
 
 TEST(Attention, GradientsStayInTheirDocument) {
-  const auto check = [] {  // the tokens of the first sequence from 140 on
+  const auto check = [] {  // poisons tokens 140 … 149, the last document of the first sequence
     for (const DType storage : {DType::f32, DType::bf16})
       expect_gradients_stay({2, 150, 1, 9, 5, 70}, 140, 150, storage);
   };
@@ -449,7 +450,7 @@ TEST(Attention, UnwantedOutputsAreSkipped) {
 }
 
 TEST(Attention, CostCountsTheCausalHalf) {
-  // 3 sequences of 4: 3·10 pairs, 2 heads, widths 5 and 7.
+  // 3 sequences of 4 tokens have 3·10 pairs; 2 heads, widths 5 and 7.
   const std::vector<TensorSpec> in = {
       f32({12, 10}), f32({12, 10}), f32({12, 14}), {{12}, DType::i32}};
   const Attention::Desc desc{.heads = 2, .sequence = 4};

@@ -56,8 +56,8 @@ TEST(Decode, WriteTouchesItsRowsAlone) {
     }
 }
 
-// Steps of uneven size through a cache give what one causal attention over the whole gives, in bf16
-// rounded once.
+// Steps of uneven size through a cache give the same as one causal attention over all tokens; in
+// bf16 it is rounded once.
 void expect_steps_agree(DType storage) {
   const int64_t tokens = 150, heads = 2, width = 10, value = 6, capacity = 170;
   const Tensor q = random_tensor({{tokens, heads * width}, storage}, "q");
@@ -67,7 +67,7 @@ void expect_steps_agree(DType storage) {
   const Tensor first({{tokens}, DType::i32}, std::vector<double>(tokens, 0));
   const auto whole = run(kAttention, in_double({q, k, v, first}),
                          Attention::Desc{.heads = heads, .sequence = tokens, .scale = 0.5})[0];
-  // What is behind the tokens so far is NaN: no step may read it.
+  // Cache rows after the tokens so far are NaN, since no step may read them.
   Tensor k_cache({{capacity, heads * width}, storage});
   Tensor v_cache({{capacity, heads * value}, storage});
   int64_t at = 0;

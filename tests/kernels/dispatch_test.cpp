@@ -12,8 +12,8 @@ TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 TensorSpec i32(Shape shape) { return {std::move(shape), DType::i32}; }
 constexpr Device kBoth[] = {Device::cpu, Device::reference};
 
-// k different experts a token; `skew` sends all of them to the first k. With `padding`, every
-// padding-th row has none.
+// k different experts per token; with `skew` all tokens have the same k. With `padding`, every
+// padding-th row has no experts.
 Tensor choices(int64_t tokens, int64_t k, int64_t experts, bool skew = false, int64_t padding = 0) {
   Tensor t(i32({tokens, k}));
   const Random random(5, "choices");
@@ -49,7 +49,8 @@ std::vector<Example> layout_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(RouteLayout, layout_examples)
 
-// The properties that define a layout, one by one; only they and the order leave one layout.
+// Checks the properties that define a layout, one by one. Only one layout has all of them and the
+// right order.
 void check_layout(const Tensor& expert, int64_t experts, int64_t capacity, Device device) {
   const int64_t tokens = expert.spec.shape[0], k = expert.spec.shape[1], part = capacity / k;
   std::vector<int> seen(static_cast<size_t>(tokens * k));
@@ -109,7 +110,7 @@ TEST(RouteLayout, RefusesWhatItCannotPlace) {
   EXPECT_THROW(kRouteLayout.outputs(specs, layout_desc(0, 6)), InternalError);
 }
 
-// Full buffers only: the harness compares whole outputs, and rows not in use are undefined.
+// Full buffers only, because the harness compares whole outputs and unused rows are undefined.
 std::vector<Example> dispatch_examples() {
   std::vector<Example> all;
   struct Case {
@@ -148,7 +149,7 @@ std::vector<Example> dispatch_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Dispatch, dispatch_examples)
 
-// A run of one operator with full control of base and of bytes that must not be touched.
+// Runs one operator with full control over its bases and over bytes that must not be touched.
 void run_in_place(const Operator& op, const std::vector<const Tensor*>& inputs,
                   const std::vector<Tensor*>& outputs, const std::vector<bool>& base, int round,
                   Device device) {
@@ -179,8 +180,8 @@ struct Passed {
 };
 
 // x → dispatch → expert e scales its rows by e + 1 → combine, and back, in as many rounds as the
-// capacity asks for, accumulated in place. Buffers start as NaN in every round: a row that is not
-// in use would show.
+// capacity requires, accumulated in place. Buffers start as NaN in every round, so that reading an
+// unused row would show.
 Passed pass_through(const Sent& sent, int64_t capacity, Device device) {
   const auto& [x, weight, dy, expert, experts] = sent;
   const int64_t width = x.spec.shape[1];
@@ -217,8 +218,8 @@ TEST(Dispatch, RoundsChangeNoBit) {
   const int64_t tokens = 50, k = 3, experts = 8, width = 21;
   Tensor x = random_tensor(f32({tokens, width}), "x"), dy = random_tensor(x.spec, "dy"),
          weight = random_tensor(f32({tokens, k}), "weight");
-  // Sums that are zero, of both signs, and products that underflow: a sum of −0 keeps its sign
-  // in one round and must not lose it in two.
+  // The data has zero sums of both signs, and products that underflow: a sum of −0 must not keep
+  // its sign in one round and lose it in two.
   for (int64_t c = 0; c < width; ++c)
     x.set(44 * width + c, -0.0), x.set(47 * width + c, -1e-40), dy.set(44 * width + c, -0.0),
         dy.set(46 * width + c, c % 2 ? -1e-45 : 1e-40);
@@ -232,11 +233,11 @@ TEST(Dispatch, RoundsChangeNoBit) {
         for (const auto part : {&Passed::y, &Passed::dx, &Passed::dweight}) {
           const std::string what = fmt::format("capacity {} device {}", capacity, int(device));
           expect_close(more.*part, one.*part, 0, what);
-          // The reference is not asked for the sign of zero.
+          // The reference need not have the right sign of zero.
           if (device == Device::cpu) expect_same_bits(more.*part, one.*part, what);
         }
       }
-      // Every expert is linear: y_t = Σ_j w_j (e_j + 1) x_t, and so on.
+      // Every expert is linear: y_t = Σ_j w_j (e_j + 1) x_t, and likewise for dx.
       for (int64_t t = 0; t < tokens; ++t) {
         double factor = 0, size = 0;
         for (int64_t j = t * k; j < (t + 1) * k; ++j)
@@ -268,8 +269,8 @@ TEST(Dispatch, TokensOfOtherRoundsKeepTheirBase) {
   }
 }
 
-// A row of padding costs no row of a buffer: its outputs are their bases, or 0, and the tokens have
-// the bits that they have alone. What stands in it is not read: it is NaN here.
+// A padding row takes no buffer row: its outputs are their bases, or 0, and the tokens have the
+// same bits as without it. Its contents are NaN here, since they must not be read.
 TEST(Dispatch, PaddingHasNoRows) {
   const int64_t tokens = 40, k = 3, experts = 5, width = 11, padding = 4;
   const Tensor expert = choices(tokens, k, experts, false, padding);
@@ -299,7 +300,7 @@ TEST(Dispatch, PaddingHasNoRows) {
           ASSERT_TRUE(!is_padding(i / columns) || (all.*part).at(i) == 0) << i;
       }
     }
-  // With a base, the base.
+  // With a base, padding rows keep it.
   const auto lay = layout(expert, layout_desc(experts, 3 * tokens), 0);
   const Tensor buffer = random_tensor(f32({3 * tokens, width}), "buffer");
   for (const Device device : kBoth) {

@@ -46,7 +46,7 @@ std::vector<Example> embedding_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Embedding, embedding_examples)
 
-// More than one task each way. No gradient check: the small sizes have had theirs.
+// More than one task in each direction. There is no gradient check, since the small sizes have one.
 TEST(Embedding, LargerSizesMatchReference) {
   for (Example& e : examples_of(many_tokens(131, 57), 57, 131)) {
     e.differentiable = false;
@@ -62,8 +62,8 @@ TEST(Embedding, RowsAreCopiedBitForBit) {
   for (int64_t i = 0; i < 9; ++i) EXPECT_EQ(y.at(i), table.at(rows[i / 3] * 3 + i % 3));
 }
 
-// Whole numbers up to 2^24 add exactly in any order; 1 added to 2^24 three times does not, so it
-// tells that repeated tokens are added one after the other, first to last.
+// Whole numbers up to 2^24 add exactly in any order; 1 added to 2^24 three times does not, which
+// shows that repeated tokens are added one after the other, from first to last.
 TEST(Embedding, RepeatedTokensAddInTheirOrder) {
   const Tensor table(f32({2, 1}), {0, 0}), token = tokens({1, 1, 0, 1, 1});
   const auto sum = [&](const std::vector<double>& dy) {

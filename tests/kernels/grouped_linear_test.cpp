@@ -65,8 +65,8 @@ TEST(GroupedLinear, LargerSizesMatchReference) {
   }
 }
 
-// Each expert alone, as a plain linear layer on its rows cut out, gives the same bits: neither the
-// place in the buffer nor the other experts matter.
+// A plain linear layer on a copy of one expert's rows gives the same bits: neither the position in
+// the buffer nor the other experts matter.
 TEST(GroupedLinear, EachExpertEqualsALinearLayerOfItsOwn) {
   const Case c{{0, 5, 5, 134, 135, 290}, 290, 53, 301};
   const auto examples = examples_of(c);
@@ -93,7 +93,7 @@ TEST(GroupedLinear, EachExpertEqualsALinearLayerOfItsOwn) {
   }
 }
 
-// Rows from offsets[E] on hold NaN: nothing comes out of them, and what is there stays.
+// Rows from offsets[E] on hold NaN, which must not reach any result, and must stay unchanged.
 TEST(GroupedLinear, RowsBeyondTheLastAreNeitherReadNorWritten) {
   for (const Device device : {Device::cpu, Device::reference})
     for (const bool in_place : {false, true}) {

@@ -39,7 +39,7 @@ std::vector<Tensor> open_gradients(const Size& s) {
           random_tensor(f32({s.tokens, s.n * s.n}), "dres")};
 }
 
-// Inputs of hc_open_backward behind `in` and what hc_open made of it.
+// The inputs of hc_open_backward: `in`, the outputs that hc_open computed from it, and d.
 std::vector<Tensor> backward_inputs(const std::vector<Tensor>& in, const std::vector<Tensor>& out,
                                     const std::vector<Tensor>& d) {
   auto all = in;
@@ -58,8 +58,8 @@ void add_open(std::vector<Example>& all, const Size& s) {
                  .inputs = in,
                  .desc = s.desc(),
                  .label = label,
-                 // An entry of u sums C ≤ 67 products: an error of about sqrt(67)/2 epsilon, and
-                 // tanh, whose slope is at most 1, is right to 4 ulp.
+                 // An entry of u sums C ≤ 67 products, with an error of about sqrt(67)/2 epsilon;
+                 // tanh, whose slope is at most 1, is accurate to 4 ulp.
                  .tolerance = 32,
                  .scale = 1,
                  .differentiable = s.tokens * s.width < 200,
@@ -97,9 +97,9 @@ std::vector<Example> hc_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Hc, hc_examples)
 
-// ---- What the formulas say, by hand ----
+// ---- The formulas, computed by hand ----
 
-// x'_0 = x_1; x'_1 = x_0/2 + 3 f: of b alone, with and without the dynamic part.
+// x'_0 = x_1; x'_1 = x_0/2 + 3 f, by b alone, with a theta and alpha of zeros and without them.
 TEST(Hc, StreamIOfTheNextStateTakesStreamJByBResIJ) {
   const Tensor x(f32({1, 4}), {1, 2, 10, 20}), f(f32({1, 2}), {100, 200});
   const Tensor b(f32({8}), {1, 0, 0, 3, 0, 1, 0.5, 0});
@@ -115,7 +115,7 @@ TEST(Hc, StreamIOfTheNextStateTakesStreamJByBResIJ) {
     }
 }
 
-// x̃_0 = (√2, 0), x̃_1 = (0, √2): each row of theta that is a unit vector sees one stream.
+// x̃_0 = (√2, 0), x̃_1 = (0, √2): a row of theta with one nonzero entry sees one residual stream.
 TEST(Hc, EntryIJOfResSeesRowIOfThetaAndStreamJ) {
   const Tensor x(f32({1, 4}), {3, 0, 0, -5}), b = zeros({8});
   const Tensor theta(f32({4, 2}), {1, 0, 0, 1, 0, 2, 0, 0});  // pre, post, res 0, res 1
@@ -134,18 +134,18 @@ TEST(Hc, EntryIJOfResSeesRowIOfThetaAndStreamJ) {
   }
 }
 
-// Not one norm over all of them, as mhc has it.
+// Unlike mhc, which has one norm over all residual streams.
 TEST(Hc, EachStreamHasItsOwnNorm) {
   const Size s{.tokens = 3, .width = 21, .n = 4};
   auto in = open_inputs(s);
   const auto before = run(kHcOpen, in, s.desc(), {.device = Device::cpu});
   for (int64_t t = 0; t < s.tokens; ++t)
-    for (int64_t c = 0; c < s.width; ++c) {  // stream 2
+    for (int64_t c = 0; c < s.width; ++c) {  // residual stream 2
       const int64_t at = (t * s.n + 2) * s.width + c;
       in[HcOpen::x].set(at, 1024 * in[HcOpen::x].at(at));
     }
   const auto after = run(kHcOpen, in, s.desc(), {.device = Device::cpu});
-  expect_same_bits(after[HcOpen::u], before[HcOpen::u], "u");  // 2^10: nothing is rounded anew
+  expect_same_bits(after[HcOpen::u], before[HcOpen::u], "u");  // scaling by 2^10 rounds nothing
   for (int64_t e = 0; e < s.tokens * s.n; ++e)
     EXPECT_EQ(after[HcOpen::rstd].at(e) * (e % s.n == 2 ? 1024 : 1), before[HcOpen::rstd].at(e));
 }
@@ -193,8 +193,8 @@ TEST(Hc, StaticIsDynamicWithoutThetaAndAlpha) {
   }
 }
 
-// With equal streams, b_pre = e_k, b_post = 1 and b_res = I every stream becomes x + f, without a
-// rounding but that of the sum: the factors are 0 and 1.
+// With equal residual streams, b_pre = e_k, b_post = 1 and b_res = I, every residual stream becomes
+// x + f. Only the sum is rounded, since the factors are 0 and 1.
 TEST(Hc, AtInitialisationIsAPlainResidual) {
   for (const int n : {1, 3, 4}) {
     const int width = 19, tokens = 7;
@@ -228,8 +228,8 @@ TEST(Hc, ThePairsGradientsMatchDifferences) {
     }
 }
 
-// u_rj does not change when x_j is scaled (eps → 0), so what reaches x_j through u is orthogonal to
-// it. Without the norm's own term, <x_j, dx_j> would be Σ_r u·du instead.
+// u_rj does not change when x_j is scaled (eps → 0), so the gradient that reaches x_j through u is
+// orthogonal to x_j. Without the norm's own term, <x_j, dx_j> would be Σ_r u·du instead.
 TEST(Hc, GradientThroughEachNormIsOrthogonalToItsStream) {
   const Size s{.tokens = 3, .width = 21, .n = 4};
   const auto in = open_inputs(s);
@@ -246,7 +246,7 @@ TEST(Hc, GradientThroughEachNormIsOrthogonalToItsStream) {
   }
 }
 
-// tanh is flat at ±10 and beyond: H~ is b ± alpha, and nothing reaches theta; all of it is finite.
+// tanh is flat at ±10 and beyond: H~ is b ± alpha, no gradient reaches theta, and all is finite.
 TEST(Hc, SaturatedGatesPassNoGradient) {
   const Size s{.tokens = 4, .width = 9, .n = 4};
   const auto in = open_inputs(s, 1e6);
@@ -306,9 +306,10 @@ TEST(Hc, ANanOfAParameterShowsInEveryCoefficient) {
   }
 }
 
-// ---- Costs and doors ----
+// ---- Costs and validation ----
 
-// Everything in f32, so that bytes / 4 counts elements: of the streams as many as mHC moves.
+// Everything is f32, so that bytes / 4 counts elements. hc moves as many elements of the residual
+// streams as mHC.
 TEST(Hc, MovesFourteenCForwardAndNineteenCBackward) {
   const int64_t tokens = 4096, width = 2560, n = 4, columns = 24, wide = n * width;
   const TensorSpec x = f32({tokens, wide}), h = f32({tokens, width}), post = f32({tokens, n}),
@@ -345,7 +346,7 @@ TEST(Hc, RefusesWhatDoesNotFit) {
       wrong[i].shape.back() += 1;
       EXPECT_THROW(op->outputs(wrong, desc), InternalError) << op->name << " " << i;
     }
-  // theta and alpha, u and rstd are there together or not at all
+  // theta, alpha, u and rstd are all present or all absent
   for (const size_t i : {1, 2, 4, 5}) {
     auto half = back;
     half[i] = TensorSpec();

@@ -1,6 +1,7 @@
 #pragma once
-// The harness runs the best bodies of this machine; here are the others: AVX-512 without bf16
-// instructions, AVX2, and down to one lane and no FMA. Their vectors and register tiles differ.
+// The harness runs the best bodies of this machine. on_other_instruction_sets() runs the others:
+// AVX-512 without bf16 instructions, AVX2, and down to one lane without FMA. Their vectors and
+// register tiles differ.
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 

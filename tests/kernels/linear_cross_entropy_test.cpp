@@ -50,7 +50,8 @@ std::vector<Example> examples_of(const Size& s) {
            .read_as_stored = {L::w}},
           // At a vocabulary of 1 the gradient is the difference of 1 and 1. Each dl is rounded to
           // bf16: a sum is off by at most 2^-8·Σ|terms|, and the terms sum to no more than four
-          // times the largest result here. No differences: its rule hands on what comes out.
+          // times the largest result here. It is not differenced, since its gradient rule only
+          // passes on an output.
           {.op = &kLinearCrossEntropyLoss,
            .inputs = with_scale(in),
            .label = label,
@@ -80,8 +81,8 @@ TEST(LinearCrossEntropy, LargerSizesMatchReference) {
     }
 }
 
-// dh and dw are the central differences of Σ scale·nll, in double on the reference device: its
-// error is of the order step² = 1e-8, and 1e-16 / step of rounding.
+// dh and dw match the central differences of Σ scale·nll, in double on the reference device. The
+// error of the differences is of order step² = 1e-8, plus 1e-16 / step of rounding.
 TEST(LinearCrossEntropy, LossComesWithItsGradients) {
   const auto in = scoring_inputs({7, 19, 3});
   const double scale = 0.37, step = 1e-4;
@@ -107,7 +108,8 @@ TEST(LinearCrossEntropy, LossComesWithItsGradients) {
     }
 }
 
-// A vocabulary of 129280 (DeepSeek-V3), against sums in double made here, not in the reference.
+// A vocabulary of 129280 (DeepSeek-V3), compared with sums in double computed here rather than in
+// the reference.
 TEST(LinearCrossEntropy, LargeVocabularyMatchesBruteForce) {
   const Size s{6, 129280, 4};
   const double scale = 0.37;
@@ -171,7 +173,7 @@ TEST(LinearCrossEntropy, HugeLogitsStayFinite) {
   EXPECT_THAT(d[O::dw].values(), ::testing::ElementsAre(2e4, 1e4, -3e4));
 }
 
-// Uncounted rows add nothing, whatever they hold, and none does where the scale is 0.
+// Uncounted rows add nothing, whatever they hold. With scale 0, no row adds anything.
 TEST(LinearCrossEntropy, UncountedRowsAddExactlyNothing) {
   const Size s{37, 61, 11};
   auto in = scoring_inputs(s);
@@ -228,7 +230,7 @@ void expect_not_finite_is_seen(DType storage) {
       else
         EXPECT_EQ(rows[k].at(t), clean[k].at(t));
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), 3e38})
-    for (const int64_t of_class : {7, 300}) {  // in whole vectors and in what is left
+    for (const int64_t of_class : {7, 300}) {  // in whole vectors and in the remainder
       in = inputs();
       for (int64_t c = 0; c < s.width; ++c) in[L::h].set(c, 100);
       for (int64_t c = 0; c < s.width; ++c) in[L::w].set(of_class * s.width + c, bad);
@@ -238,7 +240,7 @@ void expect_not_finite_is_seen(DType storage) {
     }
 }
 
-// A NaN must not pass for a probability of 0, wherever it is; other rows stay as they were.
+// A NaN must not pass for a probability of 0, wherever it is, and must leave other rows unchanged.
 TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
   for (const DType storage : {DType::f32, DType::bf16}) {
     SCOPED_TRACE(name_of(storage));
@@ -246,7 +248,7 @@ TEST(LinearCrossEntropy, NotFiniteLogitsAreSeen) {
   }
 }
 
-// Where only one of the outputs is wanted the others are not made, and this one is the same.
+// If only one of the outputs is wanted, the others are skipped, and the result is the same.
 TEST(LinearCrossEntropy, UnwantedOutputsAreSkipped) {
   const auto in = with_scale(scoring_inputs({9, 33, 5}));
   const auto all = run(kLinearCrossEntropyLoss, in, {}, kCpu);

@@ -70,8 +70,8 @@ std::vector<Example> linear_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Linear, linear_examples)
 
-// Beyond one chunk of k, one tile and one strip, with every tail there is. No gradient check: the
-// small sizes have had theirs.
+// Sizes beyond one chunk of k, one tile and one strip, with every kind of remainder. There is no
+// gradient check, since the small sizes have one.
 TEST(Linear, LargerSizesMatchReference) {
   for (const Size& s : {Size{300, 257, 129},
                         {17, 97, 259},
@@ -86,7 +86,7 @@ TEST(Linear, LargerSizesMatchReference) {
     }
 }
 
-// Not only the best instruction set: register tiles differ.
+// Also checks the instruction sets other than the best, since their register tiles differ.
 TEST(Linear, EveryInstructionSetMatchesReference) {
   on_other_instruction_sets([] {
     for (Example e : {linear_example({15, 29, 261}), dx_example({15, 261, 29}),
@@ -149,8 +149,7 @@ TEST(Linear, NotFiniteRowsStayAlone) {
       ASSERT_EQ(dirty[0].at(i), clean[0].at(i)) << i;
 }
 
-// Three ways to the same sum: base elsewhere and base == out agree bit for bit, over several chunks
-// of k; a missing base is a zero one.
+// A base elsewhere and base == out give the same bits, also over several chunks of k.
 TEST(Linear, BaseInAllForms) {
   for (const int64_t k : {5, 256, 257, 900}) {
     for (Example e :

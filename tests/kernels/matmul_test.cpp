@@ -27,13 +27,13 @@ void multiply(const Product& p) {
     cpu::routines(host_features()).matmul_tile(p, grid.tile(p, task), workspace);
 }
 
-// Every kind of factor, also one of each.
+// Factors of every kind, also of two different kinds.
 constexpr std::pair<Element, Element> kElements[] = {
     {Element::f32, Element::f32},          {Element::bf16, Element::bf16},
     {Element::f32_as_bf16, Element::bf16}, {Element::bf16, Element::f32_as_bf16},
     {Element::bf16, Element::f32},         {Element::f32_as_bf16, Element::f32_as_bf16}};
 
-// A sum over no terms is the base: nothing is read, and C is still set.
+// A sum over no terms is the base: no factor is read, and C is still set.
 TEST(Matmul, NoTermsGiveTheBase) {
   for (const auto& [of_a, of_b] : kElements) {
     const float base[6] = {1, 2, 3, 4, 5, 6};
@@ -48,7 +48,7 @@ TEST(Matmul, NoTermsGiveTheBase) {
   }
 }
 
-// A matrix of small integers, which bf16 holds too, with NaN wherever it does not reach.
+// A matrix of small integers, which bf16 holds exactly, with NaN in the memory around it.
 struct Factor {
   std::vector<float> wide;
   std::vector<bf16> narrow;
@@ -67,8 +67,8 @@ struct Factor {
   }
 };
 
-// Products of such matrices are exact; strides are larger than widths, and a tile must read and
-// write inside its matrices only.
+// Products of such matrices are exact. Strides are larger than widths, and a tile must read and
+// write only inside its matrices.
 void check_exact(int64_t m, int64_t n, int64_t k, bool transposed_a, bool transposed_b,
                  std::pair<Element, Element> elements) {
   const Factor a(m, k, std::max(m, k) + 3, transposed_a, elements.first,
@@ -106,7 +106,7 @@ TEST(Matmul, StridesLeaveTheRestAlone) {
   on_other_instruction_sets(check_exact_in_all_forms);
 }
 
-// What is not finite in one row or column stays there: padding is not multiplied with it.
+// An infinity in one row or column stays there, which means that padding is not multiplied by it.
 TEST(Matmul, WhatIsNotFiniteStaysInItsRowAndColumn) {
   constexpr int64_t kM = 13, kN = 37, kK = 33;
   const float inf = std::numeric_limits<float>::infinity();
@@ -146,7 +146,7 @@ void expect_covered_once(const Product& p, cpu::MatmulTeam team) {
   for (const int times : covered) ASSERT_EQ(times, 1) << p.m << " x " << p.n << " x " << p.k;
 }
 
-// The tiles cover the product once and stay within what the workspace is made for.
+// The tiles cover the product once and stay within the size that the workspace is made for.
 TEST(Matmul, GridCoversTheProductOnce) {
   for (const int64_t m : {0, 1, 7, 64, 300, 513, 2500})
     for (const int64_t n : {1, 47, 48, 49, 384, 385, 1000})
@@ -160,8 +160,9 @@ TEST(Matmul, GridCoversTheProductOnce) {
           }
 }
 
-// Columns of 48 do not divide by the threads: without a cut of its own the last would keep one
-// thread while the others wait (6 and 5 of 11 columns: 9 % of the time).
+// The number of 48-wide columns of tiles is not always a multiple of the threads. Unless the last
+// column is cut, one thread works on it while the others wait (with 6 and 5 of 11 columns, 9 % of
+// the time).
 TEST(Matmul, EachThreadGetsAsMuch) {
   for (const int64_t n : {512, 768, 1280})
     for (const int64_t threads : {1, 2, 3, 4, 8}) {
@@ -170,7 +171,7 @@ TEST(Matmul, EachThreadGetsAsMuch) {
       if (!cpu::PairTiles::takes(p, host_features()))
         GTEST_SKIP() << "other tiles on this processor";
       const MatmulGrid grid(p, host_features(), {1, threads});
-      std::vector<int64_t> busy(size_t(threads), 0);  // each task goes to whoever is free first
+      std::vector<int64_t> busy(size_t(threads), 0);  // each task goes to the first free thread
       for (int64_t task = 0; task < grid.tasks(); ++task) {
         const MatmulTile t = grid.tile(p, task);
         *std::min_element(busy.begin(), busy.end()) += t.rows * t.columns;
@@ -187,7 +188,7 @@ int64_t threads_of_process() {
   return count;
 }
 
-// All parallelism is the team's: no library behind a body starts threads of its own.
+// All parallelism is the team's: no library that a body uses starts threads of its own.
 TEST(Matmul, StartsNoThreads) {
   const int64_t before = threads_of_process();
   ThreadTeam team(3);

@@ -1,5 +1,5 @@
-// mhc on streams of bf16, at sizes where the bodies for pairs of bf16 (AVX512-BF16) have
-// borders of their own. On other processors the same holds of the bodies that do the work there.
+// mhc on bf16 residual streams, at sizes where the bodies for pairs of bf16 (AVX512-BF16)
+// have borders of their own. On other processors this tests the bodies that are used there.
 #include <gtest/gtest.h>
 
 #include "base/buffer.h"
@@ -61,8 +61,8 @@ bool is_of_tokens(const Tensor& t, int64_t tokens) {
   return t.spec.dtype != DType::none && t.spec.shape[0] == tokens;
 }
 
-// What comes of each token in `of` is the same when it is computed among all and with `count` - 1
-// others: all outputs that have a row a token.
+// Checks that outputs with one row per token do not depend on the other tokens: for each token in
+// `of`, it and the count − 1 tokens after it have the same results alone as among all tokens.
 void expect_independent(const Operator& op, const std::vector<Tensor>& in, const Desc& desc,
                         const std::vector<int64_t>& of, int64_t count) {
   const int64_t tokens = in[0].spec.shape[0];
@@ -87,7 +87,8 @@ void expect_all_independent(const Sublayer& s, const std::vector<int64_t>& of, i
   expect_independent(kMhcCloseBackward, s.close_backward(), StreamsDesc{.n = s.n}, of, count);
 }
 
-// Tokens are taken 16 and 32 at a time, rows of register tiles 8 and 4: each border and the rest.
+// Tokens are processed 16 and 32 at a time, in register tiles of 8 and 4 rows. This tests tokens at
+// each border and in the remainder.
 TEST(MhcPairs, ATokensBitsDoNotDependOnItsCompany) {
   for (const Sublayer s : {Sublayer{45, 46}, {45, 64}, {45, 34, 3}})
     expect_all_independent(s, {0, 3, 7, 8, 15, 16, 31, 32, 43, 44}, 1);
@@ -102,7 +103,7 @@ TEST(MhcPairs, WithoutTokensWeightsHaveNoGradient) {
   }
 }
 
-// run() with output k in memory of whole lines, as the executor's is.
+// Like run(), but with output k in memory that starts at a cache line, as in the executor.
 Tensor run_on_lines(const Operator& op, const std::vector<Tensor>& in, const Desc& desc, size_t k) {
   std::vector<TensorSpec> specs;
   for (const Tensor& t : in) specs.push_back(t.spec);
@@ -126,8 +127,8 @@ Tensor run_on_lines(const Operator& op, const std::vector<Tensor>& in, const Des
   return made;
 }
 
-// From 4 MiB on, rows of whole lines are stored past the caches: as they are when they are not, in
-// memory that starts amid a line. Rows of 262 channels are no whole lines.
+// From 4 MiB on, rows of whole cache lines are stored past the caches. They must equal rows that
+// are not, because their memory starts amid a line. Rows of 262 channels are not whole lines.
 TEST(MhcPairs, RowsStoredPastTheCachesAreTheSame) {
   for (const int64_t width : {256, 262}) {
     const Sublayer s{.tokens = 2051, .width = width};
@@ -177,9 +178,10 @@ double norm_of_error(const Tensor& got, const Tensor& want) {
   return std::sqrt(error / size);
 }
 
-// A product is off by 2^-17·0.33 of itself at random, and so is their sum in norm: 2.5e-6. Without
-// what bf16 leaves of phi it would be 2^-8·0.33 = 1.3e-3. dphi, dalpha and db are of f32: a dz
-// rounded to bf16 would show as 1.6e-3 in dphi; here are sums over 300 tokens and 2048 channels.
+// A product is off by 2^-17·0.33 of itself at random, and so is the sum in norm: 2.5e-6. Without
+// the second bf16 of phi it would be 2^-8·0.33 = 1.3e-3. dphi, dalpha and db are computed in f32: a
+// dz rounded to bf16 would show as 1.6e-3 in dphi. The sums here are over 300 tokens and 2048
+// channels.
 TEST(MhcPairs, OfPhiSixteenBitsCountForwardAndOfDzAllInDphi) {
   const Sublayer s{.tokens = 300, .width = 512, .n = 4, .phi_scale = 0.02};
   const auto in = s.open();
@@ -191,7 +193,7 @@ TEST(MhcPairs, OfPhiSixteenBitsCountForwardAndOfDzAllInDphi) {
   const auto want = run(kMhcOpenBackward, in_double(back), s.desc());
   for (const int k : {MhcOpenBackward::dphi, MhcOpenBackward::dalpha, MhcOpenBackward::db})
     EXPECT_LT(norm_of_error(got[size_t(k)], want[size_t(k)]), 4e-6) << k;
-  // Beside the rounding of dx (2^-8·0.42 in norm), that of both factors of dz·phiᵀ.
+  // The bound allows the rounding of dx (2^-8·0.42 in norm) and of both factors of dz·phiᵀ.
   EXPECT_LT(norm_of_error(got[MhcOpenBackward::dx], want[MhcOpenBackward::dx]), 1.0 / 256);
 }
 

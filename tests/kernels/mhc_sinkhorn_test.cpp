@@ -1,4 +1,4 @@
-// H_res against plain Sinkhorn–Knopp in fp64: values, and gradients by dual numbers.
+// Compares H_res with plain Sinkhorn–Knopp in fp64: values, and gradients by dual numbers.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -42,14 +42,16 @@ void divide_rows(Matrix& m, int n, double eps) {
   }
 }
 
-// exp(L), then 20 times columns and rows: nothing subtracted, no log; doubles hold e^±100 easily.
+// exp(L), then columns and rows are divided 20 times. Nothing is subtracted and there is no log,
+// since doubles hold e^±100 easily.
 Matrix plain_paper(Matrix m, int n) {
   for (Dual& entry : m) entry = exp(entry);
   for (int pair = 0; pair < 20; ++pair) divide_columns(m, n, 0), divide_rows(m, n, 0);
   return m;
 }
 
-// DeepSeek-V4's, on comb = the transpose: softmax(last dim) + e, columns; 19 times rows, columns.
+// DeepSeek-V4's form on comb, the transpose: softmax(last dim) + e, then columns are divided, then
+// 19 times rows and columns.
 Matrix plain_v4(const Matrix& logits, int n) {
   const double e = 1e-6;
   Matrix comb(logits.size());
@@ -69,9 +71,9 @@ Matrix oracle(SinkhornForm form, const Matrix& logits, int n) {
   return form == SinkhornForm::paper ? plain_paper(logits, n) : plain_v4(logits, n);
 }
 
-// H_res of logits [tokens, n²] and dL for a given dres, through the operators, with H~ = L
-// unrounded: x_t = 32·e_t of n·C = 1024 has rho = 1, so u = 32·phi_t. (n = 3 divides no power of 4:
-// there a token runs alone, x = 0 and L = b.)
+// H_res of logits [tokens, n²] and dL for a given dres, computed through the operators such that
+// H~ = L without rounding: x_t = 32·e_t with n·C = 1024 has rho = 1, so u = 32·phi_t. (n = 3 does
+// not divide 1024, so there each token runs alone, with x = 0 and L = b.)
 struct Through {
   Tensor res, dlogits;  // [tokens, n²]
 };
@@ -118,7 +120,7 @@ Through run_together(const MhcDesc& desc, const Tensor& logits, const Tensor& dr
   return out;
 }
 
-// What the oracle says of the same logits.
+// The oracle's results for the same logits.
 Through expected(const MhcDesc& desc, const Tensor& logits, const Tensor& dres) {
   const int n = desc.n;
   Through want{logits.as(DType::f64), logits.as(DType::f64)};
@@ -135,7 +137,7 @@ Through expected(const MhcDesc& desc, const Tensor& logits, const Tensor& dres) 
   return want;
 }
 
-// Normal of standard deviation sd; sd 0: ±100 at random.
+// Normal with standard deviation sd, or ±100 at random if sd is 0.
 Tensor random_logits(int n, int64_t tokens, double sd) {
   Tensor logits = random_tensor({{tokens, n * n}, DType::f32}, "logits", sd > 0 ? sd : 1);
   if (sd == 0)
@@ -144,15 +146,16 @@ Tensor random_logits(int n, int64_t tokens, double sd) {
 }
 
 // The paper's 5e-7, which is 4 epsilon: the last pair of divisions rounds a value n/2 + 2 times by
-// half an ulp of at most 1, and what earlier pairs lost is contracted. It does not grow with the
-// logits: the log-space pair keeps distances from a row's maximum exactly.
+// half an ulp of at most 1, and errors of earlier pairs are contracted. The error does not grow
+// with the logits, because the log-space pair keeps distances from a row's maximum exactly.
 constexpr double kValues = 4 * kEpsilon;
-// A gradient passes 40 such divisions back, of which all but the last few contract errors too.
+// A gradient passes back through 40 such divisions, all but the last few of which also contract
+// errors.
 constexpr double kGradients = 8 * kEpsilon;
 
 void check_against_plain(const MhcDesc& desc, double sd) {
   SCOPED_TRACE(fmt::format("{} n {} sd {}", name_of(desc.sinkhorn), desc.n, sd));
-  // Many at n = 2, where a token is cheap and a bare L − max in f32 is off by 6 epsilon.
+  // Many tokens at n = 2, where a token is cheap and a bare L − max in f32 is off by 6 epsilon.
   const Tensor logits = random_logits(desc.n, desc.n == 2 ? 1000 : desc.n == 8 ? 20 : 40, sd);
   const Tensor dres = random_tensor(logits.spec, "dres");
   const Through want = expected(desc, logits, dres);

@@ -41,15 +41,15 @@ void add_open(std::vector<Example>& all, const Size& s) {
   all.push_back({.op = &kMhcOpen,
                  .inputs = in,
                  .desc = s.desc(),
-                 // An entry of u sums n·C ≤ 320 products: an error of about sqrt(320)/2 epsilon,
-                 // which the gates take over.
+                 // An entry of u sums n·C ≤ 320 products, with an error of about sqrt(320)/2
+                 // epsilon, which the gates pass on.
                  .tolerance = 32,
                  .scale = 1,
                  .differentiable = s.tokens * s.width < 200,
                  .stored = {MhcOpen::x},
-                 // phi may be read to 2^-17: an entry of u is a sum of products off by that times
-                 // 0.33 at random, so by 2^-17·0.33·0.3·sqrt(n·C ≤ 320) = 1.4e-5, and the gates,
-                 // of slope ≤ 1/2, by half. 2^-15 is over 4 of those.
+                 // phi may be accurate to only 2^-17: an entry of u is a sum of products that are
+                 // off by that times 0.33 at random, so it is off by 2^-17·0.33·0.3·sqrt(n·C ≤ 320)
+                 // = 1.4e-5, and the gates, of slope ≤ 1/2, by half. 2^-15 is over 4 of those.
                  .stored_tolerance = 1.0 / 128,
                  .stored_tolerance_of = {MhcOpen::h, MhcOpen::post, MhcOpen::res, MhcOpen::u}});
   const auto out = run(kMhcOpen, in, s.desc());
@@ -65,9 +65,9 @@ void add_open(std::vector<Example>& all, const Size& s) {
                    .tolerance = 64,  // sums over up to 600 tokens
                    .scale = 1,
                    .stored = {B::x, B::dh, B::dlink},
-                   // dz and phi may be bf16 in dz·phiᵀ: K products, off by 2^-8·0.33·√2 of
-                   // themselves at random, are off by half of 2^-8 of their sum's rms. Six of those
-                   // are 2^-8 of the largest dx, which is at least three of its rms.
+                   // dz and phi may be bf16 in dz·phiᵀ: the sum of K products, each off by
+                   // 2^-8·0.33·√2 of itself at random, is off by half of 2^-8 of its rms. Six of
+                   // those are 2^-8 of the largest dx, which is at least three times its rms.
                    .stored_tolerance = 1,
                    .stored_tolerance_of = {B::dx}});
   };
@@ -101,14 +101,14 @@ void add_close(std::vector<Example>& all) {
                    .inputs = {link, f, post, res},
                    .desc = desc,
                    .tolerance = 16,  // n + 1 ≤ 9 products
-                   // what its gradient says of both is a convention; ThePair… differences them
+                   // the gradient of both is a convention, which ThePairsGradients… differences
                    .constant_inputs = {MhcClose::link, MhcClose::res},
                    .stored = {MhcClose::link, MhcClose::f}});
     all.push_back({.op = &kMhcCloseBackward,
                    .inputs = {dy, f, post},
                    .desc = desc,
                    .tolerance = 16,
-                   .scale = 8,  // of the products' sum over 40 channels
+                   .scale = 8,  // size of the products' sum over 40 channels
                    .stored = {MhcCloseBackward::dy, MhcCloseBackward::f}});
   }
 }
@@ -121,7 +121,7 @@ std::vector<Example> mhc_examples() {
     add_open(all, {600, 5, 4, form});  // all slabs
     add_open(all, {19, 67, 4, form, 1e-2});
   }
-  // Whole panels of 32 channels and parts of one; blocks of 16 and 32 tokens and what is left.
+  // Whole panels of 32 channels and parts of one; blocks of 16 and 32 tokens and remainders.
   for (const Size s :
        {Size{16, 32, 4}, {17, 96, 4}, {33, 34, 4}, {513, 6, 4}, {7, 64, 3}, {9, 34, 5}})
     add_open(all, s);
@@ -131,9 +131,9 @@ std::vector<Example> mhc_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Mhc, mhc_examples)
 
-// ---- What the formulas say, by hand ----
+// ---- The formulas, computed by hand ----
 
-// Streams [1, 1], [2, 2], …: stream j holds j + 1.
+// Residual streams [1, 1], [2, 2], …: stream j holds j + 1.
 Tensor counted_streams(int n, int width) {
   Tensor x(f32({1, n * width}));
   for (int64_t e = 0; e < x.spec.count(); ++e) x.set(e, double(e / width + 1));
@@ -215,8 +215,8 @@ TEST(Mhc, AlphaScalesPrePostAndResInThisOrderAndNotB) {
   }
 }
 
-// With equal streams, H_post = 1 and rows of H_res that sum to 1 a sublayer adds f to each stream,
-// whatever H_res is: the paper's initialisation is the plain residual network.
+// With equal residual streams, H_post = 1 and rows of H_res that sum to 1, a sublayer adds f to
+// each stream, whatever H_res is: the paper's initialisation is the plain residual network.
 TEST(Mhc, AtInitialisationIsAPlainResidual) {
   const int n = 4, width = 19, tokens = 7;
   const Tensor plain = random_tensor(f32({tokens, width}), "plain"),
@@ -250,8 +250,8 @@ TEST(Mhc, ThePairsGradientsMatchDifferences) {
   }
 }
 
-// u does not change when x is scaled (eps → 0), so what reaches x through u is orthogonal to x.
-// Without the norm's own term 2·v·ds, <x, dx> would be Σ u·du instead.
+// u does not change when x is scaled (eps → 0), so the gradient that reaches x through u is
+// orthogonal to x. Without the norm's own term 2·v·ds, <x, dx> would be Σ u·du instead.
 TEST(Mhc, GradientThroughTheNormIsOrthogonalToX) {
   const Size s{.tokens = 3, .width = 21, .n = 4};
   const auto in = open_inputs(s);
@@ -294,8 +294,8 @@ TEST(Mhc, ATokensBitsDoNotDependOnItsCompany) {
   }
 }
 
-// The harness runs the best instruction set of this machine; here the others, down to one lane and
-// no FMA, whose vectors and register tiles differ.
+// The harness runs the best instruction set of this machine. This test runs the others, down to one
+// lane without FMA, whose vectors and register tiles differ.
 TEST(Mhc, EveryInstructionSetMatchesTheReference) {
   std::vector<Example> all;
   for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4})
@@ -321,14 +321,14 @@ TEST(Mhc, ANanOfAParameterShowsInEveryCoefficient) {
   }
 }
 
-// ---- Costs and doors ----
+// ---- Costs and validation ----
 
 double unique_elements(const Operator& op, const std::vector<TensorSpec>& in, const Desc& desc) {
   return unique_bytes(op, in, desc) / 4;
 }
 
-// Everything in f32, so that bytes / 4 counts elements: 14C forward and 19C backward a token, and
-// the coefficients beside them, which are 2 % of it at this width.
+// Everything is f32, so that bytes / 4 counts elements: 14C forward and 19C backward per token,
+// plus the coefficients, which are 2 % of that at this width.
 TEST(Mhc, MovesFourteenCForwardAndNineteenCBackward) {
   const int64_t tokens = 4096, width = 2560, n = 4, columns = 24, wide = n * width;
   const TensorSpec x = f32({tokens, wide}), h = f32({tokens, width}), post = f32({tokens, n}),

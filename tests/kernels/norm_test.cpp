@@ -18,7 +18,7 @@ constexpr Device kBoth[] = {Device::cpu, Device::reference};
 
 TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 
-// From the smallest denormal to the largest float.
+// Values from the smallest denormal to the largest float.
 Tensor wide_tensor(Shape shape) {
   Tensor t = random_tensor(f32(std::move(shape)), "wide");
   for (int64_t i = 0; i < t.spec.count(); ++i)
@@ -26,8 +26,8 @@ Tensor wide_tensor(Shape shape) {
   return t;
 }
 
-// Some blocks whose exponents cover 44 values, more than two sums hold, the largest mantissas among
-// them.
+// Some blocks whose exponents cover 44 values, more than two sets of sums hold. The largest
+// mantissas are among them.
 Tensor stepped_tensor() {
   Tensor t(f32({20011}));
   for (int64_t i = 0; i < t.spec.count(); ++i)
@@ -86,7 +86,7 @@ TEST(Norm, WhatIsNotFiniteGivesNan) {
       }
 }
 
-// By exact doubles: 2^24 + tiny squares, which any floating sum would lose.
+// Compares with exact doubles: 2^24 + tiny squares, which any floating-point sum would lose.
 TEST(Norm, KnowsEveryBit) {
   EXPECT_EQ(clip({4096, std::ldexp(1.0, -18), std::ldexp(1.0, -14)}, 0).norm,
             std::sqrt(16777216 + std::ldexp(1.0, -28) + std::ldexp(1.0, -36)));
@@ -96,7 +96,7 @@ TEST(Norm, KnowsEveryBit) {
   std::reverse(values.begin(), values.end());
   const auto backward = run(kSquaredSum, {Tensor(g.spec, values)}, {}, {.device = Device::cpu});
   expect_same_bits(backward[0], forward[0], "order");
-  // Split in two tensors, the second added to the first: the same value.
+  // The same values in two tensors, the second added to the first, give the same norm.
   std::vector<double> sum(size_t{kNormLimbs});
   for (const auto& [begin, end] : {std::pair<size_t, size_t>{0, 1000}, {1000, values.size()}}) {
     const std::vector<double> part(values.begin() + long(begin), values.begin() + long(end));
@@ -121,7 +121,7 @@ TEST(Norm, SumsHoldATaskOfTheLargestMantissas) {
   on_other_instruction_sets(check);
 }
 
-// Nor is one lost where nearly all of a block lies 15 to 40 exponents below its largest element.
+// No bit is lost if nearly all of a block is 15 to 40 exponents below its largest element.
 TEST(Norm, SumsHoldATaskOfMantissasFarBelowTheLargest) {
   const double x = double(std::nextafter(2.0f, 0.0f));
   for (int below = 15; below <= 40; ++below) {

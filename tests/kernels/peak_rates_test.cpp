@@ -1,5 +1,5 @@
-// What the loops that are timed compute: a limit of a loop that does less would be no limit. No
-// test looks at a time.
+// Checks what the timed loops compute: a loop that did less work would measure the wrong limit. No
+// test checks a time.
 #include "kernels/peak_rates.h"
 
 #include <gtest/gtest.h>
@@ -44,7 +44,7 @@ void expect_whole_loops() {
   }
 }
 
-// Chain c starts at c and goes to x/2 + 1/4, so to 1/2 + (c − 1/2)/2^rounds.
+// Chain c starts at c, and each round maps x to x/2 + 1/4, which gives 1/2 + (c − 1/2)/2^rounds.
 void expect_all_chains() {
   const auto flops = double(cpu::multiply_adds_flops());
   for (const int64_t rounds : {0, 1, 5}) {
@@ -64,7 +64,7 @@ TEST(PeakRates, ChainsOfMultiplyAdds) {
   on_other_instruction_sets(expect_all_chains);
 }
 
-// 2^-8 squared, two of a pair: each flop is a half of 2^-16 summed.
+// All elements are 2^-8. A pair adds 2·2^-16 in 4 flops, so each flop adds half of 2^-16.
 TEST(PeakRates, ProductsOfPairs) {
   const cpu::Routines& loops = cpu::routines(host_features());
   if (!loops.bf16_products) GTEST_SKIP() << "no such instruction here";

@@ -40,7 +40,7 @@ std::vector<Example> readout_examples() {
                                 in[3], out[Readout::u], out[Readout::rho]},
                      .desc = desc,
                      .label = label,
-                     .tolerance = 64,  // the 600 tokens' sums; u and rho are rounded inputs here
+                     .tolerance = 64,  // sums over 600 tokens; u and rho are rounded inputs here
                      .scale = 1,
                      .stored = {ReadoutBackward::dy, ReadoutBackward::x}});
     }

@@ -1,6 +1,6 @@
-// Every registered operator passes the harness, and its gradient the differences: none is forgotten
-// because nobody wrote its example. All tests of kernels/ are one executable, so that examples()
-// holds those of every file.
+// Checks that every registered operator has an example in the harness and that every gradient is
+// checked by differences, so that none is forgotten. All tests of kernels/ are one executable, so
+// examples() holds the examples of every file.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -81,9 +81,9 @@ TEST(Registry, EveryOperatorHasExamples) {
   for (const Operator* op : registry()) EXPECT_TRUE(seen.contains(op)) << op->name;
 }
 
-// Operators without activations: what they see is wide (kernels/storage.h), or integers. Caches are
-// activations, but cache_write is an update, which the harness runs as the example is; its own test
-// has bf16.
+// Operators without activations: their tensors are wide (kernels/storage.h) or integers.
+// cache_write is here although caches are activations, because the harness runs updates only with
+// the dtypes of the example; its own test covers bf16.
 const std::set<std::string_view> kWithoutActivations = {
     "adamw", "balance_update", "broadcast_scale", "cache_write", "clip_scale",
     "route", "route_backward", "route_layout",    "squared_sum", "weighted_sum"};
@@ -115,7 +115,7 @@ TEST(Registry, EveryOperatorHasAGradientOrAReason) {
   for (const auto& [name, reason] : kWithoutGradient) EXPECT_TRUE(names.contains(name)) << name;
 }
 
-// By an example that is differenced in at least one floating input.
+// Each has an example that is differenced in at least one floating-point input.
 TEST(Registry, EveryGradientIsDifferenced) {
   std::set<const Operator*> differenced;
   for (const Example& e : examples()) {
@@ -125,7 +125,8 @@ TEST(Registry, EveryGradientIsDifferenced) {
                           !std::count(e.constant_inputs.begin(), e.constant_inputs.end(), int(i)));
     if (e.differentiable && varies) differenced.insert(e.op);
   }
-  // Hands on a gradient that it makes itself: LinearCrossEntropy.LossComesWithItsGradients.
+  // Its rule passes on a gradient that the operator computes itself, which is tested by
+  // LinearCrossEntropy.LossComesWithItsGradients.
   differenced.insert(&kLinearCrossEntropyLoss);
   for (const Operator* op : registry())
     EXPECT_TRUE(!op->gradient || differenced.contains(op)) << op->name;

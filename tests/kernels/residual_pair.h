@@ -1,6 +1,6 @@
 #pragma once
-// What the tests of mhc and hc share: an operator that opens a sublayer (mhc_open, hc_open) and
-// mhc_close, composed, since what the gradient of the link means is between the two of them.
+// Shared by the tests of mhc and hc: an operator that opens a sublayer (mhc_open, hc_open) composed
+// with mhc_close, since the gradient of the link is a convention between the two.
 #include "kernels/mhc.h"
 #include "tests/support/operator_check.h"
 
@@ -40,14 +40,15 @@ struct ResidualPair {
     Tensor dh = d[MhcClose::f];
     for (int64_t e = 0; e < dh.spec.count(); ++e)
       dh.set(e, 2 * opened[MhcOpen::h].at(e) * dh.at(e));
-    // None for res, of which the link's gradient says all, and for saved values.
+    // res has no gradient of its own, since the link's gradient stands for it; saved values have
+    // none either.
     std::vector<Tensor> dy = {dh, d[MhcClose::link], d[MhcClose::post]};
     dy.resize(opened.size());
     return gradients(open, in, desc, dy);
   }
 };
 
-// The pair's gradients against central differences; `in` is f64, x [T, n·C] first.
+// Checks the pair's gradients against central differences. `in` is f64 and starts with x [T, n·C].
 inline void check_pair(const Operator& open, std::vector<Tensor> in, const Desc& desc, int n,
                        const std::string& what) {
   const ResidualPair pair{open, desc, {.n = n}, random_tensor(in[0].spec, "w")};
@@ -65,7 +66,8 @@ inline void check_pair(const Operator& open, std::vector<Tensor> in, const Desc&
       in[i].set(e, x);
       scale = std::max(scale, std::abs(want.at(e)));
     }
-    // Differences: h² of truncation times third derivatives of order 10, 1e-16·L/h of rounding.
+    // The differences are off by h² times third derivatives of order 10, and by 1e-16·L/h of
+    // rounding.
     expect_close(rule[i], want, 1e-7 * scale, fmt::format("{} input {}", what, i));
   }
 }

@@ -22,12 +22,12 @@ std::vector<Example> rope_examples() {
   };
   for (const auto& [tokens, heads, width, dims] :
        {Case{1, 1, 2, 2}, {3, 2, 7, 4}, {5, 3, 24, 24}, {33, 2, 48, 34}, {2, 1, 5, 0}}) {
-    std::vector<double> at;  // restarts, as where a document begins
+    std::vector<double> at;  // positions that restart, as at the start of a document
     for (int64_t t = 0; t < tokens; ++t) at.push_back(double(t % 5 == 4 ? 0 : 131 * t));
     const Rope::Desc plain{.heads = heads, .dims = dims, .theta = 1e4};
     Rope::Desc yarn = plain, flipped = plain;
     yarn.factor = 40, yarn.low = 1, yarn.high = 5.5, yarn.magnitude = 1.25;
-    flipped.factor = 3, flipped.low = 2, flipped.high = -1;  // what few original positions make
+    flipped.factor = 3, flipped.low = 2, flipped.high = -1;  // as few original positions give
     for (Rope::Desc desc : {plain, yarn, flipped})
       for (const bool inverse : {false, true}) {
         desc.inverse = inverse;
@@ -42,7 +42,7 @@ std::vector<Example> rope_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Rope, rope_examples)
 
-// Three features, the last two turned by 2 radians (theta to the 0): written out by hand.
+// Three features, the last two rotated by 2 radians (theta to the 0), written out by hand.
 TEST(Rope, TurnsAPairByThePosition) {
   const Tensor x(f32({1, 3}), {5, 1, 0});
   const auto y = run(kRope, {x, positions({2})}, Rope::Desc{.dims = 2}, {.device = Device::cpu})[0];
@@ -51,7 +51,8 @@ TEST(Rope, TurnsAPairByThePosition) {
   EXPECT_NEAR(y.at(2), std::sin(2.0), 3e-7);
 }
 
-// Neighbours are partners, (0, 1) (2, 3), the later the slower: a half-split layout turns others.
+// Neighbours form pairs, (0, 1) and (2, 3), and later pairs rotate slower; a half-split layout
+// would rotate other pairs.
 TEST(Rope, PairsAreInterleaved) {
   const Tensor x(f32({1, 4}), {1, 0, 0, 1});
   const auto y = run(kRope, {x, positions({3})}, Rope::Desc{.dims = 4}, {.device = Device::cpu})[0];
@@ -60,9 +61,9 @@ TEST(Rope, PairsAreInterleaved) {
   for (int i = 0; i < 4; ++i) EXPECT_NEAR(y.at(i), want[i], 3e-7) << i;
 }
 
-// Pairs 0 to 3 of theta 10^4 turn by 1, 0.1, 0.01 and 0.001 a position. With the ramp from 1 to 3
-// and factor 4 the third has half of 0.01 and half of 0.0025, the fourth a quarter of 0.001; all
-// are 1.5 times as long. The positions make angles of a few radians.
+// With theta 10^4, pairs 0 to 3 rotate by 1, 0.1, 0.01 and 0.001 per position. With the ramp from 1
+// to 3 and factor 4, the third has half of 0.01 plus half of 0.0025, the fourth a quarter of 0.001;
+// all become 1.5 times as long. The positions give angles of a few radians.
 TEST(Rope, YarnKeepsFastPairsAndSlowsTheOthers) {
   const Rope::Desc desc{
       .dims = 8, .theta = 1e4, .factor = 4, .low = 1, .high = 3, .magnitude = 1.5};
@@ -79,7 +80,7 @@ TEST(Rope, YarnKeepsFastPairsAndSlowsTheOthers) {
   }
 }
 
-// Listings name the scaling only where there is one.
+// Listings also show the scaling only if there is one.
 TEST(Rope, AFactorOfOneIsThePlainRotation) {
   const Tensor x = random_tensor(f32({3, 12}), "x"), at = positions({0, 7, 4095});
   Rope::Desc plain{.dims = 12}, other = plain;
@@ -111,7 +112,7 @@ TEST(Rope, KeepsNormsAndInverseUndoesIt) {
   expect_close(run(kRope, {y, at}, desc, {.device = Device::cpu})[0], x, 1e-6 * 4, "undone");
 }
 
-// q·k after the turn is a function of the distance alone, also a million tokens in.
+// After the rotation, q·k depends only on the distance, even a million tokens in.
 TEST(Rope, ProductsDependOnTheDistanceAlone) {
   const int64_t width = 32;
   const Tensor qk = random_tensor(f32({2, width}), "qk");

@@ -16,7 +16,7 @@ namespace {
 TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 constexpr Device kBoth[] = {Device::cpu, Device::reference};
 
-// Positions 0, 1, 2, … of as many rows as `logits` has; every `padding`-th one is −1.
+// Positions 0, 1, 2, … for as many rows as `logits` has; every `padding`-th one is −1.
 Tensor positions(const Tensor& logits, int64_t padding = 0) {
   Tensor t({{logits.spec.shape[0]}, DType::i32});
   for (int64_t i = 0; i < t.spec.count(); ++i)
@@ -75,8 +75,8 @@ std::vector<Example> route_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(Route, route_examples)
 
-// Top-k by sorting, weights by the formula as written, long double. Of groups as PyTorch code
-// writes it: experts outside the best groups are masked with −∞.
+// Top-k by sorting, weights by the formula as written, in long double. Groups are handled as in
+// PyTorch code: experts outside the best groups are masked with −∞.
 struct Routed {
   std::vector<double> expert, weight, load;
 };
@@ -137,7 +137,7 @@ TEST(Route, AgreesWithTheFormulaAsWritten) {
   }
 }
 
-// With biases of either sign: a mask of 0, as older releases of transformers had, would take
+// Biases have either sign, because a mask of 0, as older releases of transformers had, would choose
 // experts of groups that are not kept.
 TEST(Route, GroupsAgreeWithTheFormulaAsWritten) {
   const Tensor logits = random_tensor(f32({400, 24}), "logits", 3);
@@ -157,7 +157,7 @@ TEST(Route, GroupsAgreeWithTheFormulaAsWritten) {
   }
 }
 
-// A group's key is the sum of its two largest keys: neither its largest nor the sum of all. Of
+// A group's key is the sum of its two largest keys, not its largest key or the sum of all. Among
 // equal groups the first is kept.
 TEST(Route, GroupsByTheirTwoBestExperts) {
   const double high = 3, middle = 1, small = 0.05, low = -3;
@@ -190,7 +190,7 @@ TEST(Route, GroupsSurviveNan) {
               (std::vector<double>{2, 3, 0, 1}));
 }
 
-// What a row of padding gives is the same whatever stands in it, and the others do not see it.
+// The outputs of a padding row do not depend on its contents, and no other row depends on it.
 TEST(Route, PaddingIsNoTokens) {
   const double nan = std::nan("");
   Tensor logits = random_tensor(f32({130, 6}), "logits", 2);
@@ -267,7 +267,7 @@ TEST(Route, StaysFiniteWhereScoresUnderflow) {
   for (const double level : {-60.0, -100.0, -110.0, -3000.0, -1e30}) {
     const Tensor logits(f32({1, 3}), {level, level - 1, level - 3});
     const auto out = route(logits, bias, desc);
-    // e^l, normalised: softmax of what the logits really are.
+    // e^l, normalised, is the softmax of the logits as stored in f32.
     std::vector<double> want;
     double sum = 0;
     for (int i = 0; i < 3; ++i) want.push_back(std::exp(logits.at(i) - logits.at(0)));
@@ -289,14 +289,14 @@ TEST(Route, StaysFiniteWhereScoresUnderflow) {
       EXPECT_NEAR(total, 0, 1e-6) << "softmax does not see a shift";
     }
   }
-  // Around the border of the two forms (−50), as by the formula.
+  // Around the border between the two forms (−50) the formula still holds.
   const Tensor logits(f32({2, 2}), {-49.9, -51, -50.1, -51.25}), none(f32({2}), {0, 0});
   const Routed want = by_hand(logits, none, {.active = 2});
   expect_close(route(logits, none, {.active = 2})[Route::weight], Tensor(f32({2, 2}), want.weight),
                1e-6, "border");
 }
 
-// A NaN must reach the loss as one, not end as an expert id that the layout refuses.
+// A NaN must reach the loss as a NaN, and not end as an expert id that the layout rejects.
 TEST(Route, NanLogitsGiveNanWeightsAndValidIds) {
   const double nan = std::nan("");
   const Tensor logits(f32({2, 3}), {nan, nan, nan, 1, nan, 2}), bias(f32({3}), {0, 0, 0});
@@ -355,7 +355,7 @@ TEST(Balance, MovesByTheSignOfTheLack) {
     EXPECT_EQ(moved({1, 7, 4, 4, 4}, device, NAN), (std::vector<double>(5)));
     EXPECT_EQ(moved({0, 0, 1}, device), (std::vector<double>{0.5, 0.5, -0.5}));
     EXPECT_EQ(moved({0, 0}, device), (std::vector<double>{0, 0}));
-    // One token off a mean that f32 would round: 2^31 of a billion each.
+    // One token off a mean of a billion, which f32 would round; the sum does not fit in 2^31.
     EXPECT_EQ(moved({1e9, 1e9, 1e9 + 1, 1e9 - 1}, device), (std::vector<double>{0, 0, -0.5, 0.5}));
   }
 }

@@ -13,7 +13,7 @@ using S = StreamStatistics;
 
 TensorSpec f32(Shape shape) { return {std::move(shape), DType::f32}; }
 Tensor flag(int value) { return Tensor({{1}, DType::i32}, {double(value)}); }
-// Of `tokens` rows; every `padding`-th one is padding.
+// Positions of `tokens` rows; every `padding`-th one is padding.
 Tensor positions(int64_t tokens, int64_t padding = 0) {
   Tensor t({{tokens}, DType::i32});
   for (int64_t i = 0; i < tokens; ++i)
@@ -44,7 +44,7 @@ std::vector<Example> statistics_examples() {
                       random_tensor(f32({s.tokens, s.n * s.n}), "res"), flag(when),
                       positions(s.tokens, s.padding)},
            .label = fmt::format("{}x{}x{}/{} {}", s.tokens, s.n, s.width, s.padding, when),
-           // Three f32 sums of at most 40 products in a cosine of size ≤ 1.
+           // A cosine, of size ≤ 1, is computed from three f32 sums of at most 40 products.
            .tolerance = 3 * 40,
            .scale = double(s.tokens),
            .differentiable = false,
@@ -54,7 +54,7 @@ std::vector<Example> statistics_examples() {
 
 BIRKHOFF_OPERATOR_EXAMPLES(StreamStatistics, statistics_examples)
 
-// Streams along, against and across each other, and one of zeros.
+// Residual streams that are parallel, opposite or orthogonal to each other, or zero.
 TEST(StreamStatistics, OfKnownStreams) {
   const Tensor res(f32({1, 9}), {1, 2, 3, 4, 5, 6, 7, 8, 9});
   const auto alike = [&](std::vector<double> x) {
@@ -71,7 +71,7 @@ TEST(StreamStatistics, OfKnownStreams) {
   EXPECT_EQ(alike({0, 0, 0, 0, 0, 0}), 0);
 }
 
-// What is not asked for costs nothing: x is not even read.
+// With when = 0 the operator costs nothing: not even x is read.
 TEST(StreamStatistics, OffReadsNothing) {
   const Tensor nan(f32({2, 4}), std::vector<double>(8, std::nan("")));
   for (const Device device : {Device::cpu, Device::reference}) {
@@ -81,7 +81,8 @@ TEST(StreamStatistics, OffReadsNothing) {
   }
 }
 
-// A mean over tokens must not depend on how many rows fill up a batch, nor on what stands in them.
+// A mean over tokens must not depend on how many padding rows fill up a batch, nor on their
+// contents.
 TEST(StreamStatistics, PaddingIsNotCounted) {
   const int64_t tokens = 131, padding = 3;
   Tensor x = random_tensor(f32({tokens, 8}), "x"), res = random_tensor(f32({tokens, 4}), "res");
@@ -104,12 +105,12 @@ TEST(StreamStatistics, PaddingIsNotCounted) {
                             positions(few)},
                            {}, {.device = device});
     EXPECT_EQ(all[0].at(5), 88);
-    // The sums have another order: a rounding of 2^-53 of a few units a token.
+    // The sums are in another order, which rounds a few units by 2^-53 per token.
     expect_close(all[0], alone[0], 1e-12, "statistics");
   }
 }
 
-// The cost of a call is that of the rows that it reads.
+// The cost of a call counts only the rows that it reads.
 TEST(StreamStatistics, ReadsTheRowsOfTokens) {
   const Tensor when = flag(1), off = flag(0), position = positions(10, 4);
   const auto rows = [&](const Tensor& flags) {

@@ -22,7 +22,7 @@ std::vector<Example> streams_examples() {
     all.push_back({.op = &kSumStreams,
                    .inputs = {random_tensor(f32({tokens, n * width}), "x")},
                    .desc = desc,
-                   .tolerance = double(n) + 1,  // n − 1 additions, each right to half an ulp
+                   .tolerance = double(n) + 1,  // n − 1 additions, each accurate to half an ulp
                    .stored = {SumStreams::x}});
     all.push_back({.op = &kSpreadStreams,
                    .inputs = {random_tensor(f32({tokens, width}), "x")},

@@ -66,11 +66,11 @@ TEST(Swiglu, ANanStaysANan) {
   }
 }
 
-// The rows behind offsets[E] hold NaN before and after, and the others come out as without them.
+// Rows from offsets[E] on hold NaN before and after, and the others are the same as without them.
 void expect_rows_behind_untouched(DType storage) {
   const auto size = size_of(storage);
-  // The f32 reference differs from the cpu by some epsilons, and in bf16 by an ulp where they lie
-  // on either side of a tie.
+  // The f32 reference differs from the cpu body by a few epsilons, and in bf16 by an ulp where the
+  // two are on either side of a tie.
   const auto off = [&](double want) {
     return 1e-6 + (storage == DType::bf16 ? std::abs(want) / 128 : 0);
   };

@@ -1,17 +1,18 @@
-// Attention by pairs of bf16. A task has up to 512 queries of a (sequence, head) and walks over
-// blocks of as many keys, which it packs once: keys as pairs along the width, a vector holding 16
-// of them, values as pairs of tokens. Eight queries at a time have their scores of the whole block,
-// 16 KB, before the softmax; what earlier blocks gave is scaled by how much the maximum rose.
+// Attention with products of pairs of bf16. A task has up to 512 queries of a (sequence, head) and
+// walks over blocks of up to 512 keys. It packs each block once: keys as pairs along the width, so
+// that a vector holds 16 keys, and values as pairs of tokens. For eight queries at a time, the
+// scores of the whole block (16 KB) are computed before the softmax; the results of earlier blocks
+// are rescaled by how much the maximum rose.
 //
-// p = exp(s − top) is rounded to bf16 as a factor of P·V, and o is divided by the sum of what was
-// multiplied, so that the weights of a mean sum to 1; lse is of p before they are rounded.
+// p = exp(s − top) is rounded to bf16 as a factor of P·V, and o is divided by the sum of the
+// rounded p, so that the weights of the mean sum to 1. lse is computed from p before rounding.
 #include "kernels/attention.h"
 
 #include <cfloat>
 #include <cmath>
 
 #include "kernels/bodies.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/attention_product-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -24,11 +25,11 @@ struct Head {
   Rows q, k, v;
   const int32_t* first_key;
   int64_t start;
-  float scale;  // times log2 e
+  float scale;  // Multiplied by log2 e.
 };
 
-// Scores, times scale, of the keys [key, key + 16·kV) of a block; −∞ where a query does not see
-// the key. top takes each query's largest.
+// Computes the scores, times scale, of keys [key, key + 16·kV) of a block, −∞ where a query does
+// not see the key, and raises top to each query's largest score.
 template <int kV>
 BIRKHOFF_INLINE void score(const Workspace& w, const Seen& seen, float scale, int64_t key,
                            V (&top)[kRows]) {
@@ -56,17 +57,17 @@ BIRKHOFF_INLINE void score(const Workspace& w, const Seen& seen, float scale, in
     }
 }
 
-// p of keys [begin, end) and their sums; factor says how much the earlier sums shrink. i is the
-// first query's place in the task.
+// Computes p of keys [begin, end) and updates its sums; factor is what earlier sums must be
+// multiplied by. i is the index of the first query in the task.
 void softmax(const Workspace& w, int64_t begin, int64_t end, const V (&top)[kRows], int64_t i,
              float (&factor)[kRows]) {
-  const __m512i ones = _mm512_set1_epi32(0x3F803F80);  // pairs of 1
+  const __m512i ones = _mm512_set1_epi32(0x3F803F80);  // Pairs (1, 1).
   for (int r = 0; r < kRows; ++r) {
     float *scores = w.scores + r * w.row, old_top = w.top[i + r];
     const float new_top = std::max(old_top, _mm512_reduce_max_ps(top[r]));
     const V highest = set(new_top);
     V sum = zero(), p_sum = zero();
-    store(set(-__builtin_inff()), scores + end);  // of a last half
+    store(set(-__builtin_inff()), scores + end);  // Pads the last step if it is only half full.
     for (int64_t j = begin; j < end; j += 2 * kLanes) {
       const V low = exp2_of(_mm512_sub_ps(load(scores + j), highest));
       const V high = exp2_of(_mm512_sub_ps(load(scores + j + kLanes), highest));
@@ -82,15 +83,15 @@ void softmax(const Workspace& w, int64_t begin, int64_t end, const V (&top)[kRow
   }
 }
 
-// Adds what `keys`, which are packed, give to the queries i … i + count of the task's, which begin
-// at token `from` of the sequence.
+// Adds the contribution of `keys`, which are packed, to queries [i, i + count) of the task. The
+// task's queries begin at token `from` of the sequence.
 void attend_rows(const Head& h, int64_t from, int64_t i, int64_t count, const Keys& keys,
                  const Workspace& w) {
   const Seen seen = keys_seen(h.first_key, h.start, from + i, count, keys);
   if (seen.nothing()) return;
   copy_rows(h.q, from + i, count, w.queries);
   V top[kRows];
-  for (V& t : top) t = set(-FLT_MAX);  // finite, so that top − top is 0
+  for (V& t : top) t = set(-FLT_MAX);  // Finite, so that top − top is 0.
   const int64_t begin = seen.any_begin / kStripe * kStripe, end = padded(seen.any_end, kLanes);
   for (int64_t key = begin; key < end; key += kStripe)
     with_vectors(std::min(kStripe, end - key) / kLanes,
@@ -101,7 +102,8 @@ void attend_rows(const Head& h, int64_t from, int64_t i, int64_t count, const Ke
                 factor);
 }
 
-// Attention of the queries [from, from + count): w.out, still to be divided by w.p_sum.
+// Attention of the queries [from, from + count). Sets w.out, which still must be divided by
+// w.p_sum.
 void attend(const Head& h, int64_t from, int64_t count, const Workspace& w) {
   std::fill_n(w.top, w.blocks.queries, -FLT_MAX);
   std::fill_n(w.sum, w.blocks.queries, 0.0f);
@@ -132,7 +134,7 @@ void attention(const Args& a) {
   bf16* o = a.out<bf16>(A::o);
   float* lse = a.out<float>(A::lse);
   a.team().run(sequences * heads * blocks, [&](int64_t task, int worker) {
-    // The last blocks of sequences see most keys: they go first.
+    // The last blocks of a sequence see the most keys, so they run first.
     const int64_t from = (blocks - 1 - task / (sequences * heads)) * block;
     const int64_t h = task % heads, start = task / heads % sequences * sequence;
     const auto rows = [&](int i) { return head_of(a, i, heads, start, h); };

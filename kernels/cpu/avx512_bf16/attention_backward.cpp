@@ -1,15 +1,16 @@
-// Gradients of attention by pairs of bf16. A task is a (sequence, head) and walks over blocks of
-// 256 keys; for each, over the blocks of 128 queries that see one of them. A block's dk and dv stay
-// in L2 until they are written, dq of the whole sequence is kept in f32.
+// Gradients of attention with products of pairs of bf16. A task is a (sequence, head) and walks
+// over blocks of 256 keys and, for each of these, over the blocks of 128 queries that see any of
+// its keys. A block's dk and dv stay in L2 until they are written; dq of the whole sequence is kept
+// in f32.
 //
-// Tiles of 8 queries and 48 keys have p = exp(s − lse) and ds = p·(dp − delta) in registers;
-// rounded to bf16 they are written as pairs of queries, for dv and dk, and ds as pairs of keys, for
-// dq. Entries that no query may see are left undefined: the products skip them.
+// Tiles of 8 queries and 48 keys compute p = exp(s − lse) and ds = p·(dp − delta) in registers.
+// Rounded to bf16, both are stored as pairs of queries, for dv and dk, and ds also as pairs of
+// keys, for dq. Entries that no query may see are left undefined, since the products skip them.
 #include <cmath>
 
 #include "kernels/attention.h"
 #include "kernels/bodies.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/attention_product-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -20,21 +21,21 @@ using Workspace = PairAttentionBackwardWorkspace;
 // One head of one sequence, which begins at token `start`.
 struct Head {
   Rows q, k, v, d_o, o;
-  const float* lse;  // `heads` apart
+  const float* lse;  // Stride `heads`.
   int64_t heads;
   const int32_t* first_key;
   int64_t start, sequence;
-  float scale;  // times log2 e
+  float scale;  // Multiplied by log2 e.
   bool wants_dq, wants_dk, wants_dv;
 };
 
-// Queries [from, from + count) and the keys that are packed.
+// Queries [from, from + count) and the packed keys.
 struct Block {
   int64_t from, count;
   Keys keys;
 };
 
-// p and ds of the queries i … i + 8 of a block and the keys [key, key + 16·kV).
+// Computes p and ds for queries [i, i + 8) of a block and keys [key, key + 16·kV).
 template <int kV>
 BIRKHOFF_INLINE void score_gradients(const Workspace& w, const Block& b, float scale, int64_t i,
                                      int64_t key) {
@@ -77,10 +78,11 @@ BIRKHOFF_INLINE void score_gradients(const Workspace& w, const Block& b, float s
     }
 }
 
-// dk and dv of the block's keys: what its queries, of which a key is seen by a range, give to them.
+// Adds the contributions of the block's queries to dk and dv of its keys. Each key is seen by a
+// range of queries.
 void add_to_keys(const Head& h, const Block& b, const Workspace& w) {
   const int32_t* first_key = h.first_key + h.start + b.from;
-  int64_t opened = 0;  // queries that begin at or before the key
+  int64_t opened = 0;  // Number of queries whose first key is at or before the current key.
   for (int64_t j = 0; j < b.keys.count; j += kRows) {
     Seen seen;
     for (int64_t r = 0; r < kRows; ++r) {
@@ -102,7 +104,8 @@ void add_to_keys(const Head& h, const Block& b, const Workspace& w) {
   }
 }
 
-// Adds what the queries of a block give to dq, dk and dv. dq and dk lack the factor scale.
+// Adds the contributions of a block's queries to dq, dk and dv. dq and dk still lack the factor
+// scale.
 void add_block(const Head& h, const Block& b, const Workspace& w) {
   copy_rows(h.q, b.from, b.count, w.queries);
   copy_rows(h.d_o, b.from, b.count, w.d_outs);
@@ -128,7 +131,7 @@ void add_block(const Head& h, const Block& b, const Workspace& w) {
   add_to_keys(h, b, w);
 }
 
-// lse and delta of all queries; rows of a last tile have 0.
+// Computes lse and delta of all queries; the padding rows of the last tile get 0.
 void prepare(const Head& h, const Workspace& w) {
   for (int64_t t = 0; t < padded(h.sequence, kRows); ++t) {
     V sum = zero();
@@ -141,7 +144,7 @@ void prepare(const Head& h, const Workspace& w) {
   }
 }
 
-// The block of keys that begins at `begin`: w.dk and w.dv, and what it gives to w.dq.
+// Processes the block of keys that begins at `begin`: sets w.dk and w.dv and adds to w.dq.
 Keys add_keys(const Head& h, int64_t begin, const Workspace& w) {
   const Keys keys{begin, std::min(w.blocks.keys, h.sequence - begin)};
   pack_stripes(h.k, begin, keys.count, w.keys);

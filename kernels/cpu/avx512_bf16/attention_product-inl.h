@@ -1,5 +1,5 @@
-// Products of attention by pairs of bf16, which leave out what a row does not see. Include it as
-// simd-inl.h.
+// Products of pairs of bf16 for attention, which skip what a row does not see. Include it after
+// everything else, see simd-inl.h.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -9,11 +9,11 @@
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
 
-// Row r of a tile sees what is in [begin[r], end[r]).
+// The columns that rows of a tile see: row r sees [begin[r], end[r]).
 struct Seen {
   int32_t begin[kRows], end[kRows];
-  int64_t any_begin, any_end;  // by one row at least
-  int64_t all_begin, all_end;  // by all rows, if that is a range
+  int64_t any_begin, any_end;  // Range that covers what any row sees.
+  int64_t all_begin, all_end;  // Range that all rows see; empty if all_begin ≥ all_end.
 
   void close() {
     any_begin = *std::min_element(begin, begin + kRows);
@@ -22,14 +22,15 @@ struct Seen {
     all_end = *std::min_element(end, end + kRows);
   }
   bool nothing() const { return any_begin >= any_end; }
-  // The bits of pair k that row r sees.
+  // Bit mask of the elements of pair k that row r sees.
   uint32_t bits(int r, int64_t k) const {
     const auto sees = [&](int64_t j) { return begin[r] <= j && j < end[r]; };
     return (sees(2 * k) ? 0xFFFFu : 0) | (sees(2 * k + 1) ? 0xFFFF0000u : 0);
   }
 };
 
-// Which of `keys` the queries [from, from + count) see; rows behind them see what the last does.
+// Which of `keys` the queries [from, from + count) see. Rows after them see the same as the last
+// query.
 inline Seen keys_seen(const int32_t* first_key, int64_t start, int64_t from, int64_t count,
                       const Keys& keys) {
   Seen seen;
@@ -54,12 +55,12 @@ struct PairRows {
     return pair;
   }
 };
-struct Factor {  // pairs [k, columns]
+struct Factor {  // Pairs [k, columns].
   const uint32_t* data;
   int64_t row;
 };
 
-// sum[r] += Σ_k a[r, k]·b[k], k from begin to end.
+// sum[r] += Σ_k a[r, k]·b[k] over pairs k in [begin, end).
 template <int kV>
 BIRKHOFF_INLINE void add_pairs(V (&sum)[kRows][kV], PairRows a, Factor b, int64_t begin,
                                int64_t end) {
@@ -77,8 +78,8 @@ BIRKHOFF_INLINE void add_pairs(V (&sum)[kRows][kV], PairRows a, Factor b, int64_
   }
 }
 
-// The same over what row r sees. What it does not see is made 0 in both factors, whatever is there:
-// pairs at the edges of what all rows see are masked row by row.
+// sum[r] += Σ_k a[r, k]·b[k] over what row r sees. Pairs outside the range that all rows see are
+// masked row by row, which replaces unseen elements of both factors by 0, whatever they hold.
 template <int kV>
 BIRKHOFF_INLINE void add_seen(V (&sum)[kRows][kV], const PairRows& a, const Factor& b,
                               const Seen& seen) {
@@ -112,7 +113,7 @@ BIRKHOFF_INLINE void with_vectors(int64_t count, F&& f) {
   f(std::integral_constant<int, 3>());
 }
 
-// 16·kV columns of multiply_seen.
+// Computes 16·kV columns of multiply_seen.
 template <int kV>
 BIRKHOFF_INLINE void multiply_columns(const PairRows& a, const Factor& b, const Seen& seen,
                                       float* out, const float* factor) {
@@ -131,8 +132,8 @@ BIRKHOFF_INLINE void multiply_columns(const PairRows& a, const Factor& b, const 
     for (int v = 0; v < kV; ++v) store(sum[r][v], out + r * b.row + v * kLanes);
 }
 
-// out[r] = out[r]·factor[r] + Σ a[r, j]·b[j] over what row r sees, as many columns of floats as b
-// has; without factors they are 1.
+// out[r] = out[r]·factor[r] + Σ a[r, j]·b[j] over what row r sees. out has as many columns of
+// floats as b has columns; a null factor means 1.
 inline void multiply_seen(const PairRows& a, const Factor& b, const Seen& seen, float* out,
                           const float* factor = nullptr) {
   for (int64_t c = 0; c < b.row;) {
@@ -144,7 +145,7 @@ inline void multiply_seen(const PairRows& a, const Factor& b, const Seen& seen, 
   }
 }
 
-// out = base + x·factor, one row of bf16; base may be null or out.
+// out = base + x·factor for one row of bf16; base may be null or out.
 inline void write_row(const float* x, float factor, int64_t width, const bf16* base, bf16* out) {
   for (int64_t c = 0; c < width; c += kLanes) {
     const __mmask16 lanes = first(width - c);

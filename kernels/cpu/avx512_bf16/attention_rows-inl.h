@@ -1,20 +1,20 @@
-// Rows of a head, copied and packed as pairs for the products of attention. Include it as
-// simd-inl.h.
+// Copies rows of a head and packs them as pairs for the products of attention. Include it after
+// everything else, see simd-inl.h.
 #pragma once
 #include <algorithm>
 
 #include "kernels/cpu/attention_workspace.h"
 #include "kernels/operator.h"
-// after them:
+// must come last:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
 
 constexpr int64_t kStripe = PairBlocks::kStripe;
-constexpr int kRows = 8;  // of a register tile of up to kStripe columns
+constexpr int kRows = 8;  // Rows of a register tile, which has up to kStripe columns.
 
-// One head of some tokens: `width` features each, rows `row` elements apart.
+// One head of some tokens: `width` features per token, with a row stride of `row` elements.
 struct Rows {
   const bf16* data;
   int64_t row, width;
@@ -32,21 +32,23 @@ struct Keys {
   int64_t begin, count;
 };
 
-// Elements [c, c + 32) of a row; 0 behind its width.
+// Elements [c, c + 32) of a row, 0 from its width on.
 BIRKHOFF_INLINE __m512i load_32(const bf16* row, int64_t c, int64_t width) {
   const int64_t left = width - c;
   const auto lanes = left >= 32 ? ~__mmask32(0) : (__mmask32(1) << left) - 1;
   return _mm512_maskz_loadu_epi16(lanes, row + c);
 }
 
-// Rows of a head lie far apart; what is that much further on is fetched, up to row `end`.
+// Rows of a head are far apart in memory, so the row kAhead rows after t is prefetched if it is
+// before row `end`.
 constexpr int64_t kAhead = 32;
 BIRKHOFF_INLINE void fetch_ahead(const Rows& x, int64_t t, int64_t end) {
   if (t + kAhead >= end) return;
   for (int64_t c = 0; c < x.width; c += 32) _mm_prefetch(x.at(t + kAhead) + c, _MM_HINT_T0);
 }
 
-// Rows [from, from + count), one behind the other and padded with zeros, up to whole tiles.
+// Copies rows [from, from + count) one after the other, padded with zeros to whole vectors and
+// whole tiles.
 inline void copy_rows(const Rows& x, int64_t from, int64_t count, bf16* to) {
   const int64_t row = PairWidth(x.width).row;
   for (int64_t t = 0; t < count; ++t, to += row)
@@ -55,7 +57,7 @@ inline void copy_rows(const Rows& x, int64_t from, int64_t count, bf16* to) {
   std::fill_n(to, (padded(count, kRows) - count) * row, bf16{});
 }
 
-// Pairs along the width, a stripe of rows beside each other: [count / 48][width / 2, 48].
+// Packs pairs along the width, with the rows of a stripe side by side: [count / 48][width / 2, 48].
 inline void pack_stripes(const Rows& x, int64_t from, int64_t count, uint32_t* to) {
   const int64_t pairs = PairWidth(x.width).pairs;
   for (int64_t j = 0; j < count; j += kLanes) {
@@ -74,7 +76,7 @@ inline void pack_stripes(const Rows& x, int64_t from, int64_t count, uint32_t* t
   }
 }
 
-// Pairs of neighbouring rows: [count / 2, lanes].
+// Packs pairs of neighbouring rows: [count / 2, lanes].
 inline void pack_pairs(const Rows& x, int64_t from, int64_t count, uint32_t* to) {
   const int64_t lanes = PairWidth(x.width).lanes;
   for (int64_t t = 0; t < count; t += 2, to += lanes) {

@@ -1,32 +1,32 @@
-// Products of bf16 factors on a register tile of 8 × 48: a panel of 48 columns of op(B) is packed
-// in pairs along k just before it is used, and waits in L2; rows of A are read where they are, by
-// broadcast of a pair, unless A is transposed or f32: then they are packed as well.
+// Products of bf16 factors with a register tile of 8 × 48. A panel of 48 columns of op(B) is packed
+// in pairs along k just before it is used, and stays in L2. Rows of A are read in place, by
+// broadcasting a pair, unless A is transposed or f32, in which case they are packed as well.
 #include "kernels/cpu/matmul.h"
 
 #include <algorithm>
 
 #include "kernels/cpu/avx512_bf16/pack-inl.h"
 #include "kernels/cpu/routines.h"
-// before any code: it chooses the instruction set
+// must come last: it sets the instruction set of the code after it.
 
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
 
 constexpr int kStripRows = 8;
 
-// A strip of rows during one chunk: pair t of row r is at data + r·row + t·step.
+// A strip of rows within one chunk; pair t of row r is at data + r·row + t·step.
 struct Strip {
   const bf16* data;
   int64_t row, step;
 };
 
-// Where a tile's sums go: c = from + sum; `from` may be null or c.
+// The destination of a tile's sums: c = from + sum; `from` may be null or c.
 template <class T>
 struct Target {
   const T* from;
   T* c;
   int64_t stride;
-  int64_t columns;  // that exist
+  int64_t columns;  // Columns that exist.
 
   BIRKHOFF_INLINE Target at(int64_t i, int64_t j, int64_t count) const {
     const int64_t there = i * stride + j;
@@ -34,10 +34,10 @@ struct Target {
   }
 };
 
-// The element behind the last whole pair, with a zero.
+// The element after the last whole pair, paired with 0.
 BIRKHOFF_INLINE __m512i half_pair(const bf16* x) { return _mm512_set1_epi32(x->bits); }
 
-// The first `count` elements of a vector.
+// Sets the first `count` elements of a vector.
 template <class T>
 BIRKHOFF_INLINE void set_first(V value, int64_t count, const T* from, T* c) {
   const __mmask16 lanes = first(count);
@@ -51,7 +51,7 @@ BIRKHOFF_INLINE void multiply(Strip a, const uint32_t* panel, int64_t depth, Tar
   for (int r = 0; r < kR; ++r) {
 #pragma GCC unroll 3
     for (int v = 0; v < kV; ++v) sum[r][v] = zero();
-    // Needed in the end: until then they come.
+    // Prefetches the row of C, which is needed at the end.
     _mm_prefetch(reinterpret_cast<const char*>(t.c + r * t.stride), _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(t.c + r * t.stride + 32), _MM_HINT_T0);
   }
@@ -78,7 +78,8 @@ BIRKHOFF_INLINE void multiply(Strip a, const uint32_t* panel, int64_t depth, Tar
     }
 }
 
-// All rows of a panel: strips of 8 rows, then 4, 2 and 1. `next` apart: the strips of a.
+// Multiplies all rows by a panel: strips of 8 rows first, then 4, 2 and 1. `next` is the distance
+// between the strips of a.
 template <int kR, int kV, class T>
 BIRKHOFF_INLINE void strips(Strip& a, int64_t next, const uint32_t* panel, int64_t depth,
                             Target<T>& t, int64_t& rows) {
@@ -108,10 +109,10 @@ void with_elements(const Matrix& m, F&& f) {
 
 struct Rows {
   Strip strip;
-  int64_t next;  // from a strip of 8 rows to the one behind it
+  int64_t next;  // Distance from a strip of 8 rows to the next strip.
 };
 
-// Rows of op(A)[row …, k …] where they are, if they can be read there, else packed.
+// Rows of op(A)[row …, k …]: in place if they can be read there, else packed.
 Rows rows_of(const Matrix& a, const MatmulTile& tile, int64_t k, int64_t depth, bf16* packed) {
   if (a.transposed) {
     with_elements(a, [&](const auto* data) {
@@ -129,7 +130,7 @@ Rows rows_of(const Matrix& a, const MatmulTile& tile, int64_t k, int64_t depth, 
 
 int64_t panel_width(int64_t columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
 
-// op(B)[k … k + depth, column … column + columns].
+// Packs op(B)[k … k + depth, column … column + columns].
 void pack_panel(const Matrix& b, int64_t k, int64_t depth, int64_t column, int64_t columns,
                 uint32_t* packed) {
   const int64_t width = panel_width(columns);
@@ -141,7 +142,7 @@ void pack_panel(const Matrix& b, int64_t k, int64_t depth, int64_t column, int64
   });
 }
 
-// `to` is set to its base plus the tile's sums over [k, k + depth).
+// Sets `to` to its base plus the tile's sums over [k, k + depth).
 template <class T>
 void add_chunk(const Product& p, const MatmulTile& tile, int64_t k, int64_t depth, Target<T> to,
                std::byte* workspace) {
@@ -166,7 +167,7 @@ Target<T> target_of(const Product& p, const MatmulTile& tile) {
   return {base ? base + at : nullptr, static_cast<T*>(p.c.c) + at, p.c.stride, tile.columns};
 }
 
-// A bf16 tile of more than one chunk is summed in f32 and rounded with its base in the end.
+// A bf16 tile of more than one chunk is summed in f32; this adds its base and rounds at the end.
 void round_tile(const float* sums, const MatmulTile& tile, Target<bf16> to) {
   for (int64_t i = 0; i < tile.rows; ++i)
     for (int64_t j = 0; j < tile.columns; j += kLanes) {
@@ -179,7 +180,7 @@ void round_tile(const float* sums, const MatmulTile& tile, Target<bf16> to) {
 template <class T>
 void sum_chunks(const Product& p, const MatmulTile& tile, Target<T> to, std::byte* workspace) {
   int64_t k = 0;
-  do {  // once at k = 0 too: C is its base then
+  do {  // Runs once even if p.k = 0, which sets C to its base.
     add_chunk(p, tile, k, std::min(PairTiles::kChunk, p.k - k), to, workspace);
     to.from = to.c;
     k += PairTiles::kChunk;

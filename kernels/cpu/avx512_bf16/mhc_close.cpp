@@ -1,7 +1,7 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/row.h"
 #include "kernels/mhc.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/streams-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -16,8 +16,8 @@ struct Closing {
   bf16* y;
 };
 
-// Of four streams and kP panels from channel c on, whose factors are set once for all of them: with
-// one panel a processor is busy loading factors, not multiplying.
+// For four residual streams and kP panels from channel c on. Each factor is broadcast once for all
+// panels: with a single panel the processor is busy loading factors instead of multiplying.
 template <int kP>
 BIRKHOFF_INLINE void close_four(const Closing& t, auto how, int64_t c) {
   constexpr int kN = 4;
@@ -90,17 +90,17 @@ void close_rows(const Args& a) {
                             .res = a.in<float>(O::res) + t * n * n,
                             .base = row(a.base<bf16>(O::y), t * n * width),
                             .y = a.out<bf16>(O::y) + t * n * width});
-    _mm_sfence();  // streamed stores are seen before the task is done
+    _mm_sfence();  // Makes streaming stores visible before the task is done.
   });
 }
 
-// Of one token.
+// One token's backward.
 struct ClosingBackward {
   int64_t n, width;
   const bf16 *dy, *f;
   const float* post;
   const bf16* df_base;
-  bf16* df;      // null: unwanted
+  bf16* df;      // Null if unwanted.
   float* dpost;  // [n]
 };
 
@@ -151,7 +151,7 @@ void mhc_close_backward(const Args& a) {
   using C = MhcCloseBackward;
   const int64_t n = a.desc<StreamsDesc>().n, tokens = a.dim(C::f, 0), width = a.dim(C::f, 1);
   a.team().ranges(tokens, grain(tokens, a.team()), [&](int64_t begin, int64_t end, int worker) {
-    float* dpost = a.thread_workspace<float>(worker);  // of a token
+    float* dpost = a.thread_workspace<float>(worker);  // dpost of one token.
     for (int64_t t = begin; t < end; ++t) {
       const ClosingBackward token{.n = n,
                                   .width = width,

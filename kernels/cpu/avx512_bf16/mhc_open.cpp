@@ -4,7 +4,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/mhc_shared.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/streams-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -12,8 +12,8 @@ namespace {
 
 constexpr int kTileRows = 8;
 
-// phi [n·C, K] → register tiles of pairs of channels: phi as bf16 in the first columns, what that
-// leaves of it (as bf16) from column pair_half() on, zeros between and behind.
+// Packs phi [n·C, K] into register tiles of pairs of channels: phi rounded to bf16 in the first
+// columns, the remainder (also as bf16) from column pair_half() on, and zeros in between and after.
 void pack(const Projection& p, const float* phi, uint32_t* packed, ThreadTeam& team) {
   const int64_t pairs = p.n * p.width / 2;
   team.ranges(pairs, 256, [&](int64_t begin, int64_t end, int) {
@@ -38,10 +38,11 @@ void pack(const Projection& p, const float* phi, uint32_t* packed, ThreadTeam& t
   });
 }
 
-// sums[t, c] = x_t·(column c of a tile) of kR tokens; asks for the rows behind them meanwhile.
+// sums[t, c] = x_t·(column c of a tile) for kR tokens. Meanwhile prefetches the rows that are
+// `ahead` elements further on.
 template <int kR>
 void project_rows(const bf16* x, int64_t wide, const uint32_t* tile, int64_t ahead, float* sums) {
-  constexpr int64_t kStep = 32;  // pairs: two lines a row
+  constexpr int64_t kStep = 32;  // Pairs: two cache lines per row.
   V s[kR][3];
   for (auto& line : s)
     for (V& v : line) v = zero();
@@ -55,8 +56,9 @@ void project_rows(const bf16* x, int64_t wide, const uint32_t* tile, int64_t ahe
     for (int64_t v = 0; v < 3; ++v) store(s[r][v], sums + r * kPairColumns + v * kLanes);
 }
 
-// A pass of its own: it reads a row in the order of memory, which the processor foresees. Inside
-// the projection, which takes eight rows in turn, it makes mhc_open slower.
+// This is a separate pass, since it reads a row in memory order, which the hardware prefetcher
+// predicts. Inside the projection, which alternates between eight rows, it would slow mhc_open
+// down.
 float squared_sum(const bf16* x, int64_t count) {
   V sum[2] = {zero(), zero()};
   each_panel<Whole>(
@@ -68,8 +70,8 @@ float squared_sum(const bf16* x, int64_t count) {
   return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
 }
 
-// rho[t] and u[k, t] of m ≤ kTokens tokens from x on, zero behind. A token's bits do not depend on
-// its place: a row of a tile is summed alone.
+// Computes rho[t] and u[k, t] for m ≤ kTokens tokens from x on; zero for the lanes from m on. A
+// token's bits do not depend on its lane, because each row of a tile is summed separately.
 void project(const Projection& p, const uint32_t* packed, const bf16* x, int64_t m, float eps,
              const ForwardScratch& s) {
   const int64_t wide = p.n * p.width;
@@ -95,7 +97,7 @@ void project(const Projection& p, const uint32_t* packed, const bf16* x, int64_t
   }
 }
 
-// out = base + Σ_i pre_i·x_i of one token; pre is kTokens apart.
+// out = base + Σ_i pre_i·x_i for one token; the elements of pre are kTokens apart.
 template <int kN>
 void mix(const Projection& p, const bf16* x, const float* pre, const bf16* base, bf16* out) {
   const int64_t n = kN ? kN : p.n;

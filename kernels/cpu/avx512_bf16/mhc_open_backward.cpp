@@ -2,7 +2,7 @@
 
 #include "kernels/bodies.h"
 #include "kernels/cpu/mhc_shared.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/streams-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -11,8 +11,8 @@ namespace {
 using B = MhcOpenBackward;
 static_assert(kPanel == kChannels);
 
-// phi [n·C, K] → panels [K'/2, kPanel] of one stream's channels: pairs of columns, the even
-// channels first, zeros behind.
+// Packs phi [n·C, K] into panels [K'/2, kPanel] of one residual stream's channels: pairs of
+// columns, even channels first, padded with zeros.
 void pack(const Projection& p, const float* phi, uint32_t* packed, ThreadTeam& team) {
   team.run(p.n * p.panels(), [&](int64_t panel, int) {
     const int64_t stream = panel / p.panels(), begin = panel % p.panels() * kPanel;
@@ -31,21 +31,21 @@ void pack(const Projection& p, const float* phi, uint32_t* packed, ThreadTeam& t
   });
 }
 
-// What one slab's task works with.
+// The arguments of one slab's task.
 struct Slab {
   const Projection& p;
-  const bf16 *x, *dh, *dlink;  // dh, dlink: null where absent
-  const uint32_t* phi;         // packed
-  bf16* dx;                    // null: unwanted; so is dphi
+  const bf16 *x, *dh, *dlink;  // dh and dlink are null if absent.
+  const uint32_t* phi;         // Packed.
+  bf16* dx;                    // Null if unwanted.
   const bf16* dx_base;
-  bool dphi, streamed;
+  bool dphi, streamed;  // Whether dphi is wanted; whether dx is stored past the caches.
   const BackwardScratch& s;
   const PairScratch& pairs;
   const SlabSums& sums;
 };
 
-// Of one token of four streams, each row read once: <dh, x_i> to values[i], <dlink_i, x_j> to
-// values[2n + i·n + j], kTokens apart; dh and dlink may be null.
+// For one token with four residual streams, stores <dh, x_i> in values[i] and <dlink_i, x_j> in
+// values[2n + i·n + j], kTokens apart. Each row is read once; dh and dlink may be null.
 BIRKHOFF_INLINE void products_four(const bf16* dh, const bf16* dlink, const bf16* x, int64_t width,
                                    float* values) {
   V with_link[16], with_h[16];
@@ -76,8 +76,8 @@ BIRKHOFF_INLINE void products_four(const bf16* dh, const bf16* dlink, const bf16
   for (int e = 0; e < 16; ++e) values[(8 + e) * kTokens] = sums[kLanes + e];
 }
 
-// <dh, x_i> and <dlink_i, x_j> of m tokens as columns of pre and res; zero behind them, and where a
-// factor is absent.
+// Computes <dh, x_i> and <dlink_i, x_j> of m tokens in the columns of pre and res; zero for the
+// lanes from m on, and where a factor is absent.
 void load_products(const Slab& a, int64_t token, int64_t m, float* values) {
   const int64_t n = a.p.n, width = a.p.width;
   std::fill_n(values, (2 * n + n * n) * kTokens, 0.0f);
@@ -95,7 +95,7 @@ void load_products(const Slab& a, int64_t token, int64_t m, float* values) {
   }
 }
 
-// Line i of token t of a strip: dlink's stream i, or dh at i = n.
+// Line i of token t in a strip: residual stream i of dlink, or dh if i = n.
 template <int kP>
 BIRKHOFF_INLINE float* strip_line(const Slab& a, int64_t t, int64_t i) {
   return a.pairs.strip + (t * (a.p.n + 1) + i) * kP * kPanel;
@@ -119,8 +119,9 @@ BIRKHOFF_INLINE void fill_strip(const Slab& a, auto how, int64_t token, int64_t 
   }
 }
 
-// dx of kT tokens, the scratch's rows from `at` on, in kP panels from channel c on. With two panels
-// a factor is loaded once for four products: with one, loads are as many as what they are for.
+// Computes dx of kT tokens, whose rows in the scratch start at `at`, in kP panels from channel c
+// on. With two panels a factor is loaded once for four products; with one there would be as many
+// loads as products.
 template <int kN, int kT, int kP>
 BIRKHOFF_INLINE void dx_panels(const Slab& a, auto how, int64_t token, int64_t at, int64_t c) {
   const Projection& p = a.p;
@@ -176,7 +177,7 @@ BIRKHOFF_INLINE void dx_panels(const Slab& a, auto how, int64_t token, int64_t a
   }
 }
 
-// All tokens of some channels, then the next: phi's panels stay in the first cache.
+// Processes all tokens for some channels before the next channels, so that phi's panels stay in L1.
 template <int kN, int kP>
 BIRKHOFF_INLINE void dx_columns(const Slab& a, auto how, int64_t token, int64_t m, int64_t c) {
   int64_t t = 0;
@@ -192,22 +193,23 @@ void dx_rows(const Slab& a, int64_t token, int64_t m) {
       });
 }
 
-// The tokens of a block, which is the slab's first or last one.
+// The tokens of a block, and whether it is the slab's first or last block.
 struct Block {
   int64_t token, m;
   bool first, last;
 };
 
-// Of some columns and a panel: rows of dz and x, and the sums; `ask`: lines of the next block.
+// For some columns and one panel: rows of dz and x, the sums, and the lines of the next block to
+// prefetch (`ask`, null for none).
 struct Outer {
   const float* dz;
   const bf16 *x, *ask;
   float* sum;
 };
 
-// sum[k] (+)= Σ_t dz[t, k]·x[t] of kC columns, in the order of the tokens; even channels before odd
-// ones until the last block. Asks for a line of every token of the next block meanwhile: all at
-// once they would keep other loads waiting.
+// sum[k] (+)= Σ_t dz[t, k]·x[t] for kC columns, in token order. Sums have even channels before odd
+// ones until the last block reorders them. Meanwhile prefetches one line of every token of the next
+// block; prefetching all lines at once would delay other loads.
 template <int kC>
 BIRKHOFF_INLINE void add_outer(const Slab& a, auto how, const Block& b, const Outer& o) {
   const int64_t padded = a.p.padded(), wide = a.p.n * a.p.width;
@@ -230,7 +232,7 @@ BIRKHOFF_INLINE void add_outer(const Slab& a, auto how, const Block& b, const Ou
   }
 }
 
-// The slab's dphi (+)= vᵀ·dz of m tokens.
+// The slab's dphi (+)= vᵀ·dz over the tokens of a block.
 template <int kN>
 void add_dphi(const Slab& a, const Block& b) {
   constexpr int kC = kN == 4 ? 12 : int(kColumns);
@@ -257,7 +259,7 @@ void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) 
   std::fill_n(a.sums.products, a.p.columns * kTokens, 0.0f);
   std::fill_n(a.sums.sums, a.p.columns * kTokens, 0.0f);
   std::fill_n(a.s.dz, kRows * a.p.padded(), 0.0f);
-  if (begin == end) std::fill_n(a.sums.dphi, a.p.packed_size(), 0.0f);  // no block sets it
+  if (begin == end) std::fill_n(a.sums.dphi, a.p.packed_size(), 0.0f);  // No block sets it.
   for (int64_t token = begin; token < end; token += kRows) {
     const int64_t m = std::min(kRows, end - token);
     for (int64_t at = 0; at < m; at += kTokens) {
@@ -272,7 +274,7 @@ void slab_backward(const Args& args, const Slab& a, int64_t begin, int64_t end) 
     if (a.dx) a.streamed ? dx_rows<kN, Streamed>(a, token, m) : dx_rows<kN, Whole>(a, token, m);
     if (a.dphi) add_dphi<kN>(a, {token, m, token == begin, token + m == end});
   }
-  _mm_sfence();  // streamed stores are seen before the task is done
+  _mm_sfence();  // Makes streaming stores visible before the task is done.
 }
 
 template <int kN>

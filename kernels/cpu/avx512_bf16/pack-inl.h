@@ -1,12 +1,13 @@
-// Factors of a product, packed in pairs along its inner dimension; included like simd-inl.h. An
-// element is bf16, or an f32 that is rounded here. What is outside a factor is packed as 0.
+// Packs the factors of a product in pairs along its inner dimension. Elements are bf16, or f32 that
+// are rounded here; positions outside a factor are packed as 0. Include it after everything else,
+// see simd-inl.h.
 #pragma once
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
 
-// 32 elements in order: the first 16 of `lower`, then those of `upper`.
+// 32 elements in order; the masks `lower` and `upper` select from the first and the last 16.
 BIRKHOFF_INLINE __m512i row_of(const bf16* from, __mmask16 lower, __mmask16 upper) {
   return _mm512_maskz_loadu_epi16(__mmask32(lower) | __mmask32(upper) << 16, from);
 }
@@ -18,11 +19,12 @@ BIRKHOFF_INLINE __m512i row_of(const float* from) {
   return __m512i(_mm512_cvtne2ps_pbh(load(from + kLanes), load(from)));
 }
 
-// Pairs of rows, or blocks of columns over 2: what the loads of a strip wait for otherwise.
+// Prefetch distance, in pairs of rows or in half blocks of 16 columns. Without it the loads of a
+// strip would wait for memory.
 constexpr int64_t kAhead = 8;
 
 // Pair t of column j, elements 2t and 2t + 1 of row j of `from` [columns, depth], goes to
-// to[t·width + j]. width: a multiple of 16.
+// to[t·width + j]. width is a multiple of 16.
 template <class T>
 void pack_rows_as_columns(const T* from, int64_t stride, int64_t columns, int64_t depth,
                           int64_t width, uint32_t* to) {
@@ -56,13 +58,13 @@ void pack_rows_as_columns(const T* from, int64_t stride, int64_t columns, int64_
     }
 }
 
-// Rows 2t and 2t + 1 of up to 32 columns, as pairs of columns 0 … 15 and 16 … 31.
+// Reads rows 2t and 2t + 1 of up to 32 columns as pairs, columns 0 … 15 apart from 16 … 31.
 template <class T>
 struct RowPairs {
   const T* from;
   int64_t stride;
-  int64_t rows;            // that exist, from `from` on
-  __mmask16 lower, upper;  // columns that exist
+  int64_t rows;            // Rows that exist from `from` on.
+  __mmask16 lower, upper;  // Masks of the columns that exist.
 
   BIRKHOFF_INLINE void at(int64_t t, __m512i& first16, __m512i& last16) const {
     const T* row = from + 2 * t * stride;
@@ -103,7 +105,7 @@ void pack_columns(const T* from, int64_t stride, int64_t columns, int64_t depth,
   }
 }
 
-// Strips of 8 columns of `from` [depth, rows], one behind the other, each [pairs, 8]: pair t of
+// Packs `from` [depth, rows] into consecutive strips of 8 columns, each [pairs, 8]: pair t of
 // column i goes to to[(i / 8·pairs + t)·8 + i % 8]. The last strip is padded.
 template <class T>
 void pack_strips(const T* from, int64_t stride, int64_t rows, int64_t depth, uint32_t* to) {
@@ -126,7 +128,7 @@ void pack_strips(const T* from, int64_t stride, int64_t rows, int64_t depth, uin
   }
 }
 
-// Rows of f32 as bf16, `depth` apart.
+// Rounds rows of f32 to rows of bf16 with stride `depth`.
 BIRKHOFF_INLINE void round_rows(const float* from, int64_t stride, int64_t rows, int64_t depth,
                                 bf16* to) {
   for (int64_t i = 0; i < rows; ++i, from += stride, to += depth) {

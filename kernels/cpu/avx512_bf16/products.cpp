@@ -1,11 +1,12 @@
-// The rate of pairs: see kernels/peak_rates.h.
+// Measures the rate of products of pairs, see kernels/peak_rates.h.
 #include "kernels/cpu/routines.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
 
-// As kProductChains independent sums in registers. Pairs of 2^-8: no sum outgrows what f32 adds.
+// Computes kProductChains independent sums in registers. Elements are 2^-8, so that no sum becomes
+// too large for f32 to add to.
 float products(int64_t rounds) {
   const __m512i pair = _mm512_set1_epi32(0x3B803B80);
   V sum[kProductChains];

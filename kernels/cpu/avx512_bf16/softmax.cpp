@@ -3,14 +3,14 @@
 #include <utility>
 
 #include "kernels/cpu/routines.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
 
-// e^(x − top): the difference is rounded, and its product with log2 e once more, so that a term is
-// off by 2^-24·(1 + |x − top|) of itself.
+// e^(x − top). The difference is rounded, and so is its product with log2 e, which gives a relative
+// error of 2^-24·(1 + |x − top|).
 BIRKHOFF_INLINE V exp_below(V x, V top) {
   return exp2_of(_mm512_mul_ps(_mm512_sub_ps(x, top), set(kLog2E)));
 }
@@ -22,7 +22,7 @@ void add_logits(const float* logits, int64_t count, float& maximum, float& sum) 
   V highest = set(maximum);
   for (int64_t i = 0; i < count; i += kLanes) {
     const __mmask16 some = first(count - i);
-    // A NaN is passed over here, and comes back by its exponential.
+    // The maximum ignores a NaN, but its exponential below is NaN again.
     highest = _mm512_max_ps(_mm512_mask_loadu_ps(set(kLowest), some, logits + i), highest);
   }
   const float most = _mm512_reduce_max_ps(highest);

@@ -1,12 +1,13 @@
-// Rows of bf16 as panels of 32 channels, the even and the odd ones apart: that is one instruction
-// each from 32 to 2 × 16 floats, and two back. Included behind simd-inl.h.
+// Rows of bf16 as panels of 32 channels, with even and odd channels in separate vectors: unpacking
+// 32 bf16 to 2 × 16 floats then takes one instruction for each vector, and packing takes two.
+// Include it after everything else, see simd-inl.h.
 #pragma once
 #include <algorithm>
 #include <type_traits>
 
 #include "base/thread_team.h"
 #include "kernels/cpu/projection.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/simd-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
@@ -27,11 +28,11 @@ BIRKHOFF_INLINE Halves add_scaled(V factor, Halves x, Halves sum) {
 BIRKHOFF_INLINE Halves add(Halves a, Halves b) {
   return {_mm512_add_ps(a.even, b.even), _mm512_add_ps(a.odd, b.odd)};
 }
-// Rounded to 32 bf16 in the order of channels.
+// Rounds to 32 bf16 in channel order.
 BIRKHOFF_INLINE __m512i merged(Halves x) {
   return paired(__m512i(_mm512_cvtne2ps_pbh(x.odd, x.even)));
 }
-// Channels in their order instead: the first 16 as `even`, the others as `odd`.
+// Reorders by channel: returns the first 16 channels as `even`, the others as `odd`.
 BIRKHOFF_INLINE Halves in_order(Halves x) {
   const __m512i first = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   const __m512i rest =
@@ -40,12 +41,13 @@ BIRKHOFF_INLINE Halves in_order(Halves x) {
           _mm512_permutex2var_ps(x.even, rest, x.odd)};
 }
 
-// How a panel is read and written: all of it, or its first channels (zeros behind them).
+// How a panel is read and written: Whole accesses all of it, Part only its first channels (the
+// others are read as zeros).
 struct Whole {
   __m512i load(const bf16* from) const { return _mm512_loadu_si512(from); }
   void store(__m512i value, bf16* to) const { _mm512_storeu_si512(to, value); }
 };
-// Past the caches: of whole lines, which then are not read before.
+// Stores whole cache lines past the caches, so that they need not be read first.
 struct Streamed : Whole {
   void store(__m512i value, bf16* to) const {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to), value);
@@ -58,7 +60,8 @@ struct Part {
   void store(__m512i value, bf16* to) const { _mm512_mask_storeu_epi16(to, channels, value); }
 };
 
-// body(how, c) for the panels from channel c on. A channel's bits do not depend on which it is in.
+// Calls body(how, c) for each panel, where c is its first channel. A channel's bits do not depend
+// on whether its panel is whole.
 template <class How, class F>
 BIRKHOFF_INLINE void each_panel(int64_t width, F&& body) {
   int64_t c = 0;
@@ -66,7 +69,7 @@ BIRKHOFF_INLINE void each_panel(int64_t width, F&& body) {
   if (c < width) body(Part(width - c), c);
 }
 
-// body(how, kP, c) for two panels at a time, then for what is left of them.
+// Calls body(how, kP, c) for two panels at a time, then for each panel that is left.
 template <class How, class F>
 BIRKHOFF_INLINE void each_two_panels(int64_t width, F&& body) {
   constexpr std::integral_constant<int, 1> kOne;
@@ -78,32 +81,32 @@ BIRKHOFF_INLINE void each_two_panels(int64_t width, F&& body) {
 }
 
 BIRKHOFF_INLINE Halves load(auto how, const bf16* from) { return halves(how.load(from)); }
-// to[…] = base + value, base may be null or to.
+// to[…] = base + value; base may be null or to.
 BIRKHOFF_INLINE void set(auto how, Halves value, const bf16* base, bf16* to) {
   how.store(merged(base ? add(load(how, base), value) : value), to);
 }
 
-// Whether rows written once are worth passing by the caches: they are whole lines, and too large to
-// be found there by whoever reads them next.
+// Whether rows that are written once should be stored past the caches: if they are whole cache
+// lines, and too large to remain cached until they are read.
 inline bool streams_by(const void* rows, int64_t width, int64_t count) {
   return reinterpret_cast<uintptr_t>(rows) % 64 == 0 && width % kChannels == 0 &&
          count * int64_t(sizeof(bf16)) >= (int64_t(4) << 20);
 }
 
-// Asks for what a loop over tokens will read kAhead tokens later. Into the second cache: eight rows
-// of 4 KiB do not fit the first.
+// Prefetches what a loop over tokens reads kAhead tokens later, into L2, because eight rows of
+// 4 KiB do not fit in L1.
 constexpr int64_t kAhead = 8;
 BIRKHOFF_INLINE void prefetch(const bf16* from) { _mm_prefetch(from, _MM_HINT_T1); }
-// Of the next token, in the order of memory: what is read in turn from n streams is asked for as
-// one.
+// Prefetches the next token's rows in memory order: its n residual streams, which are read in turn,
+// are prefetched as one range.
 BIRKHOFF_INLINE void prefetch_next(const bf16* from) { _mm_prefetch(from, _MM_HINT_T0); }
 
-// Tokens of a task: many, so that few rows are asked for that another task reads.
+// Tokens per task. Large, so that few prefetched rows belong to another task.
 inline int64_t grain(int64_t tokens, const ThreadTeam& team) {
   return std::clamp(tokens / (4 * team.size()) / kTokens, int64_t(1), int64_t(16)) * kTokens;
 }
 
-// Products of pairs are exact and need no floats: rows are never unpacked.
+// <a, b>. Products of pairs are exact and need no floats, so the rows are never unpacked.
 BIRKHOFF_INLINE float product(const bf16* a, const bf16* b, int64_t width) {
   V sum = zero();
   each_panel<Whole>(
@@ -113,7 +116,7 @@ BIRKHOFF_INLINE float product(const bf16* a, const bf16* b, int64_t width) {
   return _mm512_reduce_add_ps(sum);
 }
 
-// Lane i: the sum of a[i]'s lanes.
+// Lane i of the result is the sum of a[i]'s lanes.
 BIRKHOFF_INLINE V sums_of(const V (&a)[kLanes]) {
   V b[8], c[4];
 #pragma GCC unroll 8

@@ -3,21 +3,21 @@
 #include "kernels/bodies.h"
 #include "kernels/cpu/row.h"
 #include "kernels/cpu/swiglu.h"
-// after it:
+// must come last:
 #include "kernels/cpu/avx512_bf16/streams-inl.h"
 
 namespace birkhoff::cpu::avx512_bf16 {
 namespace {
 
-// 1/x to 2^-23, x in [1, 2] or NaN: an estimate, right to 2^-14, and one step of Newton's.
+// 1/x to 2^-23 for x in [1, 2] or NaN: an estimate accurate to 2^-14 and one Newton step.
 BIRKHOFF_INLINE V reciprocal(V x) {
   const V y = _mm512_rcp14_ps(x);
   return _mm512_fmadd_ps(_mm512_fnmadd_ps(x, y, set(1)), y, y);
 }
 
-// σ(x) by e = 2^(−|x|·log2 e), which neither overflows nor cancels. The product's rounding makes e,
-// and σ of a negative x, wrong by |x|·2^-24 of itself: 2^-17 where it is 0 as f32, and it is
-// rounded to bf16 (2^-9) with its factors.
+// σ(x) from e = 2^(−|x|·log2 e), which neither overflows nor cancels. Rounding the product gives e,
+// and σ of a negative x, a relative error of |x|·2^-24. That is 2^-17 where σ reaches 0 in f32, and
+// the result is rounded to bf16 (2^-9) with its factors anyway.
 BIRKHOFF_INLINE V sigmoid(V x) {
   const V e = exp2_of(_mm512_mul_ps(_mm512_abs_ps(x), set(-kLog2E)));
   const V above = reciprocal(_mm512_add_ps(set(1), e));
