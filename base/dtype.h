@@ -22,7 +22,7 @@ enum class DType : uint8_t { none, f32, bf16, i32, i64, f64, f16, f8_e4m3 };
 struct f16 {
   uint16_t bits = 0;
 };
-struct f8_e4m3 {  // NOLINT(readability-identifier-naming): as dtypes are called everywhere
+struct f8_e4m3 {
   uint8_t bits = 0;
 };
 
