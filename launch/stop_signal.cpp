@@ -55,7 +55,8 @@ class Line {
 Line begun_line() {
   Line line;
   if (::isatty(STDERR_FILENO) == 1) line << "\r\x1b[K";
-  return std::move(line << "birkhoff: ");
+  line << "birkhoff: ";
+  return line;
 }
 
 Line& what_follows(Line& line, const Beacon::Snapshot& now) {

@@ -11,11 +11,16 @@
 # The sources are copied to build/mutants/tree and built in build/mutants/build: neither the work
 # tree nor its builds are touched. A patch that does not apply or compile is an error, and so is
 # a test that fails without it. Exit code 0 only if every fault is caught.
+#
+# A fault that was caught is not planted again as long as nothing has changed that could matter: the
+# patch, the test's executable and the binary as built without faults, and every file that is not
+# compiled. So a run that was stopped goes on where it was. Results: build/mutants/results/.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 tree=$root/build/mutants/tree
 built=$root/build/mutants/build
+results=$root/build/mutants/results
 caught=0 survived=0 errors=0
 patches=()
 for patch in "$@"; do patches+=("$(from_caller "$patch")"); done
@@ -57,7 +62,8 @@ build_executables() { cmake --build "$built" -j "$jobs" --target "$@"; }
 
 # What a patch needs is checked before any is applied: then a fault costs one build, which compiles
 # its file and restores that of the fault before.
-declare -A unpatched=()  # "EXECUTABLE FILTER" → run_test's status without any fault
+declare -A unpatched=()       # "EXECUTABLE FILTER" → run_test's status without any fault
+declare -A unpatched_hash=()  # executable → hash of it and of the binary that it may run
 build_unpatched() {
   local patch executable executables=()
   for patch in "${patches[@]}"; do
@@ -68,6 +74,21 @@ build_unpatched() {
   [ ${#executables[@]} != 0 ] || return 0
   mapfile -t executables < <(printf '%s\n' "${executables[@]}" | sort -u)
   quietly "build without faults" build_executables "${executables[@]}"
+  for executable in "${executables[@]}"; do
+    unpatched_hash[$executable]=$(cat "$built/birkhoff" "$built/tests/$executable" | sha256sum)
+  done
+}
+
+# What a verdict on PATCH depends on.
+dependencies() { # PATCH EXECUTABLE
+  echo "${unpatched_hash[$2]:-} $files_hash" | cat - "$1" | sha256sum
+}
+
+was_caught() { # PATCH
+  local executable
+  read -r executable _ <<<"$(field "$1" Test)"
+  [ -n "$executable" ] && [ -f "$results/$(basename "$1")" ] &&
+    dependencies "$1" "$executable" | cmp -s - "$results/$(basename "$1")"
 }
 
 judge() { # PATCH: prints a line, counts it
@@ -91,6 +112,7 @@ judge() { # PATCH: prints a line, counts it
       verdict SURVIVED "$what; $test passed all the same"
     else
       verdict caught "$what"
+      dependencies "$patch" "$executable" >"$results/$(basename "$patch")"
     fi
     apply -R "$patch"
   fi
@@ -105,18 +127,29 @@ verdict() { # ERROR | SURVIVED | caught, TEXT
   say "$1: $(basename "$patch" .patch): $2"
 }
 
-mkdir -p "$built"
+mkdir -p "$built" "$results"
 copy_sources
+files_hash=$(cd "$tree" && find scripts configs launch tests/golden -type f -print0 | sort -z |
+  xargs -0 sha256sum | sha256sum)
 quietly "configure mutants" configure
 build_unpatched
+again=()
 for patch in "${patches[@]}"; do
+  if was_caught "$patch"; then
+    caught=$((caught + 1))
+  else
+    again+=("$patch")
+  fi
+done
+[ $caught = 0 ] || say "$caught of ${#patches[@]} were caught before, and nothing has changed since"
+for patch in "${again[@]}"; do
   test=$(field "$patch" Test)
   if [ -z "$test" ] || [ -n "${unpatched[$test]:-}" ]; then continue; fi
   unpatched[$test]=0
   read -r executable filter <<<"$test"
   run_test "$executable" "$filter" || unpatched[$test]=$?
 done
-for patch in "${patches[@]}"; do
+for patch in "${again[@]}"; do
   judge "$(realpath "$patch")"
 done
 say "score: $caught of ${#patches[@]} caught, $survived survived, $errors errors"

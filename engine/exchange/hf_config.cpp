@@ -187,7 +187,7 @@ HfModel parse_hf_config(std::string_view text, std::string_view place) {
   try {
     const json tree = parse_json(text, {.bytes = kMaxHfConfig, .depth = 8});
     Reader reader(tree);
-    const HfModel hf = reader.read();
+    HfModel hf = reader.read();
     if (!reader.faults().empty()) throw ConfigError(lines(reader.faults(), front));
     return hf;
   } catch (const JsonError& e) {

@@ -11,7 +11,8 @@ namespace {
 double frequency(const Rope::Desc& desc, int64_t feature) {
   const double plain = std::pow(desc.theta, -double(feature) / double(desc.dims));
   if (desc.factor == 1) return plain;
-  double r = (double(feature / 2) - desc.low) / (desc.high - desc.low);
+  const int64_t pair = feature / 2;
+  double r = (double(pair) - desc.low) / (desc.high - desc.low);
   if (r < 0) r = 0;
   if (r > 1) r = 1;
   return plain * (1 - r) + plain / desc.factor * r;
