@@ -1,6 +1,6 @@
 #pragma once
-// An operator is one constant that holds a shape rule, a cost, implementations and a gradient rule. It knows
-// nothing of programs.
+// An operator is one constant that holds a shape rule, a cost, implementations and a gradient rule.
+// It knows nothing of programs.
 //
 //   outputs   validates the input specs and the desc (throws InternalError "[name] …" with the
 //             values) and returns the output specs. Called once, when the program is traced; bodies

@@ -142,9 +142,9 @@ constexpr size_t matmul_workspace(DType c) {
 
 inline Workspace matmul_scratch(DType c) { return {.per_thread = matmul_workspace(c)}; }
 
-// Routines::matmul_tile computes one tile of the product on the calling thread. The tile has at most
-// kRows × kColumns elements and its rows are as MatmulGrid cuts them. `workspace` is 64-byte aligned
-// and has matmul_workspace() bytes.
+// Routines::matmul_tile computes one tile of the product on the calling thread. The tile has at
+// most kRows × kColumns elements and its rows are as MatmulGrid cuts them. `workspace` is 64-byte
+// aligned and has matmul_workspace() bytes.
 
 // Computes products 0 … count − 1 as one set of tasks of the team. REQUIRES that their outputs do
 // not overlap. Uses matmul_workspace() bytes of each thread's workspace; `first_task` has room for
