@@ -7,14 +7,15 @@ namespace birkhoff::testing {
 namespace {
 
 TEST(CudaMhcOpenBackward, IsTheReference) {
-  for (const MhcCase& c : {MhcCase{.tokens = 1, .width = 8, .n = 1},
-                           {.tokens = 37, .width = 72, .n = 1, .base = true},
-                           {.tokens = 19, .width = 64, .n = 2},
-                           {.tokens = 9, .width = 72, .n = 2, .form = SinkhornForm::v4},
-                           {.tokens = 70, .width = 72},  // two splits, partial tiles and slabs
-                           {.tokens = 17, .width = 24, .form = SinkhornForm::v4, .base = true},
-                           {.tokens = 5, .width = 40, .n = 8},
-                           {.tokens = 3, .width = 8, .n = 8, .form = SinkhornForm::v4}})
+  for (const MhcCase& c :
+       {MhcCase{.tokens = 1, .width = 8, .n = 1},
+        {.tokens = 37, .width = 72, .n = 1, .base = true},
+        {.tokens = 19, .width = 64, .n = 2},
+        {.tokens = 9, .width = 72, .n = 2, .form = SinkhornForm::v4},
+        {.tokens = 70, .width = 72},  // two splits; last tiles and slabs are partial
+        {.tokens = 17, .width = 24, .form = SinkhornForm::v4, .base = true},
+        {.tokens = 5, .width = 40, .n = 8},
+        {.tokens = 3, .width = 8, .n = 8, .form = SinkhornForm::v4}})
     expect_open_backward(c);
 }
 
