@@ -5,7 +5,8 @@
 //
 // Every function has two implementations with the same name and meaning: nvidia/, for nvcc, is one
 // PTX instruction or built-in per function; emulated/, for g++, does the same on a CPU
-// (tests/cuda/emulator/). Only this file chooses between them. Emulated; not yet run on a GPU.
+// (tests/cuda/emulator/). Only this file and sm_90.h choose between them. Emulated; not yet run on
+// a GPU.
 //
 // Execution (PTX ISA 9.0, "Parallel Synchronization"; CUDA C++ Programming Guide)
 //   Dim thread_index(), block_index(), block_dim(), grid_dim()
