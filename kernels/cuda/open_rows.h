@@ -29,7 +29,7 @@ struct Lane {
 // A lane's part of its tokens' rows.
 template <int kN, int kTiles>
 struct Rows {
-  // Lanes per warp that have rows. At n = 8 there is room for 4 tokens, so half the lanes do not.
+  // Lanes per warp that have rows. At n = 8 there is room for 4 tokens, so half of them have none.
   static constexpr int kLanes = mhc_open_tile(kN) * kOpenGroup;
   Channels* first;
   int steps;
