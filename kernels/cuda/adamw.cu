@@ -1,5 +1,5 @@
-// Bound by memory: 28 bytes an element against a dozen operations. A thread takes four elements in
-// 16 bytes of each array; what is left of the shard goes element by element.
+// Memory-bound: 28 bytes per element against a dozen operations. A thread handles four elements,
+// 16 bytes of each array; the remainder of the shard is handled element by element.
 #include "kernels/cuda/adamw.h"
 
 #include <cmath>
@@ -13,7 +13,7 @@ namespace {
 constexpr unsigned kThreads = 256;
 
 struct Rates {
-  float rate1, rate2, eps, decay;  // 1 − beta, formed in double
+  float rate1, rate2, eps, decay;  // rates: 1 − beta, computed in double
 };
 
 struct Step {
@@ -44,7 +44,7 @@ __device__ inline void update(const AdamWArgs& a, const Step& step, int64_t i) {
 
 __global__ void __launch_bounds__(kThreads) adamw_elements(AdamWArgs a, Rates rates) {
   const unsigned lane = thread() % kWarp;
-  float mine = 0;  // once a warp
+  float mine = 0;  // one load per warp of hyper and scale
   if (lane < 3) mine = load(a.hyper + lane);
   if (lane == 3) mine = load(a.scale);
   Step step{rates, shuffle(kFullMask, mine, 0), shuffle(kFullMask, mine, 1),

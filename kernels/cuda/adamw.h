@@ -1,13 +1,13 @@
 #pragma once
-// AdamW over a flat shard, in one pass (formula and what denormals cost: kernels/adamw.h).
+// AdamW over a flat shard, in one pass (formula and the cost of denormals: kernels/adamw.h).
 // Emulated; not yet run on a GPU.
 //
 //   g, p, m, v [count], hyper [4], scale [1]   all f32, on the device; p, m, v in place
 //
-// Reads 16 bytes an element, writes 12. A scale that is Inf or NaN: nothing changes. Denormal
-// numbers count; an element's bits are a function of that element alone. Not synchronised with
-// anything but `stream`. Throws InternalError if g, p, m or v is not aligned to 16 bytes; of a
-// launch that is refused what base/cuda/error.h says.
+// Reads 16 bytes per element and writes 12. If scale is Inf or NaN, nothing changes. Denormals are
+// not flushed to zero. An element's bits depend on that element alone. Synchronised only with
+// `stream`. Throws InternalError if g, p, m or v is not aligned to 16 bytes; a rejected launch
+// throws as described in base/cuda/error.h.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

@@ -1,18 +1,19 @@
 #pragma once
-// (b) of the three passes: the gradients of coefficients, of whatever they are (a map M). A warp
-// reads the rows of a few tokens for dpre; then it does their coefficients side by side. What (c)
-// needs leaves as one row a token (mhc_layout.h). Sums over tokens: a lane's, in token order; then
-// warps, then blocks.
+// Pass (b) of the three: the gradients of the coefficients. A warp reads the rows of a few tokens
+// for dpre, then processes their coefficients side by side. It writes what (c) needs as one row per
+// token (mhc_layout.h). Sums over tokens are taken per lane in token order, then over warps, then
+// over blocks. The map M, a traits class, says what the coefficients are:
 //
 //   M::Args                            x, dh, alpha, b, u, dpost, dres, workspace, tokens, width, …
-//   M::kPerStream                      a norm for each stream, of its own columns
-//   M::kSublayer, M::kAlphas           whether there are post and res: three alphas, else one
-//   M::projects(a)                     whether there are u, norms and alpha
+//   M::kPerStream                      each stream has its own norm and columns
+//   M::kSublayer, M::kAlphas           whether post and res exist; then 3 alphas, otherwise 1
+//   M::projects(a)                     whether u, norms and alpha exist
 //   M::norms(a)                        1/rms of the rows, [tokens, 1 or n]
 //   M::bounded(u)                      f(u) of H~ = alpha ⊙ f(u) + b, and its slope
-//   M::trace_floats<kN>(a)             shared memory of a warp
-//   M::gradients<kN>(a, s, g, trace)   of g's tokens: of H~, in the place of those of pre, post and
-//                                      res; and pre and res. All lanes of the warp come
+//   M::trace_floats<kN>(a)             floats of shared scratch memory per warp (`trace`)
+//   M::gradients<kN>(a, s, g, trace)   for g's tokens, replaces the gradients of pre, post and res
+//                                      by those of H~, and makes pre and res. All lanes of the warp
+//                                      must call it
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/mhc_passes.h"
 #include "kernels/cuda/warp_sum.h"
@@ -20,7 +21,7 @@
 namespace birkhoff::cuda {
 
 inline constexpr unsigned kCoefficientThreads = kMhcWarps * kWarp;
-inline constexpr unsigned kSumParts = 6;  // of the blocks, whose sums are taken side by side
+inline constexpr unsigned kSumParts = 6;  // ranges of blocks that total_sums adds in parallel
 
 struct Bounded {
   float value, slope;
@@ -30,11 +31,11 @@ template <class M, int kN>
 struct CoefficientShape {
   static constexpr MhcRow kRow{kN, M::kPerStream, M::kSublayer};
   static constexpr int kColumns = kRow.columns, kGroup = mhc_group(kN), kNorms = kRow.pulls;
-  static constexpr int kHeld = (kColumns + int(kWarp) - 1) / int(kWarp);  // columns of a lane
-  // Rows of the tokens of a warp apart by what lets all of its lanes read in one go.
+  static constexpr int kHeld = (kColumns + int(kWarp) - 1) / int(kWarp);  // columns per lane
+  // Row stride, padded so that a warp reads one column of all its tokens without bank conflicts.
   static constexpr int kStride = kN == 1 ? kRow.floats + 1 : kN == 2 ? kRow.stride : kRow.floats;
 
-  // Which column's dz is number i of a row as it leaves; none for zeros.
+  // The column whose dz is element i of a row as written for (c); −1 for zero padding.
   static constexpr __device__ int column(int i) {
     if constexpr (M::kPerStream)
       return i % kRow.own < kN + 2 ? i % kRow.own * kN + i / kRow.own : -1;
@@ -43,8 +44,9 @@ struct CoefficientShape {
   }
 };
 
-// Tokens of a warp. row: the gradients of pre, post and res, then of H~, then of z, each in place,
-// in the order of the columns; behind them what else (c) needs.
+// The tokens that a warp processes together. `row` holds the gradients of pre, post and res, which
+// are replaced by those of H~ and then of z, in the order of the columns; what else (c) needs
+// follows them.
 template <class M, int kN>
 struct CoefficientGroup {
   using S = CoefficientShape<M, kN>;
@@ -67,11 +69,11 @@ struct CoefficientShared {
 };
 
 template <class M, int kN>
-struct ColumnSums {  // of a lane's columns
+struct ColumnSums {  // sums over tokens, for a lane's columns
   float products[CoefficientShape<M, kN>::kHeld], gradients[CoefficientShape<M, kN>::kHeld];
 };
 
-// By the first threads of the block, which synchronises.
+// The first threads of the block load the parameters. The caller synchronises the block.
 template <class M, int kN>
 __device__ inline void load_parameters(const typename M::Args& a, CoefficientParameters<M, kN>& s) {
   if (thread() < M::kAlphas)
@@ -80,7 +82,7 @@ __device__ inline void load_parameters(const typename M::Args& a, CoefficientPar
     s.b[thread()] = load<Cache::constant>(a.b + thread());
 }
 
-// <dh, x_i> of token t.
+// <dh, x_i> of token t, for each stream i.
 template <int kN, class Args>
 __device__ inline void channel_dots(const Args& a, int64_t t, float (&dots)[kN]) {
   for (float& dot : dots) dot = 0;
@@ -94,7 +96,7 @@ __device__ inline void channel_dots(const Args& a, int64_t t, float (&dots)[kN])
   for (float& dot : dots) dot = warp_sum(dot);
 }
 
-// The tokens behind `count` are zeros: their lanes do as the others.
+// Loads `count` tokens and zero-fills the rest of the group, so that all lanes run the same code.
 template <class M, int kN>
 __device__ inline void load_group(const typename M::Args& a, int64_t first, int count,
                                   CoefficientGroup<M, kN>& g) {
@@ -121,14 +123,15 @@ __device__ inline void load_group(const typename M::Args& a, int64_t first, int 
   }
 }
 
-// H~ = alpha ⊙ f(u) + b and z = u·rms of token k of the group, and its ds. Lanes come as a warp.
+// The backward of H~ = alpha ⊙ f(u) + b and of z = u·rms for token k of the group, and its 2·ds.
+// All lanes of the warp must call it.
 template <class M, int kN>
 __device__ inline void affine_backward(const typename M::Args& a,
                                        const CoefficientParameters<M, kN>& s,
                                        CoefficientGroup<M, kN>& g, int k, ColumnSums<M, kN>& sums) {
   using S = CoefficientShape<M, kN>;
   const int lane = int(thread() % kWarp);
-  const float norm = g.norms[k][lane % S::kNorms];  // of each column of the lane
+  const float norm = g.norms[k][lane % S::kNorms];  // the same for each of the lane's columns
   float pull = 0;
   for (int h = 0; h < S::kHeld; ++h) {
     const int c = lane + h * int(kWarp);
@@ -147,13 +150,13 @@ __device__ inline void affine_backward(const typename M::Args& a,
     g.row[k][S::kRow.pull + lane] = lane < S::kNorms ? pull * (norm * norm) / count : 0;
 }
 
-// Five blocks are what shared memory has room for at n = 4; without them ptxas aims at more, and
-// spills.
+// At n = 4 shared memory has room for five blocks. Without the bound ptxas aims for more, and
+// spills registers.
 template <class M, int kN>
 __global__ void __launch_bounds__(kCoefficientThreads, 5)
     coefficients_backward(typename M::Args a, MhcOpenBackwardCut cut) {
   using S = CoefficientShape<M, kN>;
-  auto& s = *dynamic_shared<CoefficientShared<M, kN>>();  // and behind it each warp's trace
+  auto& s = *dynamic_shared<CoefficientShared<M, kN>>();  // followed by each warp's trace
   const unsigned lane = thread() % kWarp, warp = thread() / kWarp;
   CoefficientGroup<M, kN>& g = s.groups[warp];
   float* const trace =

@@ -1,14 +1,15 @@
 #pragma once
-// (c) of the three passes: dx, and the gradients of weights. A block keeps a slab of channels of
+// Pass (c) of the three: dx, and the gradients of the weights. A block keeps a slab of channels of
 // all streams, with its weights and their partial gradients on the chip, and walks the tokens of
-// its split in tiles of 16; copies of the next tile are under way meanwhile. A slab has to have all
-// streams, since dx_j mixes them.
+// its split in tiles of 16, prefetching the next tile. A slab includes all streams, since dx_j
+// mixes them.
 //
-// dphi += vᵀ·dz by mma_bf16: v is bf16 already and comes transposed by ldmatrix; dz is the sum of
-// two bf16, right to 2^-16. tf32, as fast, would be right to 2^-11, and dphi, which is kept in f32
-// and summed over micro-batches, is where it would show.
-// dx += dz·phiᵀ by mma_tf32 on top of the mix in f32: right to 2^-10 of a term, where rounding dx
-// itself takes 2^-8; three products of halves would cost twice as much at K = 24.
+// dphi += vᵀ·dz uses mma_bf16: v is bf16 already and is transposed by ldmatrix; dz is split into
+// the sum of two bf16, accurate to 2^-16. tf32, equally fast, would be accurate to 2^-11, which
+// would show in dphi, as it is kept in f32 and summed over micro-batches.
+// dx += dz·phiᵀ uses mma_tf32, on top of the mix in f32: each term is accurate to 2^-10, where the
+// rounding of dx itself costs 2^-8. Three products of bf16 halves would cost twice as much at K =
+// 24.
 #include "kernels/cuda/stream_tiles.h"
 #include "kernels/cuda/unrolled.h"
 
@@ -17,7 +18,7 @@ namespace birkhoff::cuda {
 template <class M, int kN>
 using DWeights = MmaD[StreamShape<M, kN>::kTiles][StreamShape<M, kN>::kSteps];
 
-// Gradients of the warp's rows of weights += those channels of 16 tokens, transposed, · dz.
+// For the warp's rows of weights: gradients += (those channels of 16 tokens)ᵀ·dz.
 template <class M, int kN>
 __device__ inline void add_outer(const StreamTile<M, kN>& tile, DWeights<M, kN>& sums) {
   using S = StreamShape<M, kN>;
@@ -49,13 +50,14 @@ __device__ inline void add_outer(const StreamTile<M, kN>& tile, DWeights<M, kN>&
   }
 }
 
-// Two channels as floats.
+// Two adjacent channels as floats.
 __device__ inline Pack<float, 2> two(const bf16* p) {
   const auto pair = load(reinterpret_cast<const Pack<bf16, 2>*>(p));
   return {{widen(pair.v[0]), widen(pair.v[1])}};
 }
 
-// Registers 2·r and 2·r + 1 of d hold channels c and c + 1 of token row + 8·r, as mma has them.
+// The f32 part of dx: res, pre and ds applied to dlink, dh and x. In mma's layout, registers 2·r
+// and 2·r + 1 of d hold `channel` and the next one of the lane's token in half r of the tile.
 template <class M, int kN>
 __device__ inline void mix(const StreamTile<M, kN>& tile, int stream, int channel,
                            MmaD (&d)[StreamShape<M, kN>::kGroup]) {
@@ -81,7 +83,7 @@ __device__ inline void mix(const StreamTile<M, kN>& tile, int stream, int channe
   }
 }
 
-// dx of a piece, where its x was.
+// Computes dx of a piece, in place of its x.
 template <class M, int kN>
 __device__ inline void make_dx(StreamShared<M, kN>& s, StreamTile<M, kN>& tile, int piece) {
   using S = StreamShape<M, kN>;
@@ -109,7 +111,7 @@ __device__ inline void make_dx(StreamShared<M, kN>& s, StreamTile<M, kN>& tile, 
     }
 }
 
-// `to`: the split's gradients, as weights are.
+// to: the split's partial gradients, laid out as the weights.
 template <class M, int kN>
 __device__ inline void store_dweights(const typename M::Args& a, int64_t channel, float* to,
                                       const DWeights<M, kN>& sums) {
@@ -147,10 +149,10 @@ __global__ void __launch_bounds__(StreamShape<M, kN>::kThreads, kN == 8 ? 1 : 2)
   for (int64_t t = begin; t < end; t += kMhcTile, current = 1 - current) {
     StreamTile<M, kN>& tile = s.tiles[current];
     copy_async_wait<0>();
-    sync_block();  // this tile is there, and the other one's dx has been stored
+    sync_block();  // this tile has arrived, and the other one's dx has been stored
     if (t + kMhcTile < end) copy_tile<M, kN>(a, t + kMhcTile, end, channel, s.tiles[1 - current]);
     add_outer<M, kN>(tile, sums);
-    sync_block();  // dx takes the place of x
+    sync_block();  // dx will overwrite x
     for (int i = 0; i < S::kPieces; ++i) make_dx(s, tile, int(thread() / kWarp) * S::kPieces + i);
     sync_block();
     store_dx(a, tile, t, end, channel);

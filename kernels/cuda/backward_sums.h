@@ -1,6 +1,6 @@
 #pragma once
-// The second kernel of (b), which adds the blocks of the first up, and the launch of both
-// (backward_coefficients.h says what M is).
+// The second kernel of pass (b), which adds up the first one's blocks, and the launch of both
+// (backward_coefficients.h explains M).
 #include "kernels/cuda/backward_coefficients.h"
 
 namespace birkhoff::cuda {
@@ -9,7 +9,7 @@ struct ColumnTotals {
   double parts[kSumParts][2 * MhcRow(8).columns];
 };
 
-// dalpha and db of the blocks' sums, by one block of [2·K, kSumParts] threads.
+// Makes dalpha and db from the blocks' sums. Runs as one block of [2·K, kSumParts] threads.
 template <class M>
 __global__ void __launch_bounds__(kMaxThreads)
     total_sums(typename M::Args a, MhcOpenBackwardCut cut) {
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kMaxThreads)
   };
   if (k >= columns) return put(a.db_base, a.db, k - columns, total(k));
   if (k >= M::kAlphas || !a.dalpha) return;
-  const auto n = unsigned(a.n), first = k * n;  // pre, post, res: columns 0, n and 2n on
+  const auto n = unsigned(a.n), first = k * n;  // pre, post and res start at columns 0, n and 2n
   double all = 0;
   for (unsigned c = first; c < (k < 2 ? first + n : columns); ++c) all += total(c);
   put(a.dalpha_base, a.dalpha, k, all);

@@ -1,4 +1,5 @@
-// Four elements a thread where one side is f32: 16 bytes of it, 8 of bf16, both whole sectors.
+// A cast handles four elements per thread: 16 bytes of f32 and 8 of bf16, whole sectors on both
+// sides.
 #include "kernels/cuda/cast.h"
 
 #include "kernels/cuda/device/device.h"

@@ -1,13 +1,12 @@
 #pragma once
 // Casts and fills of flat arrays. Emulated; not yet run on a GPU.
 //
-//   round_to_bf16   y = x to the nearest bf16, ties to even; a NaN stays one
+//   round_to_bf16   y = x to the nearest bf16, ties to even; a NaN stays a NaN
 //   widen_to_f32    y = x, exactly
 //   fill            y = value
 //
-// Each byte is read and written once. Not synchronised with anything but `stream`. Throw
-// InternalError if an array is not aligned to 16 bytes; of a launch that is refused what
-// base/cuda/error.h says.
+// Each byte is read and written once. Synchronised only with `stream`. They throw InternalError if
+// an array is not aligned to 16 bytes; a rejected launch throws as described in base/cuda/error.h.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {

@@ -1,11 +1,11 @@
 #pragma once
-// Device functions: rows in accesses of 16 bytes.
+// Device functions that read and write rows by accesses of 16 bytes.
 #include "kernels/cuda/device/device.h"
 
 namespace birkhoff::cuda {
 
 inline constexpr int kChannels = 8;  // bf16 in 16 bytes
-// As words: of 16-bit elements the compiler may keep each in a register of its own.
+// Held as 32-bit words: the compiler may keep each 16-bit element in a register of its own.
 using Channels = Pack<uint32_t, kChannels / 2>;
 using Floats = Pack<float, 4>;
 

@@ -1,5 +1,5 @@
 #pragma once
-// cuBLASLt, loaded at run time (base/cuda/libraries.h): its functions, and a handle for a GPU.
+// cuBLASLt, loaded at run time (base/cuda/libraries.h): its functions, and a handle for one GPU.
 #include <cublasLt.h>
 
 #include "base/cuda/gpu.h"
@@ -23,14 +23,14 @@ struct CublasLtFunctions {
   decltype(&cublasLtMatmul) matmul;
 };
 
-// Those of a library. Throws ConfigError with its line if it is not
-// what is needed.
+// Looks up the functions in a loaded library. Throws ConfigError, with the reason in `loaded.line`,
+// if cuBLASLt is missing or too old; InternalError if it lacks a function.
 CublasLtFunctions cublaslt_functions(const LoadedLibrary& loaded);
 
-// Neither copied nor shared by threads; outlived by its Gpu.
+// A cuBLASLt handle, for one thread at a time. The Gpu must outlive it.
 class CublasLt {
  public:
-  // Throws what a failed call does (check()).
+  // Throws as check() does if the handle cannot be created.
   CublasLt(const Gpu& gpu, const CublasLtFunctions& functions);
   ~CublasLt() { functions_.destroy(handle_); }
   CublasLt(const CublasLt&) = delete;
@@ -39,8 +39,8 @@ class CublasLt {
   const Gpu& gpu() const { return gpu_; }
   const CublasLtFunctions& functions() const { return functions_; }
   cublasLtHandle_t handle() const { return handle_; }
-  // Throws with call, operator, rank and device unless `status` is a success: ResourceError for
-  // memory, else InternalError.
+  // Throws, naming call, operator, rank and device, unless `status` is success: ResourceError if
+  // memory ran out, InternalError otherwise.
   void check(cublasStatus_t status, const char* call) const;
 
  private:

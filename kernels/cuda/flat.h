@@ -1,5 +1,5 @@
 #pragma once
-// Flat arrays, a pack a thread, and what is left of them.
+// Iteration over flat arrays: one pack of elements per thread, and the elements left over.
 #include "kernels/cuda/device/device.h"
 #include "kernels/cuda/require.h"
 
@@ -10,12 +10,13 @@ inline unsigned flat_blocks(int64_t count, int pack, unsigned threads) {
   return unsigned((units + threads - 1) / threads);
 }
 
-// Of `count` elements: this thread's pack of kPack, or its element of the rest.
+// Calls whole(i) for this thread's pack i of kPack elements, or single(e) for the elements that
+// do not fill a pack.
 template <int kPack, class Whole, class Single>
 __device__ inline void for_flat(int64_t count, Whole&& whole, Single&& single) {
   const int64_t i = int64_t{block_index().x} * block_dim().x + thread();
   if (i < count / kPack) whole(i);
-  // The rest is one pack at most: the thread behind the last pack takes it.
+  // Fewer than kPack elements remain: the thread after the last whole pack handles them.
   if (i == count / kPack)
     for (int64_t e = i * kPack; e < count; ++e) single(e);
 }

@@ -1,16 +1,15 @@
 #pragma once
 // Hyper-connections (HC) on a CUDA device (formulas and shapes: kernels/hc.h). Emulated; not yet
-// run on a GPU. Streams are closed by mhc_close and its backward (kernels/cuda/mhc.h,
-// mhc_backward.h).
+// run on a GPU. mhc_close and its backward close the streams (kernels/cuda/mhc.h, mhc_backward.h).
 //
 //   hc_open        x → h, y = F's RMSNorm of h, post, res, u, stream_rstd, rstd    reads x once
-//   hc_close_open  mhc_close and hc_open of what it makes, in one pass, with the bits of the two
+//   hc_close_open  mhc_close, then hc_open of its result, in one pass; bitwise identical to both
 //
-//   theta [n + 2, width], alpha [3], b [K], stream_rstd [tokens, n] f32; all else is as in
-//   kernels/cuda/mhc.h: sizes, dtypes, what may be null, alignment, which bits depend on what, and
-//   what throws. theta is rounded to tf32 in its products with x.
+//   theta [n + 2, width], alpha [3], b [K], stream_rstd [tokens, n] f32. Sizes, dtypes, nullable
+//   arguments, alignment, reproducibility and errors are as in kernels/cuda/mhc.h. theta is rounded
+//   to tf32 in its products with x.
 //
-// Static HC: theta, alpha, u and stream_rstd are null, all four (InternalError if some are).
+// In static HC theta, alpha, u and stream_rstd are all null (InternalError if only some are).
 #include "kernels/cuda/mhc.h"
 
 namespace birkhoff::cuda {

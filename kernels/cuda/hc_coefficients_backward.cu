@@ -1,4 +1,4 @@
-// (b) of HC: tanh, with a norm for each stream; static HC has neither.
+// Pass (b) of HC: tanh, and a norm for each stream; static HC has neither.
 #include <cmath>
 
 #include "kernels/cuda/backward_sums.h"
@@ -21,14 +21,14 @@ struct Hc {
   static constexpr __device__ int trace_floats(const Args&) {
     return 0;
   }
-  // Gradients of H~ are those of pre, post and res: nothing lies between.
+  // pre, post and res are H~ itself, so their gradients are already those of H~.
   template <int kN>
   static __device__ void gradients(const Args&, const CoefficientParameters<Hc, kN>& s,
                                    CoefficientGroup<Hc, kN>& g, float*) {
     using S = CoefficientShape<Hc, kN>;
     for (int i = int(thread() % kWarp); i < S::kGroup * S::kColumns; i += int(kWarp)) {
       const int k = i % S::kGroup, c = i / S::kGroup;
-      if (c >= kN && c < 2 * kN) continue;  // nobody needs post
+      if (c >= kN && c < 2 * kN) continue;  // (c) does not need post
       const bool is_pre = c < kN;
       g.row[k][is_pre ? S::kRow.pre + c : S::kRow.res + c - 2 * kN] =
           fmaf(s.alpha[is_pre ? 0 : 2], bounded(g.u[k][c]).value, s.b[c]);

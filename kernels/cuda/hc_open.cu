@@ -1,9 +1,9 @@
 // HC's coefficients: each stream has a norm and its own n + 2 products with the rows of theta, then
-// tanh; static HC has b alone. How streams are opened by them is in open_streams.h.
+// tanh; static HC has only b. open_streams.h explains how streams are opened with them.
 //
-// A product has the rows of theta as its columns, 16 at a time of which n + 2 are there, and one of
-// each stream: theta is read once for all streams of a block's tokens, 61 KB at C = 2560 and n = 4,
-// where mHC reads 983 KB of phi.
+// The columns of an mma are rows of theta, n + 2 of its 16 being used, and each stream has an mma
+// of its own. So theta is read once for all streams of a block's tokens: 61 KB at C = 2560 and n =
+// 4, where mHC reads 983 KB of phi.
 #include <cmath>
 
 #include "kernels/cuda/hc.h"
@@ -30,7 +30,7 @@ struct Hc {
   template <int kN>
   static __device__ void res(const Args&, float (&)[kN]) {}
 
-  // The lane's rows of theta, 8 apart; behind the last one, zeros.
+  // Loads the lane's two rows of theta, 8 apart; zeros past the last row.
   template <int kN>
   static __device__ void load_theta(const Args& a, int row, int c,
                                     uint32_t (&theta)[2][kChannels]) {
@@ -53,7 +53,7 @@ struct Hc {
       const int c = lane.channel(step);
       if (c - lane.part * kChannels >= width) break;  // the whole warp
       uint32_t theta[2][kChannels];
-      // Behind the last channel x is 0: any of theta will do.
+      // Beyond the last channel x is 0, so any columns of theta will do.
       load_theta<kN>(a, lane.token, c < width ? c : width - kChannels, theta);
       for (int i = 0; i < kN; ++i)
         for (int tile = 0; tile < kTiles; ++tile) {

@@ -1,4 +1,4 @@
-// (c) of HC: theta has a row for each coefficient of a stream, and all streams share it.
+// Pass (c) of HC: theta has a row for each coefficient of a stream, and all streams share it.
 #include "kernels/cuda/backward_streams.h"
 #include "kernels/cuda/require.h"
 

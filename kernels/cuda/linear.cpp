@@ -1,5 +1,6 @@
-// cuBLASLt takes matrices by columns, ours lie by rows: one [r, c] by rows is [c, r] by columns, so
-// the transposed product is asked for, outᵀ = bᵀ'·aᵀ', with b as its first factor.
+// cuBLASLt expects column-major matrices and ours are row-major. A row-major [r, c] is a
+// column-major [c, r], so we request the transposed product, outᵀ = bᵀ'·aᵀ', with b as the first
+// factor.
 #include "kernels/cuda/linear.h"
 
 #include "base/error.h"
@@ -36,7 +37,7 @@ void require_problem(const LinearProblem& p) {
       "{}: there is no such product", to_string(p));
 }
 
-// By columns, as cuBLASLt has them.
+// Column-major, as cuBLASLt sees it.
 struct Matrix {
   int64_t rows, columns;
   bool transposed = false;
@@ -80,8 +81,8 @@ Matmul matmul(const CublasLt& lt, const Matrices& m) {
   return owned;
 }
 
-// Partial sums of a split k in the workspace, as f32: the other schemes round each to the result's
-// type. And addresses of 16 bytes, where cuBLASLt would count on 256.
+// Keeps the partial sums of a split k in the workspace as f32: the other reduction schemes round
+// each to the result's type. Also requests 16-byte alignment, where cuBLASLt would assume 256.
 Preference preference(const CublasLt& lt, size_t most_workspace) {
   cublasLtMatmulPreference_t made = nullptr;
   lt.check(lt.functions().preference_create(&made), "cublasLtMatmulPreferenceCreate");
@@ -139,7 +140,7 @@ void LinearProduct::run(const LinearArgs& a, const Stream& stream) const {
   const size_t needed = p.chosen.workspaceSize;
   birkhoff::check(a.workspace.size() >= needed, "{}: a workspace of {} bytes; {} are needed",
                   p.name, a.workspace.size(), needed);
-  const float one = 1, beta = a.base ? 1 : 0;  // of 0, C is not read
+  const float one = 1, beta = a.base ? 1 : 0;  // with beta 0, C is not read
   p.lt.check(p.lt.functions().matmul(p.lt.handle(), p.matmul.get(), &one, a.b, p.first.get(), a.a,
                                      p.second.get(), &beta, a.base ? a.base : a.out, p.out.get(),
                                      a.out, p.out.get(), &p.chosen.algo,

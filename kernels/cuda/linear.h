@@ -1,15 +1,15 @@
 #pragma once
-// Matrix products by cuBLASLt, behind the contract of kernels/linear.h. Emulated; not yet run on a
+// Matrix products by cuBLASLt, with the contract of kernels/linear.h. Emulated; not yet run on a
 // GPU.
 //
 //   forward  a = x  [T, K], b = w [N, K] → y  [T, N] = base + x·wᵀ
 //   dx       a = dy [T, N], b = w [N, K] → dx [T, K] = base + dy·w
 //   dw       a = dy [T, N], b = x [T, K] → dw [N, K] = base + dyᵀ·x
 //
-// a and b are of one type: bf16, or f32, which is multiplied as f32, not as tf32. Where the
-// contract has w wide and rounds it to bf16 as it is read, the caller has the rounded copy
-// (cast.h). The result and its base are f32 or, of bf16, bf16: sums are f32 and rounded once, also
-// where k is split; the same call has the same bits every time.
+// a and b have the same type: bf16, or f32, which is multiplied as f32, not as tf32. Where the
+// contract takes a wide w and rounds it to bf16 on reading, the caller passes a rounded copy
+// (cast.h). The result and its base are f32 or, for bf16 factors, bf16. Sums are f32 and rounded
+// once, even where k is split; repeating a call gives the same bits.
 #include <memory>
 
 #include "base/cuda/arena.h"
@@ -24,34 +24,34 @@ enum class LinearKind { forward, dx, dw };
 
 struct LinearProblem {
   LinearKind kind;
-  int64_t tokens, outputs, inputs;  // T, N, K: at least 1
+  int64_t tokens, outputs, inputs;  // T, N, K; each at least 1
   DType factors, result;
 };
 
 struct LinearArgs {
   const void *a, *b;
-  const void* base;  // null: absent; else elsewhere, or `out` itself
+  const void* base;  // null (absent), `out` itself, or a separate array
   void* out;
-  DeviceBytes workspace;  // of workspace_bytes(), of this stream alone
+  DeviceBytes workspace;  // at least workspace_bytes(), used by this stream only
 };
 
-// What cuBLASLt may use beside its arguments: what NVIDIA recommends for sm_90, the most of all.
+// Most workspace that cuBLASLt may use: NVIDIA's recommendation for sm_90, its highest.
 inline constexpr size_t kMostLinearWorkspace = size_t{32} << 20;
 
-// A product of given shapes, its algorithm chosen once: that takes a while, and memory of the host.
-// Not for two threads at a time.
+// A product of given shapes. Its algorithm is chosen once, at construction, which takes time and
+// host memory. Not thread-safe.
 class LinearProduct {
  public:
-  // `lt` outlives it. Throws InternalError for types that do not fit, or where cuBLASLt has no
-  // algorithm; what a failed call does (cublaslt.h).
+  // `lt` must outlive it. Throws InternalError for an unsupported problem or if cuBLASLt has no
+  // algorithm for it; a failed call throws as CublasLt::check() does.
   LinearProduct(const CublasLt& lt, const LinearProblem& problem,
                 size_t most_workspace = kMostLinearWorkspace);
   ~LinearProduct();
   LinearProduct(LinearProduct&&) noexcept;
 
   size_t workspace_bytes() const;
-  // Not synchronised with anything but `stream`. Throws InternalError if an array is not aligned to
-  // 16 bytes or the workspace is too small; what a failed call does.
+  // Synchronised only with `stream`. Throws InternalError if an array is not aligned to 16 bytes or
+  // the workspace is too small; a failed call throws as CublasLt::check() does.
   void run(const LinearArgs& args, const Stream& stream) const;
 
  private:

@@ -1,4 +1,4 @@
-// How what opens streams is cut, and what it refuses: the host's half.
+// The host side of opening and closing streams: how calls are divided, and argument checks.
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/require.h"
@@ -6,12 +6,13 @@
 namespace birkhoff::cuda {
 namespace {
 
-constexpr int64_t kStep = 256;  // channels: 8 a lane, 4 lanes a token, 8 warps or blocks
+// Channels per step: 8 per lane × 4 lanes per token × 8 warps, or 8 blocks of a cluster.
+constexpr int64_t kStep = 256;
 
 int steps_of(int64_t width) { return int((width + kStep - 1) / kStep); }
 
-// Whether a block by itself would ask for more than 1.5 times its rows, the rest being phi:
-// 4·nCK bytes for each of its tokens, of 2·(n + 1)·C. Not below the width that has been looked at.
+// Whether a single block would request more than 1.5 times the bytes of its rows: phi adds 4·nCK
+// bytes to 2·(n + 1)·C for each of its tokens. False below the least width that was examined.
 bool asks_for_cluster(const MhcOpenArgs& a, int tokens) {
   const int columns = a.n * a.n + 2 * a.n;
   return a.capability >= 90 && a.width >= kMhcClusterWidth &&

@@ -4,19 +4,20 @@
 //
 //   mhc_open        x → h, y = F's RMSNorm of h, post, res, u, rho, rstd     reads x once
 //   mhc_close       x, f, post, res → x'
-//   mhc_close_open  both in one pass: x' is written and not read again. The bits of the two alone
+//   mhc_close_open  both in one pass: writes x' and does not read it back; bitwise identical to the
+//                   two calls
 //
 //   x, x' [tokens, n·width], f, h, y [tokens, width] bf16; phi [n·width, K], alpha [3], b [K],
 //   gain [width], post [tokens, n], res [tokens, n²], u [tokens, K], rho, rstd [tokens] f32;
 //   K = n² + 2n. y = gain ⊙ h·rstd, rstd = rsqrt(mean(h²) + norm_eps), of h as rounded to bf16.
 //
-// h and y may each be null (not wanted). n is 1, 2, 4 or 8, width a multiple of 8; of what is
-// opened it is kMhcMostWidth at most. Addresses are multiples of 16. What is read must not be what
-// is written. Which kernel runs changes no bit. Arithmetic in f32, but that phi is rounded to tf32
-// in v·phi (x is exact there). The bits of a token are a function of that token and the weights:
-// where it stands, and how many there are, changes none. Not synchronised with anything but
-// `stream`. Throws InternalError for other sizes and addresses; of a launch that is refused
-// what base/cuda/error.h says.
+// h and y may each be null (not wanted). n is 1, 2, 4 or 8 and width a multiple of 8, at most
+// kMhcMostWidth where streams are opened. Addresses are multiples of 16. Inputs and outputs must
+// not overlap. The choice of kernel changes no bit. Arithmetic is in f32, except that phi is
+// rounded to tf32 in v·phi (where x is exact). A token's bits depend only on that token and the
+// weights, not on its position or the number of tokens. Synchronised only with `stream`. Throws
+// InternalError for other sizes and addresses; a rejected launch throws as described in
+// base/cuda/error.h.
 #include "kernels/cuda/sinkhorn_form.h"
 
 namespace birkhoff::cuda {
@@ -32,7 +33,7 @@ struct MhcOpenArgs {
   int n = 1;
   float eps = 0, norm_eps = 0;
   SinkhornHow sinkhorn = {};
-  int capability = 80;  // of the device: 10·major + minor. From 90 on wide rows go by clusters
+  int capability = 80;  // compute capability, 10·major + minor; from 90, wide rows use clusters
 };
 void mhc_open(const MhcOpenArgs& args, cudaStream_t stream);
 
@@ -48,13 +49,13 @@ void mhc_close(const MhcCloseArgs& args, cudaStream_t stream);
 // REQUIRES open.x == close.y and the same sizes (InternalError).
 void mhc_close_open(const MhcCloseArgs& close, const MhcOpenArgs& open, cudaStream_t stream);
 
-// How a call is cut: a pure function of what is to be done.
+// How a call's work is divided among blocks: a pure function of the arguments.
 struct MhcOpenCut {
   int cluster = 1;  // blocks that share the channels of their tokens
-  int tokens = 0;   // of a cluster, which reads phi once
+  int tokens = 0;   // per cluster, which reads phi once
   int64_t blocks = 0;
-  int steps = 0;            // of 256 channels, of all blocks of a cluster
-  size_t shared_bytes = 0;  // for the rows
+  int steps = 0;            // of 256 channels, shared by the blocks of a cluster
+  size_t shared_bytes = 0;  // dynamic shared memory for the rows
 };
 MhcOpenCut mhc_open_cut(const MhcOpenArgs& args);
 

@@ -1,4 +1,4 @@
-// How the passes of mHC's backward are cut, and what they refuse: the host's half.
+// The host side of the backward passes: how calls are divided, and argument checks.
 #include <algorithm>
 
 #include "base/error.h"
@@ -9,18 +9,18 @@
 namespace birkhoff::cuda {
 namespace {
 
-// Eight blocks of (b) for each of 132 multiprocessors, before a block takes more tokens.
+// (b) has up to eight blocks for each of 132 multiprocessors; with more tokens, a block takes more.
 constexpr int64_t kBlocks = 8 * 132;
-// A split of fewer tokens moves more for its partial dphi than a fifth of what they move:
-// 2·4·K bytes a channel and stream against 2·28/4 for each token.
+// With fewer tokens, a split's partial dphi would move more than a fifth of what the tokens do:
+// 2·4·K bytes per channel and stream, against 2·28/4 per token.
 constexpr int64_t kLeastTiles = 4;
-// Of 8 tokens, of a cluster: its partial dphi is a third of what it moves, and it has three tiles
-// on their way at a time.
+// Tiles of 8 tokens per cluster, which has three in flight at a time. With 8 tiles the partial dphi
+// is a third of what the cluster moves.
 constexpr int64_t kLeastClusterTiles = 8;
 
 constexpr int64_t ceil_to(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-// weights: floats of a channel.
+// weights: number of weights per channel.
 MhcOpenBackwardCut cut_of(int64_t tokens, int64_t width, const MhcRow& row, int64_t weights) {
   const int n = row.n;
   MhcOpenBackwardCut cut;

@@ -1,7 +1,7 @@
 #pragma once
-// Device functions: the gradients of mHC's coefficients, sigmoids and Sinkhorn–Knopp, a matrix
-// entry a lane; a map as backward_coefficients.h asks for. Sinkhorn's iterates are made again from
-// u and stay in shared memory: 2·n² floats a step, 5 KB a token at n = 4.
+// Device functions for the gradients of mHC's coefficients (sigmoids and Sinkhorn–Knopp), with one
+// matrix entry per lane; the map M of backward_coefficients.h. Sinkhorn's iterates are recomputed
+// from u and kept in shared memory: 2·n² floats per step, 5 KB per token at n = 4.
 #include <cmath>
 
 #include "kernels/cuda/backward_coefficients.h"
@@ -34,7 +34,7 @@ struct MhcBackwardMap {
     of_matrices<kN>(g, sinkhorn);
   }
 
-  // pre = σ + e and post = 2σ of the logits; dσ = σ·(1 − σ).
+  // The backward of pre = σ(logit) + e and post = 2·σ(logit), with σ' = σ·(1 − σ). Also makes pre.
   template <int kN>
   static __device__ void of_gates(const Args& a, const Parameters<kN>& s, Group<kN>& g) {
     using S = CoefficientShape<MhcBackwardMap, kN>;
@@ -48,7 +48,7 @@ struct MhcBackwardMap {
     }
   }
 
-  // H_res, from u alone.
+  // Recomputes H_res, which needs only u.
   template <int kN>
   static __device__ void make_matrices(const Parameters<kN>& s, Group<kN>& g,
                                        SinkhornLanes<kN>& sinkhorn) {
@@ -64,7 +64,8 @@ struct MhcBackwardMap {
     for (int h = 0; h < L::kHeld; ++h)
       g.row[k][unsigned(S::kRow.res) + e + unsigned(h) * kWarp] = m[h];
   }
-  // Behind make_matrices of the same tokens: d of the logits in the place of d of H_res.
+  // Replaces the gradients of H_res by those of the logits. REQUIRES that make_matrices() of the
+  // same tokens was called before.
   template <int kN>
   static __device__ void of_matrices(Group<kN>& g, const SinkhornLanes<kN>& sinkhorn) {
     using L = SinkhornLanes<kN>;

@@ -1,6 +1,5 @@
-// A block takes a token: each of its threads reads 8 channels of all streams and of f by accesses
-// of 16 bytes, and writes 8 channels of all streams. 40 FMAs for 18 accesses: memory is what it
-// takes.
+// One block per token: each thread reads 8 channels of all streams and of f by accesses of 16
+// bytes, and writes 8 channels of all streams. With 40 FMAs for 18 accesses it is memory-bound.
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/streams.h"
 

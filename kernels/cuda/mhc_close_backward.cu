@@ -1,6 +1,7 @@
-// (a) of the passes: a warp takes a token and reads each of its rows once, 16 bytes a lane,
-// with n² + n sums a lane in registers. 24 FMAs a channel at n = 4, beside 20 bytes: a tenth of
-// what the arithmetic units do in the time that memory needs, so no tensor core is wanted.
+// Pass (a): a warp handles one token and reads each of its rows once, 16 bytes per lane, with
+// n² + n sums per lane in registers. At n = 4 it does 24 FMAs per channel and moves 20 bytes: a
+// tenth of what the arithmetic units could do in the time memory needs, so tensor cores would not
+// help.
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/mhc_backward.h"
 #include "kernels/cuda/require.h"
@@ -13,13 +14,13 @@ namespace {
 
 constexpr unsigned kThreads = 128, kWarps = kThreads / kWarp;
 
-// Sums of a lane: with a link n² of dres, then n of dpost.
+// Layout of a lane's sums: n² of dres if there is a link, then n of dpost.
 template <int kN, bool kLink>
 struct Dots {
   static constexpr int kPost = kLink ? kN * kN : 0, kAll = kPost + kN;
 };
 
-// 8 channels from c on of token t: into df, and into the sums.
+// Handles 8 channels of token t, from c on: stores df and adds to the sums.
 template <int kN, bool kLink>
 __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, int64_t c,
                                     const float (&post)[kN], float (&dots)[Dots<kN, kLink>::kAll]) {
@@ -47,7 +48,7 @@ __device__ inline void add_channels(const MhcCloseBackwardArgs& a, int64_t t, in
   store_channels(a.df + t * a.width + c, rounded(df));
 }
 
-// Blocks that are to fit at a time: without them ptxas keeps n = 8 to 168 registers, and spills.
+// Without the minimum number of blocks, ptxas limits n = 8 to 168 registers, and spills.
 template <int kN, bool kLink>
 __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
     close_backward(MhcCloseBackwardArgs a) {
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(kThreads, kN == 8 ? 2 : 4)
   for (int i = 0; i < kN; ++i) post[i] = shuffle(kFullMask, mine, unsigned(i));
   for (int64_t c = lane * kChannels; c < a.width; c += kWarp * kChannels)
     add_channels<kN, kLink>(a, t, c, post, dots);
-  // Lane k keeps sum k, and another 32 further on, so that they are written side by side.
+  // Lane k keeps sum k, and the one 32 further on, so that stores of a warp are contiguous.
   float kept[(kSums + int(kWarp) - 1) / int(kWarp)] = {};
   unrolled<kSums>([&](int k) {
     const float sum = warp_sum(dots[k]);

@@ -1,4 +1,4 @@
-// (b) of mHC.
+// Pass (b) of mHC's backward.
 #include "kernels/cuda/backward_sums.h"
 #include "kernels/cuda/mhc_backward_map.h"
 

@@ -1,16 +1,16 @@
 #pragma once
-// What the passes of mHC's backward share: the row of coefficients that (b) writes and (c) reads.
-// Host code reads the numbers too.
+// Layout of the coefficient row that pass (b) of mHC's backward writes per token and (c) reads, and
+// the sizes that kernels and host code share.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
 
-// A token's coefficients: dz, pre [n], res [n, n], 2·ds, and zeros up to 16 bytes. Of mHC dz is [K,
-// zeros up to whole tiles of 8], and ds one number. Where each stream has a norm and columns of its
-// own (HC), dz is [n, n + 2 and zeros up to whole tiles], and there is a ds for each. Without a
-// sublayer (a read-out) columns are n, and there is no res. In shared
-// memory two more numbers of a row matter: rows are an odd number of 16 bytes apart, so that eight
-// of them lie in different banks.
+// A token's coefficient row: dz, pre [n], res [n, n] and 2·ds, zero-padded to a multiple of 16
+// bytes. In mHC dz is [K], zero-padded to whole tiles of 8 columns, and ds is one number. Where
+// each stream has its own norm and columns (per_stream, HC), dz is [n, n + 2] with each n + 2
+// padded to whole tiles, and each stream has its own ds. Without a sublayer (read-out) there are n
+// columns and no res. In shared memory rows are `stride` floats apart, an odd number of 16-byte
+// units, so that eight rows lie in different banks.
 struct MhcRow {
   int n, columns, own, padded, pre, res, pull, pulls, floats, stride;
   constexpr explicit MhcRow(int streams, bool per_stream = false, bool sublayer = true)
@@ -26,17 +26,17 @@ struct MhcRow {
         stride(floats / 4 % 2 == 0 ? floats + 4 : floats) {}
 };
 
-inline constexpr int kClusterRanks = 8;            // blocks of a cluster
-inline constexpr int64_t kMhcClusterWidth = 1920;  // from which on clusters are worth asking for
+inline constexpr int kClusterRanks = 8;            // blocks per cluster
+inline constexpr int64_t kMhcClusterWidth = 1920;  // least C for which clusters are used
 
-inline constexpr int kMhcSplits = 8;  // of the tokens, at most: a partial dphi for each
-inline constexpr int kMhcTile = 16;   // tokens of a tile of (c): the rows of an mma
-// By clusters: of the tokens (an H100 has room for 16 clusters), tokens of a tile, Sinkhorn's
-// iterations that there is room for.
+inline constexpr int kMhcSplits = 8;  // most splits of the tokens; each has a partial dphi
+inline constexpr int kMhcTile = 16;   // tokens per tile of (c): the rows of an mma
+// In the pass by clusters: the most splits (an H100 has room for 16 clusters), tokens per tile, and
+// the most Sinkhorn iterations that fit in shared memory.
 inline constexpr int kMhcClusterSplits = 16, kMhcClusterTile = 8, kMhcClusterIterations = 28;
-inline constexpr unsigned kMhcWarps = 4;                    // of a block of (b)
-constexpr int mhc_slab(int n) { return n == 8 ? 32 : 64; }  // channels of a block of (c)
-// Tokens whose matrices a warp of (b) holds at a time, an entry (n = 8: two) a lane.
+inline constexpr unsigned kMhcWarps = 4;                    // warps per block of (b)
+constexpr int mhc_slab(int n) { return n == 8 ? 32 : 64; }  // channels per block of (c)
+// Tokens whose matrices a warp of (b) holds at a time, with one entry (n = 8: two) per lane.
 constexpr int mhc_group(int n) { return n * n < int(kWarp) ? int(kWarp) / (n * n) : 1; }
 
 }  // namespace birkhoff::cuda

@@ -1,6 +1,6 @@
 #pragma once
-// Device functions: from a token's u to mHC's coefficients, in a block or in a cluster of them. Of
-// the map that open_streams.h asks for it is what does not say where x is.
+// Device functions that turn a token's u into mHC's coefficients, in a block or in a cluster. This
+// is the part of the map M of open_streams.h that does not depend on where x is kept.
 #include "kernels/cuda/mhc.h"
 #include "kernels/cuda/sinkhorn.h"
 

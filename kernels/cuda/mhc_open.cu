@@ -1,10 +1,10 @@
-// mHC's coefficients: all of a token's x·phi, one norm, sigmoids and Sinkhorn–Knopp. How streams
-// are opened by them is in open_streams.h.
+// mHC's coefficients: all of a token's x·phi, one norm, sigmoids and Sinkhorn–Knopp.
+// open_streams.h explains how streams are opened with them.
 //
-// Rows fill what a block of sm_80 may have: 8 tokens of 4·2560 or 16 of 4·1280 are 160 KiB of 163.
-// So phi is read once for 4 to 32 tokens and not for 64; that takes a cluster of blocks
-// (sm_90/mhc_open_cluster.cu).
-// Rows in registers as well, for 16 tokens of 4·2560, were tried: ptxas spills.
+// The rows fill the shared memory that a block of sm_80 may have: 8 tokens of 4·2560 or 16 of
+// 4·1280 are 160 KiB of 163. So one read of phi serves 4 to 32 tokens; serving 64 takes a cluster
+// of blocks (sm_90/mhc_open_cluster.cu). Keeping rows in registers as well, for 16 tokens of
+// 4·2560, was tried: ptxas spills.
 #include "kernels/cuda/mhc_map.h"
 #include "kernels/cuda/open_kernel.h"
 #include "kernels/cuda/open_projection.h"

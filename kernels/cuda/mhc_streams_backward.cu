@@ -1,4 +1,5 @@
-// (c) of mHC: phi has a row for each channel of each stream, and all of a token's dz take part.
+// Pass (c) of mHC: phi has a row for each channel of each stream, multiplied by all of a token's
+// dz.
 #include "kernels/cuda/backward_streams.h"
 #include "kernels/cuda/require.h"
 

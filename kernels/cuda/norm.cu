@@ -1,8 +1,8 @@
-// A square of f32 is an integer below 2^48 times a power of two: three digits of 32 bits, in limbs
-// that the exponent alone chooses (base/exact_sum.h). Each thread has limbs of its own in shared
-// memory, so that no add is atomic, and a column of them, so that a lane's bank is its own whatever
-// the limb: 12 passes over the banks for 128 bytes of g, which about keeps pace with memory.
-// Threads, and then blocks, are added up and carried.
+// The square of an f32 is an integer below 2^48 times a power of two: three digits of 32 bits, in
+// limbs that the exponent alone determines (base/exact_sum.h). Each thread has its own column of
+// limbs in shared memory, so adds need not be atomic, and a lane keeps to its own banks whatever
+// the limb. That takes 12 shared-memory wavefronts per 128 bytes of g, which about keeps pace with
+// memory. Then the threads of a block, and the blocks, are added up and carries propagated.
 #include "kernels/cuda/norm.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ constexpr unsigned kThreads = 128, kParts = 16;
 constexpr int kLimbs = kNormLimbs - 1;
 constexpr int kPoint = 16 * kLimbs;  // bits below the binary point
 constexpr uint64_t kDigit = 0xFFFFFFFF;
-constexpr int64_t kBlocks = 8 * 132;  // at most: eight for each of 132 multiprocessors
+constexpr int64_t kBlocks = 8 * 132;  // most blocks: eight for each of 132 multiprocessors
 
 struct Shared {
   int64_t limbs[kNormLimbs][kThreads];
@@ -33,7 +33,7 @@ __device__ inline void add_square(Shared& s, float x) {
     ++s.limbs[kLimbs][thread()];
     return;
   }
-  // m·2^(e − 150), e ≥ 1: its square is at an even bit from 22 on.
+  // |x| = m·2^(e − 150) with e ≥ 1; its square starts at an even bit, 22 or above.
   const uint64_t m = exponent == 0 ? fraction : fraction | 0x800000;
   const int bit = 2 * (int(exponent == 0 ? 1 : exponent) - 150) + kPoint;
   const uint64_t square = m * m, low = square << (bit & 31);
@@ -44,7 +44,7 @@ __device__ inline void add_square(Shared& s, float x) {
   limb[2][thread()] += int64_t(high);
 }
 
-// Digits into [0, 2^32), by one thread.
+// Propagates carries so that digits are in [0, 2^32). Called by one thread.
 __device__ inline void carry(int64_t (&limbs)[kNormLimbs]) {
   for (int k = 0; k + 1 < kLimbs; ++k) {
     limbs[k + 1] += limbs[k] >> 32;
@@ -82,7 +82,7 @@ struct Totals {
   int64_t sums[kNormLimbs];
 };
 
-// One block of [kNormLimbs, kParts] threads.
+// Runs as one block of [kNormLimbs, kParts] threads.
 __global__ void __launch_bounds__(kMaxThreads) add_blocks(SquaredSumArgs a, unsigned blocks) {
   auto& s = shared<Totals>();
   const unsigned k = thread_index().x, part = thread_index().y;
@@ -102,8 +102,8 @@ __global__ void __launch_bounds__(kMaxThreads) add_blocks(SquaredSumArgs a, unsi
   if (part == 0) store(a.acc + k, a.base ? load(a.base + k) + s.sums[k] : s.sums[k]);
 }
 
-// Of canonical limbs ≥ 0, to the nearest double, ties to even. Sums of squares are far from where
-// doubles are denormal or end.
+// The value of canonical limbs ≥ 0, rounded to the nearest double, ties to even. Sums of squares
+// are far from the denormal and overflow ranges of double.
 __device__ inline double value(const int64_t (&limbs)[kNormLimbs]) {
   int top = kLimbs - 1;
   while (top > 2 && limbs[top] == 0) --top;
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(kWarp) clip(ClipScaleArgs a) {
   if (thread() < kNormLimbs) s.limbs[thread()] = load(a.acc + thread());
   sync_block();
   if (thread() != 0) return;
-  carry(s.limbs);  // sums of tensors are not canonical
+  carry(s.limbs);  // limbs added over several tensors are not canonical
   double norm = sqrt(value(s.limbs)), scale = 1;
   if (s.limbs[kLimbs] != 0)
     norm = scale = nan("");

@@ -1,18 +1,20 @@
 #pragma once
-// The exact sum of squares and the clip factor (kernels/norm.h), with the bits of the CPU.
+// The exact sum of squares and the clip factor (kernels/norm.h), bitwise identical to the CPU's.
 // Emulated; not yet run on a GPU.
 //
 //   squared_sum   g [count] f32 → acc i64 [kNormLimbs] = base + Σ g², canonical for this call
 //   clip_scale    acc → scale f32 [1], norm f64 [1]
 //
-// base may be null (0), acc or elsewhere. Reads g once. Sums are of integers: neither the cut nor
-// the order decides a bit. Not synchronised with anything but `stream`. Throw InternalError if g is
-// not aligned to 16 bytes; of a launch that is refused what base/cuda/error.h says.
+// base may be null (0), acc, or a separate array. g is read once. The sums are of integers, so
+// neither their order nor the number of blocks affects the bits. Synchronised only with `stream`.
+// squared_sum throws InternalError if g is not aligned to 16 bytes; a rejected launch throws as
+// described in base/cuda/error.h.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
 
-inline constexpr int kNormLimbs = 21;  // of kernels/norm.h: limbs, and elements that are not finite
+// As in kernels/norm.h: the limbs, followed by the number of elements that are not finite.
+inline constexpr int kNormLimbs = 21;
 
 struct SquaredSumArgs {
   const float* g = nullptr;
@@ -24,7 +26,7 @@ struct SquaredSumArgs {
 void squared_sum(const SquaredSumArgs& args, cudaStream_t stream);
 unsigned squared_sum_blocks(int64_t count);
 
-// max_norm 0: no clipping.
+// A max_norm of 0 means no clipping.
 struct ClipScaleArgs {
   const int64_t* acc = nullptr;
   double max_norm = 1;

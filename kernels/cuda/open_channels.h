@@ -1,12 +1,11 @@
 #pragma once
-// Device functions: what opening streams does with 8 channels of a token, in a block or in a
-// cluster of them, whatever the coefficients are. The same order in both, and so the same bits.
+// Device functions for opening streams: the arithmetic on 8 channels of a token, whatever the
+// coefficients are. A block and a cluster use the same order of operations, hence the same bits.
 #include "kernels/cuda/channels.h"
 
 namespace birkhoff::cuda {
 
-// Channels 2·pair and the next as a factor of a product. A bf16 is a tf32 as it stands, with zeros
-// behind it.
+// Channels 2·pair and 2·pair + 1 as an mma factor. A bf16 followed by zero bits is a valid tf32.
 __device__ inline MmaB factor_of(const Channels& x, int pair) {
   return {{x.v[pair] << 16, x.v[pair] & 0xFFFF0000u}};
 }
@@ -17,7 +16,7 @@ __device__ inline float add_squares(float sum, const Channels& x, int first, int
   return sum;
 }
 
-// h = Σ pre_i·x_i, rounded once. x: gives stream i.
+// h = Σ pre_i·x_i, rounded once. x(i) returns stream i.
 template <int kN, class X>
 __device__ inline Channels weighted(const float (&pre)[kN], X&& x) {
   float sums[kChannels] = {};
@@ -35,7 +34,7 @@ __device__ inline Channels normalised(const Channels& h, float rstd, const Float
   return rounded(y);
 }
 
-// post_i and row i of res of a token. Args: of what opens streams for a sublayer.
+// Stores post_i and row i of res of a token. Args is MhcOpenArgs or HcOpenArgs.
 template <int kN, class Args>
 __device__ inline void store_mix(const Args& a, int64_t token, int i, float post,
                                  const float (&res)[kN]) {

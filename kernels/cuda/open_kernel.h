@@ -1,10 +1,10 @@
 #pragma once
-// The kernel that opens streams, and its launch (open_streams.h says how, and what M is).
+// The kernel that opens streams, and its launch (open_streams.h explains the method and M).
 #include "kernels/cuda/open_streams.h"
 
 namespace birkhoff::cuda {
 
-// h in the place of stream 0; the squares of it, as rounded.
+// Writes h over stream 0, and sums the squares of h as rounded.
 template <class M, int kN, int kTiles>
 __device__ inline void make_h(const typename M::Args& a, int64_t first,
                               OpenShared<M, kN, kTiles>& s, const Rows<kN, kTiles>& rows) {
@@ -26,14 +26,14 @@ __device__ inline void make_h(const typename M::Args& a, int64_t first,
     }
   }
   if constexpr (M::kSublayer)
-    for (int tile = 0; tile < kTiles; ++tile) {  // over a token's four lanes, by warp
+    for (int tile = 0; tile < kTiles; ++tile) {  // sums over a token's four lanes, for each warp
       const float sum = lanes_sum(squares[tile], 1, kOpenGroup);
       if (lane.part == 0 && lane.token < kTile)
         s.squares[lane.warp][tile * kTile + lane.token] = sum;
     }
 }
 
-// y of h, which is in the place of stream 0.
+// Makes y from h, which has replaced stream 0.
 template <class M, int kN, int kTiles>
 __device__ inline void normalise(const typename M::Args& a, int64_t first,
                                  const OpenShared<M, kN, kTiles>& s, const Rows<kN, kTiles>& rows) {

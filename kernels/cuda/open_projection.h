@@ -1,10 +1,10 @@
 #pragma once
-// Device functions: v·phi, v all streams of a token one after the other.
+// Device functions for v·phi, where v is all streams of a token, concatenated.
 #include "kernels/cuda/open_streams.h"
 
 namespace birkhoff::cuda {
 
-// Adds two channels of one stream. phi: of the lane's column and the first of them.
+// Adds two channels of one stream. phi points at the first channel's row, in the lane's column.
 template <class M, int kN, int kTiles>
 __device__ inline void add_pair(const float* phi, int pair, const Channels (&x)[kTiles],
                                 Partial<M, kN, kTiles>& sum) {
@@ -28,8 +28,8 @@ __device__ inline void add_pair(const float* phi, int pair, const Channels (&x)[
   }
 }
 
-// Products of all streams with their rows of the weights [n·C, columns], and Σx², of the warp's
-// channels.
+// Multiplies the warp's channels of all streams by their rows of the weights [n·C, columns], and
+// sums x².
 template <class M, int kN, int kTiles>
 __device__ inline void project_all(const float* weights, int width, const Rows<kN, kTiles>& rows,
                                    Partial<M, kN, kTiles>& sum) {
@@ -38,7 +38,7 @@ __device__ inline void project_all(const float* weights, int width, const Rows<k
   for (int step = 0; step < rows.steps; ++step) {
     const int c = lane.channel(step);
     if (c - lane.part * kChannels >= width) break;  // the whole warp
-    // Behind the last channel x is 0: any of phi will do.
+    // Beyond the last channel x is 0, so any rows of phi will do.
     const int from = c < width ? c : width - kChannels;
     for (int i = 0; i < kN; ++i) {
       const float* phi = weights + (i * width + from) * kColumns + lane.token;

@@ -1,20 +1,21 @@
 #pragma once
-// Device functions: the rows of a block's tokens, which stay on the chip while streams are opened.
+// Device functions for the rows of a block's tokens, which stay on the chip while streams are
+// opened.
 //
-// A lane keeps 8 channels of every stream of its tokens, in each step of 256 channels: x', h and y
-// are then sums over what the lane has itself. It keeps them in shared memory, in places that no
-// other lane reads: no barrier guards them, and no bank has two.
+// In each step of 256 channels, a lane keeps 8 channels of every stream of its tokens, so x', h and
+// y are sums over the lane's own data. It keeps them in shared memory that no other lane accesses,
+// so they need no barrier and cause no bank conflicts.
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/streams.h"
 
 namespace birkhoff::cuda {
 
 inline constexpr int kOpenWarps = kOpenThreads / kWarp;
-inline constexpr int kOpenGroup = 4;  // lanes of a token
+inline constexpr int kOpenGroup = 4;  // lanes per token
 
-// Where a lane is among its block's rows.
+// Which part of the block's rows a lane has.
 struct Lane {
-  int warp, token, part;  // token: of the tile; part: which 8 of a warp's 32 channels
+  int warp, token, part;  // token: in the tile; part: which 8 of the warp's 32 channels
 
   __device__ Lane()
       : warp(int(thread() / kWarp)),
@@ -28,8 +29,8 @@ struct Lane {
 // A lane's part of its tokens' rows.
 template <int kN, int kTiles>
 struct Rows {
-  // Of 8 streams there is room for 4 tokens: half of the lanes have no rows.
-  static constexpr int kLanes = mhc_open_tile(kN) * kOpenGroup;  // of a warp, that have rows
+  // Lanes per warp that have rows. At n = 8 there is room for 4 tokens, so half of them have none.
+  static constexpr int kLanes = mhc_open_tile(kN) * kOpenGroup;
   Channels* first;
   int steps;
 
@@ -42,7 +43,7 @@ struct Rows {
   }
 };
 
-// Rows of x as they are.
+// Fills the rows by copying x.
 template <class Args, int kN, int kTiles>
 __device__ inline void fill(const Args& a, int64_t first, const Rows<kN, kTiles>& rows) {
   constexpr int kTile = mhc_open_tile(kN);
@@ -58,10 +59,10 @@ __device__ inline void fill(const Args& a, int64_t first, const Rows<kN, kTiles>
                    valid ? 16 : 0);
     }
   copy_async_commit();
-  copy_async_wait<0>();  // its own copies are all that a lane reads
+  copy_async_wait<0>();  // no barrier: a lane reads only what it copied itself
 }
 
-// Rows of x' as they are made.
+// Closes the streams of x and fills the rows with x', which it also stores.
 template <int kN, int kTiles>
 __device__ inline void fill_closing(const MhcCloseArgs& a, int64_t first, const Mix<kN>* mix,
                                     const Rows<kN, kTiles>& rows) {

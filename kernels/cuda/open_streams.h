@@ -1,23 +1,26 @@
 #pragma once
-// Device functions: streams are opened in one pass over x. A block keeps the rows of its tokens on
-// the chip, from the projection that makes their coefficients to the sum of streams that needs them
-// (docs/kernels.md has a picture).
+// Device functions that open streams in one pass over x. A block keeps the rows of its tokens on
+// the chip from the projection, which makes their coefficients, to the sum of streams, which needs
+// them (docs/kernels.md has a picture).
 //
-// What the coefficients are is a map M, and the only thing in which mHC and HC differ:
+// The map M, a traits class, says what the coefficients are; mHC and HC differ in nothing else:
 //
-//   M::Args                                    x, u, tokens, width, n, eps; what stands below
-//   M::kSublayer                               F stands behind: post, res, gain, y, rstd; else h is
-//                                              all that comes out, and H~ has pre alone
-//   M::kPerStream                              a norm for each stream; each has its own columns
-//   M::projects(a)                             whether anything depends on x
-//   M::project<kN, kTiles>(a, rows, sum)       products and Σx² of the warp's channels
-//   M::norms(a), M::h(a)                       where 1/rms and h go: [tokens, 1 or n], [tokens, C]
+//   M::Args                                    x, u, tokens, width, n, eps, and what is named below
+//   M::kSublayer                               a sublayer F follows, so post, res, gain, y and rstd
+//                                              exist; otherwise only h is produced, and H~ has only
+//                                              pre
+//   M::kPerStream                              each stream has its own norm and columns
+//   M::projects(a)                             whether the coefficients depend on x
+//   M::project<kN, kTiles>(a, rows, sum)       adds products and Σx² of the warp's channels
+//   M::norms(a), M::h(a)                       outputs: 1/rms [tokens, 1 or n], h [tokens, C]
 //   M::coefficient<kN>(a, u, column)           H~
-//   M::pre(a, H~), M::post(H~), M::res(a, row)    of a row of H~ a lane; all lanes of the warp come
+//   M::pre(a, H~), M::post(H~)                 from one element of H~
+//   M::res(a, row)                             from one row of H~ per lane; all lanes of the warp
+//                                              must call it
 //
-// Products of the tensor cores are 16 columns by 8 tokens; lane 4·g + t has token g and column g.
-// Which channel stands at which depth of a product is free, so it is the order in which a lane has
-// them: depth t of product s is channel 8·t + 2·s of a warp's 32, depth t + 4 the next.
+// A tensor-core product is 16 columns by 8 tokens; lane 4·g + t supplies token g and column g. The
+// assignment of channels to the product's depth is free, so it follows the order in which a lane
+// holds them: depth t of product s is channel 8·t + 2·s of the warp's 32, depth t + 4 the next one.
 #include "kernels/cuda/open_channels.h"
 #include "kernels/cuda/open_rows.h"
 #include "kernels/cuda/warp_sum.h"
@@ -26,23 +29,24 @@ namespace birkhoff::cuda {
 
 template <class M, int kN, int kTiles>
 struct OpenSizes {
-  static constexpr int kTile = mhc_open_tile(kN), kTokens = kTile * kTiles;  // tokens of a product
-  static constexpr int kRows = M::kSublayer ? kN + 2 : 1;  // of coefficients, of n each
+  static constexpr int kTile = mhc_open_tile(kN), kTokens = kTile * kTiles;  // of a product, block
+  static constexpr int kRows = M::kSublayer ? kN + 2 : 1;  // rows of n coefficients
   static constexpr int kColumns = kN * kRows, kNorms = M::kPerStream ? kN : 1;
   static constexpr int kProducts = M::kPerStream ? kN : (kColumns + 15) / 16;
   static constexpr int kSums = kTiles * (kColumns + kNorms) * kTile;  // [tile, slot, token]
-  // Where a column's sum is, and Σx²: a stream's rows and its squares side by side, so that lanes
-  // with a row each write to different banks, and so do those that read a row of columns.
+  // The slots of a column's sum and of Σx². Per stream, the sums of its rows and its squares are
+  // adjacent, so that lanes that write one row each use different banks, as do lanes that read a
+  // row of columns.
   static constexpr __device__ int slot(int column) {
     return M::kPerStream ? column % kN * (kRows + 1) + column / kN : column;
   }
   static constexpr __device__ int norm_slot(int norm) {
     return M::kPerStream ? norm * (kRows + 1) + kRows : kColumns;
   }
-  // Tokens of a warp that has a row of coefficients a lane, and such warps.
+  // Tokens per warp when each lane has one row of coefficients, and the number of such warps.
   static constexpr int kMatrices = int(kWarp) / kN, kMatrixWarps = kTokens / kMatrices;
 
-  // Which column a product's row is; behind the last one, none.
+  // The column that a row of a product computes; kColumns or more if it computes none.
   static constexpr __device__ int column(int product, int row) {
     if constexpr (M::kPerStream)
       return row < kRows ? row * kN + product : kColumns;
@@ -51,7 +55,7 @@ struct OpenSizes {
   }
 };
 
-// Of a lane, over the warp's channels.
+// A lane's sums over the warp's channels.
 template <class M, int kN, int kTiles>
 struct Partial {
   using S = OpenSizes<M, kN, kTiles>;
@@ -59,23 +63,23 @@ struct Partial {
   float squares[kTiles][S::kNorms] = {};
 };
 
-// Rows leave 3 KiB: what is not needed at the same time shares its place.
+// The rows leave 3 KiB of shared memory, so data with disjoint lifetimes shares a union.
 template <class M, int kN, int kTiles>
 struct OpenShared {
   using S = OpenSizes<M, kN, kTiles>;
   union {
-    Mix<kN> mix[S::kTokens];  // of what is closed
-    float sums[S::kSums];     // of products, and Σx²
+    Mix<kN> mix[S::kTokens];  // for closing
+    float sums[S::kSums];     // products and Σx²
     // pre, post, and the rows of res, each [n, tokens]; see logit().
     float logits[S::kMatrixWarps][S::kRows][kWarp];
   };
-  float squares[kOpenWarps][S::kTokens];  // of h
+  float squares[kOpenWarps][S::kTokens];  // Σh² of each warp's channels
 
   __device__ float& sum(int slot, int token) {
     const int tile = token / S::kTile;
     return sums[(tile * (S::kColumns + S::kNorms) + slot) * S::kTile + token % S::kTile];
   }
-  // Rows are rotated by their number, so that the lanes of a matrix, which have a row each, read
+  // Each row is rotated by its number, so that the lanes of a matrix, which have one row each, read
   // different banks.
   __device__ float& logit(int row, int column, int token) {
     const int at = (row + column) * S::kMatrices + token % S::kMatrices;
@@ -83,7 +87,7 @@ struct OpenShared {
   }
 };
 
-// Sums over the warps, one after another: there is room for those of one.
+// Adds up the warps' sums, one warp after another: there is room for only one set of sums.
 template <class M, int kN, int kTiles>
 __device__ inline void put_sums(OpenShared<M, kN, kTiles>& s, const Partial<M, kN, kTiles>& sum) {
   using S = OpenSizes<M, kN, kTiles>;
@@ -114,7 +118,7 @@ __device__ inline void put_sums(OpenShared<M, kN, kTiles>& s, const Partial<M, k
   sync_block();
 }
 
-// u and 1/rms of the block's tokens; H~ in the place of the sums.
+// Stores u and 1/rms of the block's tokens, and replaces the sums by H~.
 template <class M, int kN, int kTiles>
 __device__ inline void make_coefficients(const typename M::Args& a, int64_t first,
                                          OpenShared<M, kN, kTiles>& s) {
@@ -150,7 +154,7 @@ __device__ inline void make_coefficients(const typename M::Args& a, int64_t firs
   sync_block();
 }
 
-// post and res of the tokens of one warp.
+// Makes and stores post and res of this warp's tokens.
 template <class M, int kN, int kTiles>
 __device__ inline void make_mixes(const typename M::Args& a, int64_t first,
                                   OpenShared<M, kN, kTiles>& s) {

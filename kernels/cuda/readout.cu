@@ -1,4 +1,5 @@
-// Weights of the streams by sigmoids, one norm a token; nothing is mixed, and no norm follows.
+// The read-out: sigmoids give the weights of the streams, with one norm per token. Streams are not
+// mixed, and no norm of the result follows.
 #include "kernels/cuda/readout.h"
 
 #include "kernels/cuda/open_kernel.h"

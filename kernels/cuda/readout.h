@@ -1,6 +1,6 @@
 #pragma once
-// The learned read-out of the streams on a CUDA device (formulas and shapes: kernels/readout.h), by
-// the code that opens streams for a sublayer. Emulated; not yet run on a GPU.
+// The learned read-out of the streams on a CUDA device (formulas and shapes: kernels/readout.h). It
+// uses the code that opens streams for a sublayer. Emulated; not yet run on a GPU.
 //
 //   readout            x → y, u, rho        reads x once
 //   readout_backward   dy → dx; dw, dscale, dbase        (b) and (c) of kernels/cuda/mhc_backward.h
@@ -8,9 +8,9 @@
 //   x, dx [tokens, n·width], y, dy [tokens, width] bf16; w, dw [n·width, n], scale [1], base [n],
 //   u [tokens, n], rho [tokens] and their gradients f32
 //
-// The forward reads n elements a channel and writes one; the backward reads 2·(n + 1) and
-// writes n, beside w, and rows and partial sums as mHC's backward has them. w is rounded to tf32.
-// Sizes, alignment, which bits depend on what, and what throws are as in kernels/cuda/mhc.h and
+// Per channel, the forward reads n elements and writes one; the backward reads 2·(n + 1) and writes
+// n, in addition to w, coefficient rows and partial sums as in mHC's backward. w is rounded to
+// tf32. Sizes, alignment, reproducibility and errors are as in kernels/cuda/mhc.h and
 // mhc_backward.h.
 #include "kernels/cuda/mhc.h"
 #include "kernels/cuda/mhc_backward.h"
@@ -31,7 +31,7 @@ void readout(const ReadoutArgs& args, cudaStream_t stream);
 struct ReadoutBackwardArgs {
   const bf16 *dy = nullptr, *x = nullptr;
   const float *w = nullptr, *scale = nullptr, *base = nullptr, *u = nullptr, *rho = nullptr;
-  // What is added to; null or the output itself, or elsewhere.
+  // What the results are added to. Each is null (0), the output itself, or a separate array.
   const float *dw_base = nullptr, *dscale_base = nullptr, *dbase_base = nullptr;
   bf16* dx = nullptr;
   float *dw = nullptr, *dscale = nullptr, *dbase = nullptr;
@@ -42,7 +42,7 @@ struct ReadoutBackwardArgs {
 };
 void readout_backward(const ReadoutBackwardArgs& args, cudaStream_t stream);
 
-// cut.dphi is where partial sums of dw begin.
+// cut.dphi is the offset of the partial sums of dw.
 MhcOpenBackwardCut readout_backward_cut(int64_t tokens, int64_t width, int n);
 
 }  // namespace birkhoff::cuda

@@ -1,4 +1,5 @@
-// The read-out's backward by (b) and (c) of mHC's, with one group of coefficients and no link.
+// The read-out's backward, by passes (b) and (c) of mHC's, with one group of coefficients and no
+// link.
 #include <cmath>
 
 #include "kernels/cuda/backward_streams.h"
@@ -9,7 +10,7 @@
 namespace birkhoff::cuda {
 namespace {
 
-struct Rows {  // by the names of those passes
+struct Rows {  // the arguments, under the names that those passes use
   const bf16 *x, *dh;
   const float *w, *alpha, *b, *u, *rho, *dalpha_base, *db_base;
   bf16* dx;

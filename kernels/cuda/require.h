@@ -1,17 +1,17 @@
 #pragma once
-// What kernels refuse: the host's half, since nvcc cannot compile fmt.
+// Argument checks shared by launchers. They are host code, since nvcc cannot compile fmt.
 #include <cstdint>
 #include <initializer_list>
 
 namespace birkhoff::cuda {
 
-// Throws InternalError unless each pointer is aligned to 16 bytes; null is.
+// Throws InternalError unless each pointer is null or aligned to 16 bytes.
 void require_aligned(const char* name, std::initializer_list<const void*> pointers);
 
-// Throws InternalError unless each pointer is there, and aligned to 16 bytes.
+// Throws InternalError unless each pointer is non-null and aligned to 16 bytes.
 void require_given(const char* name, std::initializer_list<const void*> pointers);
 
-// Throws InternalError if some of the pointers are null and others are not. what: their names.
+// Throws InternalError if only some of the pointers are null. what: their names.
 void require_all_or_none(const char* name, const char* what,
                          std::initializer_list<const void*> pointers);
 

@@ -1,7 +1,7 @@
-// A row stays in registers between its two passes, so that x is read once; a block takes several
-// rows, so that gain is read once for all of them. All accesses of x, gain and y are 16 bytes wide.
-// What is ragged (a width that is no multiple of 8, an address that is none of 16) or too wide for
-// registers goes element by element.
+// A row stays in registers between its two passes, so x is read once; a block takes several rows,
+// so gain is read once for all of them. All accesses of x, gain and y are 16 bytes wide. Ragged
+// rows (a width that is not a multiple of 8, or an address that is not a multiple of 16) and rows
+// too wide for registers are processed element by element.
 #include "kernels/cuda/rms_norm.h"
 
 #include <algorithm>
@@ -13,12 +13,13 @@ namespace birkhoff::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-// Four blocks for each of 132 multiprocessors, before a block takes more rows; from 2 rows on, gain
-// adds no more than half of what x and y move.
+// Up to four blocks for each of 132 multiprocessors; with more rows, a block takes more. With at
+// least 2 rows per block, gain adds at most half of what x and y move.
 constexpr int64_t kBlocks = 4 * 132, kLeastRows = 2, kMostRows = 16;
 
 struct Shared {
-  // By parity of the row: who is late reads the sums of one row while others write the next one's.
+  // Double-buffered by row parity, so slow threads can still read row i while others write row
+  // i + 1.
   float sums[2][kThreads / kWarp];
 };
 
@@ -46,7 +47,7 @@ __device__ inline float load_row(const RmsNormArgs& a, int64_t row, Channels (&x
   return squares;
 }
 
-// y = base + gain ⊙ x·rstd, of one pack.
+// y = base + gain ⊙ x·rstd for one pack.
 __device__ inline void store_pack(const RmsNormArgs& a, int64_t at, const Channels& x,
                                   const Floats (&gain)[2], float rstd) {
   const Channels base = a.base ? load_channels(a.base + at) : Channels{};

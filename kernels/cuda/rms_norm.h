@@ -6,8 +6,8 @@
 //   x, base, y [tokens, width] bf16, gain [width] f32, rstd, rstd_base [tokens] f32
 //
 // base and rstd_base may be null (0) or the output itself; y or rstd may be null (not wanted).
-// Arithmetic in f32. A row's bits are a function of that row, gain and width. Not synchronised with
-// anything but `stream`. Throws of a launch that is refused what base/cuda/error.h says.
+// Arithmetic is in f32. A row's bits depend only on that row, gain and width. Synchronised only
+// with `stream`. A rejected launch throws as described in base/cuda/error.h.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
@@ -25,12 +25,13 @@ struct RmsNormArgs {
 
 void rms_norm(const RmsNormArgs& args, cudaStream_t stream);
 
-// How a call is cut: a pure function of what is to be done.
+// How a call's work is divided among blocks: a pure function of the arguments.
 struct RmsNormCut {
-  // Accesses of 16 bytes a thread keeps a row in; 0: element by element, each row read twice.
+  // 16-byte packs of a row that each thread keeps in registers; 0: the row is read twice, element
+  // by element.
   int packs = 0;
   unsigned threads = 0, blocks = 0;
-  int64_t rows = 0;  // of a block, which reads gain once
+  int64_t rows = 0;  // per block, which reads gain once
 };
 RmsNormCut rms_norm_cut(const RmsNormArgs& args);
 

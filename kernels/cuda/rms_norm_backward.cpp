@@ -1,4 +1,4 @@
-// How the backward of RMSNorm is cut, and what it refuses: the host's half.
+// The host side of RMSNorm's backward: how a call is divided, and argument checks.
 #include "kernels/cuda/rms_norm_backward.h"
 
 #include <algorithm>
@@ -9,8 +9,9 @@ namespace birkhoff::cuda {
 namespace {
 
 constexpr int64_t kThreads = 256, kPack = 8, kMostPacks = 4;
-// Four blocks for each of 132 multiprocessors, before a block takes more rows. From 16 rows on its
-// partial dgain, 8 bytes a channel there and back, is no more than a twelfth of what they move.
+// Up to four blocks for each of 132 multiprocessors; with more rows, a block takes more. With at
+// least 16 rows, a block's partial dgain (8 bytes per channel, written and read) is at most a
+// twelfth of what the rows move.
 constexpr int64_t kBlocks = 4 * 132, kLeastRows = 16;
 
 }  // namespace

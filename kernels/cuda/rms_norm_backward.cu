@@ -1,5 +1,6 @@
-// A row of x and dy stays in registers between its sum and dx; a block keeps gain and its part of
-// dgain there for all of its rows, and a further kernel adds the blocks up in order.
+// A row of x and dy stays in registers from the sum over it until dx is stored. A block keeps gain
+// and its partial dgain in registers for all of its rows; a second kernel adds up the blocks in
+// order.
 #include "kernels/cuda/rms_norm_backward.h"
 
 #include "kernels/cuda/channels.h"
@@ -13,14 +14,14 @@ constexpr unsigned kThreads = 256;
 constexpr unsigned kParts = 16;
 
 struct Shared {
-  float sums[2][kThreads / kWarp];  // by parity of the row
+  float sums[2][kThreads / kWarp];  // double-buffered by row parity
 };
 
 struct Gains {
   float gain[kChannels], dgain[kChannels];
 };
 
-// The pack of a row that is number p of this thread; behind the row's end, none.
+// The index in the row of this thread's pack p; past the row's end, there is none.
 __device__ inline int64_t pack_of(int p) { return thread() + int64_t{p} * block_dim().x; }
 
 template <int kPacks>
@@ -88,7 +89,7 @@ struct Parts {
   float sums[kParts][kWarp];
 };
 
-// dgain of the blocks' parts, by blocks of [kWarp channels, kParts] threads.
+// Adds up the blocks' partial dgain. Runs as blocks of [kWarp channels, kParts] threads.
 __global__ void __launch_bounds__(kWarp* kParts)
     rms_norm_sum_gains(RmsNormBackwardArgs a, unsigned blocks) {
   auto& s = shared<Parts>();

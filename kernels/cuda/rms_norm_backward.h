@@ -5,11 +5,11 @@
 //   dx = base + rstd·(gain⊙dy − x·rstd²·mean(gain⊙dy⊙x)),   dgain = base + Σ_t dy⊙x·rstd
 //   dy, x, dx [tokens, width] bf16, gain, dgain [width] f32, rstd [tokens] f32
 //
-// Reads x and dy once. The width is a multiple of 8, 8192 at most; rows are aligned to 16 bytes. A
-// base may be null (0), the output itself or elsewhere. A row of dx has bits that are a function of
-// that row, gain and width; dgain is summed in an order that the number of tokens decides. Not
-// synchronised with anything but `stream`. Throws InternalError if an argument is none of these; of
-// a launch that is refused what base/cuda/error.h says.
+// Reads x and dy once. The width is a multiple of 8, at most 8192; rows are aligned to 16 bytes. A
+// base may be null (0), the output itself, or a separate array. The bits of a row of dx depend only
+// on that row, gain and width; dgain is summed in an order that depends on the number of tokens.
+// Synchronised only with `stream`. Throws InternalError for any other argument; a rejected launch
+// throws as described in base/cuda/error.h.
 #include "kernels/cuda/device/types.h"
 
 namespace birkhoff::cuda {
@@ -26,11 +26,11 @@ struct RmsNormBackwardArgs {
 };
 void rms_norm_backward(const RmsNormBackwardArgs& args, cudaStream_t stream);
 
-// How a call is cut: a pure function of tokens and width.
+// How a call's work is divided among blocks: a pure function of tokens and width.
 struct RmsNormBackwardCut {
-  int packs = 0;  // of 8 elements, that a thread keeps of a row
+  int packs = 0;  // packs of 8 elements of a row that each thread keeps in registers
   unsigned threads = 0, blocks = 0;
-  int64_t rows = 0;  // of a block
+  int64_t rows = 0;  // per block
 };
 RmsNormBackwardCut rms_norm_backward_cut(int64_t tokens, int64_t width);
 

@@ -1,13 +1,14 @@
 #pragma once
-// Device functions: H_pre, H_post and H_res of a token (formulas: kernels/mhc.h). A lane has row i
-// of its token's matrix in registers; the n rows of a token are lanes i·kWarp/n + token, so that a
-// warp works on kWarp/n tokens. Row sums are the lane's own, column sums are log2 n shuffles.
+// Device functions for H_pre, H_post and H_res of a token (formulas: kernels/mhc.h). A lane holds
+// one row of its token's matrix in registers: row i of token t is in lane i·kWarp/n + t, so a warp
+// handles kWarp/n tokens. Row sums are local to a lane; column sums take log2 n shuffles.
 //
-// The backward (sinkhorn_lanes.h) has an entry a lane instead: it keeps its iterates, 2·n² floats a
-// step, and at n = 4 a warp with a row a lane would keep those of 8 matrices: 155 KB a block where
-// 39 do. Here, where nothing is kept, an entry a lane would take twice the shuffles, and four times
-// the warps while h is made. Each has functions as exact as it needs: the last step of the forward
-// leaves row sums right to a few ulp whatever came before, gradients have no such step.
+// The backward (sinkhorn_lanes.h) holds one entry per lane instead, because it keeps its iterates,
+// 2·n² floats per step: with a row per lane, a warp at n = 4 would keep those of 8 matrices, 155 KB
+// per block instead of 39. The forward keeps nothing; one entry per lane would cost it twice the
+// shuffles, and four times the warps while the others compute h. Each uses functions of the
+// accuracy it needs: the last step of the forward makes row sums right to a few ulp whatever the
+// error before it, while gradients have no such step.
 #include "kernels/cuda/device/device.h"
 #include "kernels/cuda/sinkhorn_form.h"
 #include "kernels/cuda/warp_sum.h"
@@ -16,7 +17,7 @@ namespace birkhoff::cuda {
 
 __device__ inline float sigmoid(float x) { return fast_divide(1.0f, 1.0f + fast_exp(-x)); }
 
-// Over the rows of each token of the warp; the same bits for each of them.
+// The sum over the rows of each token of the warp; every row gets the same bits.
 template <int kN>
 __device__ inline float sum_of_rows(float value) {
   return lanes_sum(value, kWarp / kN, kWarp);
@@ -28,16 +29,17 @@ __device__ inline float largest_of_rows(float value) {
   return value;
 }
 
-// How far a logit is below the largest of its line: high + low, exactly (Knuth's two-sum).
+// The difference between a logit and the largest in its row or column, exactly high + low (Knuth's
+// two-sum).
 struct Distance {
   float high, low;
 };
 __device__ inline Distance distance(float logit, float top) {
-  const float high = logit - top, back = high - logit;  // ≈ −top; low is what rounding took
+  const float high = logit - top, back = high - logit;  // back ≈ −top; low is the rounding error
   return {high, (logit - (high - back)) - (top + back)};
 }
 
-// row / (its sum + e), and the inverse of that sum.
+// Divides the row by its sum + eps; returns the inverse of that divisor.
 template <int kN>
 __device__ inline float divide_by_row(float (&row)[kN], float eps) {
   float sum = eps;
@@ -51,11 +53,12 @@ __device__ inline void divide_by_columns(float (&row)[kN], float eps) {
   for (int j = 0; j < kN; ++j) row[j] *= fast_divide(1.0f, sum_of_rows<kN>(row[j]) + eps);
 }
 
-// Logits to what the divisions begin with: softmax over the columns; then, of the paper's form, the
-// rows' softmax of its log. That log is h − log S with h = L − (the column's maximum), S ≤ n the
-// column's sum: so e^(h − the row's largest h)/S is proportional to the row, its largest entry is
-// 1/n at least, and no logarithm is taken. h is kept exactly: an entry loses a
-// rounding of its distance from the largest, and not one of logits of 100.
+// Turns logits into the matrix that the further divisions start from. The paper's form takes the
+// softmax of each column, then the softmax of each row of its log. That log is h − log S, where
+// h = L − (the column's maximum) and S ≤ n is the column's sum, so e^(h − the row's largest h)/S is
+// proportional to the row; its largest entry is at least 1/n, and no logarithm is needed. h is kept
+// exactly, so an entry loses one rounding of its distance from the largest, not of a logit of 100.
+// The v4 form takes the softmax of each column, adds eps and divides by the row sums.
 template <int kN>
 __device__ inline void first_pair(float (&row)[kN], const SinkhornHow& how) {
   float high[kN], low[kN], inverse[kN];
@@ -78,7 +81,7 @@ __device__ inline void first_pair(float (&row)[kN], const SinkhornHow& how) {
   divide_by_row(row, 0.0f);
 }
 
-// The lane's row of logits to its row of H_res. All lanes of the warp come.
+// Turns the lane's row of logits into its row of H_res. All lanes of the warp must call it.
 template <int kN>
 __device__ inline void sinkhorn(float (&row)[kN], const SinkhornHow& how) {
   first_pair(row, how);

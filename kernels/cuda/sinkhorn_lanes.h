@@ -1,8 +1,8 @@
 #pragma once
-// Sinkhorn–Knopp of small matrices and its backward (kernels/mhc.h says what is computed), an entry
-// a lane: entry i·n + j of a matrix of n ≤ 4 is at that lane of its group of n², at n = 8 a lane
-// has two entries, 32 apart. Sums over a line are shuffles. Iterates stay on the chip, in `trace`.
-// (sinkhorn.h says why the forward does it in another way.)
+// Sinkhorn–Knopp of small matrices and its backward (definition: kernels/mhc.h), with one matrix
+// entry per lane: for n ≤ 4, entry i·n + j is in that lane of the matrix's group of n² lanes; at
+// n = 8 a lane has two entries, 32 apart. Sums over a row or column ("line") are shuffles. Iterates
+// stay in shared memory, in `trace`. (sinkhorn.h says why the forward uses another layout.)
 #include <cmath>
 
 #include "kernels/cuda/sinkhorn.h"
@@ -14,10 +14,10 @@ class SinkhornLanes {
  public:
   static constexpr int kEntries = kN * kN;
   static constexpr int kHeld = kEntries > int(kWarp) ? kEntries / int(kWarp) : 1;
-  static constexpr unsigned kLanes = kEntries / kHeld;  // of a matrix
+  static constexpr unsigned kLanes = kEntries / kHeld;  // lanes per matrix
   using Held = float[kHeld];
 
-  // trace: of this warp, [steps, 2, kHeld, kWarp]; not shared with another warp.
+  // trace: this warp's own array [steps, 2, kHeld, kWarp].
   __device__ SinkhornLanes(float* trace, const SinkhornHow& how)
       : trace_(trace + thread() % kWarp),
         steps_(steps(how)),
@@ -27,26 +27,27 @@ class SinkhornLanes {
     return steps(how) * 2 * kHeld * int(kWarp);
   }
 
-  // m: logits in, H_res out.
+  // m holds logits on entry and H_res on return.
   __device__ void forward(Held& m) {
     column_softmax(m);
     for (int h = 0; h < kHeld; ++h) first_[h] = m[h];
     for (int s = 1; s <= steps_; ++s) by_columns(s) ? divide<true>(s, m) : divide<false>(s, m);
   }
 
-  // d: dH_res in, dL out. REQUIRES forward() of the same matrices just before.
+  // d holds dH_res on entry and dL on return. REQUIRES that forward() of the same matrices was the
+  // previous call.
   __device__ void backward(Held& d) const {
     for (int s = steps_; s > 0; --s)
       by_columns(s) ? divide_backward<true>(s, d) : divide_backward<false>(s, d);
     if (v4_) return softmax_backward<true>(columns_, d);
     softmax_backward<false>(first_, d);
-    Held sum;  // log-softmax over each column: dL = dc − p·Σ dc
+    Held sum;  // backward of the log-softmax of each column: dL = dc − p·Σ dc
     line_sum<true>(d, sum);
     for (int h = 0; h < kHeld; ++h) d[h] = fmaf(-columns_[h], sum[h], d[h]);
   }
 
  private:
-  // Divisions after the first pair (paper) or the softmax (v4).
+  // The number of divisions after the first pair (paper) or the softmax (v4).
   static constexpr int steps(const SinkhornHow& how) {
     return 2 * (how.iterations - 1) + (how.v4 ? 1 : 0);
   }
@@ -55,7 +56,7 @@ class SinkhornLanes {
     return trace_[(((s - 1) * 2 + part) * kHeld + h) * int(kWarp)];
   }
 
-  // The sum, or the largest, of the column or row that an entry is in.
+  // The sum (line_sum) or maximum (line_top) of the column or row that contains each entry.
   template <bool kColumns>
   __device__ static void line_sum(const Held& m, Held& sum) {
     for (int h = 0; h < kHeld; ++h) sum[h] = m[h];
@@ -80,9 +81,9 @@ class SinkhornLanes {
     }
   }
 
-  // m: logits in; softmax over the columns, and what the first rows make of it, out. The log of
-  // that softmax is kept as high + low, exact but for log Σ: an entry then loses a rounding of its
-  // distance from its row's largest, and not one of logits of 100.
+  // m holds logits on entry. Takes the softmax of each column, then (paper) the softmax of each row
+  // of its log. That log is kept as high + low, exact except for log Σ, so an entry loses one
+  // rounding of its distance from the row's largest, not of a logit of 100.
   __device__ void column_softmax(Held& m) {
     Held top, high, low, e, sum;
     line_top<true>(m, top);
@@ -135,8 +136,8 @@ class SinkhornLanes {
   const int steps_;
   const bool v4_;
   const float eps_;
-  Held columns_;  // softmax over the columns
-  Held first_;    // what the first division starts from
+  Held columns_;  // the softmax of each column
+  Held first_;    // the matrix before the first division
 };
 
 }  // namespace birkhoff::cuda

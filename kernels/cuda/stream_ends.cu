@@ -1,4 +1,4 @@
-// A block takes a token, a thread 8 channels of all streams: memory is what it takes.
+// A block handles one token, and a thread 8 channels of all its streams. Memory-bound.
 #include "kernels/cuda/stream_ends.h"
 
 #include "kernels/cuda/channels.h"
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kTokenThreads) from_streams(StreamEndsArgs a, 
 
 using Kernel = void (*)(StreamEndsArgs, float);
 
-// kernels: of 1, 2, 4 and 8 streams.
+// kernels: for 1, 2, 4 and 8 streams.
 void run(const char* name, const Kernel (&kernels)[4], const StreamEndsArgs& a, bool divides,
          cudaStream_t stream) {
   require_streams(name, a.n, a.width);
@@ -60,7 +60,7 @@ void run(const char* name, const Kernel (&kernels)[4], const StreamEndsArgs& a, 
                  : a.n == 4 ? 2
                             : 3],
          {.grid = {unsigned(a.tokens)}, .block = {token_threads(a.width)}, .stream = stream}, a,
-         divides ? 1.0f / float(a.n) : 1.0f);  // of a power of two: exact
+         divides ? 1.0f / float(a.n) : 1.0f);  // exact, as n is a power of two
 }
 
 constexpr Kernel kTo[] = {to_streams<1>, to_streams<2>, to_streams<4>, to_streams<8>};

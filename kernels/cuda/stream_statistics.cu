@@ -1,6 +1,6 @@
-// A warp takes a token and reads each of its rows once, 16 bytes a lane, with the products of all
-// pairs of streams in registers; lane k sums entry k of H_res, and another 32 further on. A block's
-// sums go to memory, and a further kernel adds the blocks up.
+// A warp handles one token at a time and reads each of its rows once, 16 bytes per lane, with the
+// products of all pairs of streams in registers; lane k sums entry k of H_res, and the one 32
+// further on. A block writes its sums to memory, and a second kernel adds up the blocks.
 #include "kernels/cuda/stream_statistics.h"
 
 #include <algorithm>
@@ -16,9 +16,10 @@ namespace birkhoff::cuda {
 namespace {
 
 constexpr unsigned kThreads = 128, kWarps = kThreads / kWarp;
-constexpr unsigned kParts = 8;  // of the blocks, whose sums are taken side by side
-// Two blocks for each of 132 multiprocessors, before a block takes more tokens: their sums are read
-// by one block. 16 tokens of 4·1280 are 160 KB, beside 144 bytes that a block leaves.
+constexpr unsigned kParts = 8;  // ranges of blocks that the second kernel adds in parallel
+// Up to two blocks for each of 132 multiprocessors, as one block reads all their sums; with more
+// tokens, a block takes more. 16 tokens of 4·1280 are 160 KB, against the 144 bytes that a block
+// writes.
 constexpr int64_t kBlocks = 2 * 132, kLeastTokens = 16;
 constexpr unsigned kMostSums = 8 * 8 + 2;
 
@@ -31,7 +32,7 @@ struct Shared {
   double sums[kWarps][kN * kN + 2];
 };
 
-// The mean cosine of the pairs of a token's streams; the same for all lanes.
+// The mean cosine over all pairs of a token's streams. All lanes get the same result.
 template <int kN>
 __device__ inline double alike(const StreamStatisticsArgs& a, int64_t token) {
   float dots[kPairs<kN>] = {};
@@ -95,7 +96,7 @@ struct Parts {
   double sums[kParts * kMostSums];
 };
 
-// One block of [n² + 2, kParts] threads.
+// Runs as one block of [n² + 2, kParts] threads.
 __global__ void __launch_bounds__(kMostSums* kParts)
     sum_statistics(StreamStatisticsArgs a, unsigned blocks) {
   auto& s = shared<Parts>();

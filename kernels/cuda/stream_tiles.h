@@ -1,14 +1,14 @@
 #pragma once
-// Device functions: what a block of (c), the pass of backward_streams.h, has on the chip: a slab of
-// channels of all streams for 16 tokens, twice, and the weights of the slab.
+// Device functions for the shared memory of pass (c) (backward_streams.h): a double-buffered slab
+// of channels of all streams for 16 tokens, and the weights of the slab.
 //
-// What the weights are is a map M:
+// The map M, a traits class, says what the weights are:
 //
 //   M::Args                              x, dh, dlink, dx, workspace, tokens, width
-//   M::kPerStream                        columns of dz are a stream's own; streams share weights
-//   M::kSublayer                         whether there are dlink and res
-//   M::weights(a)                        null: there are none, and no gradients of them
-//   M::index<kN>(C, stream, c, column)   where the weight of a channel and a column is
+//   M::kPerStream                        each stream has its own columns of dz; all share weights
+//   M::kSublayer                         whether dlink and res exist
+//   M::weights(a)                        null if there are no weights, and so no gradients of them
+//   M::index<kN>(C, stream, c, column)   offset of the weight of a channel and a column
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/mhc_passes.h"
 
@@ -18,28 +18,30 @@ template <class M, int kN>
 struct StreamShape {
   static constexpr MhcRow kRow{kN, M::kPerStream, M::kSublayer};
   static constexpr int kSlab = mhc_slab(kN);
-  // Weights on the chip, [rows, columns]. Streams that share theirs are kAdded to the same.
+  // Weights in shared memory, [rows, columns]. kAdded streams share them and add to the same
+  // gradients.
   static constexpr int kRows = M::kPerStream ? kSlab : kN * kSlab;
   static constexpr int kColumns = M::kPerStream ? kN + 2 : kRow.columns;
   static constexpr int kAdded = M::kPerStream ? kN : 1;
   static constexpr int kWarps = kN == 8 ? 8 : 4;
   static constexpr unsigned kThreads = unsigned(kWarps) * kWarp;
-  static constexpr int kTiles = kRows < 16 * kWarps ? 1 : kRows / 16 / kWarps;  // of 16 rows, of a
-  static constexpr int kTileWarps = kRows / 16 / kTiles;                        // warp; such warps
+  // Tiles of 16 rows per warp, and the number of warps that have any.
+  static constexpr int kTiles = kRows < 16 * kWarps ? 1 : kRows / 16 / kWarps;
+  static constexpr int kTileWarps = kRows / 16 / kTiles;
   static constexpr int kSteps = kRow.own / 8;  // tiles of 8 columns
-  // dx of 16 tokens × 8 channels × kGroup streams is one piece of work. Two at n = 8: beside its
-  // 80 sums of dphi a lane has no registers for four.
+  // One piece of work is dx of 16 tokens × 8 channels × kGroup streams. At n = 8 it has only two
+  // streams: a lane's 80 sums of dphi leave no registers for four.
   static constexpr int kGroup = kN < 4 ? kN : kN == 4 ? 4 : 2;
   static constexpr int kPieces = kSlab / 8 * (kN / kGroup) / kWarps;
 };
 
-// Rows are an odd number of 16 bytes apart: eight of them, a row a group of lanes, lie in different
-// banks for ldmatrix and for fragments alike.
+// Rows are an odd number of 16-byte units apart, so that eight of them, one per group of lanes, lie
+// in different banks, both for ldmatrix and for fragments.
 template <class M, int kN>
 struct StreamTile {
   using S = StreamShape<M, kN>;
-  alignas(16) bf16 x[kMhcTile][kN * S::kSlab + kChannels];  // and then dx
-  // Without a sublayer there is no link.
+  alignas(16) bf16 x[kMhcTile][kN * S::kSlab + kChannels];  // later dx
+  // Unused without a sublayer.
   alignas(16) bf16 dlink[M::kSublayer ? kMhcTile : 1][kN * S::kSlab + kChannels];
   alignas(16) bf16 dh[kMhcTile][S::kSlab + kChannels];
   alignas(16) float c[kMhcTile][S::kRow.stride];
@@ -52,8 +54,8 @@ struct StreamShared {
   StreamTile<M, kN> tiles[2];
 };
 
-// Number i of `columns` pieces a row, eight rows side by side: neither banks nor sectors are
-// wasted.
+// The row and column of piece i, of `columns` pieces per row. Consecutive pieces go down eight rows
+// and then to the next column, which avoids bank conflicts and partly used sectors.
 struct Piece {
   int row, column;
   __device__ Piece(int i, int columns)
@@ -81,7 +83,7 @@ __device__ inline void load_weights(const typename M::Args& a, int64_t channel,
   }
 }
 
-// Copies of the tile from token `first` on; zeros behind the last token and channel.
+// Starts the copies of the tile at token `first`; zero-fills past the last token and channel.
 template <class M, int kN>
 __device__ inline void copy_tile(const typename M::Args& a, int64_t first, int64_t end,
                                  int64_t channel, StreamTile<M, kN>& tile) {

@@ -1,18 +1,18 @@
 #pragma once
-// Device functions: x' = H_res·x + H_postᵀ·f.
+// Device functions that close streams: x' = H_res·x + H_postᵀ·f.
 #include "kernels/cuda/channels.h"
 
 namespace birkhoff::cuda {
 
-// H_res and H_post of one token in shared memory: row i of H_res at i·n, H_post at n². Of odd
-// length, so that tokens side by side lie in different banks.
+// H_res and H_post of one token in shared memory: row i of H_res at i·n, H_post at n². The length
+// is odd, so that adjacent tokens lie in different banks.
 template <int kN>
 struct Mix {
   float v[kN * kN + kN + 1];
 };
 
-// Of tokens first, first + 1, … up to `end`, into as many as the block has room for. The caller
-// synchronises.
+// Loads the mixes of tokens first, first + 1, …, at most kTokens of them and none from `end` on.
+// The caller synchronises.
 template <int kN, int kTokens>
 __device__ inline void load_mixes(const float* res, const float* post, int64_t first, int64_t end,
                                   Mix<kN> (&to)[kTokens]) {
@@ -25,7 +25,7 @@ __device__ inline void load_mixes(const float* res, const float* post, int64_t f
   }
 }
 
-// x'_i = post_i·f + Σ_j res_ij·x_j of 8 channels, rounded once. This order, wherever it is done.
+// x'_i = post_i·f + Σ_j res_ij·x_j of 8 channels, rounded once. Every kernel sums in this order.
 template <int kN>
 __device__ inline Channels mixed(const Mix<kN>& mix, int i, const Channels (&x)[kN],
                                  const Channels& f) {

@@ -1,4 +1,4 @@
-// Partial sums of weights' gradients, in order.
+// Adds up the splits' partial sums of the weights' gradients, in order.
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/mhc_passes.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// A loop that is unrolled whatever the compiler thinks of its size, so that what it indexes stays
-// in registers: f(0), …, f(kCount − 1).
+// A loop, f(0), …, f(kCount − 1), that is unrolled whatever its size, so that the arrays it indexes
+// stay in registers.
 #include <utility>
 
 #include "kernels/cuda/device/device.h"

@@ -1,10 +1,10 @@
 #pragma once
-// The number of streams as a constant.
+// Turns the number of streams into a compile-time constant.
 #include <type_traits>
 
 namespace birkhoff::cuda {
 
-// Calls f with n as a constant.
+// Calls f with n, which is 1, 2, 4 or 8, as a compile-time constant.
 template <class F>
 void with_streams(int n, F&& f) {
   switch (n) {

@@ -1,2 +1,2 @@
-"""What nvcc makes of the kernels, for scripts/ptx_check: build.py compiles, read.py reads what
-ptxas and nvdisasm say, rules.py judges it."""
+"""Checks nvcc's code of the kernels, for scripts/ptx_check: build.py compiles, read.py parses the
+output of ptxas and nvdisasm, rules.py has the rules."""

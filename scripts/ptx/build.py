@@ -1,4 +1,4 @@
-"""Compiles kernels for ptx_check as CMake compiles them, but for the device alone."""
+"""Compiles kernels for ptx_check with CMake's flags, but only for the device."""
 import concurrent.futures
 import json
 import os
@@ -13,12 +13,12 @@ from . import read
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLACE = ROOT / "build" / "ptx"
 _ARCHITECTURE = re.compile(r"--generate-code=arch=compute_(\w+)")
-# A spill is a finding here, with its kernel, and not the compiler's error.
+# Register spilling is reported as a finding that names the kernel, not as a compiler error.
 _DROPPED = ("--generate-code", "-Xptxas=--warn-on-spills")
 
 
 def run(command, **options):
-    """What a command prints; SystemExit with its errors if it fails."""
+    """Returns the command's output; raises SystemExit with its errors if it fails."""
     try:
         done = subprocess.run([str(c) for c in command], cwd=ROOT, text=True, check=False,
                               stdout=subprocess.PIPE, **options)
@@ -32,7 +32,7 @@ def run(command, **options):
 
 
 class Compiler:
-    """nvcc and the flags of the kernels' library, from the preset cuda."""
+    """nvcc, with the flags of the kernels' library in the preset cuda."""
 
     def __init__(self):
         self.toolkit = pathlib.Path(run(["scripts/cuda_toolkit.sh"]).strip())
@@ -42,13 +42,13 @@ class Compiler:
         of_file = {os.path.relpath(e["file"], ROOT): e["command"]
                    for e in entries if e["file"].endswith(".cu")}
         self.commands = {f: self._of_device(c) for f, c in of_file.items()}
-        # What CMake compiles a file for: folders named sm_90 not for sm_80.
+        # The architectures for which CMake compiles each file: in folders named sm_90 not sm_80.
         self.architectures = {f: _ARCHITECTURE.findall(c) for f, c in of_file.items()}
 
     def _configure(self):
         nvcc = self.toolkit / "bin" / "nvcc"
         cache = PLACE / "CMakeCache.txt"
-        # CMake forgets the preset's variables when it is given another compiler than before.
+        # CMake drops the preset's variables when the compiler changes.
         if cache.exists() and f"={nvcc}\n" not in cache.read_text(encoding="utf-8"):
             shutil.rmtree(PLACE)
         run(["cmake", "--preset", "cuda", "-B", PLACE, "-DBIRKHOFF_TESTS=OFF", "-DBIRKHOFF_MPI=OFF",
@@ -57,11 +57,11 @@ class Compiler:
     @staticmethod
     def _of_device(command):
         words = shlex.split(command)
-        words = words[:words.index("-c")]  # then the file and -o: they stand last
+        words = words[:words.index("-c")]  # drops -c, the file and -o, which come last
         return [w for w in words if not w.startswith(_DROPPED)]
 
     def kernels(self, jobs):
-        """The Kernels of each (file, architecture), in order."""
+        """The Kernels of each (file, architecture), in the order of jobs."""
         cores = int(subprocess.check_output([ROOT / "scripts/cores"]))
         with concurrent.futures.ThreadPoolExecutor(cores) as pool:
             return [k for found in pool.map(lambda job: self._kernels_of(*job), jobs)
@@ -82,7 +82,7 @@ def demangle(names):
 
 
 class Occupancy:
-    """Blocks on a multiprocessor, by the toolkit's cuda_occupancy.h."""
+    """Computes blocks per multiprocessor with the toolkit's cuda_occupancy.h."""
 
     def __init__(self, toolkit):
         self.program = PLACE / "occupancy"
@@ -90,7 +90,7 @@ class Occupancy:
              "tests/cuda/static/occupancy.cpp", "-o", self.program])
 
     def blocks(self, lines):
-        """Of each (architecture, threads, registers, barriers, static, dynamic)."""
+        """The blocks for each (architecture, threads, registers, barriers, static, dynamic)."""
         text = "".join(" ".join(str(x) for x in line) + "\n" for line in lines)
         return [int(n) for n in run([self.program], input=text).split()]
 

@@ -1,4 +1,4 @@
-"""ptx_check's self-test: kernels that break its rules, which it must find, and find no other."""
+"""ptx_check's self-test: kernels that break its rules. It must find exactly those."""
 from . import rules
 
 FILE = "tests/cuda/static/planted.cu"
@@ -13,7 +13,7 @@ _NEEDS = {
     "no_products": _NEED,
     "too_large": _NEED._replace(dynamic=180 * 1024),
 }
-# What each kernel is found for on every architecture.
+# The number of findings of each kind and kernel, on every architecture.
 _EXPECTED = {
     ("threads", "bounded"): 1,
     ("narrow", "narrow"): 2,  # its load and its store
@@ -24,9 +24,10 @@ _EXPECTED = {
     ("tensor", "multiplies"): 1,
     ("launch", "too_large"): 1,
 }
-# By hand, from the limits in occupancy.cpp: registers are given to a warp by 256, from a quarter of
-# the file; shared memory with a KiB a block. Of 80 registers a thread 6 warps fit in a quarter, so
-# 24, 3 blocks of 8. 101 KiB fit once in 164 and twice in 228. 163 KiB are the most that sm_80 has.
+# Worked out by hand from the limits in occupancy.cpp. A warp's registers are allocated in units of
+# 256, from a quarter of the register file; each block takes 1 KiB more shared memory. With 80
+# registers per thread 6 warps fit in a quarter, so 24 in all: 3 blocks of 8. 101 KiB fit once in
+# 164 and twice in 228. 163 KiB are sm_80's maximum.
 _BLOCKS = [((80, 256, 80, 1, 64, 0), 3), ((90, 256, 90, 1, 64, 0), 2), ((90, 1024, 32, 1, 0, 0), 2),
            ((80, 256, 32, 1, 0, 100 << 10), 1), ((90, 256, 32, 1, 0, 100 << 10), 2),
            ((100, 256, 32, 1, 100 << 10, 0), 2), ((80, 256, 32, 1, 0, 163 << 10), 1),
@@ -41,7 +42,7 @@ def _count(findings):
 
 
 def _expect(what, found, wanted):
-    """Errors: where `found` is not `wanted`."""
+    """The differences between `found` and `wanted`, as error lines."""
     return [f"{what}: {key}: {found.get(key, 0)}, not {wanted.get(key, 0)}"
             for key in sorted({*found, *wanted}, key=str) if found.get(key) != wanted.get(key)]
 
@@ -70,7 +71,8 @@ def _errors_of(compiler, occupancy, architecture):
 
 
 def _table_errors(what, judged, blocks, table, architecture):
-    """The table: a number that changed, a row too few, a row too many, a need too few."""
+    """Checks that a changed number, a missing and a surplus row of the table, a wrong `tensor` and
+    a missing need are found."""
     clean, narrow = ((FILE, name, architecture) for name in ("clean", "narrow"))
     table = dict(table)
     table[clean] = table[clean]._replace(registers=table[clean].registers + 1)

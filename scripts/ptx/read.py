@@ -1,20 +1,20 @@
-"""Reads what ptxas -v and nvdisasm say of a cubin."""
+"""Parses the output of ptxas -v and nvdisasm for a cubin."""
 import re
 from typing import NamedTuple
 
 
-MOST_THREADS = 1024  # of a block, of any kernel
+MOST_THREADS = 1024  # per block, for any kernel
 
 
 class Kernel(NamedTuple):
     file: str
-    name: str  # as the source has it, with its template's arguments
+    name: str  # as in the source, with template arguments
     architecture: str  # "80", "90a", …
-    bound: int  # threads of a block that it is compiled for: __launch_bounds__
-    registers: int  # of a thread
+    bound: int  # most threads per block it is compiled for: __launch_bounds__
+    registers: int  # per thread
     barriers: int
-    shared: int  # bytes, static
-    stack: int  # bytes of a thread's frame: arrays that are indexed at run time, calls, spills
+    shared: int  # bytes of static shared memory
+    stack: int  # bytes per thread, for arrays indexed at run time, calls and spills
     spills: int  # bytes, stored and loaded
     opcodes: frozenset  # with their suffixes, as "LDG.E.128.CONSTANT"
 
@@ -35,7 +35,7 @@ _SHARED = re.compile(r"(\d+) bytes smem")
 
 
 def resources(log):
-    """Mangled name → Resources. What a kernel calls counts as its own."""
+    """Mangled name → Resources. A kernel's include those of the functions it calls."""
     found, current = {}, None
     for line in log.split("\n"):
         if entry := _ENTRY.search(line):
@@ -56,8 +56,8 @@ _INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(@!?U?P\w+\s+)?([A-Z][\w.]*
 
 
 def opcodes(sass):
-    """Mangled name → opcodes of the kernel and of what it calls, which stands in its section. An
-    instruction that never runs (@!PT: padding for the hardware) is none."""
+    """Mangled name → opcodes of the kernel and of the functions it calls, which are in its section.
+    Instructions that never run (@!PT: padding for the hardware) are left out."""
     found, current = {}, None
     for line in sass.split("\n"):
         if section := _SECTION.match(line):
@@ -69,7 +69,8 @@ def opcodes(sass):
 
 
 def bounds(sass):
-    """Mangled name → threads of a block, the product of three words, of those that have a bound."""
+    """Mangled name → most threads per block, for kernels with a bound: the product of three
+    words."""
     found, current, words = {}, None, None
     for line in sass.split("\n"):
         if section := _SECTION.match(line):
@@ -84,10 +85,10 @@ def bounds(sass):
 
 
 def short(demangled):
-    """birkhoff::cuda::rms_norm_rows<1> of "void birkhoff::cuda::(anonymous namespace)::
-    rms_norm_rows<1>(birkhoff::cuda::RmsNormArgs, long)" without its namespaces."""
+    """The name without return type, namespaces and parameters: rms_norm_rows<1> for "void
+    birkhoff::cuda::(anonymous namespace)::rms_norm_rows<1>(birkhoff::cuda::RmsNormArgs, long)"."""
     text = demangled.replace("(anonymous namespace)::", "")
-    if text.endswith(")"):  # parameters, from the ( that belongs to the last )
+    if text.endswith(")"):  # drops the parameters, from the ( that matches the last )
         depth, end = 0, len(text)
         while end > 0:
             end -= 1
@@ -100,7 +101,7 @@ def short(demangled):
 
 
 def kernels(file, architecture, log, sass, demangle):
-    """The Kernels of a cubin. demangle: a list of mangled names → their names."""
+    """The Kernels of a cubin. demangle: maps a list of mangled names to demangled ones."""
     used, said, bound = resources(log), opcodes(sass), bounds(sass)
     if set(used) != set(said):
         odd = ", ".join(sorted(set(used) ^ set(said)))

@@ -1,4 +1,4 @@
-"""What must hold of each kernel, and the table of what it takes (docs/cuda.md)."""
+"""The rules for each kernel, and the table of the resources it uses (docs/cuda.md)."""
 import csv
 import io
 import re
@@ -14,16 +14,16 @@ _WIDE = {"load": ("load",), "store": ("store",), "both": ("load", "store"), "non
 
 
 class Need(NamedTuple):
-    threads: int  # of a block, at most
-    dynamic: int  # bytes of shared memory that a launch adds, at most
+    threads: int  # most threads per block
+    dynamic: int  # most bytes of dynamic shared memory
     wide: str  # accesses of 16 bytes to global memory: load, store, both, none
-    tensor: bool  # whether it multiplies by tensor cores
+    tensor: bool  # whether it uses tensor cores
 
 
 class Row(NamedTuple):
     registers: int
     shared: int
-    blocks: int  # on a multiprocessor at a time
+    blocks: int  # per multiprocessor at a time
 
     def __str__(self):
         return (f"{self.registers} registers, {self.shared} bytes of shared memory, "
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 class Finding(NamedTuple):
     kind: str
-    kernel: str  # its name, or that of a line
+    kernel: str  # its name, or the file or line of the finding
     text: str
 
     def __str__(self):
@@ -84,8 +84,8 @@ def _number(architecture):
 def write_table(table):
     out = io.StringIO()
     out.write(f"# What nvcc makes of each kernel (docs/cuda.md); written by {ACCEPT}.\n"
-              "# registers: of a thread. shared: bytes, static. blocks: on a multiprocessor at a\n"
-              "# time, as cuda_occupancy.h has it.\n")
+              "# registers: per thread. shared: bytes of static shared memory. blocks: per\n"
+              "# multiprocessor at a time, according to cuda_occupancy.h.\n")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_TABLE)
     for key in sorted(table, key=lambda k: (k[0], k[1], _number(k[2]))):
@@ -94,12 +94,12 @@ def write_table(table):
 
 
 def line_of(needs, kernel):
-    """What `needs` calls a kernel: an instance of a template, the template, or None."""
+    """The key of a kernel in `needs`: the template's instance, the template, or None."""
     return next((n for n in (kernel.name, kernel.name.split("<")[0]) if n in needs), None)
 
 
 def with_needs(kernels, needs):
-    """[(kernel, its Need)], and findings for kernels that have none."""
+    """[(kernel, its Need)], and findings: kernels without a need, and needs without a kernel."""
     missing, judged = {}, []
     for kernel in kernels:
         line = line_of(needs, kernel)
@@ -117,17 +117,17 @@ def with_needs(kernels, needs):
 
 
 def _has(opcodes, bases, suffixes=()):
-    """Whether there is an opcode of one of `bases`, with one of `suffixes` if there are any."""
+    """Whether an opcode has one of `bases`, and one of `suffixes` if any are given."""
     return any(base in bases and (not suffixes or not set(suffixes).isdisjoint(rest))
                for base, *rest in (o.split(".") for o in opcodes))
 
 
 _ACCESSES = {"load": ("LDG", "LDGSTS"), "store": ("STG",)}
-_WIDTHS = ("128", "256")  # bits; on sm_100 two of 128 may become one
+_WIDTHS = ("128", "256")  # bits; on sm_100 two accesses of 128 may be merged
 
 
 def _broken(kernel, need):
-    """(kind, text) of each rule that holds whatever the table says."""
+    """(kind, text) of each broken rule that does not depend on the table."""
     if need.threads > kernel.bound:
         yield "threads", (f"is compiled for {kernel.bound} threads of a block "
                           f"(__launch_bounds__), and {NEEDS} says {need.threads}")
@@ -143,7 +143,7 @@ def _broken(kernel, need):
         if not _has(kernel.opcodes, _ACCESSES[access], _WIDTHS):
             yield "narrow", (f"no {access} of 16 bytes ({_ACCESSES[access][0]}.128): {access} a "
                              f"Pack of 16 bytes, or change wide in {NEEDS}")
-    # HFMA2.MMA is no tensor core's; HMMA, HGMMA and UTCHMMA are.
+    # HMMA, HGMMA and UTCHMMA use tensor cores; HFMA2.MMA does not.
     products = any(re.search("MMA$", o.split(".")[0]) for o in kernel.opcodes)
     if products != need.tensor:
         yield "tensor", (f"{'uses' if products else 'does not use'} tensor cores, and {NEEDS} says "
@@ -151,7 +151,8 @@ def _broken(kernel, need):
 
 
 def misplaced(architectures):
-    """Findings: a file of a folder named sm_N that is compiled for less. architectures: by file."""
+    """Finds files in a folder named sm_N that are compiled for an older architecture.
+    architectures: the list for each file."""
     return [Finding("architecture", file, f"{file}: is compiled for sm_{a}; CMake must compile "
                     f"what is in a folder named sm_{least[1]} for that and above alone")
             for file, of in sorted(architectures.items()) for a in of
@@ -159,8 +160,8 @@ def misplaced(architectures):
 
 
 def judge(judged, blocks, table, skipped=()):
-    """Findings. judged: (kernel, need); blocks: of each; skipped: (file, architecture) that were
-    not compiled."""
+    """Findings. judged: (kernel, need) pairs; blocks: per multiprocessor, for each; skipped: (file,
+    architecture) pairs that were not compiled."""
     found, seen = [], set()
     for (kernel, need), fits in zip(judged, blocks):
         found += [Finding(kind, kernel.name, f"{kernel}: {text}")

@@ -45,10 +45,10 @@ std::array<Tensor, 4> state(int64_t count) {
           random_tensor(flat(count), "m"), v};
 }
 
-// The update of the paper, one number, in double.
+// The paper's update of one parameter, in double.
 struct Adam {
   double p = 0, m = 0, v = 0;
-  double step(const Setting& s, double g) {  // returns what p is moved by beside the decay
+  double step(const Setting& s, double g) {  // returns the change of p, without the decay
     const std::vector<float> h = s.hyper();
     g *= s.scale;
     m = s.rates.beta1 * m + (1 - s.rates.beta1) * g;
@@ -73,12 +73,12 @@ TEST(CudaAdamW, IsThePapersInDouble) {
         Adam want{p0, before[2].at(i), before[3].at(i)};
         const double largest = std::fabs(want.m) + std::fabs(s.scale * g);
         const double moved = want.step(s, g), root = std::sqrt(want.v) + s.rates.eps;
-        // Roundings of g', of the distance, of the rate and of the sum; v has one of g'² more.
+        // Roundings of g', the difference, the rate and the sum; v has one more, of g'².
         const double m_error = 4 * kHalf * largest, v_error = 5 * kHalf * (want.v + g * g);
         ASSERT_LE(std::fabs(m.at(i) - want.m), m_error) << i;
         ASSERT_LE(std::fabs(v.at(i) - want.v), v_error) << i;
-        // p: half of v's relative error in the root, m's, eight roundings of the quotient and its
-        // factors, and two of p.
+        // p: half of v's relative error, from the root; m's error; eight roundings of the quotient
+        // and its factors; and two of p.
         const double error = std::fabs(moved) * (v_error / want.v + 8 * kHalf) +
                              2 * s.lr * m_error / root + 2 * kHalf * (std::fabs(p0) + s.lr);
         ASSERT_LE(std::fabs(p.at(i) - want.p), error) << i;
@@ -86,8 +86,8 @@ TEST(CudaAdamW, IsThePapersInDouble) {
     });
 }
 
-// A constant gradient moves p by lr·g/(|g| + eps) in each step. From 1e-22 on v is denormal:
-// kernels/adamw.h bounds what that does to the root, √(h/2·(3 − beta2)/(1 − beta2)).
+// A constant gradient moves p by lr·g/(|g| + eps) in each step. From 1e-22 down v is denormal;
+// kernels/adamw.h bounds the effect on the root, √(h/2·(3 − beta2)/(1 − beta2)).
 TEST(CudaAdamW, TinyGradientsAreNotFlushed) {
   Setting s{.lr = double(1e-3f), .scale = 1, .t = 1, .rates = {}};
   const double eps = s.rates.eps, beta2 = s.rates.beta2;
@@ -137,7 +137,7 @@ TEST(CudaAdamW, MovesExactlyWhatItMust) {
       EXPECT_EQ(t.read_requested, 16 * n + 16 * (count % 4 == 0 ? n / 4 / 32 : warps));
       EXPECT_EQ(t.written, 12 * n);
       EXPECT_EQ(t.written_requested, t.written);
-      EXPECT_LE(t.sectors - t.fewest_sectors, 3 * warps);  // hyper and scale, and the rest
+      EXPECT_LE(t.sectors - t.fewest_sectors, 3 * warps);  // hyper, scale and left-over elements
     });
 }
 

@@ -18,11 +18,11 @@ std::vector<float> any_bits(size_t count) {
   return v;
 }
 
-// The nearest bf16 of a finite x, ties to even, by trying its two neighbours in double.
+// The bf16 nearest to a finite x, ties to even, found by comparing its two neighbours in double.
 float nearest(float x) {
   const uint32_t below = std::bit_cast<uint32_t>(x) & 0xFFFF0000u, above = below + 0x10000u;
   const double low = double(std::bit_cast<float>(below));
-  // What lies above the largest bf16 counts as the next power of two.
+  // The value above the largest bf16 counts as the next power of two.
   const double high = (above & 0x7F800000u) == 0x7F800000u ? std::copysign(0x1p128, double(x))
                                                            : double(std::bit_cast<float>(above));
   const double to_low = std::fabs(double(x) - low), to_high = std::fabs(high - double(x));

@@ -68,7 +68,7 @@ TEST(DeviceStreams, CommunicationGoesFirst) {
   });
 }
 
-// CUDA takes an event that was never recorded for one that is over.
+// CUDA treats an event that was never recorded as complete.
 TEST(DeviceStreams, AnEventIsWaitedForOnlyOnceItIsRecorded) {
   in_every_schedule([] {
     const Gpu gpu;
@@ -82,7 +82,7 @@ TEST(DeviceStreams, AnEventIsWaitedForOnlyOnceItIsRecorded) {
   });
 }
 
-// A null stream is CUDA's default one.
+// Using a moved-from stream must fail: its null handle would mean CUDA's default stream.
 TEST(DeviceStreams, WhatWasMovedFromIsNotUsed) {
   in_every_schedule([] {
     const Gpu gpu;
@@ -155,7 +155,8 @@ TEST(Arenas, SlotsAreAlignedAndInside) {
   });
 }
 
-// No copy, so no second free; nothing to read through, so no read by the host.
+// Copies are impossible, so nothing is freed twice; dereferencing is impossible, so the host cannot
+// read device memory.
 template <class T>
 concept Readable = requires(T t) {
   *t;
@@ -199,7 +200,7 @@ TEST(Arenas, SayWhatIsMissing) {
                                 "train.recompute or a smaller train.micro_batch, or end what else "
                                 "is on the device .nvidia-smi."));
     }
-    gpu.run("next", stream, [] {});  // is not told of it
+    gpu.run("next", stream, [] {});  // not affected by the earlier error
   });
 }
 

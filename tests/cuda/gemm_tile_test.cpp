@@ -7,7 +7,7 @@
 namespace birkhoff::testing {
 namespace {
 
-// Small integers: every sum is exact in f32, so that the result is.
+// Small integers, so that every sum, and so the result, is exact in f32.
 std::vector<bf16> integers(size_t n, const char* name) {
   const Random random(1, name);
   std::vector<bf16> v(n);

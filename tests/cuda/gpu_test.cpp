@@ -1,4 +1,4 @@
-// A rank's GPU: what it refuses, and what its errors say.
+// A rank's GPU: which settings it rejects, and its error messages.
 #include "base/cuda/gpu.h"
 
 #include <gmock/gmock.h>
@@ -53,11 +53,11 @@ TEST(Gpu, NamesCallOperatorRankAndDevice) {
                            "cudaErrorInvalidValue, "));
     EXPECT_THROW(fail(), InternalError);
     EXPECT_THROW(gpu.check(cudaSetDevice(-1), "cudaSetDevice"), ConfigError);
-    gpu.run("linear_dx", stream, [] {});  // the error is behind us
+    gpu.run("linear_dx", stream, [] {});  // not affected by the earlier error
   });
 }
 
-// By the exit code of who has to act.
+// The exception's type depends on who has to act.
 TEST(Gpu, ErrorsAreOfTheirKind) {
   in_every_schedule([] {
     const Gpu gpu;
@@ -73,7 +73,7 @@ TEST(Gpu, ErrorsAreOfTheirKind) {
   });
 }
 
-// What a kernel did is told later; what a call did is told at once.
+// A kernel's error is reported by a later call; a call's own error at once.
 TEST(Gpu, SaysWhoMayHaveFaulted) {
   in_every_schedule([] {
     for (const bool synchronise : {false, true}) {

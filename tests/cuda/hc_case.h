@@ -1,5 +1,5 @@
 #pragma once
-// A case of HC on the device: inputs by name, the forward's arguments and results.
+// A test case of HC on the device: inputs by name, the forward's arguments and results.
 #include "kernels/cuda/hc.h"
 #include "kernels/hc.h"
 #include "tests/cuda/support/bounded.h"
@@ -12,7 +12,7 @@ struct HcCase {
   int n = 4;
   bool dynamic = true;
   double eps = 1e-20;
-  bool base = false;  // of the backward
+  bool base = false;  // whether the backward adds to bases
 
   HcDesc desc() const { return {.n = n, .eps = eps}; }
   int64_t columns() const { return desc().columns(); }
@@ -21,7 +21,7 @@ struct HcCase {
   }
   TensorSpec streams() const { return bf16s({tokens, n * width}); }
   Tensor x() const { return random_tensor(streams(), "x"); }
-  // u of a deviation of 1, at any width. Absent in static HC, as alpha is.
+  // Scaled so that u has a standard deviation of 1 at any width. Absent in static HC, like alpha.
   Tensor theta() const {
     if (!dynamic) return {};
     return random_tensor(f32s({n + 2, width}), "theta", 1 / std::sqrt(double(width)));
@@ -69,7 +69,7 @@ struct HcOpenRun {
              .eps = float(c.eps),
              .norm_eps = 1e-20f} {}
 
-  // All that is written, as bytes.
+  // The bytes of all outputs.
   std::vector<std::vector<std::byte>> bits() const {
     std::vector<std::vector<std::byte>> all = {h.tensor().bytes, y.tensor().bytes,
                                                post.tensor().bytes, res.tensor().bytes,

@@ -18,8 +18,8 @@ namespace {
 using B = HcOpenBackward;
 const char* const kNames[] = {"dx", "db", "dtheta", "dalpha"};
 
-// In the order of HcOpenBackward::In. A generic state: u of about 1, gradients of post and res as
-// large as sums over C channels are.
+// Inputs in the order of HcOpenBackward::In. They are generic: u of about 1, gradients of post and
+// res as large as sums over C channels.
 Tensors inputs_of(const HcCase& c) {
   const int64_t t = c.tokens, n = c.n, wide = n * c.width, k = c.columns();
   const double root = std::sqrt(double(c.width));
@@ -36,7 +36,7 @@ Tensors inputs_of(const HcCase& c) {
   return all;
 }
 
-// A token's coefficients and gradients, and by how much the device may be off.
+// A token's coefficients and gradients, with bounds on the device's errors.
 struct HcToken {
   std::vector<double> value, value_error;  // H~ [K]
   std::vector<double> d, d_error;          // gradient of H~
@@ -56,7 +56,7 @@ struct HcToken {
         const double term = in[B::dh].at(t * c.width + e) * in[B::x].at((t * n + k) * c.width + e);
         gradient += term, error += std::fabs(term);
       }
-      error *= kHalf * (double(c.width) / 32 + 14);  // in a lane; then five more
+      error *= kHalf * (double(c.width) / 32 + 14);  // sums in a lane, then five shuffles
     } else {
       gradient = k < 2 * n ? in[B::dpost].at(t * n + k - n) : in[B::dres].at(t * n * n + k - 2 * n);
     }
@@ -64,7 +64,7 @@ struct HcToken {
     const double alpha = c.dynamic ? in[B::alpha].at(c.desc().group(k)) : 0;
     const double u = c.dynamic ? in[B::u].at(t * c.columns() + k) : 0;
     const double norm = c.dynamic ? in[B::rstd].at(t * n + j) : 0;
-    // tanhf is right to 2 ulp of at most 1, and so is its square; 1 − tanh² rounds once more.
+    // tanhf, at most 1, is accurate to 2 ulp, and so is its square; 1 − tanh² rounds once more.
     const double th = std::tanh(u), slope = 1 - th * th, ulps = 4 * kHalf;
     bounded.push_back(th);
     value.push_back(alpha * th + in[B::b].at(k));
@@ -80,11 +80,11 @@ struct HcToken {
   }
 };
 
-// Bounds of dx of a token; and into those of dtheta what the token may be off there.
+// Sets the bounds on a token's dx, and adds the token's share to those on dtheta.
 void bound_rows(const HcCase& c, const Tensors& in, const HcToken& token, int64_t t,
                 std::vector<Bounded>& all) {
-  constexpr double kTf32 = 2 * 0x1p-11;  // of two factors
-  constexpr double kHalves = 0x1p-16;    // what the sum of two bf16 leaves of an f32
+  constexpr double kTf32 = 2 * 0x1p-11;  // error of a product of two tf32 factors
+  constexpr double kHalves = 0x1p-16;    // error of an f32 split into two bf16
   const int64_t n = c.n, wide = n * c.width;
   const double sums = kHalf * double(n * (c.tokens + 40));
   for (int64_t e = 0; e < wide; ++e) {
@@ -112,7 +112,7 @@ void bound_rows(const HcCase& c, const Tensors& in, const HcToken& token, int64_
   }
 }
 
-// In the order of HcOpenBackward::Out; db, dtheta and dalpha without a base.
+// Expected results in the order of HcOpenBackward::Out; db, dtheta and dalpha without a base.
 std::vector<Bounded> oracle(const HcCase& c, const Tensors& in) {
   const int64_t n = c.n, columns = c.columns();
   const Tensors values =
@@ -140,7 +140,7 @@ std::vector<Bounded> oracle(const HcCase& c, const Tensors& in) {
 struct HcOpenBackwardRun {
   HcCase c;
   cuda::MhcOpenBackwardCut cut;
-  Tensors bases;  // of db, dtheta and dalpha
+  Tensors bases;  // for db, dtheta and dalpha
   OnDevice<bf16> x, dh, dlink, dx;
   OnDevice<float> theta, alpha, b, u, stream_rstd, dpost, dres, db, dtheta, dalpha;
   DeviceArray<float> workspace;
@@ -186,7 +186,7 @@ struct HcOpenBackwardRun {
     args.dtheta = dtheta.data(), args.dalpha = dalpha.data();
     if (c.base) args.dtheta_base = dtheta.data(), args.dalpha_base = dalpha.data();
   }
-  // In the order of HcOpenBackward::Out.
+  // Results in the order of HcOpenBackward::Out.
   Tensors results() const {
     Tensors all = {dx.tensor(), db.tensor()};
     if (!c.dynamic) return all;
@@ -198,8 +198,8 @@ struct HcOpenBackwardRun {
 
 void check_case(const HcCase& c, void (*in_schedules)(const std::function<void()>&)) {
   SCOPED_TRACE(c.name());
-  // In norm. dx: roundings to bf16 are spread evenly over ± half of the last place; dtheta: what
-  // two bf16 leave of dz; sums: some roundings of f32.
+  // Bounds in norm. dx: roundings to bf16, uniform over ± half an ulp; dtheta: the error of dz as
+  // two bf16; sums: some roundings of f32.
   const double norms[] = {kStored / std::sqrt(3), 0x1p-20, 0x1p-16, 0x1p-20};
   const Tensors in = inputs_of(c);
   const std::vector<Bounded> want = oracle(c, in);
@@ -221,7 +221,7 @@ TEST(CudaHcOpenBackward, IsTheReference) {
   for (const HcCase& c : {HcCase{.tokens = 1, .width = 8, .n = 1},
                           {.tokens = 37, .width = 72, .n = 1, .base = true},
                           {.tokens = 19, .width = 64, .n = 2},
-                          {.tokens = 70, .width = 72},  // two splits; tiles, slabs that end early
+                          {.tokens = 70, .width = 72},  // two splits; partial tiles and slabs
                           {.tokens = 17, .width = 24, .eps = 1e-2, .base = true},
                           {.tokens = 18, .width = 40, .n = 8},
                           {.tokens = 18, .width = 40, .dynamic = false, .base = true},
@@ -234,7 +234,7 @@ TEST(CudaHcOpenBackward, OfTheModels) {
     check_case({.tokens = 2, .width = width}, in_one_schedule);
 }
 
-// The table of docs/kernels.md with theta for phi; what more than one block asks for in `again`.
+// The table of docs/kernels.md with theta for phi. `again` counts what further blocks request.
 void check_traffic(const HcCase& c) {
   SCOPED_TRACE(c.name());
   const HcOpenBackwardRun run(c, inputs_of(c));
@@ -263,7 +263,7 @@ void check_traffic(const HcCase& c) {
   EXPECT_EQ(got.written, written);
   EXPECT_EQ(got.written_requested, written);
   EXPECT_EQ(got.read_requested, read + again);
-  // A token's dz are turned as they leave (b): a read of them has n ways. Else there are none.
+  // (b) transposes a token's dz as it writes them, an n-way bank conflict. There are no others.
   EXPECT_LE(double(got.wavefronts), 1.1 * double(got.fewest_wavefronts));
   if (c.n == 4 && c.width % run.cut.slab == 0) {
     EXPECT_EQ(got.sectors, got.fewest_sectors);

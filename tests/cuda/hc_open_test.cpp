@@ -11,7 +11,7 @@ void hc_open(const Args& args);
 namespace birkhoff::testing {
 namespace {
 
-// u and the norms, by the oracle of theta as tf32.
+// Checks u and the norms against the oracle, which gets theta as tf32.
 void expect_projection(const HcOpenRun& run) {
   const HcCase& c = run.c;
   const Tensor x = c.x(), theta = c.theta();
@@ -31,8 +31,8 @@ void expect_projection(const HcOpenRun& run) {
       const double inverse = want[HcOpen::rstd].at(row),
                    value = want[HcOpen::u].at(t * columns + k);
       ASSERT_LE(std::fabs(rstd.at(row) - inverse), relative_of_rms(c.width) * inverse) << row;
-      // A warp adds up its products one by one, 256 channels a step, then come the 8 warps. An ulp
-      // each: a tensor core may cut off.
+      // A warp adds up its products one by one, 256 channels per step; then the 8 warps are added.
+      // Each add costs an ulp, as a tensor core may truncate.
       double terms = 0;
       for (int64_t e = 0; e < c.width; ++e)
         terms += std::fabs(x.at(row * c.width + e) * theta.at(r * c.width + e));
@@ -44,8 +44,8 @@ void expect_projection(const HcOpenRun& run) {
     }
 }
 
-// H~ of the device's own u, in fp64; in static HC b. tanhf is right to 2 ulp of at most 1, the FMA
-// to half an ulp of what it gives.
+// H~ in fp64, from the device's own u; in static HC it is b. tanhf, at most 1, is accurate to 2
+// ulp, and the FMA to half an ulp of its result.
 struct Coefficients {
   std::vector<double> value, error;
   Coefficients(const HcCase& c, const Tensor& u, int64_t t) {
@@ -102,7 +102,7 @@ TEST(CudaHcOpen, IsTheReference) {
   for (const HcCase& c : kCases) in_every_schedule([&] { check_case(c); });
 }
 
-// Of configs/3b-hc.yaml, 9b-hc and 27b-hc.
+// The widths of configs/3b-hc.yaml, 9b-hc and 27b-hc.
 TEST(CudaHcOpen, OfTheModels) {
   for (const int64_t width : {1280, 1920, 2560})
     in_one_schedule([&] { check_case({.tokens = 9, .width = width}); });
@@ -117,7 +117,7 @@ TEST(CudaHcOpen, ATokensBitsAreThoseOfTheToken) {
       cuda::hc_open(all.args, nullptr);
       cuda::hc_open(again.args, nullptr);
       EXPECT_EQ(all.bits(), again.bits());
-      // Without its first 5 tokens each other one stands elsewhere.
+      // Without the first 5 tokens, all others are at other positions.
       cuda::HcOpenArgs args = fewer.args;
       args.x += 5 * c.n * c.width, args.tokens -= 5;
       cuda::hc_open(args, nullptr);
@@ -181,7 +181,7 @@ TEST(CudaHcOpen, Refuses) {
   });
 }
 
-// x once and y once: (n + 1)·width elements a token. Beside them theta, by each block.
+// x is read once and y written once: (n + 1)·width elements per token. Each block also reads theta.
 void check_traffic(const HcCase& c) {
   SCOPED_TRACE(c.name());
   HcOpenRun run(c);
@@ -196,7 +196,7 @@ void check_traffic(const HcCase& c) {
              dynamic = uint64_t(c.dynamic);
   const uint64_t rows = 2 * n * width * tokens, theta = dynamic * 4 * (n + 2) * width;
   EXPECT_EQ(t.read, rows + theta + 4 * (width + k + dynamic * 3));
-  // Each of a block's tokens asks for b and alpha, each of a tile's for gain.
+  // Each of a block's tokens requests b and alpha; each of a tile's tokens requests gain.
   EXPECT_EQ(t.read_requested,
             rows + blocks * (theta + 4 * (1 + dynamic) * k * uint64_t(cut.tokens) +
                              (n == 8 ? 4 : 8) * 4 * width));

@@ -1,15 +1,15 @@
 #pragma once
-// Which element of a matrix a lane's register holds, as the PTX ISA says (9.7.14.5, "Matrix
-// fragments for mma.m16n8k16 with floating point type", "… mma.m16n8k8 …", and ldmatrix). Written
-// from that text alone: the emulation (emulator/matrix.cpp) is checked against it, not it against
-// the emulation.
+// Which element of a matrix each register of a lane holds, according to the PTX ISA (9.7.14.5,
+// "Matrix fragments for mma.m16n8k16 with floating point type", "… mma.m16n8k8 …", and ldmatrix).
+// Written from that text alone, so that the emulation (emulator/matrix.cpp) can be checked against
+// it.
 namespace birkhoff::testing {
 
 struct Place {
   int row, column;
 };
 
-// .bf16 m16n8k16, A: element a_i of 8, two a register.
+// .bf16 m16n8k16, A: element a_i of 8, two per register.
 //   row = groupID for i in {0, 1, 4, 5}, groupID + 8 otherwise
 //   column = 2·threadID_in_group + (i & 1) for i < 4, 8 more otherwise
 constexpr Place bf16_a(int lane, int i) {
@@ -44,9 +44,9 @@ constexpr Place tf32_b(int lane, int i) {
   return {i == 0 ? in_group : in_group + 4, group};
 }
 
-// ldmatrix .x4 .b16: element h (0: low half, 1: high) of register r of a lane is that of matrix r.
-// Rows are handed out four lanes a row: row = lane / 4, elements 2·(lane % 4) and the next.
-// With .trans each matrix is loaded in column-major format: row and column change places.
+// ldmatrix .x4 .b16: register r of a lane holds two elements of matrix r; h is 0 for its low half,
+// 1 for its high one. Four lanes share a row: row = lane / 4, elements 2·(lane % 4) and the next.
+// With .trans each matrix is loaded in column-major format, so row and column are swapped.
 constexpr Place ldmatrix(int lane, int h, bool transposed) {
   const Place p{lane / 4, lane % 4 * 2 + h};
   return transposed ? Place{p.column, p.row} : p;

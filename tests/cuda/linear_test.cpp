@@ -53,7 +53,7 @@ Tensor absolute(Tensor t) {
   return t;
 }
 
-// By the oracle, in fp64.
+// The oracle's result in fp64.
 Tensor product(const Case& c, const Tensor& a, const Tensor& b) {
   constexpr void (*kBodies[])(const Args&) = {reference::linear, reference::linear_dx,
                                               reference::linear_dw};
@@ -67,8 +67,9 @@ Tensor product(const Case& c, const Tensor& a, const Tensor& b) {
   return out;
 }
 
-// `depth` products, sums of two halves and the base are at most depth + 2 roundings of f32; tensor
-// cores cut off where f32 rounds, which is twice as much. One more of the result's type.
+// `depth` products, the sum of two halves and the base make at most depth + 2 roundings of f32;
+// tensor cores truncate where f32 rounds, which doubles the error. The result's type adds one more
+// rounding.
 Bounded expected(const Case& c) {
   const Tensor a = c.a().as(DType::f64), b = c.b().as(DType::f64), base = c.bases();
   Bounded want{product(c, a, b), product(c, absolute(a), absolute(b))};
@@ -90,7 +91,7 @@ Tensor run(const Case& c) {
   const cuda::CublasLt lt(gpu, cublaslt());
   const LinearProduct multiply(lt, c.problem);
   const cuda::Arena workspace(gpu, multiply.workspace_bytes(), "workspace");
-  // No better aligned than what is asked for.
+  // The arrays are aligned no better than required.
   constexpr int64_t kFactors = 16 / sizeof(Factor), kValues = 16 / sizeof(Value);
   const OnDevice<Factor> a(c.a(), kFactors), b(c.b(), kFactors);
   const OnDevice<Value> base(c.bases(), kValues);
@@ -137,12 +138,12 @@ TEST(CudaLinear, IsTheReference) {
       const Bounded want = expected(c);
       for (int64_t i = 0; i < got.spec.count(); ++i)
         ASSERT_LE(std::fabs(got.at(i) - want.value.at(i)), want.bound.at(i)) << i;
-      ASSERT_EQ(got.bytes, run_typed(c).bytes);  // and again
+      ASSERT_EQ(got.bytes, run_typed(c).bytes);  // repeating gives the same bits
     }
   });
 }
 
-// All is behind what the stream was given before, and the workspace too is the stream's own.
+// A product runs after the stream's earlier work, and its workspace belongs to the stream.
 TEST(CudaLinear, FollowsItsStream) {
   in_every_schedule([] {
     Gpu gpu;
@@ -153,7 +154,7 @@ TEST(CudaLinear, FollowsItsStream) {
     const Tensor ones({{8, 8}, DType::f32}, std::vector<double>(64, 1.0));
     const OnDevice<float> x(ones), w(ones);
     cuda::Event done(gpu);
-    const auto run = [&](const Stream& stream) {  // x = x + x·wᵀ, by turns
+    const auto run = [&](const Stream& stream) {  // x = x + x·wᵀ, on alternating streams
       multiply.run({w.data(), w.data(), x.data(), x.data(), workspace.at(0, workspace.size())},
                    stream);
       done.record(stream);

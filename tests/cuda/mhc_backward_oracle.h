@@ -1,5 +1,5 @@
 #pragma once
-// What mHC's backward must give, in fp64, and how far f32 and the tensor cores may be from it.
+// Expected results of mHC's backward, in fp64, with bounds on the errors of f32 and tensor cores.
 #include <algorithm>
 #include <cmath>
 
@@ -15,8 +15,8 @@ void mhc_close_backward(const Args& args);
 
 namespace birkhoff::testing {
 
-// In the order of MhcOpenBackward::In. A generic state: u of about 1, gradients of post and res as
-// large as sums over C channels are.
+// Inputs in the order of MhcOpenBackward::In. They are generic: u of about 1, gradients of post and
+// res as large as sums over C channels.
 inline Tensors open_backward_inputs(const MhcCase& c) {
   const int64_t t = c.tokens, n = c.n, wide = n * c.width, k = c.columns();
   const double root = std::sqrt(double(c.width));
@@ -35,20 +35,20 @@ inline Tensors open_backward_inputs(const MhcCase& c) {
   return all;
 }
 
-constexpr double kTf32 = 2 * 0x1p-11;  // of two factors
-constexpr double kHalves = 0x1p-16;    // what the sum of two bf16 leaves of an f32
-constexpr double kOneHalf = 0x1p-8;    // and one bf16
+constexpr double kTf32 = 2 * 0x1p-11;  // error of a product of two tf32 factors
+constexpr double kHalves = 0x1p-16;    // error of an f32 split into two bf16
+constexpr double kOneHalf = 0x1p-8;    // error of an f32 rounded to one bf16
 
 struct Gradient {
   double value, error;
 };
 
-// Of pre, post and res of token t.
+// The gradients of pre, post and res of token t.
 inline std::vector<Gradient> given(const MhcCase& c, const Tensors& in, int64_t t) {
   using B = MhcOpenBackward;
   const int64_t n = c.n;
-  // Of a sum over channels. In a lane, then five more; by clusters 8 in a lane, two more, and the
-  // warps of 8 blocks that have channels, 16 or 32 each.
+  // Roundings of a sum over channels: those in a lane, then five shuffles. By clusters: 8 in a
+  // lane, two shuffles, and the warps of 8 blocks, which have 16 or 32 channels each.
   const double rounding =
       kHalf * (c.two_passes ? 10 + double(c.width) / 16 + 8 : double(c.width) / 32 + 14);
   const auto size_of_sum = [&](const Tensor& rows, int64_t row, int64_t j) {
@@ -68,7 +68,7 @@ inline std::vector<Gradient> given(const MhcCase& c, const Tensors& in, int64_t 
   return all;
 }
 
-// What a token's coefficients are, and by how much they may be off.
+// A token's coefficients and gradients, with bounds on their errors.
 struct MhcToken {
   std::vector<double> d, dz, d_error, dz_error;  // gradients of H~ and z [K]
   std::vector<double> pre, res;
@@ -94,9 +94,9 @@ struct MhcToken {
     res = sinkhorn.forward(logits);
     d = sinkhorn.backward({gradients.begin() + 2 * n, gradients.end()});
     d.insert(d.begin(), gradients.begin(), gradients.begin() + 2 * n);
-    // Each of 2·iterations steps, there and back, rounds an entry about n + 4 times; a step back
-    // takes a mean off and divides by a sum of about 1, so that nothing grows beyond the largest
-    // gradient. A rounding of a logit is one of the entry times the logit.
+    // Each of 2·iterations steps, forward and backward, rounds an entry about n + 4 times. A
+    // backward step subtracts a mean and divides by a sum of about 1, so nothing grows beyond the
+    // largest gradient. A relative error of a logit is multiplied by the logit in the entry.
     const double steps = kHalf * (2.0 * desc.iterations * double(n + 4) + 4 * largest_logit);
     res_error = steps;
     for (int64_t k = 0; k < columns; ++k) {
@@ -106,8 +106,8 @@ struct MhcToken {
         d[size_t(k)] *= (k < n ? 1 : 2) * g * (1 - g);
         if (k < n) pre.push_back(g + desc.pre_eps());
       }
-      // Of what comes to Sinkhorn, an entry's error is at most the largest: backwards too, a line
-      // has sums of about 1.
+      // Through Sinkhorn, an entry's error is at most twice the largest one that it is given, as
+      // rows and columns have sums of about 1 in the backward too.
       const double given = k < 2 * n ? errors[size_t(k)] : 2 * largest_error;
       d_error.push_back(steps * largest + given);
       const double du = alpha * d[size_t(k)], rho = in[B::rho].at(t);
@@ -121,7 +121,7 @@ struct MhcToken {
   }
 };
 
-// In the order of MhcOpenBackward::Out; dphi, dalpha and db without a base.
+// Expected results in the order of MhcOpenBackward::Out; dphi, dalpha and db without a base.
 inline std::vector<Bounded> open_backward_oracle(const MhcCase& c, const Tensors& in) {
   using B = MhcOpenBackward;
   const int64_t n = c.n, wide = n * c.width, columns = c.columns();

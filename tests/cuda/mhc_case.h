@@ -1,5 +1,5 @@
 #pragma once
-// A case of mHC on the device: the forward's inputs by name, its arguments and results.
+// A test case of mHC on the device: the forward's inputs by name, its arguments and results.
 #include "kernels/cuda/mhc.h"
 #include "kernels/mhc.h"
 #include "tests/cuda/support/bounded.h"
@@ -17,8 +17,8 @@ struct MhcCase {
   SinkhornForm form = SinkhornForm::paper;
   int iterations = 20;
   double eps = 1e-20, b_scale = 1;
-  bool base = false;  // of the backward
-  // Of the backward: in two passes, by clusters, which make dres of dlink and x.
+  bool base = false;  // whether the backward adds to bases
+  // Whether the backward runs in two passes, by clusters, which compute dres from dlink and x.
   bool two_passes = false;
 
   MhcDesc desc() const { return {.n = n, .eps = eps, .iterations = iterations, .sinkhorn = form}; }
@@ -30,7 +30,7 @@ struct MhcCase {
 
   Tensor x() const { return random_tensor(streams(), "x"); }
   Tensor f() const { return random_tensor(bf16s(width), "f"); }
-  // Logits of a deviation of 1.5, at any width.
+  // Scaled so that logits have a standard deviation of 1.5 at any width.
   Tensor phi() const {
     return random_tensor({{n * width, columns()}, DType::f32}, "phi",
                          1.5 / std::sqrt(double(n * width)));
@@ -38,12 +38,12 @@ struct MhcCase {
   Tensor alpha() const { return random_tensor({{3}, DType::f32}, "alpha", 0.3, 1); }
   Tensor b() const { return random_tensor({{columns()}, DType::f32}, "b", b_scale); }
   Tensor gain() const { return random_tensor({{width}, DType::f32}, "gain", 0.3, 1); }
-  // Of what is closed.
+  // Inputs of mhc_close.
   Tensor post() const { return random_tensor(floats(n), "post", 0.3, 1); }
   Tensor res() const { return random_tensor(floats(n * n), "res", 0.2, 1.0 / n); }
 };
 
-// In fp64, in the order of MhcOpen::Out. inputs: in that of In.
+// The oracle's results in fp64, in the order of MhcOpen::Out. inputs: in the order of MhcOpen::In.
 inline Tensors reference_open(const MhcCase& c, const Tensors& inputs) {
   return reference_of(reference::mhc_open, inputs,
                       {{c.tokens, c.width},
@@ -95,7 +95,7 @@ struct OpenRun {
              .norm_eps = 1e-20f,
              .sinkhorn = {.v4 = c.form == SinkhornForm::v4, .iterations = c.iterations}} {}
 
-  // All that is written, as bytes.
+  // The bytes of all outputs.
   std::vector<std::vector<std::byte>> bits() const {
     return {h.tensor().bytes, y.tensor().bytes,   post.tensor().bytes, res.tensor().bytes,
             u.tensor().bytes, rho.tensor().bytes, rstd.tensor().bytes};

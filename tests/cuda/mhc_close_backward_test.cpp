@@ -9,10 +9,10 @@
 namespace birkhoff::testing {
 namespace {
 
-// Some roundings of f32, in norm.
+// Bound in norm for some roundings of f32.
 constexpr double kRoundings = 0x1p-20;
 
-// In the order of MhcCloseBackward::In; then link, which the pass reads and the operator does not.
+// In the order of MhcCloseBackward::In, then link, which the pass reads but the operator does not.
 enum In { kDy = MhcCloseBackward::dy, kF = MhcCloseBackward::f, kPost, kLink };
 Tensors close_backward_inputs(const MhcCase& c) {
   const int64_t t = c.tokens, wide = c.n * c.width;
@@ -20,7 +20,8 @@ Tensors close_backward_inputs(const MhcCase& c) {
           random_tensor(f32s({t, c.n}), "post"), random_tensor(bf16s({t, wide}), "link")};
 }
 
-// df and dpost by the operator; dres_ij = <dy_i, link_j>, which it leaves to mhc_open_backward.
+// df and dpost by the operator, and dres_ij = <dy_i, link_j>, which the operator leaves to
+// mhc_open_backward.
 Tensors close_backward_reference(const MhcCase& c, const Tensors& in) {
   const int64_t t = c.tokens, n = c.n;
   Tensors all = reference_of(reference::mhc_close_backward, {in[kDy], in[kF], in[kPost]},
@@ -32,7 +33,8 @@ Tensors close_backward_reference(const MhcCase& c, const Tensors& in) {
   return all;
 }
 
-// Of sums over channels: those of a lane, 32 apart, then five more. df has n products.
+// Roundings of sums over channels: those in a lane (every 32nd pack), then five shuffles. df sums n
+// products.
 std::vector<Bounded> close_backward_oracle(const MhcCase& c, const Tensors& in) {
   using B = MhcCloseBackward;
   const int64_t n = c.n, width = c.width;
@@ -123,8 +125,8 @@ TEST(CudaMhcCloseBackward, MovesExactlyWhatItMust) {
     });
 }
 
-// In two passes (a) has no link: the bits of df and dpost are the same, and 6 elements a channel
-// go.
+// In two passes (a) has no link: the bits of df and dpost are the same, and 6 elements per channel
+// are moved.
 TEST(CudaMhcCloseBackward, WithoutALink) {
   for (const MhcCase& c : {MhcCase{.tokens = 5, .width = 512},
                            {.tokens = 3, .width = 264, .n = 1},

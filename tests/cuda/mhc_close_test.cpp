@@ -1,4 +1,4 @@
-// mhc_close, and mhc_close fused with the mhc_open behind it.
+// mhc_close, and mhc_close fused with the mhc_open that follows it.
 #include "base/error.h"
 #include "tests/cuda/mhc_case.h"
 #include "tests/cuda/support/bounded.h"
@@ -20,8 +20,8 @@ void expect_closed(const CloseRun& run) {
   for (int64_t t = 0; t < c.tokens; ++t)
     for (int64_t i = 0; i < c.n; ++i)
       for (int64_t e = 0; e < c.width; ++e) {
-        // A product and n FMAs, each rounded once; their partial sums are below that of all
-        // absolute values.
+        // A product and n FMAs, each rounded once; partial sums are at most the sum of absolute
+        // values.
         double terms = std::fabs(post.at(t * c.n + i) * f.at(t * c.width + e));
         for (int64_t j = 0; j < c.n; ++j)
           terms += std::fabs(res.at((t * c.n + i) * c.n + j) * x.at((t * c.n + j) * c.width + e));
@@ -65,7 +65,7 @@ TEST(CudaMhcClose, MovesExactlyWhatItMust) {
       EXPECT_EQ(t.written_requested, t.written);
       EXPECT_EQ(t.wavefronts, t.fewest_wavefronts);
       if (c.width % 16 == 0) {
-        EXPECT_EQ(t.sectors, t.fewest_sectors);  // of 16 channels
+        EXPECT_EQ(t.sectors, t.fewest_sectors);  // a sector has 16 channels
       }
     });
 }
@@ -95,10 +95,10 @@ void expect_same_bits(const MhcCase& c) {
 
 TEST(CudaMhcCloseOpen, HasTheBitsOfTheTwoAlone) {
   for (const MhcCase& c : kFused) in_schedules_of_bits([&] { expect_same_bits(c); });
-  in_one_schedule([] { expect_same_bits({.tokens = 9, .width = 1536}); });  // 8 tokens a block
+  in_one_schedule([] { expect_same_bits({.tokens = 9, .width = 1536}); });  // 8 tokens per block
 }
 
-// 10 elements a channel at n = 4: x, f; x', y.
+// At n = 4, 10 elements per channel: x and f are read, x' and y written.
 void check_fused_traffic(const MhcCase& c) {
   SCOPED_TRACE(c.name());
   Fused run(c);

@@ -12,14 +12,14 @@ TEST(CudaMhcOpenBackward, IsTheReference) {
         {.tokens = 37, .width = 72, .n = 1, .base = true},
         {.tokens = 19, .width = 64, .n = 2},
         {.tokens = 9, .width = 72, .n = 2, .form = SinkhornForm::v4},
-        {.tokens = 70, .width = 72},  // two splits, tiles and slabs that end early
+        {.tokens = 70, .width = 72},  // two splits; last tiles and slabs are partial
         {.tokens = 17, .width = 24, .form = SinkhornForm::v4, .base = true},
         {.tokens = 5, .width = 40, .n = 8},
         {.tokens = 3, .width = 8, .n = 8, .form = SinkhornForm::v4}})
     expect_open_backward(c);
 }
 
-// A first column that is all but 0 or 1: nothing under- or overflows.
+// After the first column softmax, entries are almost 0 or 1; nothing may under- or overflow.
 TEST(CudaMhcOpenBackward, TakesLogitsOfAHundred) {
   for (const SinkhornForm form : {SinkhornForm::paper, SinkhornForm::v4})
     expect_open_backward({.tokens = 6, .width = 16, .form = form, .b_scale = 60});
@@ -35,7 +35,7 @@ TEST(CudaMhcOpenBackward, IsTheReferenceAtTheWidthOf27B) {
   expect_open_backward({.tokens = 2, .width = 2560}, in_one_schedule);
 }
 
-// At C = 2560 and n = 4 a token's row of coefficients is read by 40 slabs, 7.5 KB beside the 143 KB
+// At C = 2560 and n = 4 a token's coefficient row is read by 40 slabs, 7.5 KB against the 143 KB
 // that its streams move, and phi by 8 splits.
 TEST(CudaMhcOpenBackward, AsksForLittleTwice) {
   const auto cut = cuda::mhc_open_backward_cut({.tokens = 4096, .width = 2560, .n = 4});
@@ -46,10 +46,10 @@ TEST(CudaMhcOpenBackward, AsksForLittleTwice) {
 
 struct Bytes {
   uint64_t read = 0, written = 0;
-  uint64_t again = 0;  // what is asked for by more than one block
+  uint64_t again = 0;  // requested by further blocks
 };
 
-// The table of docs/kernels.md, of both kernels of (b) and both of (c).
+// The table of docs/kernels.md, for both kernels of (b) and both of (c).
 Bytes open_backward_bytes(const OpenBackwardRun& run, const MhcCase& c) {
   const auto t = uint64_t(c.tokens), n = uint64_t(c.n), width = uint64_t(c.width),
              k = uint64_t(c.columns()), row = uint64_t(run.cut.row);
@@ -89,8 +89,8 @@ TEST(CudaMhcOpenBackward, MovesExactlyWhatItMust) {
       EXPECT_EQ(t.written, bytes.written);
       EXPECT_EQ(t.written_requested, t.written);
       EXPECT_EQ(t.read_requested, bytes.read + bytes.again);
-      // At n = 1 and 2 what leaves (b) does with conflicts, once a token; at n = 8 three threads of
-      // the last block do, once a call.
+      // At n = 1 and 2 the output of (b) has bank conflicts, once per token; at n = 8 three threads
+      // of the last block have some, once per call.
       if (c.n == 4)
         EXPECT_EQ(t.wavefronts, t.fewest_wavefronts);
       else

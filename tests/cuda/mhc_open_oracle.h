@@ -1,6 +1,6 @@
 #pragma once
-// mHC's open on the device against fp64: each part against the oracle's, of what the device made of
-// the part before, with the bound that its arithmetic has.
+// Compares mHC's open on the device with fp64: each part against the oracle, given the device's
+// result of the previous part, within the error bound of its arithmetic.
 #include "kernels/reference/sinkhorn.h"
 #include "tests/cuda/mhc_case.h"
 #include "tests/cuda/opened.h"
@@ -10,7 +10,7 @@ namespace birkhoff::testing {
 struct Projection {
   Tensor u, rho;
 };
-// In fp64, by the oracle, of phi as tf32.
+// The oracle's result in fp64, for phi as tf32.
 inline Projection expected(const MhcCase& c, const Tensor& rows, const Tensor& weight) {
   const Tensors out = reference_open(c, {rows, as_tf32(weight), c.alpha(), c.b()});
   return {out[MhcOpen::u], out[MhcOpen::rho]};
@@ -24,8 +24,8 @@ inline void expect_projection(const OpenRun& run, const Tensor& x, const Tensor&
   for (int64_t t = 0; t < c.tokens; ++t) {
     ASSERT_LE(std::fabs(rho.at(t) - want.rho.at(t)), relative_of_rms(wide) * want.rho.at(t)) << t;
     for (int64_t k = 0; k < columns; ++k) {
-      // A warp adds up its products one by one, 256 channels a step, then come the 8 warps. An ulp
-      // each: a tensor core may cut off.
+      // A warp adds up its products one by one, 256 channels per step; then the 8 warps are added.
+      // Each add costs an ulp, as a tensor core may truncate.
       double terms = 0;
       for (int64_t e = 0; e < wide; ++e)
         terms += std::fabs(x.at(t * wide + e) * phi.at(e * columns + k));
@@ -38,10 +38,10 @@ inline void expect_projection(const OpenRun& run, const Tensor& x, const Tensor&
   }
 }
 
-// What the device's own u makes of a token, in fp64.
+// A token's coefficients in fp64, computed from the device's own u.
 struct Token {
-  std::vector<double> logits;  // of all columns
-  double largest = 0;          // of them
+  std::vector<double> logits;  // one per column
+  double largest = 0;          // the largest absolute logit
   std::vector<double> pre, post, res;
 
   Token(const MhcCase& c, const Tensor& u, int64_t t) {
@@ -56,8 +56,8 @@ struct Token {
     }
     res = reference::Sinkhorn(desc).forward({logits.begin() + 2 * c.n, logits.end()});
   }
-  // Of σ and of e^L: the logit is rounded to half an ulp of itself, fast_exp is right to
-  // 2 + 1.16·|x| ulp; a sum and a division follow.
+  // Relative error of σ and e^L: the logit is rounded to half an ulp, fast_exp is accurate to
+  // 2 + 1.16·|x| ulp, and a sum and a division follow.
   double relative() const { return (5 + 2 * largest) * kUlp; }
 };
 
@@ -68,16 +68,16 @@ inline void expect_coefficients(const OpenRun& run) {
     const Token want(c, u, t);
     for (int64_t i = 0; i < c.n; ++i) {
       const double at = want.post[size_t(i)];
-      // Where the logit is far below 0, e^−L is beyond f32.
+      // If the logit is far below 0, e^−L overflows f32.
       ASSERT_LE(std::fabs(post.at(t * c.n + i) - at), want.relative() * at + 1e-37) << t;
       double row = 0;
       for (int64_t j = 0; j < c.n; ++j) row += res.at((t * c.n + i) * c.n + j);
       const double off = c.form == SinkhornForm::paper ? std::fabs(row - 1) : 0;
       ASSERT_LE(off, (c.n + 3) * kUlp) << t;
     }
-    // M = R·e^L·C, and if the entries of e^L are off by r then R and C are by r + d a step of 2·20,
-    // d what a division adds: a factor's sum of n terms, a division, a product. Differences of
-    // logits are twice the largest one. Below e^−87 an entry is 0 in f32.
+    // M = R·e^L·C. If the entries of e^L are off by r, then R and C are off by r + d for each of
+    // 2·20 steps, where d is a division's own error: a sum of n terms, a division and a product.
+    // Differences of logits are at most twice the largest logit. Below e^−87 an entry is 0 in f32.
     const double step = 2 * want.relative() + (c.n + 4) * kUlp;
     for (int64_t e = 0; e < c.n * c.n; ++e) {
       const double at = want.res[size_t(e)];

@@ -30,7 +30,7 @@ TEST(CudaMhcOpen, IsTheReference) {
   for (const MhcCase& c : kCases) in_every_schedule([&] { check_case(c); });
 }
 
-// Of configs/3b.yaml (16 tokens a block), 9b and 27b (8).
+// The widths of configs/3b.yaml (16 tokens per block), 9b and 27b (8).
 TEST(CudaMhcOpen, Of3b) {
   in_one_schedule([] { check_case({.tokens = 3, .width = 1280}); });
 }
@@ -65,7 +65,7 @@ TEST(CudaMhcOpen, ATokensBitsAreThoseOfTheToken) {
     cuda::mhc_open(all.args, nullptr);
     cuda::mhc_open(again.args, nullptr);
     EXPECT_EQ(all.bits(), again.bits());
-    // Without its first 5 tokens each other one stands elsewhere.
+    // Without the first 5 tokens, all others are at other positions.
     const OpenRun fewer(c);
     cuda::MhcOpenArgs args = fewer.args;
     args.x += 5 * c.n * c.width, args.tokens -= 5;
@@ -78,7 +78,7 @@ TEST(CudaMhcOpen, ATokensBitsAreThoseOfTheToken) {
   });
 }
 
-// A step with a NaN is skipped, so it must stay one; and it must not reach other tokens.
+// A step with a NaN is skipped, so a NaN must stay one; and it must not reach other tokens.
 TEST(CudaMhcOpen, ANaNStaysInItsToken) {
   in_every_schedule([] {
     const MhcCase c{.tokens = 3, .width = 40};
@@ -145,7 +145,8 @@ TEST(CudaMhcOpen, RefusesWhatItHasNoKernelFor) {
   });
 }
 
-// x once and y once: (n + 1)·width elements a token. Beside them phi, by each block; coefficients.
+// x is read once and y written once: (n + 1)·width elements per token. In addition each block reads
+// phi, and coefficients are written.
 Traffic check_traffic(const MhcCase& c) {
   SCOPED_TRACE(c.name());
   OpenRun run(c);
@@ -159,7 +160,7 @@ Traffic check_traffic(const MhcCase& c) {
              k = uint64_t(c.columns()), blocks = uint64_t(cut.blocks);
   const uint64_t rows = 2 * n * width * tokens, phi = 4 * n * width * k;
   EXPECT_EQ(t.read, rows + phi + 4 * (width + k + 3));
-  // Each of a block's tokens asks for alpha and b, each of a tile's for gain.
+  // Each of a block's tokens requests alpha and b; each of a tile's tokens requests gain.
   EXPECT_EQ(t.read_requested,
             rows + blocks * (phi + 8 * k * uint64_t(cut.tokens) + (n == 8 ? 4 : 8) * 4 * width));
   EXPECT_EQ(t.written, 2 * width * tokens + 4 * tokens * (k + n * n + n + 2));
@@ -177,13 +178,15 @@ TEST(CudaMhcOpen, MovesExactlyWhatItMust) {
     in_every_schedule([&] { check_traffic(c); });
   in_one_schedule([] {
     const Traffic t = check_traffic({.tokens = 5, .width = 2560});
-    // Rows and phi come in whole sectors. Of gain each half of what belongs to 8 channels touches
-    // all of them; u of 4 columns is half a sector of each token, 5 where 3 would do.
+    // Rows and phi are accessed in whole sectors. The gain of 8 channels is read in two halves,
+    // each of which touches all sectors. u of 4 columns is half a sector per token, 5 where 3 would
+    // do.
     EXPECT_EQ(t.sectors - t.fewest_sectors, 4 * 2560 / 32 + 24 / 4 * 2u);
   });
 }
 
-// Whatever n is: what conflicts there are come with the coefficients, once a block.
+// For other n, bank conflicts occur only with the coefficients, once per block, so their number
+// does not depend on the width.
 TEST(CudaMhcOpen, HasNoBankConflictsInItsLoops) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const int n : {1, 2, 8})

@@ -14,7 +14,7 @@ namespace {
 
 static_assert(cuda::kNormLimbs == birkhoff::kNormLimbs);
 
-// Any bits but those of Inf and NaN: all exponents, denormals too.
+// Random bits except Inf and NaN, with all exponents, including denormals.
 std::vector<float> any_floats(size_t count) {
   const Random random(3, "floats");
   std::vector<float> v(count);
@@ -83,7 +83,8 @@ TEST(CudaSquaredSum, ReadsEachElementOnce) {
     EXPECT_EQ(t.read, 4 * g.size() + partials);
     EXPECT_EQ(t.read_requested, t.read);
     EXPECT_EQ(t.written, partials + cuda::kNormLimbs * 8);
-    // Columns of limbs are free of conflicts; what adds up the blocks reads 21 limbs a row.
+    // Columns of limbs have no bank conflicts; the kernel that adds up the blocks has some, as its
+    // rows have 21 limbs.
     EXPECT_LE(t.wavefronts - t.fewest_wavefronts, 64u);
   });
 }
@@ -92,8 +93,8 @@ TEST(CudaClipScale, HasTheBitsOfTheExactSum) {
   const float least = std::numeric_limits<float>::denorm_min();
   std::vector<std::vector<float>> all = {
       {0}, {least}, {3, 4}, {0.5f}, {1e-30f, 1e9}, any_floats(9), any_floats(400), {HUGE_VALF}};
-  // x² + 4, and a little more, where doubles are 8 apart; x² is twice that times an even number. A
-  // root moves by 0.5 to 0.7 of its last place when its square does by one of its own.
+  // x² + 4, and a little more, where doubles are 8 apart and x² is 16 times an even number: a tie,
+  // and just above it. A root moves by 0.5 to 0.7 ulp when its square moves by one.
   for (int i = 0; i < 6; ++i)
     for (const float more : {0.0f, 0x1p-20f}) all.push_back({2e8f + 16 * float(i), 2, more});
   for (const auto& g : all)

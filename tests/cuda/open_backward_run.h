@@ -1,5 +1,5 @@
 #pragma once
-// A call of mhc_open_backward, in three passes or by clusters, and what is expected of it.
+// A call of mhc_open_backward, in three passes or by clusters, and its expected results.
 #include <cmath>
 #include <optional>
 
@@ -10,10 +10,10 @@
 namespace birkhoff::testing {
 
 inline const char* const kOutputs[] = {"dx", "dphi", "dalpha", "db"};
-// In norm. dx: roundings to bf16 are spread evenly over ± half of the last place, 2^-8/√3 where all
-// digits are small (measured: 1.5e-3 to 1.8e-3; in two passes up to 1.85e-3). dphi: what two bf16
-// leave of dz (measured: 2e-6 to 4e-6; 2e-4 by tf32, 1.7e-3 by one bf16). The sums: some roundings
-// of f32 (measured: 3e-8 to 8e-7, and 2.6e-6 at logits of 100, each known to 100·2^-24).
+// Bounds in norm. dx: roundings to bf16, uniform over ± half an ulp, so 2^-8/√3 if all significands
+// are small (measured: 1.5e-3 to 1.8e-3; in two passes up to 1.85e-3). dphi: the error of dz as two
+// bf16 (measured: 2e-6 to 4e-6; with tf32 2e-4, with one bf16 1.7e-3). Sums: some roundings of f32
+// (measured: 3e-8 to 8e-7, and 2.6e-6 at logits of 100, each accurate to 100·2^-24).
 inline constexpr double kRoundings = 0x1p-20;
 inline double norm_bound(const MhcCase& c, int output) {
   using B = MhcOpenBackward;
@@ -26,7 +26,7 @@ struct OpenBackwardRun {
   using B = MhcOpenBackward;
   bool two_passes;
   cuda::MhcOpenBackwardCut cut;
-  Tensors bases;  // of dphi, dalpha and db
+  Tensors bases;  // for dphi, dalpha and db
   OnDevice<bf16> x, dh, dlink, dx;
   OnDevice<float> phi, alpha, b, u, rho, dpost, dres, dphi, dalpha, db;
   DeviceArray<float> workspace;
@@ -84,7 +84,7 @@ struct OpenBackwardRun {
     two_passes ? cuda::mhc_open_backward_cluster(args, nullptr)
                : cuda::mhc_open_backward(args, nullptr);
   }
-  // In the order of MhcOpenBackward::Out.
+  // Results in the order of MhcOpenBackward::Out.
   Tensors results() const { return {dx.tensor(), dphi.tensor(), dalpha.tensor(), db.tensor()}; }
 };
 

@@ -1,12 +1,12 @@
 #pragma once
-// What kernels that open streams have in common: tf32 weights, norms, and h and y of H_pre.
+// Checks shared by tests of kernels that open streams: tf32 weights, norms, and h and y from H_pre.
 #include "tests/cuda/support/bounded.h"
 
 namespace birkhoff::testing {
 
 constexpr double kUlp = 0x1p-23;
 
-// To the nearest of 10 bits, ties away from zero: what the device makes of weights.
+// Rounds to 10 fraction bits, ties away from zero, as the device does with weights.
 inline double tf32(double x) {
   const int exponent = std::ilogb(x);
   return std::ldexp(std::round(std::ldexp(x, 10 - exponent)), exponent - 10);
@@ -17,15 +17,15 @@ inline Tensor as_tf32(const Tensor& weight) {
   return t;
 }
 
-// A lane sums a 32nd of the squares, then come 2 adds of lanes and 8 of warps; rsqrt has half of
-// that error, 2 ulp of its own, and a division.
+// Relative error of rms: a lane sums a 32nd of the squares, then 2 adds over lanes and 8 over warps
+// follow; rsqrt halves that error and adds 2 ulp of its own and a division.
 inline double relative_of_rms(int64_t values) { return (double(values) / 64 + 10) * kUlp; }
 
-struct Pre {  // of a token
+struct Pre {  // H_pre of a token
   std::vector<double> value, error;
 };
 
-// h = Σ pre_i·x_i of each token, and y = gain ⊙ h·rstd of h as the device has rounded it.
+// Checks h = Σ pre_i·x_i of each token, and y = gain ⊙ h·rstd for h as the device rounded it.
 template <class Run, class PreOf>
 void expect_opened(const Run& run, const Tensor& x, const PreOf& pre_of) {
   const auto& c = run.c;

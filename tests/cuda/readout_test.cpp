@@ -19,7 +19,7 @@ namespace {
 struct Case {
   int64_t tokens, width;
   int n = 4;
-  bool base = false;  // of the backward
+  bool base = false;  // whether the backward adds to bases
 
   ReadoutDesc desc() const { return {.n = n, .eps = 1e-20, .weight_eps = 1e-3}; }
   std::string name() const { return fmt::format("{}x{}x{}", tokens, n, width); }
@@ -64,7 +64,7 @@ Tensors forward_reference(const Case& c, const Tensor& w) {
                       {{c.tokens, c.width}, {c.tokens, c.n}, {c.tokens}}, c.desc());
 }
 
-// u and rho are bounded as those of mhc_open are; y is held against the device's own u.
+// u and rho have the bounds of mhc_open's; y is compared with the result of the device's own u.
 void check_forward(const Case& c) {
   SCOPED_TRACE(c.name());
   const ReadoutRun run(c);
@@ -142,7 +142,7 @@ TEST(CudaReadout, MovesExactlyWhatItMust) {
     });
 }
 
-// In the order of ReadoutBackward::In.
+// Inputs in the order of ReadoutBackward::In.
 Tensors backward_inputs(const Case& c) {
   const Tensors out = forward_reference(c, c.w());
   return {random_tensor(bf16s({c.tokens, c.width}), "dy"),
@@ -156,8 +156,9 @@ Tensors backward_inputs(const Case& c) {
 
 using B = ReadoutBackward;
 
-// In the order of ReadoutBackward::Out. Bounds as mhc_open_backward's: a dot of dy and x has C/32 +
-// 14 roundings, σ and its slope a dozen; dz is taken as two bf16 in dw, and as tf32, with w, in dx.
+// Expected results in the order of ReadoutBackward::Out. Bounds are as for mhc_open_backward: a dot
+// of dy and x has C/32 + 14 roundings, σ and its slope a dozen; dz is two bf16 in dw; in dx, dz and
+// w are tf32.
 std::vector<Bounded> backward_reference(const Case& c, const Tensors& in) {
   const Tensors values =
       reference_of(reference::readout_backward, in,
@@ -183,8 +184,8 @@ std::vector<Bounded> backward_reference(const Case& c, const Tensors& in) {
         dot += term, terms += std::fabs(term);
       }
       const double d = dot * slope;
-      // The slope of a gate near 1 is off by a rounding of that 1; a logit's rounding is one of the
-      // gate times the logit.
+      // The slope of a gate near 1 is off by a rounding of that 1; a relative error of a logit is
+      // multiplied by the logit in the gate.
       const double error = kHalf * ((double(c.width) / 32 + 14) * terms * slope +
                                     (12 + 4 * std::fabs(logit)) * std::fabs(dot));
       gates.push_back(gate + c.desc().weight_eps);
@@ -217,7 +218,7 @@ std::vector<Bounded> backward_reference(const Case& c, const Tensors& in) {
 
 struct ReadoutBackwardRun {
   cuda::MhcOpenBackwardCut cut;
-  Tensors bases;  // of dw, dscale and dbase
+  Tensors bases;  // for dw, dscale and dbase
   OnDevice<bf16> dy, x, dx;
   OnDevice<float> w, scale, base, u, rho, dw, dscale, dbase;
   DeviceArray<float> workspace;
@@ -263,7 +264,7 @@ struct ReadoutBackwardRun {
 
 void check_backward(const Case& c, void (*in_schedules)(const std::function<void()>&)) {
   SCOPED_TRACE(c.name());
-  // In norm: the one rounding of dx; what two bf16 leave of dz; some roundings of f32.
+  // Bounds in norm: the one rounding of dx; the error of dz as two bf16; some roundings of f32.
   const double norms[] = {kStored / std::sqrt(3), 0x1p-16, 0x1p-19, 0x1p-19};
   const char* const names[] = {"dx", "dw", "dscale", "dbase"};
   const Tensors in = backward_inputs(c);

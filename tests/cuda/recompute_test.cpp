@@ -1,6 +1,6 @@
-// Recompute of a block of sublayers (arXiv 2512.24880, 4.3): mHC's operators run again from the
+// Recomputation of a block of sublayers (arXiv 2512.24880, 4.3): mHC's operators run again from the
 // block's first x and each sublayer's F, in other buffers, fused or not, for some of the tokens at
-// a time. All of it must have the bits of the first time.
+// a time. The results must be bitwise identical.
 #include <optional>
 
 #include "tests/cuda/hc_case.h"
@@ -10,7 +10,7 @@
 namespace birkhoff::testing {
 namespace {
 
-// Bytes of everything that two sublayers leave, of `tokens` tokens: outputs of both openings and
+// Bytes of everything that two sublayers write for some tokens: the outputs of both openings and
 // both closings.
 using Bits = std::vector<std::vector<std::byte>>;
 
@@ -34,7 +34,7 @@ Tensor rows_of(const Tensor& t, const Part& part) {
   return rows;
 }
 
-// What differs between mHC and HC: how streams are opened.
+// mHC and HC differ only in how streams are opened.
 struct Mhc {
   using Run = OpenRun;
   using Case = MhcCase;
@@ -48,8 +48,8 @@ struct Hc {
   static constexpr auto close_open = cuda::hc_close_open;
 };
 
-// Two sublayers of a part in buffers of its own: open, close, open, close. F is what was kept, f
-// and then g.
+// Two sublayers of a part, in separate buffers: open, close, open, close. The saved values of F are
+// f and then g.
 template <class R>
 class TwoSublayers {
  public:
@@ -113,7 +113,7 @@ Bits once(const Block& block) {
   return all.bits();
 }
 
-// The last part first, as a backward comes; fused, as a recomputation may be.
+// Recomputes the parts, last one first, as a backward does, and fused, as a recomputation may be.
 template <class R>
 Bits again(const Block& block, const std::vector<Part>& parts) {
   std::vector<Bits> of(parts.size());
@@ -139,7 +139,7 @@ void expect_same(const Block& block, const std::vector<Part>& parts,
   });
 }
 
-// 19 tokens in parts that end in the middle of a tile, of a block, and of neither.
+// 19 tokens in parts whose ends do not coincide with those of tiles and blocks, and in one part.
 template <class R>
 void expect_same_in_parts() {
   for (const Block& block :

@@ -22,7 +22,7 @@ struct Case {
 
 TensorSpec rows(const Case& c) { return {{c.tokens, c.width}, DType::bf16}; }
 
-// In the order of RmsNormBackward::In; then the bases of dx and dgain.
+// Inputs in the order of RmsNormBackward::In, then the bases of dx and dgain.
 Tensors tensors(const Case& c) {
   Tensors all = {random_tensor(rows(c), "dy"),
                  random_tensor(rows(c), "x", 2),
@@ -53,7 +53,8 @@ std::vector<Bounded> expected(const Case& c, const Tensors& in) {
     for (int64_t i = 0; i < c.width; ++i) {
       const int64_t at = t * c.width + i;
       const double x = std::fabs(in[B::x].at(at)), dy = std::fabs(in[B::dy].at(at));
-      // The sum over channels: 32 of a thread, 5 of a warp, 8 of warps; half a dozen roundings.
+      // The sum over channels has 32 adds in a thread, 5 in a warp and 8 over warps; half a dozen
+      // roundings follow.
       const double pulled = rstd * rstd * rstd / double(c.width) * dots * x;
       const double added = c.base ? std::fabs(in[4].at(at)) : 0;
       const double error = kHalf * (52 * pulled + 6 * rstd * in[B::gain].at(i) * dy + added);
@@ -110,7 +111,7 @@ TEST(CudaRmsNormBackward, IsTheReference) {
       const Trial trial(c, in);
       cuda::rms_norm_backward(trial.args, nullptr);
       const Tensors got = {trial.dx.tensor(), trial.dgain.tensor()};
-      // dx: rounded to bf16 once; dgain: to f32, a few times.
+      // dx is rounded to bf16 once, dgain to f32 a few times.
       expect_within(got[0], want[0], "dx", kStored / std::sqrt(3), c.base ? &in[4] : nullptr);
       expect_within(got[1], want[1], "dgain", 0x1p-20, c.base ? &in[5] : nullptr);
       for (size_t k = 0; k < 2; ++k) EXPECT_EQ(got[k].bytes, (first ? *first : got)[k].bytes) << k;

@@ -17,7 +17,7 @@ struct Case {
   int64_t tokens, width;
   double eps = 1e-20;
   bool base = false;
-  int64_t offset = 0;  // of all addresses, in elements
+  int64_t offset = 0;  // of all arrays, in elements
 
   TensorSpec rows() const { return {{tokens, width}, DType::bf16}; }
   Tensor x() const { return random_tensor(rows(), "x"); }
@@ -29,7 +29,7 @@ struct Results {
   Tensor y, rstd;
 };
 
-// In fp64, by the oracle.
+// The oracle's results in fp64.
 Results expected(const Case& c) {
   const Tensor x = c.x().as(DType::f64), gain = c.gain().as(DType::f64),
                base = c.bases().as(DType::f64);
@@ -64,9 +64,9 @@ struct Trial {
              .eps = float(c.eps)} {}
 };
 
-// Both passes of f32 together: a sum of squares in at most 64 terms a thread, 5 of the warp and 8
-// of the block has a relative error below 77·2^-24, of which rstd gets half; rsqrt adds 2^-22, the
-// division and the two products a rounding each. Below 32·2^-23.
+// Relative error of both f32 passes together. A sum of squares with at most 64 terms per thread, 5
+// adds in the warp and 8 in the block has one below 77·2^-24, of which rstd gets half; rsqrt adds
+// 2^-22, the division and the two products a rounding each. In all it is below 32·2^-23.
 constexpr double kRelative = 32 * 0x1p-23;
 
 void expect_results(const Case& c, const Trial& run) {
@@ -75,7 +75,7 @@ void expect_results(const Case& c, const Trial& run) {
   for (int64_t t = 0; t < c.tokens; ++t)
     ASSERT_LE(std::fabs(rstd.at(t) - want.rstd.at(t)), kRelative * want.rstd.at(t)) << t;
   for (int64_t i = 0; i < y.spec.count(); ++i) {
-    // Rounding to bf16: half of the last of 8 bits.
+    // Rounding to bf16 adds half an ulp of 8 significant bits.
     const double added = c.base ? std::fabs(base.at(i)) : 0;
     const double bound =
         0x1p-8 * std::fabs(want.y.at(i)) + kRelative * (std::fabs(want.y.at(i)) + 2 * added);
@@ -144,7 +144,7 @@ TEST(CudaRmsNorm, CutsByWhatIsAsked) {
   EXPECT_EQ(cut(4096, 64).rows, 7);
 }
 
-// x and y once, gain once a block, rstd once: and nothing else.
+// x is read once, gain once per block, y and rstd are written once, and nothing else is moved.
 TEST(CudaRmsNorm, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const Case& c :
@@ -161,15 +161,14 @@ TEST(CudaRmsNorm, MovesExactlyWhatItMust) {
       const auto elements = uint64_t(c.tokens * c.width), width = uint64_t(c.width);
       const uint64_t rows_read = cut.packs == 0 ? 2 : 1, base = c.base ? 2 * elements : 0;
       EXPECT_EQ(t.read, 2 * elements + 4 * width + base);
-      // Element by element gain is read anew for each row.
+      // The element-by-element kernel reads gain for each row.
       const uint64_t gains = cut.packs == 0 ? uint64_t(c.tokens) : cut.blocks;
       EXPECT_EQ(t.read_requested, 2 * elements * rows_read + 4 * width * gains + base);
       EXPECT_EQ(t.written, 2 * elements + 4 * uint64_t(c.tokens));
       EXPECT_EQ(t.written_requested, t.written);
       EXPECT_EQ(t.wavefronts, t.fewest_wavefronts);
       if (cut.packs == 0) return;
-      // The 8 floats of gain that belong to 8 bf16 are read in two halves: each touches all
-      // sectors.
+      // The 8 floats of gain for 8 bf16 are read in two halves, each of which touches all sectors.
       EXPECT_EQ(t.sectors - t.fewest_sectors, 4 * width / 32 * cut.blocks);
       EXPECT_LE(double(t.read_requested + t.written_requested), 1.5 * double(t.read + t.written));
     });

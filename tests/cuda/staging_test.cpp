@@ -1,4 +1,4 @@
-// Copies through the ring of pinned chunks, in sizes that fit it and in those that do not.
+// Copies through the ring of pinned chunks, in sizes that fit the ring and sizes that do not.
 #include "base/cuda/staging.h"
 
 #include <gmock/gmock.h>
@@ -35,7 +35,7 @@ struct Rig {
   explicit Rig(int chunks) : staging(gpu, {.chunk_bytes = kChunk, .chunks = chunks}) {}
 };
 
-// There and back; the source is overwritten as soon as it may be.
+// Uploads and downloads; the source is overwritten as soon as that is allowed.
 TEST(Staging, EverySizeArrives) {
   in_every_schedule([] {
     for (const int chunks : {1, 2, 3})
@@ -54,7 +54,7 @@ TEST(Staging, EverySizeArrives) {
   });
 }
 
-// Uploads and downloads of two streams share the ring, in any turn.
+// Uploads and downloads of two streams share the ring, in any order.
 TEST(Staging, TwoStreamsShareTheRing) {
   in_every_schedule([] {
     Rig r(2);
@@ -109,7 +109,7 @@ TEST(Staging, OneSizeOfBothSides) {
   });
 }
 
-// What was uploaded last is still on its way when the ring goes.
+// The last upload is still in flight when the ring is destroyed.
 TEST(Staging, EndsBehindItsCopies) {
   in_every_schedule([] {
     const Gpu gpu;

@@ -51,7 +51,7 @@ struct EndsRun {
              .n = c.n} {}
 };
 
-// n − 1 sums of f32 below Σ|x|, one with the base, and rounding to bf16.
+// The bound: n − 1 f32 sums of at most Σ|x|, one more with the base, and rounding to bf16.
 void check_case(const Op& op, const Case& c) {
   SCOPED_TRACE(fmt::format("{} {}x{}x{} {}", op.name, c.tokens, c.n, c.width, c.base));
   const EndsRun run(op, c);

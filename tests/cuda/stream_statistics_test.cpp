@@ -19,10 +19,10 @@ struct Case {
   int64_t tokens, width;
   int n = 4;
   bool base = false;
-  int64_t padding = 0;  // > 0: every padding-th row stands for no token
+  int64_t padding = 0;  // if > 0, every padding-th row is padding
 
   int64_t sums() const { return n * n + 2; }
-  // The first token's stream 1 is zeros, and its others are alike.
+  // In the first token, stream 1 is zero and the other streams are equal.
   Tensor x() const {
     Tensor t = random_tensor(bf16s({tokens, n * width}), "x");
     for (int64_t i = 0; n > 1 && tokens > 0 && i < n; ++i)
@@ -74,9 +74,9 @@ Tensor expected(const Case& c) {
                       {{c.sums()}}, {})[0];
 }
 
-// A dot of two streams is a sum of f32, C/32 + 14 roundings in a lane and over lanes: off by γ of
-// Σ|x_i·x_j|, which is |x_i|·|x_j| at most (Cauchy, Schwarz), and so is each square of the norms. A
-// cosine is then off by 2γ at most. Sums of f64 add a rounding of 2^-53 a token.
+// A dot of two streams is an f32 sum with C/32 + 14 roundings in a lane and over lanes, so its
+// error is at most γ·Σ|x_i·x_j|, which is at most γ·|x_i|·|x_j| (Cauchy, Schwarz); likewise for the
+// squared norms. So a cosine is off by at most 2γ. f64 sums add a rounding of 2^-53 per token.
 double bound(const Case& c, int64_t k, double terms) {
   const double exact = double(c.tokens + 8) * 0x1p-53 * terms;
   const double cosine = 2 * kHalf * (double(c.width) / 32 + 14);
@@ -111,7 +111,7 @@ TEST(CudaStreamStatistics, IsTheReference) {
   for (const int64_t width : {1280, 1920, 2560}) check_case({3, width}, in_one_schedule);
 }
 
-// Its tokens' sums are those of f64 whatever the cut; a block more is another order.
+// The number of blocks determines the order of the f64 sums, and depends on the tokens alone.
 TEST(CudaStreamStatistics, CutsByTokensAlone) {
   EXPECT_EQ(cuda::stream_statistics_cut(1).blocks, 1u);
   EXPECT_EQ(cuda::stream_statistics_cut(17).blocks, 2u);
@@ -147,7 +147,7 @@ TEST(CudaStreamStatistics, MovesExactlyWhatItMust) {
       const uint64_t partial = 8 * cuda::stream_statistics_cut(c.tokens).blocks * (n * n + 2);
       const uint64_t positions = 4 * uint64_t(c.tokens);
       const uint64_t sums = 8 * (n * n + 2);
-      // `when` by both kernels.
+      // Both kernels read `when`.
       EXPECT_EQ(t.read,
                 rows * (2 * n * width + 4 * n * n) + positions + partial + 8 + (c.base ? sums : 0));
       EXPECT_EQ(t.written, partial + sums);

@@ -1,4 +1,4 @@
-// Programs of several streams that are right have one result, in every legal order.
+// Correct programs of several streams have one result, in every legal order.
 #include "tests/cuda/kernels/words.h"
 #include "tests/cuda/support/device_array.h"
 #include "tests/cuda/support/session.h"

@@ -1,4 +1,4 @@
-// Each word of the vocabulary does what CUDA's documents say.
+// Each function ("word") of the device vocabulary behaves as CUDA's documentation says.
 #include "tests/cuda/kernels/words.h"
 
 #include <bit>
@@ -58,7 +58,7 @@ TEST(Words, SharedMemoryAndBarriers) {
   });
 }
 
-// 4 KiB and 46 are more than go without asking, but neither is alone.
+// 4 KiB static and 46 KiB dynamic together exceed the default limit, but neither does alone.
 TEST(Words, SharedMemoryOfDeclarationAndLaunch) {
   in_every_schedule([] {
     constexpr int kAdded = 46 * 1024 / sizeof(float);
@@ -102,7 +102,7 @@ TEST(Layouts, Ldmatrix) {
   });
 }
 
-// Small integers: every product and sum is exact, so that one wrong place shows.
+// Small integers, so that every product and sum is exact and one misplaced element shows.
 struct Matrices {
   int depth;
   std::vector<float> a, b, d;  // [16, depth], [depth, 8], [16, 8]
@@ -162,7 +162,7 @@ TEST(Layouts, MmaTf32) {
     std::vector<cuda::MmaA> a(kWarp);
     std::vector<cuda::MmaB> b(kWarp);
     for (int lane = 0; lane < int(kWarp); ++lane) {
-      // What is below the 10 bits of tf32 is not looked at.
+      // Bits below tf32's 10 fraction bits must be ignored.
       for (int i = 0; i < 4; ++i)
         a[size_t(lane)].r[i] = std::bit_cast<uint32_t>(m.a_at(tf32_a(lane, i))) | 0x1FFF;
       for (int i = 0; i < 2; ++i)
@@ -172,7 +172,7 @@ TEST(Layouts, MmaTf32) {
   });
 }
 
-// x to `bits` bits of fraction, ties by the parity of what is kept or away from zero.
+// Rounds x to `bits` fraction bits, ties to even or away from zero.
 double rounded(double x, int bits, bool ties_to_even) {
   const int exponent = std::ilogb(x);
   const double scaled = std::ldexp(x, bits - exponent);

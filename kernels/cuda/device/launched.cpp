@@ -10,7 +10,7 @@ void allow_shared(const char* name, const void* kernel, const Launch& how) {
   if (bytes > most)
     throw InternalError(fmt::format("{}: {} bytes of shared memory; at most {}",
                                     Gpu::launch_failed(name), bytes, most));
-  // Few bytes too: with what the kernel declares they may be more than go without asking.
+  // A few bytes need it too: with the kernel's static shared memory they may exceed the default.
   if (bytes > 0)
     Gpu::check_launch(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)),

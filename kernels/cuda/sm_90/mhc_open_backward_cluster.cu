@@ -1,23 +1,24 @@
-// (b) and (c) of mHC's backward in one pass over the rows, by clusters of 8 blocks that share the
-// channels of their tokens (docs/kernels.md has a picture). dres is made here, of dlink and x.
+// Passes (b) and (c) of mHC's backward in one pass over the rows, by clusters of 8 blocks that
+// share the channels of their tokens (docs/kernels.md has a picture). It also makes dres, from
+// dlink and x.
 //
-// A cluster walks the tokens of its split in tiles of 8. Three tiles are on the chip: one is on its
-// way, of one the coefficients are made, of one dx and dphi. In a block
+// A cluster walks the tokens of its split in tiles of 8. Three tiles are pipelined in shared
+// memory: one is being copied, one is at its coefficients, and one at dx and dphi. In a block
 //
-//   one warp      brings tiles, by bulk copies
-//   ten warps     have 16 channels of all streams each, or twice: Σ dh·x_i and Σ dlink_i·x_j of
-//                 tile i + 1, and then dx and dphi of tile i
-//   one warp      has the token of a tile that is this block's: from those sums, of all warps of
-//                 the cluster, to dz, and back to all blocks. Sinkhorn's way there needs u alone
-//                 and is done before the sums come
+//   one warp      fetches tiles by bulk copies
+//   ten warps     have 16 channels of all streams each, or twice 16. They sum dh·x_i and
+//                 dlink_i·x_j of tile i + 1, then make dx and dphi of tile i
+//   one warp      handles the one token of each tile that this block owns: it takes those sums of
+//                 all warps of the cluster to dz, and sends the results to all blocks. Sinkhorn's
+//                 forward needs only u, so it runs before the sums arrive
 //
-// A warp touches no other's channels, so that all that is waited for are copies, sums and rows of
-// coefficients; each has its mbarrier.
+// No warp accesses the channels of another. So warps wait only for copies, sums, coefficient rows
+// and free stages of the pipeline; there is an mbarrier for each.
 //
-// Two products by mma_bf16, both with dz as the sum of two bf16: dphi += vᵀ·dz has them at depths 0
-// to 7 and 8 to 15, with v twice, dx += dz·phiᵀ in rows 0 to 7 and 8 to 15, which are added up. phi
-// is rounded to bf16, to have room for a third tile: a term of dz·phiᵀ is off by 2^-8 of itself at
-// most, as all of dx is, which is the larger, when it is rounded.
+// Both products use mma_bf16, with dz split into the sum of two bf16. dphi += vᵀ·dz has the halves
+// at depths 0 to 7 and 8 to 15, against v twice; dx += dz·phiᵀ has them in rows 0 to 7 and 8 to 15,
+// which are then added. phi is rounded to bf16 to make room for a third tile: a term of dz·phiᵀ is
+// off by at most 2^-8 of itself. So is the whole of dx, which is larger, when it is rounded.
 #include "kernels/cuda/backward_sums.h"
 #include "kernels/cuda/device/sm_90.h"
 #include "kernels/cuda/mhc.h"
@@ -30,26 +31,27 @@ namespace {
 using Map = MhcBackwardMap;
 
 constexpr int kRanks = kClusterRanks;
-constexpr int kTokens = kRanks;  // of a tile: one for each block
+constexpr int kTokens = kRanks;  // per tile: one for each block
 constexpr int kStages = 3;
 constexpr int kWorkers = 10;  // warps that have channels
-constexpr int kGroup = 16;    // channels of a warp, kGroups times
+constexpr int kGroup = 16;    // channels per group; a warp has up to kGroups groups
 constexpr int kGroups = 2;
-constexpr int kSlab = kWorkers * kGroup * kGroups;  // channels of a block, at most
+constexpr int kSlab = kWorkers * kGroup * kGroups;  // most channels of a block
 constexpr unsigned kThreads = (kWorkers + 2) * kWarp;
 static_assert(kSlab * kRanks == kMhcMostWidth);
 
 template <int kN>
 struct Shape {
   using S = CoefficientShape<Map, kN>;
-  static constexpr int kColumns = S::kColumns, kOwn = S::kRow.own;  // of dz; up to whole tiles
+  static constexpr int kColumns = S::kColumns, kOwn = S::kRow.own;  // of dz; padded to whole tiles
   static constexpr int kSteps = kOwn / 8, kDepths = (kOwn + 15) / 16;
-  static constexpr int kSums = kN + kN * kN;  // of a token: dpre, dres
+  static constexpr int kSums = kN + kN * kN;  // per token: dpre, dres
   static constexpr int kQuarter = (kSums + 3) / 4;
 };
 
-// A token's coefficients: dz as the sum of two bf16; pre, res, 2·ds. Eight rows side by side lie in
-// different banks: they are an odd number of 16 bytes apart, of which kPacks are used.
+// A token's coefficients: dz as the sum of two bf16, then pre, res and 2·ds. Rows are an odd number
+// of 16-byte units apart, of which kPacks are used, so that eight consecutive rows lie in different
+// banks.
 template <int kN>
 struct Row {
   static constexpr int kHalves = Shape<kN>::kOwn / kChannels, kPre = 0, kRes = kN,
@@ -58,10 +60,10 @@ struct Row {
   float others[((kPacks | 1) - 2 * kHalves) * 4];
 };
 
-// So do the rows of eight tokens.
+// The rows of a tile's eight tokens, padded so that they too lie in different banks.
 template <int kN>
 struct Tile {
-  alignas(16) bf16 x[kTokens][kN * kSlab + kChannels];  // and then dx
+  alignas(16) bf16 x[kTokens][kN * kSlab + kChannels];  // later dx
   alignas(16) bf16 dlink[kTokens][kN * kSlab + kChannels];
   alignas(16) bf16 dh[kTokens][kSlab + kChannels];
 };
@@ -71,18 +73,18 @@ struct Shared {
   alignas(16) bf16 phi[kN][kSlab][Shape<kN>::kOwn];
   Tile<kN> tiles[kStages];
   Row<kN> rows[2][kTokens], sent;
-  float sums[2][kRanks * kWorkers][4 * Shape<kN>::kQuarter];  // of this block's token, by warps
-  CoefficientGroup<Map, kN> own;                              // of which the first token counts
+  float sums[2][kRanks * kWorkers][4 * Shape<kN>::kQuarter];  // of this block's token, per warp
+  CoefficientGroup<Map, kN> own;                              // only its first token is used
   CoefficientParameters<Map, kN> parameters;
   Mbarrier full[kStages], empty[kStages], summed[2], rowed[2];
 };
 
-// Who a thread is.
+// A thread's position in the work.
 struct Place {
   int rank, warp, lane;
   int64_t first, end;   // tokens of the cluster's split
-  int64_t channel;      // the block's first
-  int channels, tiles;  // of the block; of the split
+  int64_t channel;      // the block's first channel
+  int channels, tiles;  // number of channels of the block; of tiles of the split
 
   __device__ Place(const MhcOpenBackwardArgs& a, const MhcOpenBackwardCut& cut)
       : rank(int(cluster_rank())),
@@ -97,8 +99,9 @@ struct Place {
         tiles(int((end - first + kTokens - 1) / kTokens)) {}
   __device__ int64_t token(int tile) const { return first + int64_t{tile} * kTokens; }
   __device__ bool has(int64_t t) const { return t < end; }
-  // Of the 8 channels that a lane has of one token, so that eight lanes side by side have those of
-  // eight tokens: the group of the warp, the channel in the block, and the token in the tile.
+  // A lane has a piece of 8 channels of one token; eight consecutive lanes have the same channels
+  // of the tile's eight tokens. These return the piece's first channel in the block and its token
+  // in the tile; group_channel() returns the first channel of one of the warp's groups.
   __device__ int piece_channel() const {
     return (warp + lane / 16 * kWorkers) * kGroup + lane / 8 % 2 * kChannels;
   }
@@ -106,7 +109,7 @@ struct Place {
   __device__ int group_channel(int group) const { return (warp + group * kWorkers) * kGroup; }
 };
 
-// One warp's: the rows of tile after tile, as places for them are empty.
+// Run by one warp: copies the rows of one tile after another, as stages become empty.
 template <int kN>
 __device__ inline void bring(const MhcOpenBackwardArgs& a, Shared<kN>& s, const Place& at) {
   const auto bytes = unsigned(at.channels) * unsigned(sizeof(bf16));
@@ -148,7 +151,8 @@ __device__ inline void add_products(const Tile<kN>& tile, int token, int channel
   });
 }
 
-// Lanes of two groups that differ in `bit` share what there is to add: each keeps one half.
+// One step of a reduction over lanes that differ in `bit`: each adds up one half of the sums, and
+// keeps it in the first kHalf elements.
 template <int kHalf>
 __device__ inline void share_sums(float* sums, unsigned bit) {
   const bool upper = thread() % kWarp & bit;
@@ -158,8 +162,8 @@ __device__ inline void share_sums(float* sums, unsigned bit) {
   }
 }
 
-// A tile's sums over the warp's channels, to who has the token. x that is not the tile's is 0 from
-// here on.
+// Reduces this warp's channels of a tile and sends the sums to the block that owns the token.
+// Zeroes x outside the tile.
 template <int kN>
 __device__ inline void send_sums(Shared<kN>& s, const Place& at, int i) {
   constexpr int kQuarter = Shape<kN>::kQuarter;
@@ -180,7 +184,8 @@ __device__ inline void send_sums(Shared<kN>& s, const Place& at, int i) {
   if (at.lane < kRanks) mbarrier_arrive_at_peer(&s.summed[i % 2], unsigned(at.lane));
 }
 
-// What does not wait for sums of the block's token of a tile: u, 1/rms, dpost, H_res.
+// Loads u, 1/rms and dpost of the block's token of a tile and computes H_res, none of which needs
+// the sums.
 template <int kN>
 __device__ inline void begin_token(const MhcOpenBackwardArgs& a, Shared<kN>& s, const Place& at,
                                    int64_t t, SinkhornLanes<kN>& sinkhorn) {
@@ -195,7 +200,7 @@ __device__ inline void begin_token(const MhcOpenBackwardArgs& a, Shared<kN>& s, 
   Map::make_matrices<kN>(s.parameters, s.own, sinkhorn);
 }
 
-// The sums of all warps of the cluster, in their order.
+// Adds up the sums of all warps of the cluster, in order of rank and warp.
 template <int kN>
 __device__ inline void add_sums(Shared<kN>& s, const Place& at, int i) {
   for (int k = at.lane; k < Shape<kN>::kSums; k += int(kWarp)) {
@@ -205,7 +210,7 @@ __device__ inline void add_sums(Shared<kN>& s, const Place& at, int i) {
   }
 }
 
-// The token's row to all blocks.
+// Sends the token's coefficient row to all blocks.
 template <int kN>
 __device__ inline void send_row(Shared<kN>& s, const Place& at, int i) {
   using R = Row<kN>;
@@ -228,8 +233,8 @@ __device__ inline void send_row(Shared<kN>& s, const Place& at, int i) {
   if (at.lane < kRanks) mbarrier_arrive_at_peer(&s.rowed[i % 2], unsigned(at.lane));
 }
 
-// One warp's: coefficients of the block's token of each tile; then what they leave for db and
-// dalpha.
+// Run by one warp: makes the coefficient row of the block's token of each tile, then stores the
+// block's partial sums of dalpha and db.
 template <int kN>
 __device__ inline void make_rows(const MhcOpenBackwardArgs& a, Shared<kN>& s, const Place& at,
                                  const MhcOpenBackwardCut& cut) {
@@ -259,7 +264,7 @@ __device__ inline void make_rows(const MhcOpenBackwardArgs& a, Shared<kN>& s, co
 template <int kN>
 using DPhi = MmaD[kGroups][kN][Shape<kN>::kSteps];
 
-// dphi of a group's channels += vᵀ·dz of 8 tokens, dz as high + low at two depths.
+// dphi of a group's channels += vᵀ·dz over 8 tokens, with dz as high + low at two depths.
 template <int kN>
 __device__ inline void add_outer(const Tile<kN>& tile, const Row<kN> (&rows)[kTokens], int channel,
                                  MmaD (&sums)[kN][Shape<kN>::kSteps]) {
@@ -284,12 +289,12 @@ __device__ inline void add_outer(const Tile<kN>& tile, const Row<kN> (&rows)[kTo
   });
 }
 
-// dz of eight tokens, its high parts in rows 0 to 7, its low ones in rows 8 to 15.
+// dz of eight tokens as mma factors, its high parts in rows 0 to 7, its low ones in rows 8 to 15.
 template <int kN>
 struct DzRows {
   MmaA at[Shape<kN>::kDepths];
 
-  __device__ explicit DzRows(const Row<kN>& row) {  // of the lane's token
+  __device__ explicit DzRows(const Row<kN>& row) {  // the lane's token
     const auto pair = [](const bf16* p) { return load(reinterpret_cast<const uint32_t*>(p)); };
     for (int depth = 0; depth < Shape<kN>::kDepths; ++depth) {
       const int k = depth * 16 + int(thread() % 4) * 2;
@@ -300,8 +305,8 @@ struct DzRows {
   }
 };
 
-// dx of 8 channels of all tokens and streams, where their x was. A lane has two channels of one
-// token, if that is there.
+// Computes dx of 8 channels of all tokens and streams, in place of x. A lane has two channels of
+// one token; `there` says whether that token exists.
 template <int kN>
 __device__ inline void make_dx(const Shared<kN>& s, Tile<kN>& tile, const Row<kN>& row,
                                const DzRows<kN>& dz, int first, bool there) {
@@ -346,7 +351,7 @@ __device__ inline void store_dx(const MhcOpenBackwardArgs& a, const Tile<kN>& ti
                    load(reinterpret_cast<const Channels*>(&tile.x[token][j * kSlab + channel])));
 }
 
-// dx of a tile, and its part of dphi.
+// Makes and stores dx of a tile, and adds its part of dphi.
 template <int kN>
 __device__ inline void finish(const MhcOpenBackwardArgs& a, Shared<kN>& s, const Place& at, int i,
                               DPhi<kN>& dphi) {
@@ -357,7 +362,7 @@ __device__ inline void finish(const MhcOpenBackwardArgs& a, Shared<kN>& s, const
     if (at.group_channel(group) < at.channels)
       add_outer<kN>(tile, rows, at.group_channel(group), dphi[group]);
   });
-  sync_warp(kFullMask);  // dx takes the place of x
+  sync_warp(kFullMask);  // dx will overwrite x
   const Row<kN>& row = rows[at.lane / 4];
   const DzRows<kN> dz(row);
   const bool there = at.has(at.token(i) + at.lane / 4);
@@ -393,7 +398,7 @@ __device__ inline void store_dphi(const MhcOpenBackwardArgs& a, const Place& at,
   });
 }
 
-// phi of the block's channels, as bf16; zeros behind them.
+// Loads phi of the block's channels as bf16, zero-padded.
 template <int kN>
 __device__ inline void load_phi(const MhcOpenBackwardArgs& a, Shared<kN>& s, const Place& at) {
   constexpr int kColumns = Shape<kN>::kColumns, kOwn = Shape<kN>::kOwn;
@@ -426,7 +431,7 @@ __device__ inline void begin_block(const MhcOpenBackwardArgs& a, Shared<kN>& s, 
   }
   load_parameters<Map, kN>(a, s.parameters);
   load_phi(a, s, at);
-  // Tokens beside the one that counts.
+  // For the group's unused tokens.
   for (int i = int(thread()); i < int(sizeof s.own / sizeof(float)); i += int(kThreads))
     reinterpret_cast<float*>(&s.own)[i] = 0;
 }
@@ -455,7 +460,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   } else {
     bring(a, s, at);
   }
-  // Whatever others write to this block has been waited for: it may return before they do.
+  // This block has waited for everything that peers write to it, so it may return before they do.
 }
 
 template <int kN>

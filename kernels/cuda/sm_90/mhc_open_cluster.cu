@@ -1,15 +1,17 @@
-// mhc_open by clusters of 8 blocks, which share the channels of 80 tokens (n = 8: 40): phi is read
-// once for them all, and all else as in open_streams.h (docs/kernels.md has a picture).
+// mhc_open by clusters of 8 blocks, which share the channels of 80 tokens (n = 8: 40), so that phi
+// is read once for all of them. Otherwise the method is that of open_streams.h (docs/kernels.md has
+// a picture).
 //
-// The block of rank r has the channels that warp r of mhc_open has: 32 of each step of 256. Each of
-// its warps has a tile of 8 tokens, and a lane's part of a tile is as there, so that sums are of
-// the same terms in the same order, those over ranks in the place of those over warps: the bits are
-// the same. phi comes through a ring in shared memory, 32 rows of one stream at a time, brought by
-// bulk copies and read by all warps. The 8 rows that belong to a lane's 8 channels are a copy of
-// their own, placed so that lanes of one product read different banks.
+// The block of rank r has the channels of warp r of mhc_open: 32 of each step of 256. Each of its
+// warps has a tile of 8 tokens, split among lanes as in mhc_open. So sums have the same terms in
+// the same order, with sums over ranks in place of those over warps, and the results are bitwise
+// identical. phi streams through a ring buffer in shared memory, 32 rows of one stream at a time,
+// filled by bulk copies and read by all warps. The 8 rows for a lane's 8 channels are a separate
+// copy, placed so that the lanes of one product read different banks.
 //
-// Between blocks go, of a token, K + 1 sums to the one of 8 that makes its coefficients, n of H_pre
-// back to all, and Σh². Helper warps bring phi, and do Sinkhorn while the others sum streams.
+// Per token, blocks exchange K + 1 sums, which go to the block that makes the token's coefficients,
+// n values of H_pre, which go to all blocks, and Σh². Helper warps fetch phi, and run Sinkhorn
+// while the others sum streams.
 #include "kernels/cuda/device/sm_90.h"
 #include "kernels/cuda/mhc_host.h"
 #include "kernels/cuda/mhc_map.h"
@@ -21,21 +23,23 @@ namespace birkhoff::cuda {
 namespace {
 
 constexpr int kRanks = kClusterRanks;
-constexpr int kGroup = 4;  // lanes of a token
+constexpr int kGroup = 4;  // lanes per token
 constexpr int kTile = int(kWarp) / kGroup;
-constexpr int kAhead = 3;  // steps of rows under way while one is worked on
-constexpr int kBlockChannels = kGroup * kChannels;  // of a step
+constexpr int kAhead = 3;                           // steps of rows that are prefetched
+constexpr int kBlockChannels = kGroup * kChannels;  // a block's channels in a step
 
 template <int kN>
 struct Sizes {
   static constexpr int kTiles = mhc_open_cluster_tiles(kN), kTokens = kTiles * kTile;
   static constexpr int kColumns = kN * (kN + 2), kProducts = (kColumns + 15) / 16;
-  static constexpr int kSums = kColumns + 1;  // of a token: v·phi, Σv²
-  // Tokens whose coefficients a block makes; of those, of a warp; such warps.
+  static constexpr int kSums = kColumns + 1;  // per token: v·phi, Σv²
+  // kOwn: tokens whose coefficients a block makes (its own tokens). kMatrices: those per helper
+  // warp. kHelpers: helper warps.
   static constexpr int kOwn = kTokens / kRanks, kMatrices = int(kWarp) / kN;
   static constexpr int kHelpers = (kOwn + kMatrices - 1) / kMatrices;
   static constexpr unsigned kThreads = unsigned(kTiles + kHelpers) * kWarp;
-  // Of phi, in floats: 8 rows, and from one such part to the next: 8 or 24 banks.
+  // In floats: 8 rows of phi, and the stride from one such part to the next, padded to 8 or 24
+  // modulo 32 banks.
   static constexpr int kPart = kChannels * kColumns;
   static constexpr int kPlace = kPart % 32 == 24 ? kPart : kPart + 8;
   static constexpr int kStages = kN == 8 ? 2 : 4;
@@ -46,20 +50,20 @@ struct ClusterShared {
   using S = Sizes<kN>;
   Mbarrier full[S::kStages], empty[S::kStages];
   union {
-    Mix<kN> mix[S::kTokens];                               // of what is closed
-    alignas(16) float phi[S::kStages][kGroup][S::kPlace];  // then
-    float sums[S::kTokens][S::kSums];                      // of this block's channels
+    Mix<kN> mix[S::kTokens];                               // first, for closing
+    alignas(16) float phi[S::kStages][kGroup][S::kPlace];  // then the ring
+    float sums[S::kTokens][S::kSums];                      // then sums over this block's channels
   };
-  float own[S::kOwn][S::kSums];  // of all channels; logits take the place of the first K
+  float own[S::kOwn][S::kSums];  // sums over all channels; logits later replace the first K
   alignas(16) float pre[S::kTokens][kN];
-  float squares[S::kTokens];  // of h, of this block's channels
+  float squares[S::kTokens];  // Σh² over this block's channels
   alignas(16) float gain[kMhcMostWidth / kRanks];
 };
 
-// Who a thread is. Tokens are counted from the cluster's first.
+// A thread's position in the work. `token` counts from the cluster's first token.
 template <int kN>
 struct Place {
-  int64_t first, left;  // token; tokens from it on, of the call
+  int64_t first, left;  // the cluster's first token; the call's tokens from there on
   int rank, warp, lane, token, part;
 
   __device__ explicit Place(const MhcOpenArgs& a)
@@ -70,7 +74,7 @@ struct Place {
         lane(int(thread() % kWarp)),
         token(warp * kTile + lane / kGroup),
         part(lane % kGroup) {}
-  __device__ int tiles() const {  // that have tokens
+  __device__ int tiles() const {  // tiles that have tokens
     const int64_t all = (left + kTile - 1) / kTile;
     return all < Sizes<kN>::kTiles ? int(all) : Sizes<kN>::kTiles;
   }
@@ -78,12 +82,12 @@ struct Place {
   __device__ bool helps() const { return warp >= Sizes<kN>::kTiles; }
   __device__ int block_channel(int step) const { return (step * kRanks + rank) * kBlockChannels; }
   __device__ int channel(int step) const { return block_channel(step) + part * kChannels; }
-  // Steps in which this block has channels.
+  // The number of steps in which this block has channels.
   __device__ int steps(int width) const {
     return (width - rank * kBlockChannels + kRanks * kBlockChannels - 1) /
            (kRanks * kBlockChannels);
   }
-  // 8 channels of a stream, which no other lane reads.
+  // The lane's 8 channels of stream i; no other lane accesses them.
   __device__ Channels* row(int step, int i) const {
     return dynamic_shared<Channels>() + ((step * Sizes<kN>::kTiles + warp) * kN + i) * int(kWarp) +
            lane;
@@ -100,10 +104,10 @@ __device__ inline void fill_step(const MhcOpenArgs& a, const Place<kN>& at, int 
                  valid ? a.x + ((at.first + at.token) * kN + i) * a.width + c : a.x,
                  valid ? 16 : 0);
   }
-  copy_async_commit();  // of nothing too, so that a wait counts steps
+  copy_async_commit();  // even an empty group, so that a wait counts steps
 }
 
-// Rows of x' as they are made.
+// Closes the streams and fills the rows with x', which it also stores.
 template <int kN>
 __device__ inline void fill_closing(const MhcCloseArgs& a, const Mix<kN>* mix, const Place<kN>& at,
                                     int steps) {
@@ -124,14 +128,15 @@ __device__ inline void fill_closing(const MhcCloseArgs& a, const Mix<kN>* mix, c
   }
 }
 
-// One thread's: phi of the block's channels through the ring, a stream of a step at a time.
+// Run by one thread: copies phi of the block's channels into the ring, one stream of a step at a
+// time.
 template <int kN>
 __device__ inline void bring_phi(const MhcOpenArgs& a, ClusterShared<kN>& s, const Place<kN>& at,
                                  int steps) {
   using S = Sizes<kN>;
   constexpr unsigned kBytes = S::kPart * sizeof(float);
   const int width = int(a.width);
-  fence_async();  // what has been in its place, a block's barrier before
+  fence_async();  // for accesses, before the last block barrier, of what the ring overwrites
   for (int turn = 0; turn < steps * kN; ++turn) {
     const int stage = turn % S::kStages, round = turn / S::kStages;
     const int c = at.block_channel(turn / kN), parts = (width - c) / kChannels;
@@ -151,7 +156,7 @@ struct Partial {
   float squares = 0;
 };
 
-// Adds a stream's 8 channels. phi: of the first of them and the lane's column.
+// Adds 8 channels of a stream. phi points at the first channel's row, in the lane's column.
 template <int kN>
 __device__ inline void add_channels(const float* phi, const Channels& x, Partial<kN>& sum) {
   constexpr int kColumns = Sizes<kN>::kColumns;
@@ -171,8 +176,8 @@ __device__ inline void add_channels(const float* phi, const Channels& x, Partial
   }
 }
 
-// x·phi and Σx² of the block's channels and the warp's tokens. Rows come as they are needed, or are
-// there (kCloses).
+// x·phi and Σx² over the block's channels, for the warp's tokens. Copies x into the rows on the
+// way, unless closing has filled them (kCloses).
 template <int kN, bool kCloses>
 __device__ inline Partial<kN> project(const MhcOpenArgs& a, ClusterShared<kN>& s,
                                       const Place<kN>& at, int steps) {
@@ -183,9 +188,9 @@ __device__ inline Partial<kN> project(const MhcOpenArgs& a, ClusterShared<kN>& s
   for (int step = 0; step < steps; ++step) {
     if constexpr (!kCloses) {
       fill_step(a, at, step + kAhead, steps);
-      copy_async_wait<kAhead>();  // its own copies are all that a lane reads
+      copy_async_wait<kAhead>();  // no barrier: a lane reads only what it copied itself
     }
-    // Behind the last channel x is 0: any of phi that is there will do.
+    // Beyond the last channel x is 0, so any part of phi that was copied will do.
     const int part = at.channel(step) < a.width ? at.part : 0;
     for (int i = 0; i < kN; ++i) {
       const int turn = step * kN + i, stage = turn % S::kStages;
@@ -211,14 +216,14 @@ __device__ inline void put_sums(ClusterShared<kN>& s, const Place<kN>& at, const
   if (at.part == 0) s.sums[at.token][S::kColumns] = squares;
 }
 
-// Of the tokens whose coefficients this block makes: how many are the call's.
+// How many of this block's own tokens exist in the call.
 template <int kN>
 __device__ inline int own_tokens(const Place<kN>& at) {
   const int64_t left = at.left - at.rank * Sizes<kN>::kOwn;
   return left < 0 ? 0 : left < Sizes<kN>::kOwn ? int(left) : Sizes<kN>::kOwn;
 }
 
-// Sums over the blocks, in the order of their ranks.
+// For this block's own tokens, sums over the blocks in rank order.
 template <int kN>
 __device__ inline void gather(ClusterShared<kN>& s, const Place<kN>& at) {
   using S = Sizes<kN>;
@@ -231,7 +236,7 @@ __device__ inline void gather(ClusterShared<kN>& s, const Place<kN>& at) {
   }
 }
 
-// u and rho; logits in the place of the sums.
+// Stores u and rho, and replaces the sums by logits.
 template <int kN>
 __device__ inline void make_logits(const MhcOpenArgs& a, ClusterShared<kN>& s,
                                    const Place<kN>& at) {
@@ -247,7 +252,7 @@ __device__ inline void make_logits(const MhcOpenArgs& a, ClusterShared<kN>& s,
   }
 }
 
-// H_pre of this block's tokens to all blocks.
+// Sends H_pre of this block's own tokens to all blocks.
 template <int kN>
 __device__ inline void spread_pre(const MhcOpenArgs& a, ClusterShared<kN>& s, const Place<kN>& at) {
   using S = Sizes<kN>;
@@ -259,7 +264,7 @@ __device__ inline void spread_pre(const MhcOpenArgs& a, ClusterShared<kN>& s, co
   }
 }
 
-// post and res of the tokens of one helper warp.
+// Makes and stores post and res of one helper warp's tokens.
 template <int kN>
 __device__ inline void make_mixes(const MhcOpenArgs& a, const ClusterShared<kN>& s,
                                   const Place<kN>& at) {
@@ -275,7 +280,7 @@ __device__ inline void make_mixes(const MhcOpenArgs& a, const ClusterShared<kN>&
   if (valid) store_mix(a, token, i, MhcMap::post(logits[kN + i]), res);
 }
 
-// h in the place of stream 0; the squares of it, as rounded.
+// Writes h over stream 0, and sums the squares of h as rounded.
 template <int kN>
 __device__ inline void sum_streams(const MhcOpenArgs& a, ClusterShared<kN>& s, const Place<kN>& at,
                                    int steps) {
@@ -293,8 +298,8 @@ __device__ inline void sum_streams(const MhcOpenArgs& a, ClusterShared<kN>& s, c
   if (at.part == 0) s.squares[at.token] = squares;
 }
 
-// Σh² of the lane's token over the blocks, in the order of their ranks: each of its four lanes
-// reads two of them.
+// Σh² of the lane's token over the blocks, in rank order. Each of the token's four lanes reads the
+// sums of two blocks.
 template <int kN>
 __device__ inline float all_squares(ClusterShared<kN>& s, const Place<kN>& at) {
   constexpr int kEach = kRanks / kGroup;
@@ -306,7 +311,7 @@ __device__ inline float all_squares(ClusterShared<kN>& s, const Place<kN>& at) {
   return sum;
 }
 
-// y of h, which is in the place of stream 0.
+// Makes y from h, which has replaced stream 0.
 template <int kN>
 __device__ inline void normalise(const MhcOpenArgs& a, const ClusterShared<kN>& s,
                                  const Place<kN>& at, int steps, float squares) {
@@ -324,7 +329,7 @@ __device__ inline void normalise(const MhcOpenArgs& a, const ClusterShared<kN>& 
   }
 }
 
-// The block's part of gain, as the lanes have channels.
+// Loads gain of the block's channels, in the order of steps.
 template <int kN>
 __device__ inline void load_gain(const MhcOpenArgs& a, ClusterShared<kN>& s, const Place<kN>& at,
                                  int steps) {
@@ -362,7 +367,7 @@ __global__ void __launch_bounds__(Sizes<kN>::kThreads, 1)
     sum = project<kN, kCloses>(a, s, at, steps);
   else if (thread() == Sizes<kN>::kTiles * kWarp)
     bring_phi(a, s, at, steps);
-  sync_block();  // sums take the place of phi
+  sync_block();  // sums will overwrite phi
   if (at.has_tile()) put_sums(s, at, sum);
   sync_cluster();
   gather(s, at);
@@ -375,7 +380,7 @@ __global__ void __launch_bounds__(Sizes<kN>::kThreads, 1)
   if (at.helps()) make_mixes(a, s, at);
   sync_cluster();
   const float squares = at.has_tile() ? all_squares(s, at) : 0;
-  sync_cluster();  // a block stays until nobody reads it
+  sync_cluster();  // a block must not return while others read its shared memory
   if (at.has_tile()) normalise(a, s, at, steps, squares);
 }
 

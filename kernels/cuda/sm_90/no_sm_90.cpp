@@ -1,4 +1,4 @@
-// In place of what is compiled for sm_90 and above, where no such architecture is asked for.
+// Stands in for the files of this folder in builds without an architecture of sm_90 or above.
 #include "base/cuda/gpu.h"
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"

@@ -1,4 +1,4 @@
-// Against sets: each thread knows a set of events, and a meeting makes the union of them.
+// Compares Clocks with sets: each thread knows a set of events; synchronising forms their union.
 #include "tests/cuda/checker/clocks.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 namespace birkhoff::emulator {
 namespace {
 
-using Event = std::pair<unsigned, uint32_t>;  // of a thread, at its clock
+using Event = std::pair<unsigned, uint32_t>;  // a thread and its clock
 
 class Sets {
   static constexpr unsigned kFenced = 1000;  // added to an event's thread
@@ -29,7 +29,7 @@ class Sets {
   void acquire(unsigned thread, const std::set<Event>& from) {
     known_[thread].insert(from.begin(), from.end());
   }
-  // What it knows is fenced; whoever knows of the fence knows that.
+  // Everything that the thread knows is now fenced; whoever knows of the fence knows this.
   void fence(unsigned thread) {
     for (const Event& e : std::set<Event>(known_[thread]))
       if (e.first < kFenced) known_[thread].insert({e.first + kFenced, e.second});
@@ -43,7 +43,7 @@ class Sets {
   std::vector<std::set<Event>> known_;
 };
 
-constexpr unsigned kThreads = 70, kBlocks = 2;  // two warps and a part of one, each
+constexpr unsigned kThreads = 70, kBlocks = 2;  // per block, two warps and a partial one
 
 std::vector<unsigned> range(unsigned begin, unsigned end) {
   std::vector<unsigned> all;
@@ -51,7 +51,7 @@ std::vector<unsigned> range(unsigned begin, unsigned end) {
   return all;
 }
 
-// A meeting of some kind, or a fence, in both.
+// Applies a random kind of synchronisation, or a fence, to both.
 void meet_somehow(Chance& chance, Clocks& clocks, Sets& sets) {
   const auto first = unsigned(chance.below(kBlocks)) * kThreads;
   const uint64_t kind = chance.below(12);

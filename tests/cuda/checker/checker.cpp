@@ -35,7 +35,7 @@ void Checker::begin_cluster(unsigned first, unsigned blocks, unsigned threads) {
   for (Released& r : released_) r = {};
 }
 
-// Some thread of the block must know of each visit.
+// Some thread of the block must have seen each visit.
 void Checker::block_returns(unsigned rank) {
   for (const auto& [key, visit] : visits_[rank]) {
     bool known = false;
@@ -71,7 +71,7 @@ Mark Checker::mark(const Site& site) {
   return {operation_, first_block_ + t.rank, thread, clocks_.now(thread), sites_.index(site)};
 }
 
-// A bulk copy's column is its mbarrier's.
+// Whether a bulk copy made the access; its column of the clocks is that of its mbarrier.
 bool Checker::of_copy(const Mark& m) const {
   return m.operation == operation_ && in_cluster(m) && m.thread >= blocks_ * threads_;
 }
@@ -79,11 +79,12 @@ bool Checker::of_copy(const Mark& m) const {
 bool Checker::ordered(const Mark& before, const Mark& now) const {
   if (before.operation == 0) return true;
   if (before.operation != now.operation) return streams().ordered(before.operation, now.operation);
-  if (before.block == now.block && before.thread == now.thread) return true;  // a transfer too
+  // The same thread, or the same transfer.
+  if (before.block == now.block && before.thread == now.thread) return true;
   return in_cluster(before) && clocks_.knows(now.thread, before.thread, before.clock);
 }
 
-// The shared memory of another block.
+// An access to the shared memory of another block.
 void Checker::visit(const Access& a, const Mark& now) {
   const unsigned rank = shared_memory().rank(a.address);
   if (!clocks_.knows(now.thread, rank * threads_, 1))
@@ -124,8 +125,8 @@ void Checker::read(Cell& cell, const Mark& now, const void* p) {
     find("reads what nobody has set", p, now);
   else if (!ordered(cell.written, now))
     find("reads while it is written", p, now, &cell.written);
-  // A later write that is ordered behind this read is ordered behind all that this one knows of;
-  // and of the reads by other clusters one stands for all.
+  // Forget earlier reads that this one has seen: a write that is ordered after this read is ordered
+  // after those too. Of the reads by other clusters, one represents all.
   bool other_cluster = false;
   const auto known = [&](const Mark& m) {
     if (ordered(m, now)) return true;
@@ -179,7 +180,8 @@ void Checker::acquire(unsigned mbarrier) {
 
 void Checker::fence() { clocks_.fence(cluster().number(cluster().current())); }
 
-// What a thread has written must be fenced before a copy writes there, or ends at a barrier there.
+// What a thread has written must be fenced before a copy writes there or completes on a barrier
+// there.
 void Checker::require_fence(const Cell& cell, const Mark& now, const void* p) {
   const Mark& m = cell.written;
   if (m.operation != 0 && ordered(m, now) && !of_copy(m) &&
@@ -187,7 +189,8 @@ void Checker::require_fence(const Cell& cell, const Mark& now, const void* p) {
     find("copies to what was written", p, now, &m, "without a fence_async");
 }
 
-// A write by the thread that issues it, as far as what came before goes; then the mbarrier's.
+// With respect to earlier accesses, a bulk copy is a write by the thread that issues it; with
+// respect to later ones, by its mbarrier's phase.
 void Checker::bulk_copy(const Access& copy, const void* address, unsigned mbarrier,
                         uint32_t phases) {
   const Mark now = mark(copy.site);
@@ -209,7 +212,7 @@ void Checker::transfer(uint32_t operation, const void* device, size_t bytes, boo
   const auto* p = static_cast<const std::byte*>(device);
   const char* kernel = std::exchange(kernel_, kTransfer);
   shadow_.each(device, bytes, [&](Cell& cell) {
-    // What was never set may be copied to the host: a test looks at it.
+    // Uninitialised memory may be copied to the host, so that tests can look at it.
     if (write)
       this->write(cell, now, p);
     else if (cell.initialised)

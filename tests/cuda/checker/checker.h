@@ -1,11 +1,13 @@
 #pragma once
-// Finds, in every schedule: races, within a block, between blocks and between streams; reads of
-// memory that nobody set, or that a copy may still change; global memory, or another block's shared
-// memory, touched by anything but load and store; that of a block which may not have begun, or may
-// have returned. A finding is a fault of the launch. Counts traffic on the way.
+// Finds, in every schedule:
+// - races within a block, between blocks and between streams;
+// - reads of memory that is uninitialised, or that a copy may still change;
+// - accesses to global memory, or to another block's shared memory, by anything but load and store;
+// - accesses to the shared memory of a block that may not have started, or may have returned.
+// A finding is a fault of the launch. The checker also counts traffic.
 //
-// Every load and store of the kernels arrives here: those of the vocabulary from the machine, those
-// of shared memory from the hooks that -fsanitize=thread compiles in (hooks.cpp).
+// Every load and store of a kernel arrives here: the emulator reports those of the vocabulary, and
+// the hooks that -fsanitize=thread compiles in report those of shared memory (hooks.cpp).
 #include <map>
 #include <set>
 #include <string>
@@ -59,19 +61,19 @@ class Checker final : public Observer {
   void write(Cell& cell, const Mark& now, const void* p);
   void require_fence(const Cell& cell, const Mark& now, const void* p);
   void count(const Access& access, uint32_t site);
-  // other: an access that is not ordered with it, or what else `how` says.
+  // Records a finding. other: the conflicting access, if any; how: how it conflicts.
   void find(const char* what, const void* p, const Mark& now, const Mark* other = nullptr,
             const char* how = "unordered");
   void report();
   std::string who(const Mark& mark) const;
 
-  // An access to a block's shared memory by another, which the block must outlive.
+  // Another block's access to a block's shared memory; the block must not return before it.
   struct Visit {
     Mark mark;
     const void* p;
   };
 
-  // What who waits for an mbarrier sees: of the phases that have ended, and of the next.
+  // What a wait for an mbarrier makes visible: of the phases that have ended, and of the next.
   struct Released {
     Clocks::Seen ended, next;
   };
@@ -84,10 +86,10 @@ class Checker final : public Observer {
   testing::Traffic traffic_;
   const char* kernel_ = "";
   uint32_t operation_ = 0;
-  unsigned first_block_ = 0, blocks_ = 0, threads_ = 0;  // of the cluster; threads of a block
-  // By block: of each thread, clock and site.
+  unsigned first_block_ = 0, blocks_ = 0, threads_ = 0;  // of the cluster; threads per block
+  // For each block, by thread, clock and site.
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, Visit> visits_[cuda::kMaxCluster];
-  std::set<std::tuple<std::string, uint32_t, uint32_t>> found_;  // what, and at which sites
+  std::set<std::tuple<std::string, uint32_t, uint32_t>> found_;  // what, and the two sites
   std::string findings_;
 };
 

@@ -12,7 +12,7 @@ void Clocks::begin(unsigned threads) {
   seen_.assign(size_t(threads) * width_, 0);
 }
 
-// Adds to `to` what a thread has seen, and where it stands.
+// Adds what a thread has seen, and its own clock, to `to`.
 void Clocks::join(Seen& to, unsigned thread) const {
   if (to.size() < joined()) to.resize(joined());
   const uint32_t* const row = &seen_[size_t(thread) * width_];
@@ -20,7 +20,7 @@ void Clocks::join(Seen& to, unsigned thread) const {
   to[thread] = std::max(to[thread], now_[thread]);
 }
 
-// Each learns what any of them knew, and where each stands.
+// Each thread gets what any of them has seen, and the clock of each.
 void Clocks::meet(unsigned first, uint32_t mask) {
   Seen all;
   for (uint32_t rest = mask; rest; rest &= rest - 1)

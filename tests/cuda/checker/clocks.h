@@ -1,11 +1,12 @@
 #pragma once
-// Who in a cluster knows what of whom: a clock a thread, and how far each thread has seen those of
-// the others. Only barriers and sync_warp teach; a shuffle orders no memory.
+// Vector clocks of a cluster: each thread has a clock, and records how far it has seen every other
+// thread's. Barriers, mbarriers and sync_warp pass this on; a shuffle orders no memory.
 //
-// A fence passes on what its thread knows to copies, those of whoever knows of the fence as well.
+// A fence orders what its thread has seen before copies: its own, and those of any thread that has
+// seen the fence.
 //
-// Threads are numbered through the cluster, block by block. Behind them come mbarriers: what lands
-// before a phase of one ends is known to who has waited for that phase.
+// Threads are numbered through the cluster, block by block. Columns of mbarriers follow them: what
+// lands before a phase of one ends is seen by threads that have waited for that phase.
 #include <cstdint>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace birkhoff::emulator {
 
 class Clocks {
  public:
-  using Seen = std::vector<uint32_t>;  // of each thread and mbarrier; then what is fenced of it
+  // The clock seen of each thread and mbarrier, followed by the clock up to which it is fenced.
+  using Seen = std::vector<uint32_t>;
 
   void begin(unsigned threads);
   uint32_t now(unsigned thread) const { return now_[thread]; }
@@ -23,17 +25,18 @@ class Clocks {
   bool knows(unsigned thread, unsigned other, uint32_t clock) const {
     return thread == other || seen_[thread * width_ + other] >= clock;
   }
-  // Whether it is before what `thread` copies, by a fence behind it that `thread` knows of.
+  // Whether that is ordered before copies of `thread`, by a later fence that `thread` has seen.
   bool fenced(unsigned thread, unsigned other, uint32_t clock) const {
     return fences_ && seen_[thread * width_ + columns_ + other] >= clock;
   }
   void fence(unsigned thread);
-  // The threads of `mask`, counted from `first` on, meet.
+  // Synchronises the threads of `mask`, whose bit 0 is thread `first`.
   void meet(unsigned first, uint32_t mask);
-  // All threads [first, end) do.
+  // Synchronises all threads [first, end).
   void barrier(unsigned first, unsigned end);
 
-  // What `thread` has seen and done is added to `to`; and what `from` has, to it.
+  // release() adds what `thread` has seen and done to `to`; acquire() adds `from` to what `thread`
+  // has seen.
   void release(unsigned thread, Seen& to);
   void acquire(unsigned thread, const Seen& from);
   static void add(Seen& to, const Seen& from);
@@ -43,12 +46,12 @@ class Clocks {
  private:
   void join(Seen& to, unsigned thread) const;
 
-  // What is joined of a row: the second half, what is fenced, only where there are fences.
+  // The part of a row that is joined; the second half, about fences, only if there are any.
   unsigned joined() const { return fences_ ? width_ : columns_; }
 
   unsigned threads_ = 0, columns_ = 0, width_ = 0;
   bool fences_ = false;
-  Seen now_;   // of each thread; rises when others learn of it, and behind a fence
+  Seen now_;   // each thread's clock; it advances when others may have seen it, and after a fence
   Seen seen_;  // [thread, {seen, fenced}, column]
 };
 

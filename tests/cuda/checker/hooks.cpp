@@ -1,5 +1,5 @@
-// -fsanitize=thread puts a call of these before each load and store of the kernels' sources. The
-// sanitizer's own runtime is not linked: these take its place.
+// -fsanitize=thread inserts a call of these functions before each load and store of the kernels'
+// sources. They replace the sanitizer's own runtime, which is not linked.
 #include <cstddef>
 #include <cstdint>
 
@@ -45,7 +45,7 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_read(void**) {}
 void __tsan_vptr_update(void**, void*) {}
-// Of function-local statics in what the kernels' sources instantiate.
+// For function-local statics that the kernels' sources instantiate.
 int8_t __tsan_atomic8_load(const int8_t* p, int) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 int32_t __tsan_atomic32_fetch_add(int32_t* p, int32_t n, int) {
   return __atomic_fetch_add(p, n, __ATOMIC_ACQ_REL);

@@ -1,7 +1,7 @@
 #pragma once
-// What the lanes of a warp ask of memory with one instruction, and what it costs: sectors of global
-// memory, wavefronts of shared memory. The n-th time a lane comes to an instruction belongs to the
-// n-th time of the other lanes, which is what a warp does that does not diverge.
+// What the lanes of a warp request from memory by one instruction, and its cost: sectors of global
+// memory, wavefronts of shared memory. A lane's n-th execution of an instruction is combined with
+// the n-th of the other lanes, which is exact for a warp that does not diverge.
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -21,28 +21,28 @@ struct LaneAccess {
   size_t bytes;
 };
 
-// 32-byte sectors that the accesses touch; fewest: the distinct bytes, densely packed.
+// The 32-byte sectors that the accesses touch; fewest: if the distinct bytes were densely packed.
 Cost sectors(const std::vector<LaneAccess>& accesses);
 
-// Passes over 32 banks of 4 bytes. Up to 4 bytes a lane go in one pass, 8 in two halves of the
-// warp, 16 in four quarters; a pass is repeated until no bank has two different words left.
+// Wavefronts over 32 banks of 4 bytes. Up to 4 bytes per lane go in one pass over the warp, 8 in
+// two halves, 16 in four quarters; a pass takes a further wavefront for each bank conflict.
 Cost wavefronts(const std::vector<LaneAccess>& accesses);
 
 class Requests {
  public:
   struct Instruction {
-    unsigned warp;  // of the cluster
+    unsigned warp;  // number in the cluster
     uint32_t site;
     bool shared, write;
     auto operator<=>(const Instruction&) const = default;
   };
   void add(const Instruction& instruction, const LaneAccess& access);
-  // Adds up what the cluster has asked for, and forgets it.
+  // Adds up the cost of the cluster's requests, and forgets them.
   void end_cluster(Cost& global, Cost& shared);
 
  private:
   struct Repeated {
-    unsigned times[32] = {};  // each lane has come
+    unsigned times[32] = {};  // executions by each lane
     std::vector<std::vector<LaneAccess>> requests;
   };
   std::map<Instruction, Repeated> instructions_;

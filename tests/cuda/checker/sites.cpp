@@ -11,7 +11,7 @@
 namespace birkhoff::emulator {
 namespace {
 
-// The line of the code that returns to pc.
+// The source line of the call that returns to pc.
 std::string line_of(const void* pc) {
   Dl_info info{};
   const std::string unknown = fmt::format("{}", pc);

@@ -1,5 +1,5 @@
 #pragma once
-// The instructions that have touched memory, by a small number.
+// Numbers the instructions that have accessed memory.
 #include <cstdint>
 #include <map>
 #include <string>
@@ -13,7 +13,7 @@ namespace birkhoff::emulator {
 class Sites {
  public:
   uint32_t index(const Site& site);
-  // "gemm.cu:57"; asks addr2line where only an address is known.
+  // For example "gemm.cu:57"; runs addr2line if only an address is known.
   std::string text(uint32_t index) const;
 
  private:

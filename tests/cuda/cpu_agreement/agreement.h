@@ -1,18 +1,17 @@
 #pragma once
-// A kernel on the device and the CPU's operator, of the same bits, compared with each other.
+// Compares a kernel on the device with the CPU's operator, on the same input bits.
 //
-// Each is off the exact result by roundings that are known: their sum is how far `apart` the two
+// The roundings of each against the exact result are known; their sum is how far `apart` the two
 // may be before they store. Results in f32 and f64 are no further apart than that. A bf16 is
-// rounded once by each side, half a unit of its last place: a unit more in all. But two values that
-// are close are rounded to the same bf16 unless a border lies between them, which of values at any
-// distance from the borders is so for a share of apart/ulp, and then they differ by a unit:
-// Σ(device − cpu)² is Σ apart·(apart + ulp), and not the 2/12·Σ ulp² of two roundings that know
-// nothing of each other. What is too little to show in one element, as a second rounding is, shows
-// in all of them. Where both do the same there is no bound but the bits: a sum in another order,
-// which is as right beside fp64, is seen.
+// rounded once by each side, by half an ulp, which adds an ulp in all. But two close values round
+// to the same bf16 unless a rounding boundary lies between them. For evenly spread values that is
+// so in a fraction apart/ulp of cases, and then they differ by an ulp. So Σ(device − cpu)² is
+// Σ apart·(apart + ulp), not the 2/12·Σ ulp² of two independent roundings. An error too small to
+// show in one element, such as a second rounding, shows in this sum. Where both sides do the same
+// arithmetic the bits must be equal, which also shows a sum in another order that is as accurate.
 //
-// Schedules, races and bytes are the business of the other tests: here each call runs once, and
-// under the checker, which is slow, none that is wide.
+// Other tests cover schedules, races and bytes. Here each call runs once, and under the checker,
+// which is slow, wide cases are skipped.
 #include "kernels/features.h"
 #include "kernels/rms_norm.h"
 #include "tests/cuda/support/bounded.h"
@@ -22,34 +21,34 @@
 
 namespace birkhoff::testing {
 
-constexpr double kUnit = 2 * kHalf;  // of the last place of an f32, relative
+constexpr double kUnit = 2 * kHalf;  // an ulp of an f32, relative
 
-// What a backend's arithmetic leaves of the exact result, relative to the terms.
+// Error bounds of a backend's arithmetic, relative to the terms.
 struct Arithmetic {
-  double sum;     // of products over a row of C channels
-  double pulled;  // of a term of dz·wᵀ
-  double outer;   // of a term of vᵀ·dz
+  double sum;     // a sum of products over a row of C channels
+  double pulled;  // a term of dz·wᵀ
+  double outer;   // a term of vᵀ·dz
 };
 
-// A lane has a 32nd of the row, then come at most 14 additions of lanes and warps. Two factors of
-// tf32; two bf16 for dz (docs/kernels.md).
+// A lane has a 32nd of the row, and at most 14 additions over lanes and warps follow. In dz·wᵀ both
+// factors are tf32; in vᵀ·dz dz is two bf16 (docs/kernels.md).
 inline Arithmetic device_arithmetic(int64_t width) {
   return {kHalf * (double(width) / 32 + 14), 2 * 0x1p-11, 0x1p-16};
 }
-// mHC's backward by clusters: 8 lanes a stream, two more additions, then the warps of 8 blocks that
-// have channels, 16 or 32 each; w as one bf16 in dz·wᵀ, and dz as two.
+// mHC's backward by clusters: 8 channels in a lane, two more additions, then the warps of 8 blocks,
+// which have 16 or 32 channels each; in dz·wᵀ w is one bf16, and dz is two.
 inline Arithmetic cluster_arithmetic(int64_t width) {
   return {kHalf * (double(width) / 16 + 18), kStored + 0x1p-16, 0x1p-16};
 }
-// A lane of 8 (AVX2) or more has an 8th of the row, then come at most 16 additions; by pairs each
-// of 16 lanes has two roundings for two channels. Two factors of bf16 where pairs are multiplied
-// (kernels/mhc.h); dphi is of f32.
+// Each of 8 (AVX2) or more lanes has an 8th of the row, and at most 16 additions follow; with pairs
+// each of 16 lanes has two roundings for two channels. Where pairs are multiplied, both factors of
+// dz·wᵀ are bf16 (kernels/mhc.h); dphi uses f32.
 inline Arithmetic cpu_arithmetic(int64_t width, bool pairs) {
   return {kHalf * (double(width) / 8 + 16), pairs ? 2 * kStored : 0, 0};
 }
 
-// The CPU's bodies for pairs of bf16 while this lives, or those without. On a processor that has
-// none both are the same.
+// Allows or forbids the CPU's bodies for pairs of bf16 during its lifetime. On a processor without
+// such instructions it has no effect.
 class Pairs {
  public:
   explicit Pairs(bool allowed) {
@@ -73,13 +72,14 @@ inline Tensor zeros(const TensorSpec& of) {
 }
 inline void add_to(Tensor& t, int64_t i, double value) { t.set(i, t.at(i) + value); }
 
-// Of a bf16 as large as `value`: 8 bits of significand.
+// The ulp of a bf16, which has 8 significant bits, as large as `value`.
 inline double bf16_unit(double value) {
   return std::ldexp(1.0, std::max(std::ilogb(value == 0 ? 0x1p-126 : value), -126) - 7);
 }
 
-// Element by element; of bf16 in sum as well, where the number of those with a border between them
-// is a count of what is rare: √E of spread, and some where less than one is expected.
+// Checks element by element; for bf16 also the sum of squares. The number of elements with a
+// rounding boundary between the two values is a count of rare events: it has a spread of √E, plus a
+// few where less than one is expected.
 inline void expect_apart(const Tensor& device, const Tensor& cpu, const Tensor& apart,
                          const char* name) {
   ASSERT_EQ(device.spec.dtype, cpu.spec.dtype) << name;
@@ -98,16 +98,17 @@ inline void expect_apart(const Tensor& device, const Tensor& cpu, const Tensor& 
   }
 }
 
-// The same multiply-adds in the same order, so each bit. AVX2 has them in hardware; without them
-// the CPU's bodies round a product before they add it.
+// Expects equal bits, for the same FMAs in the same order. AVX2 processors have FMA in hardware;
+// without it the CPU's bodies round a product before adding it.
 inline void expect_same(const Tensor& device, const Tensor& cpu, const char* name) {
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
     GTEST_SKIP() << "needs a processor with FMA";
   EXPECT_TRUE(device.bytes == cpu.bytes) << name << ": other bits";
 }
 
-// y and rstd of an RMSNorm of the same rows; `relative`: what the device's rstd may be off. The CPU
-// has an 8th of the squares in a lane, of which rstd gets half. y has two products of either side.
+// Checks y and rstd of an RMSNorm of the same rows. relative: error bound of the device's rstd. The
+// CPU sums an 8th of the squares in a lane, and rstd gets half of that error. y has two products on
+// each side.
 inline void expect_normed(const Tensor& y, const Tensor& rstd, const Tensors& cpu,
                           double relative) {
   const int64_t width = y.spec.count() / rstd.spec.count();

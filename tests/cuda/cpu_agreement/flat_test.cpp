@@ -1,5 +1,5 @@
-// What has the CPU's bits, since both do the same multiply-adds in the same order, or sum integers:
-// ends of the streams, AdamW, squared sums, casts. And what is logged of the streams.
+// Kernels that are bitwise identical to the CPU's, since both do the same FMAs in the same order or
+// sum integers: ends of the streams, AdamW, squared sums, casts. Also the streams' statistics.
 #include "kernels/adamw.h"
 #include "kernels/cuda/adamw.h"
 #include "kernels/cuda/cast.h"
@@ -21,7 +21,7 @@ struct Size {
 const Size kSizes[] = {{1, 8, 1}, {5, 264, 2}, {37, 40}, {18, 72, 8},
                        {3, 1280}, {2, 1920},   {3, 2560}};
 
-// Any bits: denormals, Inf, NaN.
+// Random bits, including denormals, Inf and NaN.
 Tensor any_bits(int64_t count) {
   const Random random(11, "bits");
   Tensor t(f32s({count}));
@@ -42,7 +42,7 @@ const End kEnds[] = {{cuda::copy_streams, kCopyStreams, true},
                      {cuda::sum_streams, kSumStreams, false},
                      {cuda::mean_streams, kMeanStreams, false}};
 
-// Streams in order; a factor of 1/n, which is a power of two.
+// Both sum streams in order, and the factor 1/n is a power of two.
 TEST(CpuAgreement, StreamEndsHaveTheSameBits) {
   for (const End& end : kEnds)
     for (const Size& s : kSizes)
@@ -89,7 +89,7 @@ TEST(CpuAgreement, AdamWHasTheSameBits) {
     });
 }
 
-// Of integers: nothing is rounded before the one root and quotient.
+// The sums are of integers: nothing is rounded before the final root and quotient.
 TEST(CpuAgreement, SquaredSumAndClipScaleHaveTheSameBits) {
   for (const int64_t count : {1, 1533, 70000})
     in_one_schedule([&] {
@@ -112,7 +112,7 @@ TEST(CpuAgreement, SquaredSumAndClipScaleHaveTheSameBits) {
     });
 }
 
-// By the CPU's own conversion (base/bf16.h), a NaN's payload too.
+// Compared with the CPU's conversion (base/bf16.h), including a NaN's payload.
 TEST(CpuAgreement, CastsHaveTheSameBits) {
   in_one_schedule([] {
     const int64_t count = 20003;
@@ -135,8 +135,8 @@ TEST(CpuAgreement, CastsHaveTheSameBits) {
   });
 }
 
-// Sums of res are f64 on both sides, a rounding of 2^-53 a token each. A cosine is of three dots of
-// f32, each right to its backend's `sum` of what Cauchy and Schwarz let it be.
+// Sums of res are f64 on both sides, with a rounding of 2^-53 per token each. A cosine has three
+// f32 dots, each with a relative error of its backend's `sum`, by Cauchy and Schwarz.
 TEST(CpuAgreement, StreamStatistics) {
   for (const Size& s : kSizes)
     once(s.width, [&] {

@@ -1,4 +1,4 @@
-// HC: as mHC (mhc_test.cpp), with a norm and a projection of each stream, and tanh.
+// HC, tested like mHC (mhc_test.cpp), with a norm and a projection for each stream, and tanh.
 #include "kernels/cuda/hc_backward.h"
 #include "tests/cuda/cpu_agreement/projection.h"
 #include "tests/cuda/cpu_agreement/rows.h"
@@ -11,7 +11,7 @@ void hc_open(const Args& args);
 namespace birkhoff::testing {
 namespace {
 
-constexpr double kTanh = 4 * kUnit;  // of at most 1: the CPU's; the device's is right to 2
+constexpr double kTanh = 4 * kUnit;  // error of the CPU's tanh; the device's is accurate to 2 ulp
 
 Projected projected(const HcCase& c) {
   return {.rows = c.tokens * c.n,
@@ -20,12 +20,12 @@ Projected projected(const HcCase& c) {
           .weight = [width = c.width](int64_t e, int64_t r) { return r * width + e; },
           .at =
               [n = c.n](int64_t row, int64_t r) {
-                return (row / n * (n + 2) + r) * n + row % n;  // of token row / n
+                return (row / n * (n + 2) + r) * n + row % n;  // token row / n
               },
           .width = c.width};
 }
 
-// What H~ of both may be apart by, their u being what they are.
+// How far H~ of both may be apart, given their u.
 double logit_apart(const HcCase& c, const Tensor& u, const Tensor& cpu_u, int64_t t, int64_t k) {
   const int64_t at = t * c.columns() + k;
   const double b = c.b().at(k);
@@ -49,7 +49,7 @@ void expect_coefficients(const HcOpenRun& run, const Tensors& cpu) {
       if (k >= c.n && k < 2 * c.n) post.set(t * c.n + k - c.n, apart);
       if (k >= c.n) continue;
       const double most = std::fabs(b.at(k)) + (c.dynamic ? std::fabs(alpha.at(0)) : 0);
-      for (int64_t e = 0; e < c.width; ++e)  // n products and sums of either side
+      for (int64_t e = 0; e < c.width; ++e)  // n products and sums on each side
         add_to(h, t * c.width + e,
                (apart + c.n * kUnit * most) * std::fabs(x.at((t * c.n + k) * c.width + e)));
     }
@@ -111,8 +111,8 @@ Inputs inputs_of(const HcCase& c) {
           random_tensor(f32s({c.tokens, c.n}), "dpost", std::sqrt(double(c.width)))};
 }
 
-// All of dres is made by (a), of the link and its gradient; by the CPU in the backward of the
-// opening. What else (a) makes is not looked at: mhc_backward_test.cpp does.
+// On the device (a) makes all of dres from the link and its gradient; on the CPU the backward of
+// the opening does. mhc_backward_test.cpp checks the other results of (a).
 void make_dres(const HcCase& c, const OnDevice<bf16>& dlink, const OnDevice<bf16>& x,
                const OnDevice<float>& dres) {
   const OnDevice<bf16> f(random_tensor(bf16s({c.tokens, c.width}), "f")),
@@ -132,7 +132,7 @@ void make_dres(const HcCase& c, const OnDevice<bf16>& dlink, const OnDevice<bf16
                            nullptr);
 }
 
-// In the order of HcOpenBackward::Out.
+// Results in the order of HcOpenBackward::Out.
 Tensors backward_on_device(const HcCase& c, const Inputs& in) {
   const auto cut = cuda::hc_open_backward_cut(c.tokens, c.width, c.n);
   const Tensor none(f32s({8}));
@@ -157,7 +157,7 @@ Tensors backward_on_device(const HcCase& c, const Inputs& in) {
   return all;
 }
 
-// dpost is given to both: it has no error here.
+// dpost is an input of both, so it has no error here.
 Coefficients coefficients(const HcCase& c, const Inputs& in, const Arithmetic& how, int64_t t) {
   const int64_t n = c.n;
   Coefficients of;
@@ -201,7 +201,7 @@ void check_backward(const HcCase& c) {
       on_cpu(kHcOpenBackward,
              {in.x, in.theta, in.alpha, in.b, in.u, in.rstd, in.dh, in.dlink, in.dpost, Tensor()},
              c.desc());
-  // Static HC has no weights: columns of none.
+  // Static HC has no weights, so it has no columns.
   const Rows rows{.tokens = c.tokens,
                   .width = c.width,
                   .n = c.n,

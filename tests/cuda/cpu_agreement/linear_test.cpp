@@ -1,5 +1,5 @@
-// Matrix products: cuBLASLt's of factors that are bf16, the CPU's of weights that it rounds as it
-// reads them; and of f32.
+// Matrix products: cuBLASLt's of bf16 factors, the CPU's of weights that it rounds on reading; and
+// products of f32.
 #include "kernels/linear.h"
 #include "kernels/cuda/cast.h"
 #include "kernels/cuda/linear.h"
@@ -22,7 +22,7 @@ struct Case {
                                                : problem.tokens;
   }
   bool has_weight() const { return problem.kind != LinearKind::dw; }
-  // a and b as the CPU is given them: a weight is f32.
+  // a and b as passed to the CPU, where a weight is f32.
   TensorSpec spec(int operand) const {
     const int64_t t = problem.tokens, n = problem.outputs, k = problem.inputs;
     const Shape shapes[3][2] = {{{t, k}, {n, k}}, {{t, n}, {n, k}}, {{t, n}, {t, k}}};
@@ -36,7 +36,7 @@ struct Case {
   }
 };
 
-// Sums of `depth` products of either side, in any order; the device's may cut off.
+// Each side sums `depth` products, in any order; the device may truncate.
 Tensor apart_of(const Case& c, const Tensor& a, const Tensor& b) {
   const int64_t t = c.problem.tokens, n = c.problem.outputs, k = c.problem.inputs;
   Tensor apart = zeros(c.result());
@@ -55,7 +55,7 @@ Tensor apart_of(const Case& c, const Tensor& a, const Tensor& b) {
   return apart;
 }
 
-// b as the device multiplies it: a wide weight is rounded by the kernel for that.
+// b as the device multiplies it: a wide weight is first rounded by round_to_bf16.
 Tensor stored(const Case& c, const Tensor& b) {
   if (b.spec.dtype == c.problem.factors) return b;
   const OnDevice<float> wide(b);

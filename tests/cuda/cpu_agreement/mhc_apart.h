@@ -1,5 +1,5 @@
 #pragma once
-// How far two backends may be apart in mHC's coefficients, forward and backward.
+// Bounds on how far apart two backends may be in mHC's coefficients, forward and backward.
 #include "kernels/mhc.h"
 #include "kernels/reference/sinkhorn.h"
 #include "tests/cuda/cpu_agreement/rows.h"
@@ -7,8 +7,8 @@
 
 namespace birkhoff::testing {
 
-// H_res of given logits, and what moves it: its derivatives ∂M_e/∂L_l, a way back through the
-// iteration for each entry.
+// H_res of given logits, and its derivatives ∂M_e/∂L_l, found by one backward through the iteration
+// for each entry.
 class MixApart {
  public:
   MixApart(const MhcDesc& desc, const std::vector<double>& logits)
@@ -23,13 +23,14 @@ class MixApart {
     }
   }
 
-  // One backend's roundings. Of the exponential as of a logit. Each of 2·iterations divisions has a
-  // sum of n, a quotient and a product, and what follows takes means off, which at most doubles it.
+  // Error from one backend's roundings. The exponential's error acts like one of the logit. Each of
+  // 2·iterations divisions has a sum of n, a quotient and a product; later steps subtract means,
+  // which at most doubles the error.
   double rounding(size_t e) const {
     const double steps = 2.0 * iterations_ * double(n_ + 4) * kUnit;
     return moved_by(e, gate_error(largest_)) + 2 * steps * values[e];
   }
-  // Two backends, whose logits are apart by `moved`; the square of that is the second order.
+  // For two backends whose logits are apart by `moved`; its square accounts for the second order.
   std::vector<double> of_two(const std::vector<double>& moved) const {
     const double most = *std::max_element(moved.begin(), moved.end());
     std::vector<double> apart;
@@ -56,12 +57,13 @@ class MixApart {
   double largest_ = 0;
 };
 
-// Of the backward of a whole sublayer: what its opening and its closing are given.
+// Inputs of the backward of a whole sublayer, both its opening and its closing.
 struct MhcBackwardInputs {
   Tensor x, phi, alpha, b, u, rho, dh, dy, f, post;
 };
 
-// dpre, dpost and dres are all dots, whichever pass of which backend makes them.
+// The gradients of a token's coefficients. dpre, dpost and dres are all dots, whichever pass of
+// either backend computes them.
 class MhcCoefficients {
  public:
   MhcCoefficients(const MhcCase& c, const MhcBackwardInputs& in, const Arithmetic& how, int64_t t)
@@ -84,15 +86,15 @@ class MhcCoefficients {
       const Uncertain g = is_pre ? dot_of(how_, in_.dh, t_, in_.x, i, c_.width)
                                  : dot_of(how_, in_.dy, i, in_.f, t_, c_.width);
       const double logit = logits_[size_t(k)], s = sigmoid(logit), factor = is_pre ? 1 : 2;
-      // 1 − σ near 0 is off by a rounding of the 1.
+      // When 1 − σ is near 0, it is off by a rounding of the 1.
       of.d[size_t(k)] = {factor * g.value * s * (1 - s),
                          factor * (g.error * s * (1 - s) +
                                    std::fabs(g.value) * s * (gate_error(logit) + 4 * kUnit))};
       if (is_pre) of.pre.push_back({s + c_.desc().pre_eps(), (gate_error(logit) + kUnit) * s});
     }
   }
-  // Each of 2·iterations steps, there and back, rounds an entry n + 4 times; a step back takes a
-  // mean off and divides by a sum of about 1, so that nothing grows beyond the largest gradient.
+  // Each of 2·iterations steps, forward and backward, rounds an entry n + 4 times; a backward step
+  // subtracts a mean and divides by a sum of about 1, so nothing exceeds the largest gradient.
   void add_mix() {
     const int64_t n = c_.n, wide = n * n;
     const MixApart mix(c_.desc(), {logits_.begin() + 2 * n, logits_.end()});
@@ -125,7 +127,7 @@ class MhcCoefficients {
       of.along.push_back({u, 0});
       of.dz.push_back({rho * du, rho * (error + 2 * kUnit * std::fabs(du))});
       pull.value -= scale * du * u;
-      // A sum of K terms and its factors.
+      // Roundings of a sum of K terms and its factors.
       pull.error +=
           scale * std::fabs(u) * (error + double(c_.columns() + 6) * kHalf * std::fabs(du));
     }

@@ -1,5 +1,5 @@
-// mHC's backward: the device's three passes, of which (a) makes all of dres, or its two, and the
-// CPU's two operators, of which the second makes it of the link.
+// mHC's backward: the device's three passes, where (a) makes all of dres, or its two passes,
+// against the CPU's two operators, where the second makes dres from the link.
 #include "kernels/cuda/mhc_passes.h"
 #include "tests/cuda/cpu_agreement/mhc_apart.h"
 
@@ -65,7 +65,7 @@ Tensors backward_on_cpu(const MhcCase& c, const MhcBackwardInputs& in) {
   return {closed[0], closed[1], opened[B::dx], opened[B::dphi], opened[B::dalpha], opened[B::db]};
 }
 
-// In the order of Out, but for df: an FMA a stream, in order, rounded once, by both.
+// In the order of Out, without df: for df both do one FMA per stream, in order, and round once.
 Tensors apart_of(const MhcCase& c, const MhcBackwardInputs& in, bool pairs) {
   const Arithmetic hows[] = {
       c.two_passes ? cluster_arithmetic(c.width) : device_arithmetic(c.width),
@@ -120,7 +120,7 @@ TEST(CpuAgreement, MhcBackward) {
 
 TEST(CpuAgreement, MhcBackwardInTwoPasses) {
   for (MhcCase c : kCases) {
-    if (c.n == 8) continue;  // is not there
+    if (c.n == 8) continue;  // no kernel exists
     c.two_passes = true;
     once(c.width, [&] { check_case(c); });
   }

@@ -1,5 +1,5 @@
-// mHC: each part of what both backends made of the part before; where those differ already, by what
-// they differ.
+// mHC: compares each part of the computation, given both backends' results of the previous part;
+// where those already differ, the bound includes the effect of that difference.
 #include "tests/cuda/cpu_agreement/mhc_apart.h"
 #include "tests/cuda/cpu_agreement/projection.h"
 #include "tests/cuda/mhc_case.h"
@@ -7,7 +7,7 @@
 namespace birkhoff::testing {
 namespace {
 
-// post, res and h, of logits that are apart by what u is.
+// Checks post, res and h; logits are apart by as much as u is.
 void expect_coefficients(const OpenRun& run, const Tensor& x, const Tensors& cpu) {
   const MhcCase& c = run.c;
   const Tensor u = run.u.tensor(), alpha = c.alpha(), b = c.b();
@@ -30,7 +30,7 @@ void expect_coefficients(const OpenRun& run, const Tensor& x, const Tensors& cpu
     for (int64_t e = 0; e < c.n * c.n; ++e) res.set(t * c.n * c.n + e, of_res[size_t(e)]);
     for (int64_t i = 0; i < c.n; ++i) {
       const Uncertain pre = gate(i);
-      for (int64_t e = 0; e < c.width; ++e)  // n products and sums of either side
+      for (int64_t e = 0; e < c.width; ++e)  // n products and sums on each side
         add_to(h, t * c.width + e,
                (pre.error + c.n * kUnit * (pre.value + c.desc().pre_eps())) *
                    std::fabs(x.at((t * c.n + i) * c.width + e)));
@@ -41,7 +41,8 @@ void expect_coefficients(const OpenRun& run, const Tensor& x, const Tensors& cpu
   expect_apart(run.h.tensor(), cpu[MhcOpen::h], h, "h");
 }
 
-// Of what the device has opened, x; phi as it is, or as tf32, which the device then need not round.
+// Compares with the CPU's opening of x. phi is f32, or already tf32, which the device does not
+// round.
 void expect_opened_as_on_cpu(const OpenRun& run, const Tensor& x, const Tensor& phi) {
   const MhcCase& c = run.c;
   for (const bool pairs : {true, false}) {
@@ -60,7 +61,7 @@ void expect_opened_as_on_cpu(const OpenRun& run, const Tensor& x, const Tensor& 
                      {cpu[MhcOpen::u], cpu[MhcOpen::rho]});
     expect_coefficients(run, x, cpu);
   }
-  // y, which the CPU makes by another operator, of the device's own h.
+  // On the CPU another operator makes y; it gets the device's own h.
   expect_normed(run.y.tensor(), run.rstd.tensor(),
                 on_cpu(kRmsNorm, {run.h.tensor(), c.gain()}, RmsNorm::Desc{.eps = 1e-20}),
                 relative_of_rms(c.width));
@@ -91,7 +92,7 @@ TEST(CpuAgreement, MhcOpen) {
     for (const bool exact_phi : {false, true}) once(c.width, [&] { expect_open(c, exact_phi); });
 }
 
-// Both: post_i·f, then an FMA a stream, in order; rounded once.
+// Both compute post_i·f, then one FMA per stream, in order, and round once.
 TEST(CpuAgreement, MhcCloseHasTheSameBits) {
   for (const MhcCase& c : kCases)
     once(c.width, [&] {
@@ -107,7 +108,7 @@ TEST(CpuAgreement, MhcCloseHasTheSameBits) {
     });
 }
 
-// Of the device in one pass; of the CPU close, then open of what that made.
+// The device does it in one pass; the CPU closes, then opens the result.
 TEST(CpuAgreement, MhcCloseOpenIsCloseThenOpen) {
   for (const MhcCase& c : kCases)
     once(c.width, [&] {

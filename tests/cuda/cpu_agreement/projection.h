@@ -1,16 +1,16 @@
 #pragma once
-// u = norm·(v·w) of both backends. What rounding w to tf32 takes is known, and not among the
-// errors: norm·v·(tf32(w) − w).
+// u = norm·(v·w) of both backends. The effect of rounding w to tf32, norm·v·(tf32(w) − w), is known
+// and does not count as an error.
 #include "tests/cuda/cpu_agreement/agreement.h"
 #include "tests/cuda/opened.h"
 
 namespace birkhoff::testing {
 
 struct Projected {
-  int64_t rows, length, columns;                    // norms, values of each, columns of w
-  std::function<int64_t(int64_t, int64_t)> weight;  // (value, column) → in w
-  std::function<int64_t(int64_t, int64_t)> at;      // (row, column) → in u
-  int64_t streams = 1, width = 0;                   // of a row
+  int64_t rows, length, columns;                    // number of norms, values in each, columns of w
+  std::function<int64_t(int64_t, int64_t)> weight;  // (value, column) → index into w
+  std::function<int64_t(int64_t, int64_t)> at;      // (row, column) → index into u
+  int64_t streams = 1, width = 0;                   // streams of a row, and their width
   bool pairs = false;
 };
 
@@ -18,10 +18,10 @@ struct UAndNorm {
   Tensor u, norm;
 };
 
-// The device adds ⌈C/256⌉·32 products of a stream a warp one by one, then 8 warps, and may cut off;
-// the CPU has an 8th of the row in a lane, by pairs all of it, and w as two bf16, right to 2^-17.
-// In norm roundings do not add up: √adds of them, each of a partial sum that is no larger than the
-// last.
+// On the device a warp adds ⌈C/256⌉·32 products of each stream one by one, then 8 warps are added,
+// and each add may truncate. The CPU has an 8th of the row in a lane; with pairs all of it, and w
+// as two bf16, accurate to 2^-17. In norm, roundings grow only as √adds, each of a partial sum no
+// larger than the final one.
 inline void expect_projected(const Projected& p, const Tensor& x, const Tensor& w,
                              const UAndNorm& device, const UAndNorm& cpu) {
   const double device_adds = double(p.streams * ((p.width + 255) / 256) * 32 + 8);

@@ -17,7 +17,7 @@ struct Case {
 
   ReadoutDesc desc() const { return {.n = n, .weight_eps = 1e-3}; }
   int64_t wide() const { return n * width; }
-  // In the order of Readout::In.
+  // Inputs in the order of Readout::In.
   Tensors inputs() const {
     return {random_tensor(bf16s({tokens, wide()}), "x"),
             random_tensor(f32s({wide(), n}), "w", 1.5 / std::sqrt(double(wide()))),
@@ -28,7 +28,7 @@ struct Case {
 const Case kCases[] = {{37, 72, 1}, {35, 40, 2}, {70, 72}, {9, 40, 8},
                        {3, 1280},   {2, 1920},   {3, 2560}};
 
-// In the order of Readout::Out.
+// Results in the order of Readout::Out.
 Tensors opened_on_device(const Case& c, const Tensors& in) {
   const OnDevice<bf16> x(in[Readout::x]), y(bf16s({c.tokens, c.width}));
   const OnDevice<float> w(in[Readout::w]), scale(in[Readout::scale]), base(in[Readout::base]),
@@ -70,7 +70,7 @@ void check_forward(const Case& c) {
                    moved = std::fabs(scale * (device[Readout::u].at(t * c.n + i) - u)),
                    logit = scale * u + in[Readout::base].at(i), s = sigmoid(logit);
       const double gate = s * (1 - s) * moved * (1 + moved) + 2 * gate_error(logit) * s;
-      for (int64_t e = 0; e < c.width; ++e)  // n products and sums of either side
+      for (int64_t e = 0; e < c.width; ++e)  // n products and sums on each side
         add_to(apart, t * c.width + e,
                (gate + c.n * kUnit * (s + c.desc().weight_eps)) *
                    std::fabs(in[Readout::x].at(t * c.wide() + i * c.width + e)));
@@ -84,7 +84,7 @@ TEST(CpuAgreement, Readout) {
 
 using B = ReadoutBackward;
 
-// In the order of ReadoutBackward::In.
+// Inputs in the order of ReadoutBackward::In.
 Tensors backward_inputs(const Case& c) {
   const Tensors in = c.inputs();
   const Tensors out = reference_of(reference::readout, in,
@@ -98,7 +98,7 @@ Tensors backward_inputs(const Case& c) {
           out[Readout::rho].as(DType::f32)};
 }
 
-// In the order of ReadoutBackward::Out.
+// Results in the order of ReadoutBackward::Out.
 Tensors backward_on_device(const Case& c, const Tensors& in) {
   const auto cut = cuda::readout_backward_cut(c.tokens, c.width, c.n);
   const OnDevice<bf16> dy(in[B::dy]), x(in[B::x]), dx(in[B::x].spec);
@@ -123,7 +123,7 @@ Coefficients coefficients(const Case& c, const Tensors& in, const Arithmetic& ho
     const double u = in[B::u].at(t * c.n + i), logit = scale * u + in[B::base].at(i);
     const double s = sigmoid(logit), slope = s * (1 - s);
     const Uncertain g = dot_of(how, in[B::dy], t, in[B::x], t * c.n + i, c.width);
-    // 1 − σ near 0 is off by a rounding of the 1.
+    // When 1 − σ is near 0, it is off by a rounding of the 1.
     const Uncertain d{g.value * slope,
                       g.error * slope + std::fabs(g.value) * s * (gate_error(logit) + 4 * kUnit)};
     of.pre.push_back({s + c.desc().weight_eps, (gate_error(logit) + kUnit) * s});

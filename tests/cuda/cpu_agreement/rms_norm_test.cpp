@@ -11,7 +11,7 @@ struct Case {
   double eps = 1e-20;
 
   TensorSpec rows() const { return bf16s({tokens, width}); }
-  Tensor x() const { return random_tensor(rows(), "x", 0.1); }  // small beside the largest eps
+  Tensor x() const { return random_tensor(rows(), "x", 0.1); }  // x² is small, so eps matters
   Tensor dy() const { return random_tensor(rows(), "dy"); }
   Tensor gain() const { return random_tensor(f32s({width}), "gain", 0.3, 1); }
   Tensors normed() const { return on_cpu(kRmsNorm, {x(), gain()}, RmsNorm::Desc{.eps = eps}); }
@@ -20,8 +20,8 @@ struct Case {
 const Case kCases[] = {{1, 8},    {37, 72, 1e-2}, {35, 264},      {70, 40},
                        {3, 1280}, {2, 1920},      {3, 2560, 1e-2}};
 
-// At most 64 squares a thread, 5 sums of the warp, 8 of the block, half of that in the root; rsqrt
-// 2^-22; two roundings.
+// At most 64 squares per thread, 5 adds in the warp and 8 in the block, of which the root halves
+// the error; rsqrt adds 2^-22; two roundings follow.
 constexpr double kRelative = (77.0 / 2 + 8) * kHalf;
 
 TEST(CpuAgreement, RmsNorm) {
@@ -42,8 +42,8 @@ TEST(CpuAgreement, RmsNorm) {
     });
 }
 
-// dx: two dots of C terms, each times x·rstd³/C, and half a dozen roundings of either side.
-// dgain: three roundings of a term, and sums over tokens in either order.
+// dx: each side has a dot of C terms, times x·rstd³/C, and half a dozen roundings.
+// dgain: three roundings of a term, and sums over tokens in each side's order.
 void check_backward(const Case& c) {
   using B = RmsNormBackward;
   SCOPED_TRACE(fmt::format("{}x{}", c.tokens, c.width));

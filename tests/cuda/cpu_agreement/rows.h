@@ -1,9 +1,9 @@
 #pragma once
-// What the backward of an opening may be off by, of any map from u to coefficients:
+// Error bounds of the backward of an opening, for any map from u to coefficients:
 //
 //   dx_j = Σ_i res_ij·dlink_i + pre_j·dh + Σ_k dz_jk·w_jk + pull_j·x_j     dw_jk = Σ_t dz_jk·x_j
 //
-// A map says what a token's coefficients are, in fp64, and how far a backend's may be off.
+// The map gives a token's coefficients in fp64, and bounds on a backend's errors in them.
 #include "tests/cuda/cpu_agreement/agreement.h"
 
 namespace birkhoff::testing {
@@ -12,20 +12,20 @@ struct Uncertain {
   double value = 0, error = 0;
 };
 
-// Of one token.
+// The coefficients of one token.
 struct Coefficients {
-  std::vector<Uncertain> pre, res, pull;  // [n], [n²] row by row (none: no link), [n]
+  std::vector<Uncertain> pre, res, pull;  // [n], [n²] row-major (empty: no link), [n]
   std::vector<Uncertain> dz;              // [n, columns]
-  std::vector<Uncertain> d, along;        // [K] gradient of H~, and by what dalpha multiplies it
+  std::vector<Uncertain> d, along;        // [K] gradient of H~, and its factor in dalpha
 };
 
 struct Rows {
   int64_t tokens, width;
   int n;
-  const Tensor *x, *dh, *dlink;  // dlink: null where there is no link
+  const Tensor *x, *dh, *dlink;  // dlink: null if there is no link
   const Tensor* w;
   int64_t columns;     // of a stream's dz and weights
-  bool shared_weight;  // w [columns, width] of all streams; else [n·width, columns]
+  bool shared_weight;  // w is [columns, width], shared by streams; else [n·width, columns]
   const Tensor* alpha;
   std::function<int64_t(int64_t)> group;  // which alpha scales column k of H~
 
@@ -34,7 +34,7 @@ struct Rows {
   }
 };
 
-// Σ a·b over rows i of a and j of b, and what a sum of f32 may be off.
+// Σ a·b over row i of a and row j of b, with the error bound of an f32 sum.
 inline Uncertain dot_of(const Arithmetic& how, const Tensor& a, int64_t i, const Tensor& b,
                         int64_t j, int64_t width) {
   Uncertain dot;
@@ -47,12 +47,12 @@ inline Uncertain dot_of(const Arithmetic& how, const Tensor& a, int64_t i, const
   return dot;
 }
 
-// σ: its logit is rounded to half a unit of itself, the exponential is right to 2 + 1.16·|x|
-// units; a sum and a division follow.
+// Relative error of σ: the logit is rounded to half an ulp, the exponential is accurate to
+// 2 + 1.16·|x| ulp, and a sum and a division follow.
 inline double gate_error(double logit) { return (5 + 2 * std::fabs(logit)) * kUnit; }
 inline double sigmoid(double logit) { return 1 / (1 + std::exp(-logit)); }
 
-// How far a backend's results may be off before they are stored, and both backends' together.
+// Error bounds of the results before they are stored, added up over the backends.
 struct RowsApart {
   Tensor dx, dw, dalpha, db;
 
@@ -94,7 +94,7 @@ struct RowsApart {
       add_to(dw, r.weight(j, c, k),
              std::fabs(x) * ((how.outer + sums) * std::fabs(dz.value) + dz.error));
     }
-    // A unit each: a tensor core may cut off where others round.
+    // An ulp each, as a tensor core may truncate where others round.
     add_to(dx, at, error + kUnit * double(r.columns + r.n + 4) * terms);
   }
 };

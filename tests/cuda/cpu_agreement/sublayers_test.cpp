@@ -1,8 +1,9 @@
-// Sublayers in a row, forward and backward, by both backends. Roundings of one go on into the next,
-// and a bf16 that falls to the other side of a border moves all behind it, so there is no bound for
-// each element. What there is: the same sublayers in fp64, and in fp64 with each activation rounded
-// to bf16 as it is stored (the reference on bf16). What those two differ by is what storage costs,
-// whoever computes; arithmetic in f32, tf32 and pairs adds little to it.
+// Several sublayers in a row, forward and backward, by both backends. Roundings of one propagate to
+// the next, and a bf16 that rounds the other way changes everything after it, so elements have no
+// individual bounds. Instead, results are compared with the same sublayers in fp64, and in fp64
+// with each activation rounded to bf16 as it is stored (the reference on bf16). The difference of
+// those two is the cost of storage, whatever the backend; arithmetic in f32, tf32 and pairs should
+// add little to it.
 #include <array>
 #include <memory>
 
@@ -23,7 +24,7 @@ struct Weights {
 
 struct Model {
   MhcCase c;
-  Tensor x, dy;  // of the first sublayer, and behind the last
+  Tensor x, dy;  // input of the first sublayer, gradient of the last one's output
   std::vector<Weights> weights;
 
   explicit Model(const MhcCase& of) : c(of), x(c.x()), dy(random_tensor(c.streams(), "dy")) {
@@ -39,8 +40,8 @@ struct Model {
 
 using Values = std::vector<double>;
 
-// x' of the last sublayer, dx of the first; gradients of weights, of all sublayers one after the
-// other.
+// x' of the last sublayer, dx of the first, and the weights' gradients of all sublayers,
+// concatenated.
 struct Results {
   Tensor y, dx;
   Values dphi, dgain, sums;
@@ -56,8 +57,8 @@ struct Results {
 };
 const char* const kNames[] = {"x'", "dx", "dphi", "dgain", "dalpha and db"};
 
-// By operators: on the CPU, or on the reference device, of whatever dtype the tensors are. F is its
-// norm alone: f = gain ⊙ h·rstd.
+// Runs the operators on the CPU or on the reference device, in f64 or the tensors' own dtypes. F is
+// only its norm: f = gain ⊙ h·rstd.
 Results by_operators(const Model& m, Device device, bool in_f64) {
   const auto call = [&](const Operator& op, const Tensors& in, const Desc& desc) {
     return run(op, in_f64 ? in_double(in) : in, desc, {.device = device});
@@ -93,8 +94,8 @@ Results by_operators(const Model& m, Device device, bool in_f64) {
   return r;
 }
 
-// On the device: each close together with the open behind it, then three passes a sublayer, or two
-// where there are clusters and rows are wide.
+// On the device each close is fused with the open that follows it; the backward has three passes
+// per sublayer, or two where the device has clusters and rows are wide.
 class OnTheDevice {
  public:
   explicit OnTheDevice(const Model& m) : m_(m), c_(m.c) {
@@ -153,7 +154,7 @@ class OnTheDevice {
             .n = c_.n};
   }
 
-  // r.dx: of what leaves sublayer l, then of what came into it.
+  // r.dx holds the gradient of sublayer l's output on entry, and of its input on return.
   void backward(int l, Results& r) const {
     const Opened& o = *opened_[size_t(l)];
     const Weights& w = m_.weights[size_t(l)];
@@ -214,13 +215,13 @@ double distance(const Values& a, const Values& b) {
   return std::sqrt(squares);
 }
 
-// In norm, of what storage costs. 1.3: by pairs a dx is off by 2.2e-3 where one rounding to bf16
-// takes 1.7e-3 (kernels/mhc.h), by tf32 by less (measured: 0.90 to 1.06). dalpha and db are a
-// hundred numbers that share the errors of few tokens (measured: 0.70 to 1.17).
+// Bounds in norm, relative to the cost of storage. 1.3: with pairs dx is off by 2.2e-3, where one
+// rounding to bf16 costs 1.7e-3 (kernels/mhc.h); with tf32 it is less (measured: 0.90 to 1.06).
+// dalpha and db are a hundred numbers that share the errors of few tokens (measured: 0.70 to 1.17).
 constexpr double kMost[] = {1.3, 1.3, 1.3, 1.3, 1.6};
 
-// Beside fp64 each on its own; and no further from each other than two that know nothing of each
-// other would be, √(a² + b²): storage errs alike in both, since most is rounded to the same bf16
+// Each backend is compared with fp64. They must also be no further apart than two independent ones
+// would be, √(a² + b²): their storage errors are similar, since most values round to the same bf16
 // (measured: 0.38 to 0.71 of that).
 void check_case(const MhcCase& c) {
   SCOPED_TRACE(c.name());

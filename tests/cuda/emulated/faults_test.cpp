@@ -1,5 +1,5 @@
-// Each class of fault is planted, and found in every schedule: some by the machine itself, the rest
-// by the checker.
+// Each class of fault is planted, and must be found in every schedule: some by the emulator itself,
+// the rest by the checker.
 #include <gmock/gmock.h>
 
 #include "tests/cuda/emulated/faulty.h"
@@ -18,13 +18,13 @@ using ::testing::HasSubstr;
 struct Planted {
   const char* name;
   Fault fault;
-  const char *found, *place;   // both stand in the message
-  bool needs_checker = false;  // the machine itself may miss it
-  bool ends_asan = false;      // under ASan the process ends with its report
+  const char *found, *place;   // both must be in the message
+  bool needs_checker = false;  // the emulator alone may miss it
+  bool ends_asan = false;      // under ASan the process ends with ASan's report
   const char* or_found = nullptr;
 };
 
-// GoogleTest prints parameters into the tests' names.
+// GoogleTest puts printed parameters into the tests' names.
 void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.found; }
 
 std::string fault_of(const emulator::Schedule& schedule, Fault fault) {
@@ -101,7 +101,7 @@ const Planted kPlanted[] = {
      "faulty_sm_90.cu:"},
     {"ClusterDeadlock", Fault::cluster_deadlock,
      "waits in sync_cluster at faulty_sm_90.cu:", "128 of 128 threads have not returned"},
-    // Before the copy has landed the wait is over at once, then it never is.
+    // The wait returns at once if the copy has not landed yet, and never if it has.
     {"BulkWrongParity", Fault::bulk_wrong_parity, "reads what a copy is still bringing",
      "at faulty_sm_90.cu:", true, false, "waits in mbarrier_wait at faulty_sm_90.cu:"},
     {"BulkTooFewBytes", Fault::bulk_too_few_bytes,
@@ -149,8 +149,7 @@ TEST(NoFault, NoneIsFoundWhereNoneIs) {
       EXPECT_EQ(fault_of(schedule, none), "");
 }
 
-// The faults of a real kernel. Without the checker some schedules let them pass, so nothing is
-// asked.
+// Faults of a real kernel. Some schedules hide them without the checker, so it is required.
 TEST(GemmFaults, OfAsynchronousCopiesAreFoundInEverySchedule) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const emulator::Schedule& schedule : emulator::schedules())

@@ -22,7 +22,7 @@ __global__ void harmless(float* p, float* q) {
   store(q + i, s.a[kThreads - 1 - i]);
 }
 __global__ void out_of_bounds(float* p, float*) { store(p + thread() + 1, 1.0f); }
-// 64 floats end 256-aligned, so that what is behind them is the guard page.
+// 64 floats end at a multiple of 256 bytes, so the guard page follows them directly.
 __global__ void out_of_bounds_plain(float* p, float*) { p[thread() + 1] = 1; }
 __global__ void plain_access(float* p, float* q) { store(q + thread(), p[thread()]); }
 __global__ void out_of_bounds_shared(float* p, float* q) {
@@ -83,7 +83,7 @@ __global__ void dropped_sync_warp(float* p, float* q) {
   auto& s = shared<Shared>();
   const int i = int(thread());
   s.a[i] = load(p + i);
-  shuffle_xor(kFullMask, 1, 1);  // the lanes meet, but that orders no memory
+  shuffle_xor(kFullMask, 1, 1);  // synchronises the lanes, but orders no memory
   store(q + i, s.a[i ^ 1]);
 }
 __global__ void uninitialised_shared(float*, float* q) {

@@ -1,4 +1,4 @@
-// A cluster of two blocks of 64 threads; q has an element for a thread of block 0 alone.
+// A cluster of two blocks of 64 threads; q has one element per thread of block 0.
 #include "kernels/cuda/device/sm_90.h"
 #include "tests/cuda/emulated/faulty.h"
 
@@ -89,7 +89,7 @@ __global__ void cluster_deadlock(float* p, float*) {
   if (cluster_rank() == 0) store(p + thread(), 1.0f);
 }
 
-// Buffers of a block, filled by bulk copies of p.
+// A block's buffer, filled by bulk copies of p.
 struct Buffered {
   Mbarrier full, empty, other;
   alignas(16) float a[kThreads];
@@ -157,7 +157,7 @@ __global__ void bulk_over_what_is_read(float* p, float* q) {
   fill(s, p);
   mbarrier_wait(&s.full, 0);
   const float value = s.a[thread()];
-  if (thread() == 0) {  // behind its own read alone
+  if (thread() == 0) {  // ordered only after its own read
     mbarrier_arrive_expect(&s.other, kBytes);
     copy_bulk(s.a, p, kBytes, &s.other);
   }
@@ -230,7 +230,7 @@ __global__ void mbarrier_phase_skipped(float* p, float* q) {
   write_result(q, s.a[thread()]);
 }
 
-// An mbarrier of each block, at which the threads of the other arrive.
+// Each block's mbarrier, at which the threads of the other block arrive.
 struct Visited {
   Mbarrier peers;
   float a[kThreads];

@@ -1,5 +1,5 @@
-// What base/cuda makes of a device that is not there, of calls that fail and of kernels that are
-// wrong: by the emulated device, which can be made to.
+// How base/cuda handles missing devices, failing calls and faulty kernels, which the emulated
+// device can simulate.
 #include <gmock/gmock.h>
 
 #include "base/cuda/staging.h"
@@ -68,7 +68,7 @@ TEST(HostFaults, MemoryThatIsNotThere) {
   emulator::reset({});
 }
 
-// Each class, each kind of call.
+// Uses each class, and each kind of call.
 void use_everything() {
   Gpu gpu({.rank = 2, .synchronise = true});
   const Stream compute(gpu, StreamKind::compute), transfer(gpu, StreamKind::transfer);
@@ -89,8 +89,8 @@ void use_everything() {
   EXPECT_EQ(values, std::vector<float>(kCount, 2.0f));
 }
 
-// The first call fails, then the second, and so on: each time an exception says which, nothing is
-// freed that is in use, and nothing is left behind.
+// Lets the first call fail, then the second, and so on. Each time an exception must name the call,
+// nothing in use may be freed, and nothing may leak.
 TEST(HostFaults, EveryCallMayFail) {
   for (const emulator::Schedule& schedule : emulator::schedules()) {
     SCOPED_TRACE(to_string(schedule));
@@ -116,7 +116,7 @@ TEST(HostFaults, EveryCallMayFail) {
   emulator::reset({});
 }
 
-// By a call that knows no more than a stream: the line and the exception are those of any other.
+// A launcher only knows the stream, yet the message and exception must be as for any other call.
 TEST(HostFaults, ALaunchThatIsRefused) {
   const auto launch = [](Gpu& gpu, const Stream& stream, cudaError_t status, int count) {
     const Arena arena(gpu, kBytes, "test");
@@ -147,7 +147,7 @@ TEST(HostFaults, ALaunchThatIsRefused) {
     EXPECT_EQ(message_of(with(cudaSuccess, 0)),
               "rank 3, device 0: cudaLaunchKernelExC failed in swiglu, kernel increment: "
               "cudaErrorInvalidConfiguration, a grid of (0,1,1) blocks");
-    EXPECT_NO_THROW(with(cudaSuccess)());  // it has been told
+    EXPECT_NO_THROW(with(cudaSuccess)());  // the error was already reported
   }
   emulator::reset({});
 }
@@ -161,7 +161,7 @@ TEST(HostFaults, ALaunchWithTooMuchSharedMemory) {
       message_of([&] { gpu.run("attention", stream, launch); }),
       "rank 3, device 0: launch failed in attention, kernel add_memories: 167936 bytes of shared "
       "memory; at most 166912");
-  // A kernel that no operator asked for.
+  // A launch outside any operator.
   EXPECT_EQ(message_of(launch),
             "device 0: launch failed, kernel add_memories: 167936 bytes of shared memory; at most "
             "166912");
@@ -180,7 +180,7 @@ struct Faulty {
   Arena arena{gpu, 512, "test"};
 
   explicit Faulty(bool synchronise) : gpu({.rank = 3, .synchronise = synchronise}) {}
-  // Three operators; the second is wrong. Then the host waits.
+  // Runs three operators, of which the second is faulty, then waits.
   void run() {
     float *const p = arena.at(0, kBytes).as<float>(), *const q = arena.at(256, kBytes).as<float>();
     const std::vector<float> ones(kCount, 1.0f);
@@ -206,7 +206,7 @@ TEST(HostFaults, SynchronisedTheOperatorIsNamed) {
   emulator::reset({});
 }
 
-// Some call tells of it, and blames nobody who is innocent for sure.
+// Some later call reports the fault, and must not blame an operator that is certainly innocent.
 TEST(HostFaults, UnsynchronisedTheLineSaysSo) {
   for (const emulator::Schedule& schedule : emulator::schedules()) {
     SCOPED_TRACE(to_string(schedule));

@@ -1,4 +1,4 @@
-// Libraries that are found, that are not, and that are not what is needed; a profiler that asks.
+// Libraries that are usable, missing or unsuitable, and a profiler that asks for callbacks.
 #include "base/cuda/libraries.h"
 
 #include <gmock/gmock.h>
@@ -34,8 +34,8 @@ TEST(Libraries, AreFound) {
   EXPECT_EQ(driver.line, FAKE("driver") ", 13.0.0");
 }
 
-// Every function is taken by its own name: each of the fake ones returns its place. And the library
-// stays loaded, though nobody holds it.
+// Every function must be looked up by its own name: each fake one returns its position. The library
+// must stay loaded although nothing holds it.
 TEST(Libraries, CublasLtHasItsFunctions) {
   EXPECT_EQ(load_as(cuda::cublaslt_need(), FAKE("cublaslt")).line, FAKE("cublaslt") ", 13.1.2");
   const cuda::CublasLtFunctions f =

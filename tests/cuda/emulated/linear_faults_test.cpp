@@ -1,4 +1,4 @@
-// What goes wrong around cuBLASLt is told, by it or by the emulated device.
+// Errors around cuBLASLt must be reported, by the library or by the emulated device.
 #include <gmock/gmock.h>
 
 #include "base/error.h"
@@ -66,7 +66,7 @@ TEST(LinearFaults, EveryCallMayFail) {
   emulator::reset({});
 }
 
-// A workspace that two streams share without an event is written by both.
+// Two streams that share a workspace without an event both write it, which is a race.
 TEST(LinearFaults, WorkspaceOfTwoStreams) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const emulator::Schedule& schedule : emulator::schedules()) {
@@ -83,14 +83,14 @@ TEST(LinearFaults, WorkspaceOfTwoStreams) {
       multiply.run({x.data(), x.data(), nullptr, out.data(), workspace.at(0, workspace.size())},
                    stream);
     };
-    message_of([&] { run(y, first), run(z, second); });  // the second may tell
+    message_of([&] { run(y, first), run(z, second); });  // the second call may report it
     cudaDeviceSynchronize();
     EXPECT_THAT(emulator::fault(), HasSubstr("unordered"));
   }
   emulator::reset({});
 }
 
-// The emulated library refuses what it does not know.
+// The emulated library must reject unknown attributes.
 TEST(LinearFaults, UnknownAttributesAreRefused) {
   emulator::reset({});
   const cuda::CublasLtFunctions lt = cublaslt();

@@ -1,4 +1,4 @@
-// What the host does wrong with streams and memory is found, in every schedule.
+// The host's misuse of streams and memory must be found in every schedule.
 #include <gmock/gmock.h>
 
 #include "tests/cuda/emulator/asan.h"
@@ -105,7 +105,7 @@ TEST(Misuse, FreedInTheMiddle) {
 }
 
 TEST(Misuse, FreedByAStreamThatDoesNotWait) {
-  // The free may run first; then the kernel is told that the memory has been freed.
+  // If the free runs first, the kernel's fault is an access to freed memory.
   expect_fault("free", [](Rig& r) {
     run_increment(r.x, kCount, r.a);
     cudaFreeAsync(r.x, r.b);
@@ -185,7 +185,7 @@ TEST(Misuse, PinnedMemoryIsFreedTwiceOrInTheMiddle) {
                [](Rig&) { cudaFreeHost(static_cast<std::byte*>(pinned(kBytes)) + 16); });
 }
 
-// A chunk of pinned memory that is filled again for the next piece: what a ring must not do.
+// A chunk of pinned memory is refilled too early for the next piece, which a ring must not do.
 TEST(Misuse, ChunkIsReusedBeforeItsCopyEnds) {
   expect_fault("was written before its copy to the device had ended", [](Rig& r) {
     auto* const chunk = static_cast<float*>(pinned(kBytes / 2));
@@ -206,7 +206,7 @@ TEST(Misuse, EventIsMissingBehindAnUpload) {
   expect_fault("unordered", uploaded_without_event);
 }
 
-// An event that was never recorded is over, for CUDA: the wait is none.
+// CUDA treats an event that was never recorded as complete, so the wait has no effect.
 TEST(Misuse, EventIsWaitedForBeforeItIsRecorded) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   expect_fault("unordered", [](Rig& r) {
@@ -229,7 +229,8 @@ TEST(Misuse, EventIsMissingBetweenStreams) {
     expect_fault("unordered", without_event);
     return;
   }
-  // Without the checker the wrong order shows as a wrong result, where the schedule picks it.
+  // Without the checker, a wrong result shows the error in those schedules that pick the wrong
+  // order.
   int wrong = 0;
   for (const emulator::Schedule& schedule : emulator::schedules()) {
     Rig r(schedule);
@@ -261,7 +262,7 @@ TEST(Misuse, EventIsUsedAfterItsOrItsStreamsEnd) {
     ASSERT_EQ(cudaStreamDestroy(r.a), cudaSuccess);
     EXPECT_EQ(cudaEventRecord(event, r.a), cudaErrorInvalidResourceHandle);
     EXPECT_EQ(cudaStreamWaitEvent(r.a, event), cudaErrorInvalidResourceHandle);
-    EXPECT_EQ(cudaStreamWaitEvent(r.b, event), cudaSuccess);  // it outlives the stream
+    EXPECT_EQ(cudaStreamWaitEvent(r.b, event), cudaSuccess);  // the event outlives the stream
     ASSERT_EQ(cudaEventDestroy(event), cudaSuccess);
     EXPECT_EQ(cudaStreamWaitEvent(r.b, event), cudaErrorInvalidResourceHandle);
     EXPECT_EQ(cudaEventRecord(event, r.b), cudaErrorInvalidResourceHandle);
@@ -271,7 +272,7 @@ TEST(Misuse, EventIsUsedAfterItsOrItsStreamsEnd) {
   emulator::reset({});
 }
 
-// The declared 4 KiB and the added 160 are more than the 163 of a block.
+// 4 KiB static and 160 KiB dynamic shared memory exceed the 163 KiB of a block.
 TEST(Misuse, LaunchAddsMoreSharedMemoryThanIsLeft) {
   expect_fault("declares 4096 bytes of shared memory beside the launch's 163840",
                [](Rig& r) { run_shared(r.x, 160 * 1024, r.a); });

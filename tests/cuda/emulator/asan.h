@@ -1,5 +1,5 @@
 #pragma once
-// What the emulator tells ASan. Without ASan, nothing.
+// The emulator's calls of ASan. Without ASan they do nothing.
 #include <cstddef>
 
 #ifdef __SANITIZE_ADDRESS__

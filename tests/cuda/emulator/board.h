@@ -1,6 +1,6 @@
 #pragma once
-// What the emulated device is: tests set it. And failures that a program cannot bring about by
-// itself. machine.h's reset() puts all back.
+// Properties of the emulated device, and failures that a program cannot cause by itself; tests set
+// them. machine.h's reset() restores the defaults.
 #include <cstddef>
 
 #include <cuda_runtime_api.h>
@@ -8,20 +8,20 @@
 namespace birkhoff::emulator {
 
 struct Board {
-  int devices = 1;  // one heap and one set of streams, whatever their number
+  int devices = 1;  // all share one heap and one set of streams
   int major = 8, minor = 0;
   size_t memory = size_t{64} << 30;
-  bool matmul_algorithms = true;  // cuBLASLt has one for what it is asked
-  // The call from now on, counted from 1, that fails with `status`; 0: none. Calls that end
-  // something, or ask for the last error, are not counted: nobody can do anything about those.
+  bool matmul_algorithms = true;  // whether cuBLASLt finds an algorithm
+  // The call, counted from 1 from now on, that fails with `status`; 0: none. Calls that release
+  // something or return the last error are not counted, as a caller cannot handle their failure.
   int failing = 0;
   cudaError_t status = cudaSuccess;
-  const char* failed = nullptr;  // the call that did
+  const char* failed = nullptr;  // the call that failed
 };
 
 Board& board();
 
-// `status`, or that of a failure which is due in this call.
+// Returns `status`, or the board's status if this call is the one to fail.
 cudaError_t failing(cudaError_t status, const char* call);
 
 }  // namespace birkhoff::emulator

@@ -77,7 +77,7 @@ void Cluster::prepare(Dim first) {
   }
 }
 
-// Thrown through a kernel that has failed.
+// Thrown to unwind a kernel's thread that has failed.
 struct Failed {};
 
 void Cluster::enter() {
@@ -88,7 +88,7 @@ void Cluster::enter() {
     c.job_->body();
     c.return_from_kernel();
   } catch (const Failed&) {
-    failed = true;  // to be left outside of the handler, which belongs to the host's thread
+    failed = true;  // leave() must run outside the handler, which belongs to the host's thread
   }
   if (failed) c.leave();
   c.go_on();
@@ -124,7 +124,7 @@ Thread* Cluster::next() {
   return t;
 }
 
-// Leaves the running thread for one that is ready, or for the host when none is.
+// Switches from the running thread to one that is ready, or to the host if there is none.
 void Cluster::go_on() {
   Thread& from = *current_;
   Thread* to = next();
@@ -185,7 +185,7 @@ void Cluster::come(Gathering& to, Where where) {
   if (!complete(to)) wait(to.name, where);
 }
 
-// Whether all threads that are left have come; then they go on.
+// If all threads that have not returned have arrived, resumes them and returns true.
 bool Cluster::complete(Gathering& g) {
   if (g.come.empty() || g.come.size() < g.alive) return false;
   if (observer())
@@ -209,7 +209,7 @@ void Cluster::collective(const cuda::emulated::Collective& what, void* argument,
     wake(number(t) - t.lane() + unsigned(std::countr_zero(others)));
 }
 
-// The meeting that the running lane joins, or a new one; fails if the mask or the place is wrong.
+// The meeting that the running lane joins, or a new one; fails if the mask or source line is wrong.
 Meeting& Cluster::meeting(const cuda::emulated::Collective& what, Where where) {
   const Thread& t = *current_;
   Warp& w = blocks_[t.rank].warps[t.warp()];

@@ -1,5 +1,5 @@
 #pragma once
-// The threads of a cluster of blocks and how they take turns. One cluster runs at a time; a launch
+// The threads of a cluster of blocks, and their scheduling. One cluster runs at a time; a launch
 // without clusters has clusters of one block.
 #include <deque>
 #include <functional>
@@ -20,8 +20,8 @@ using cuda::kWarp;
 struct AsyncCopy {
   std::byte* to;
   const std::byte* from;
-  int bytes;    // those behind are set to zero
-  bool landed;  // at issue
+  int bytes;    // the rest of the 16 are set to zero
+  bool landed;  // when it was issued
   Where where;
 };
 
@@ -30,22 +30,22 @@ struct Thread {
 
   Fiber fiber;
   Dim index;
-  unsigned number = 0;  // in the block
-  unsigned rank = 0;    // of the block
+  unsigned number = 0;  // in its block
+  unsigned rank = 0;    // its block's
   State state = State::ready;
   const char* waits_at = "";
   Where where;                                // while it waits
-  std::vector<AsyncCopy> open;                // copies issued, no group yet
-  std::deque<std::vector<AsyncCopy>> groups;  // committed, not waited for
+  std::vector<AsyncCopy> open;                // copies that are not yet in a group
+  std::deque<std::vector<AsyncCopy>> groups;  // committed and not yet waited for
 
   unsigned lane() const { return number % kWarp; }
   unsigned warp() const { return number / kWarp; }
   void place(unsigned n, unsigned of_rank, Dim block);
 };
 
-// Lanes on their way to one collective.
+// A collective at which some lanes of its mask have arrived.
 struct Meeting {
-  unsigned mask = 0, arrived = 0;  // mask 0: nobody is
+  unsigned mask = 0, arrived = 0;  // mask 0: unused
   const char* name = "";
   Where where;
   void* arguments[kWarp];
@@ -55,7 +55,7 @@ struct Warp {
   std::vector<Meeting> meetings;
 };
 
-// Threads that have come to a barrier and those that it waits for.
+// A barrier: the threads that have arrived, and how many it waits for.
 struct Gathering {
   const char* name;
   unsigned alive = 0;
@@ -70,8 +70,7 @@ struct Block {
 
 class Cluster {
  public:
-  // Runs the cluster whose first block is `first` to its end. What goes wrong is returned; empty:
-  // nothing.
+  // Runs the cluster whose first block is `first` to its end. Returns the fault; empty: none.
   std::string run(const Job& job, Dim first, const Schedule& schedule, Chance& chance);
 
   const Job& job() const { return *job_; }
@@ -79,22 +78,22 @@ class Cluster {
   const Block& block(unsigned rank) const { return blocks_[rank]; }
   Dim index() const { return blocks_[current_->rank].index; }  // of the running thread's block
   Thread& current() { return *current_; }
-  const Thread* running() const { return current_; }  // null: the host is
+  const Thread* running() const { return current_; }  // null: the host is running
   Completion completion() const { return schedule_->completion; }
   Chance& chance() { return *chance_; }
 
-  void barrier(Where where);  // of the block
+  void barrier(Where where);  // sync_block
   void cluster_barrier(Where where);
   void collective(const cuda::emulated::Collective& what, void* argument, Where where);
 
-  // The running thread waits; the thread of that number in the cluster goes on.
+  // wait() suspends the running thread; wake() resumes a thread by its number in the cluster.
   void wait(const char* name, Where where);
   void wake(unsigned thread);
   unsigned number(const Thread& t) const { return t.rank * threads_of_block_ + t.number; }
 
-  // Ends the cluster: unwinds the running thread, and leaves it and the others for good.
+  // Ends the cluster: unwinds the running thread and abandons the others.
   [[noreturn]] void fail(const std::string& what, Where where);
-  // The same where nothing can be unwound: in place of an instruction that failed.
+  // The same where unwinding is impossible: instead of an instruction that failed.
   [[noreturn]] void fail_at_once(const std::string& what);
 
  private:
@@ -110,9 +109,9 @@ class Cluster {
   Meeting& meeting(const cuda::emulated::Collective& what, Where where);
   std::string where_threads_wait() const;
 
-  std::vector<std::unique_ptr<Thread>> threads_;  // kept from cluster to cluster
+  std::vector<std::unique_ptr<Thread>> threads_;  // reused by the next cluster
   std::vector<Block> blocks_;
-  Gathering barrier_{"sync_cluster"};  // of all blocks
+  Gathering barrier_{"sync_cluster"};
   std::deque<unsigned> ready_;
   unsigned threads_of_block_ = 0;
   Thread* current_ = nullptr;
@@ -123,10 +122,10 @@ class Cluster {
   std::string error_;
 };
 
-// The one cluster there is.
+// The only cluster.
 Cluster& cluster();
 
-// "rms_norm.cu:57"
+// For example "rms_norm.cu:57".
 std::string to_string(Where where);
 std::string to_string(Dim dim);
 

@@ -1,7 +1,7 @@
-// cuBLASLt by symbol: products in the order of their stream, on the emulated device's memory, with
-// what the real one leaves to trust: descriptors that live, an algorithm that is of the problem,
-// alignments that were promised, a workspace that is there. An attribute that is not known here is
-// refused, not ignored.
+// Defines the symbols of cuBLASLt. Products run in the order of their stream, on the emulated
+// device's memory. It checks what the real library trusts the caller for: that descriptors are
+// live, that the algorithm was made for the problem, that promised alignments hold and that the
+// workspace exists. Unknown attributes are rejected, not ignored.
 #include <cublasLt.h>
 
 #include <array>
@@ -60,7 +60,7 @@ struct Wishes {
   std::array<uint32_t, 4> alignments{256, 256, 256, 256};
 };
 
-// What a program has made and not destroyed, by its handle.
+// The objects that a program has created and not destroyed, by handle.
 template <class Handle, class Value>
 class Made {
  public:
@@ -102,7 +102,7 @@ struct Algorithm {
   Wishes wishes;
   size_t workspace;
 };
-std::vector<Algorithm> algorithms;  // an algorithm's first word is its place here, from 1 on
+std::vector<Algorithm> algorithms;  // an algorithm's first word is its index here, plus 1
 
 cublasStatus_t result(cublasStatus_t status, const char* call = __builtin_FUNCTION()) {
   if (failing(cudaSuccess, call) != cudaSuccess) return CUBLAS_STATUS_INTERNAL_ERROR;
@@ -147,8 +147,9 @@ struct Call {
   std::byte *d, *workspace;
 };
 
-// k in two halves, as a split one is. By a scheme that keeps partial sums in the result's type
-// these are rounded: an algorithm may use whatever was allowed.
+// Sums k in two halves, as an algorithm with a split k does. If the preference allows a scheme that
+// keeps partial sums in the result's type, they are rounded, as an algorithm may use any allowed
+// scheme.
 float element(const Call& call, uint64_t row, uint64_t column) {
   const Product& p = call.algorithm.product;
   const uint32_t rounding =
@@ -191,7 +192,7 @@ void multiply(const Call& call, uint32_t operation) {
     }
 }
 
-// What cuBLASLt does not look at, and goes wrong by.
+// Errors that cuBLASLt does not check for, and that break its results. Empty: none.
 std::string broken_promise(const Call& call) {
   const auto aligned = [](const void* p, uint64_t to) {
     return reinterpret_cast<uintptr_t>(p) % to == 0;
@@ -289,7 +290,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
   return result(found(set(wishes->alignments[size_t(side)], value, bytes)));
 }
 
-// A split k wants its partial sums in the workspace.
+// The algorithm splits k, so it needs workspace for the partial sums.
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,

@@ -58,7 +58,7 @@ void Device::run(const Job& job, uint32_t operation) {
   operation_ = operation;
   if (observer()) observer()->begin_kernel(name, operation);
   for (const uint64_t c : order_of(volume(how.grid) / how.cluster)) {
-    const uint64_t b = c * how.cluster;  // its first block
+    const uint64_t b = c * how.cluster;  // the cluster's first block
     const Dim first{unsigned(b % how.grid.x), unsigned(b / how.grid.x % how.grid.y),
                     unsigned(b / how.grid.x / how.grid.y)};
     shared_memory().begin_cluster(how.cluster, how.shared_bytes);

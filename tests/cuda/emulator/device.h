@@ -1,5 +1,5 @@
 #pragma once
-// Runs kernels: clusters in the order of the schedule, each in its own shared memory.
+// Runs kernels: their clusters in the schedule's order, each with its own shared memory.
 #include <functional>
 #include <map>
 #include <optional>
@@ -13,7 +13,7 @@ namespace birkhoff::emulator {
 struct Job {
   const char* kernel;
   cuda::Launch how;
-  size_t most_shared;  // bytes that a block may have: declared and added by the launch
+  size_t most_shared;  // limit in bytes on a block's static and dynamic shared memory together
   std::function<void()> body;
 };
 
@@ -23,11 +23,11 @@ class Device {
   const Schedule& schedule() const { return schedule_; }
   Chance& chance() { return chance_; }
 
-  // What goes wrong becomes the machine's fault(). `operation` is the place in the streams' order.
+  // An error becomes machine.h's fault(). `operation` is the id of the stream operation.
   void run(const Job& job, uint32_t operation);
-  uint32_t operation() const { return operation_; }  // that runs
+  uint32_t operation() const { return operation_; }  // the running one
 
-  // Bytes of shared memory that a launch may add; none: nobody has asked for this kernel.
+  // Bytes of dynamic shared memory that a launch may have; none if never set for this kernel.
   std::optional<size_t> allowed_shared(const void* kernel) const;
   void allow_shared(const void* kernel, size_t bytes) { allowed_shared_[kernel] = bytes; }
 
@@ -42,7 +42,8 @@ class Device {
 
 Device& device();
 
-// Why no device could run it; empty: one could. allowed: bytes of shared memory to add.
+// Why no device could run the launch, or an empty string. allowed: limit in bytes on its dynamic
+// shared memory.
 std::string why_refused(const cuda::Launch& how, size_t allowed);
 
 }  // namespace birkhoff::emulator

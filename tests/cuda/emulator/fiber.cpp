@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "tests/cuda/emulator/asan.h"
 
-// Saves what the System V ABI for x86-64 lets no call change, and swaps stacks. The control words
-// of SSE and x87 are those of the host everywhere, so they are not saved.
+// Saves the callee-saved registers of the System V ABI for x86-64, and switches stacks. The control
+// words of SSE and x87 are not saved, as fibers never change the host's.
 extern "C" void birkhoff_switch_stack(void** save, void* to);
 asm(R"(
 .text
@@ -40,7 +40,7 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kSaved = 6;                             // registers
-constexpr size_t kStack = kAsan ? 256 << 10 : 64 << 10;  // ASan's redzones take several times more
+constexpr size_t kStack = kAsan ? 256 << 10 : 64 << 10;  // ASan's redzones need several times more
 
 }  // namespace
 
@@ -80,8 +80,9 @@ Fiber::~Fiber() {
 
 void Fiber::prepare(void (*entry)()) {
   unpoison(context_.bottom, context_.bytes);
-  // From the top: what a caller would have left, its return address (none), then ours, then the
-  // registers. At entry the stack pointer is 8 modulo 16, as behind a call.
+  // From the top: the entry's own return address (null), the address that the switch returns to
+  // (the entry), and the saved registers. At entry the stack pointer is 8 modulo 16, as after a
+  // call.
   auto** top = reinterpret_cast<void**>(memory_ + kPage + kStack) - 1;
   top[0] = nullptr;
   *--top = reinterpret_cast<void*>(entry);

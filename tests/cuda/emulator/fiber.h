@@ -1,25 +1,25 @@
 #pragma once
-// A stack of its own for a function that is left and entered again: one for each CUDA thread.
-// Switching costs about 10 ns. Not thread-safe: all fibers belong to one thread of the host.
+// Fibers: functions with their own stack that can be suspended and resumed, one for each CUDA
+// thread. Switching costs about 10 ns. Not thread-safe: all fibers belong to one host thread.
 #include <cstddef>
 
 namespace birkhoff::emulator {
 
-// Where a fiber, or the host itself, goes on.
+// The point where a fiber, or the host itself, resumes.
 struct Context {
   void* stack_pointer = nullptr;
-  const void* bottom = nullptr;  // of its stack, as ASan wants to know it
+  const void* bottom = nullptr;  // the lowest address of its stack; this and `bytes` are for ASan
   size_t bytes = 0;
-  void* fake_stack = nullptr;  // ASan's own
+  void* fake_stack = nullptr;  // owned by ASan
 };
 
-// Leaves `from`, goes on in `to`. With `ends`, `from` is never entered again.
+// Suspends `from` and resumes `to`. With `ends`, `from` is never resumed.
 void switch_context(Context& from, Context& to, bool ends = false);
 
-// What the entry of a fiber calls first.
+// A fiber's entry must call this first.
 void begin_context();
 
-// The context of the host's thread, whose stack is the system's.
+// The context of the host's thread, which has the system's stack.
 Context host_context();
 
 class Fiber {
@@ -29,8 +29,7 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // The next switch to context() enters `entry`, which must not return. What was on the stack is
-  // forgotten.
+  // The next switch to context() calls `entry`, which must not return. Discards the old stack.
   void prepare(void (*entry)());
   Context& context() { return context_; }
   bool guards(const void* address) const;  // is it in the page below the stack?

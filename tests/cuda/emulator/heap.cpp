@@ -34,7 +34,7 @@ Allocation* Heap::allocate(size_t bytes) {
   if (page_bytes + kPage > size_t(base_ + kRoom - top_)) return nullptr;
   Allocation a{.bytes = bytes, .pages = top_, .page_bytes = page_bytes};
   a.data = a.pages + page_bytes - rounded(std::max(bytes, size_t{1}), kAlignment);
-  top_ += page_bytes + kPage;  // the guard page stays as it is
+  top_ += page_bytes + kPage;  // the guard page stays inaccessible
   if (mprotect(a.pages, page_bytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
   std::fill(a.pages, a.pages + page_bytes, kPattern);
   std::fill_n(a.data, bytes, kNaN);
@@ -46,7 +46,7 @@ Allocation* Heap::allocate(size_t bytes) {
   return &allocations_.emplace(a.pages, a).first->second;
 }
 
-// The pages are given back, the addresses are not.
+// Returns the pages to the system, but never reuses the addresses.
 void Heap::free(Allocation& a) {
   a.freed = true;
   in_use_ -= a.bytes;

@@ -1,7 +1,7 @@
 #pragma once
-// Device memory: a range of addresses that the host cannot touch but while a kernel or a copy runs.
-// Each allocation ends at a page that nobody can touch, starts at a multiple of 256, is filled with
-// ones (NaN), and is never given out again.
+// Device memory: a range of addresses that can be accessed only while a kernel or a copy runs. Each
+// allocation ends at an inaccessible guard page, starts at a multiple of 256, is filled with ones
+// (NaN), and is never reused.
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -13,12 +13,12 @@ namespace birkhoff::emulator {
 struct Allocation {
   std::byte* data = nullptr;
   size_t bytes = 0;
-  std::byte* pages = nullptr;  // from here to the guard page
+  std::byte* pages = nullptr;  // all pages before the guard page
   size_t page_bytes = 0;
   bool freed = false;
-  // Operations that allocate and free it in the order of a stream; 0: none.
+  // The stream operations that allocate and free it; 0: none.
   uint32_t born = 0, dies = 0;
-  std::vector<uint32_t> users = {};  // operations that have touched it
+  std::vector<uint32_t> users = {};  // operations that have accessed it
 };
 
 class Heap {
@@ -30,17 +30,17 @@ class Heap {
   Allocation* allocate(size_t bytes);  // null: no room
   void free(Allocation& allocation);
   void reset();
-  size_t in_use() const { return in_use_; }  // bytes that are allocated and not freed
+  size_t in_use() const { return in_use_; }  // bytes allocated and not freed
 
   bool has(const void* p) const { return p >= base_ && p < base_ + kRoom; }
-  // The allocation, freed or not, that p is in, or just behind: null if there is none.
+  // The allocation, freed or not, that contains p or whose guard page does; null if there is none.
   Allocation* find(const void* p);
-  // Empty if [p, p + bytes) is inside of one that is not freed; else what is wrong.
+  // Empty if [p, p + bytes) is inside an allocation that is not freed; else what is wrong.
   std::string wrong_range(const void* p, size_t bytes);
-  // Whether what is behind an allocation's end is as it was; otherwise which was written over.
+  // Empty if the padding before and after each allocation is unchanged; else which one was written.
   std::string overwritten();
 
-  // Device memory can be touched while there is one of these.
+  // Makes device memory accessible during its lifetime.
   class Open {
    public:
     Open();

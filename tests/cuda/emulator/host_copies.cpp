@@ -27,7 +27,7 @@ void HostCopies::to_device(std::byte* device, const std::byte* host, size_t byte
   Copy& copy = under_way_.back();
   copy.moment = {stream, streams().last(stream).number + 1};
   streams().enqueue(stream, [=, this](uint32_t operation) {
-    // What an earlier copy brought there is read, although the host has not seen it yet.
+    // The copy reads what an earlier copy brought there, even if the host has not waited for that.
     for (Copy& c : under_way_)
       if (c.to_host && c.touches(host, bytes) && streams().done(c.moment))
         std::copy(c.content.begin(), c.content.end(), c.to_host), c.checked = false;

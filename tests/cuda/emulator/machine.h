@@ -1,8 +1,8 @@
 #pragma once
-// The emulated device: runs a kernel block by block, a fiber a thread, in the order of a schedule.
-// One host thread at a time.
+// The emulated device: runs a kernel cluster by cluster, with a fiber for each thread, in the order
+// of a schedule. Only one host thread may use it at a time.
 //
-// What a kernel does wrong ends the launch and stands in fault(); so does what a checker finds.
+// An error of a kernel ends the launch and is recorded in fault(), as are the checker's findings.
 // From then on the runtime's calls return cudaErrorLaunchFailure, until reset().
 #include <functional>
 #include <string>
@@ -11,12 +11,12 @@
 
 namespace birkhoff::emulator {
 
-// Forgets all that was allocated and queued, and the fault; what runs next follows `schedule`.
+// Forgets all allocations, queued operations and the fault; from now on follows `schedule`.
 void reset(const Schedule& schedule);
 
-// The first line says what is wrong, in which kernel, block, thread and line. Empty: nothing is.
+// The first line names the fault, kernel, block, thread and source line. Empty: no fault.
 const std::string& fault();
-// Records a fault of the host or the checker; the first one stays.
+// Records a fault; only the first one is kept.
 void set_fault(const std::string& text);
 
 }  // namespace birkhoff::emulator

@@ -1,5 +1,5 @@
-// ldmatrix and mma.sync, each done once by the last lane. Which lane holds what is checked against
-// tests/cuda/layouts.h, which is written from the PTX text.
+// ldmatrix and mma.sync, each executed once, by the last lane to arrive. Which lane holds which
+// elements is checked against tests/cuda/layouts.h, which is written from the PTX text.
 #include <bit>
 #include <cstring>
 
@@ -25,7 +25,7 @@ uint32_t element(const MatrixRows& rows, int i) {
   return bits;
 }
 
-// Lane l takes elements 2·(l%4) and +1 of row l/4; transposed, of column l/4.
+// Lane l gets elements 2·(l%4) and 2·(l%4) + 1 of row l/4, or, transposed, of column l/4.
 template <bool kTransposed>
 void distribute(void* const* arguments, unsigned) {
   const auto of = [&](int lane) -> const MatrixRows& {
@@ -49,7 +49,7 @@ struct Fragments {
   const MmaB* b;
 };
 
-// d += a·b from dense matrices; the products are summed in f32, in the order of k.
+// d += a·b for dense matrices; products are summed in f32, in the order of k.
 template <int kDepth>
 struct Tile {
   float a[16][kDepth], b[kDepth][8];
@@ -79,7 +79,7 @@ void multiply_bf16(void* const* arguments, unsigned) {
   tile.multiply(arguments);
 }
 
-// The multiplier looks at the upper 19 bits of a factor.
+// The multiplier uses only the upper 19 bits of a factor.
 float as_tf32(uint32_t bits) { return std::bit_cast<float>(bits & ~0x1FFFu); }
 
 void multiply_tf32(void* const* arguments, unsigned) {

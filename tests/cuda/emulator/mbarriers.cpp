@@ -10,7 +10,7 @@
 namespace birkhoff::emulator {
 namespace {
 
-constexpr unsigned kMostArrivals = (1u << 20) - 1;  // and bytes, says PTX
+constexpr unsigned kMostArrivals = (1u << 20) - 1;  // PTX's limit on arrivals, and on bytes
 
 bool in_own_memory(const void* b) {
   const SharedMemory& memory = shared_memory();
@@ -132,7 +132,7 @@ void Mbarriers::land(size_t which) {
   end_phase_if_complete(barrier);
 }
 
-// The last one first: later than any other order has the first.
+// The last one lands first, so that the first one is as late as possible.
 bool Mbarriers::land() {
   if (flying_.empty()) return false;
   land(flying_.size() - 1);

@@ -1,7 +1,7 @@
 #pragma once
-// Barriers in shared memory and the bulk copies that end at them (PTX ISA 9.0, "mbarrier"), of the
-// cluster that runs. When a copy lands is the schedule's: as it is issued; when nothing else can
-// go on; or at either, or at somebody's wait.
+// The running cluster's barriers in shared memory, and the bulk copies that complete on them (PTX
+// ISA 9.0, "mbarrier"). The schedule decides when a copy lands: when it is issued, when no thread
+// can continue, or at random at either of these or at a wait.
 #include <map>
 #include <string>
 #include <vector>
@@ -20,32 +20,32 @@ struct BulkCopy {
 
 class Mbarriers {
  public:
-  static constexpr unsigned kMost = 128;  // of a cluster
+  static constexpr unsigned kMost = 128;  // per cluster
 
   void begin_cluster() { all_.clear(), flying_.clear(); }
 
-  // By the running thread. What is wrong ends the launch.
+  // Called by the running thread. An error ends the launch.
   void init(const void* b, unsigned arrivals, Where where);
-  void arrive(const void* b, unsigned bytes, Where where);  // and expects so many bytes
-  void arrive_at_peer(const void* b, Where where);          // which may be the block itself
+  void arrive(const void* b, unsigned bytes, Where where);  // also expects `bytes`
+  void arrive_at_peer(const void* b, Where where);          // the peer may be the block itself
   void wait(const cuda::emulated::MbarrierWait& what, Where where);
   void copy(const BulkCopy& copy);
 
-  // Lands a copy, since no thread can go on. Whether there was one.
+  // Called when no thread can continue: lands a copy. Returns false if none is in flight.
   bool land();
-  // What those that somebody waits for lack, for a deadlock's message.
+  // What the mbarriers with waiting threads lack, for the message of a deadlock.
   std::string lacking() const;
-  // Empty, or which copy has not landed.
+  // Which copy has not landed, or an empty string.
   std::string under_way() const;
 
  private:
   struct Barrier {
     unsigned number;  // in the cluster
     unsigned expected, pending;
-    int64_t bytes = 0;  // that have been expected and have not come
+    int64_t bytes = 0;  // expected and not yet landed
     uint32_t phase = 0;
     std::vector<unsigned> waiting = {};
-    // Peers have arrived; somebody has waited who does not see what they did.
+    // Whether peers have arrived, and whether a thread has used the wait that does not see peers.
     bool of_peers = false, waited_alone = false;
   };
   Barrier& at(const char* word, const void* b, Where where);

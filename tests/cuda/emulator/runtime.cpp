@@ -1,4 +1,4 @@
-// CUDA's runtime by symbol (runtime.h): errors, the device, launches, streams and events.
+// Symbols of CUDA's runtime (runtime.h): errors, the device, launches, streams and events.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 #include "tests/cuda/emulator/runtime.h"
 #include "tests/cuda/emulator/streams.h"
 
-// The numbers are part of the interface: a header that says others is not the one meant.
+// The numbers are part of the interface, so a header with other numbers must not compile.
 static_assert(cudaErrorInvalidValue == 1 && cudaErrorMemoryAllocation == 2 &&
               cudaErrorInvalidConfiguration == 9 && cudaErrorInsufficientDriver == 35 &&
               cudaErrorDevicesUnavailable == 46 && cudaErrorNoDevice == 100 &&
@@ -43,15 +43,15 @@ struct CUevent_st {
 namespace birkhoff::emulator {
 namespace {
 
-// The handles there are; freed ones are never given out again while the machine lives.
+// The existing handles.
 std::map<cudaStream_t, std::unique_ptr<CUstream_st>> the_streams;
 std::map<cudaEvent_t, std::unique_ptr<CUevent_st>> the_events;
 std::string the_fault;
-std::string the_refusal;  // of the last launch that no device could run
+std::string the_refusal;  // why the last rejected launch could not run
 cudaError_t last_error = cudaSuccess;
 int current_device = 0;
 
-constexpr int kGreatestPriority = -5;  // as on the GPUs there are
+constexpr int kGreatestPriority = -5;  // as on current GPUs
 
 cudaError_t create_stream(cudaStream_t* stream, unsigned flags, int priority = 0) {
   if (!stream || (flags & ~unsigned(cudaStreamNonBlocking))) return cudaErrorInvalidValue;
@@ -109,7 +109,7 @@ void reset(const Schedule& schedule) {
 
 namespace birkhoff::cuda::emulated {
 
-// In place of cudaLaunchKernelExC, which is given addresses where this is given a closure.
+// Replaces cudaLaunchKernelExC, which takes the arguments' addresses where this takes a closure.
 cudaError_t launch(const char* name, const void* kernel, const Launch& how,
                    std::function<void()> body) {
   using namespace emulator;
@@ -292,7 +292,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (!e) return result(cudaErrorInvalidResourceHandle);
   return result(ready(e->moment));
 }
-// An operation takes a microsecond.
+// Every operation takes a microsecond.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   const CUevent_st *from = event_at(start), *to = event_at(end);
   if (!from || !to || !from->timing || !to->timing || !from->moment.number || !to->moment.number)

@@ -1,4 +1,4 @@
-// CUDA's runtime by symbol (runtime.h): memory of the device and of the host, copies, fills.
+// Symbols of CUDA's runtime (runtime.h): device and host memory, copies, fills.
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
@@ -23,7 +23,7 @@ static_assert(cudaHostAllocDefault == 0 && cudaHostAllocPortable == 1);
 namespace birkhoff::emulator {
 namespace {
 
-std::map<void*, size_t> pinned;  // memory of the host, by where it starts: its bytes
+std::map<void*, size_t> pinned;  // size in bytes of pinned host memory, by start address
 
 std::byte* bytes_at(void* p) { return static_cast<std::byte*>(p); }
 const std::byte* bytes_at(const void* p) { return static_cast<const std::byte*>(p); }
@@ -37,7 +37,7 @@ cudaError_t allocate_host(void** p, size_t bytes, unsigned flags) {
   return cudaSuccess;
 }
 
-// Looked at before anything is waited for, so that every schedule finds it.
+// Checks for pending copies before waiting for anything, so that every schedule finds the error.
 cudaError_t free_host(void* p) {
   const auto found = pinned.find(p);
   if (found == pinned.end()) {
@@ -53,7 +53,7 @@ cudaError_t free_host(void* p) {
   return cudaSuccess;
 }
 
-// The allocation that starts at p; null, and a fault, if there is none to free.
+// The allocation that starts at p; null, and a fault, if there is none that can be freed.
 Allocation* to_free(void* p) {
   Allocation* a = heap().has(p) ? heap().find(p) : nullptr;
   if (a && a->data == p && !a->freed && !a->dies) return a;
@@ -71,7 +71,7 @@ cudaError_t allocate(void** p, size_t bytes, Allocation** made) {
   return cudaSuccess;
 }
 
-// Whether `kind` says what the addresses are; cudaMemcpyDefault asks them.
+// Whether `kind` matches the addresses; cudaMemcpyDefault matches all.
 bool fits(cudaMemcpyKind kind, bool to_device, bool from_device) {
   const int is = (from_device ? 2 : 0) + (to_device ? 1 : 0);
   return kind == cudaMemcpyDefault || int(kind) == is;
@@ -118,12 +118,12 @@ extern "C" {
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   Allocation* made = nullptr;
   const cudaError_t status = result(allocate(p, bytes, &made));
-  if (status != cudaSuccess && made) heap().free(*made);  // nobody will
+  if (status != cudaSuccess && made) heap().free(*made);  // the caller will not
   return status;
 }
 cudaError_t cudaFree(void* p) {
   if (!p) return result(cudaSuccess);
-  streams().wait_all();  // as CUDA's does
+  streams().wait_all();  // as in CUDA
   Allocation* a = to_free(p);
   if (a) heap().free(*a);
   return result(a ? cudaSuccess : cudaErrorInvalidValue);

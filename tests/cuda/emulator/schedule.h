@@ -1,5 +1,5 @@
 #pragma once
-// In which of the many legal ways a program runs.
+// Chooses one of the many legal ways in which a program can run.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,17 +12,17 @@ enum class Completion { early, late, random };  // of asynchronous copies
 struct Schedule {
   Order order = Order::fifo;
   Completion completion = Completion::early;
-  // What is in a stream runs as soon as it may; or as late as the host's waits allow.
+  // Whether operations of streams run as late as the host's waits allow, or as soon as possible.
   bool lazy = false;
   uint64_t seed = 1;
 };
 
 std::string to_string(const Schedule& schedule);
 
-// Every order with every completion, lazy in turn.
+// Every order with every completion; every second one is lazy.
 std::vector<Schedule> schedules();
 
-// The machine's own choices: a function of the seed.
+// The emulator's random choices, a function of the seed.
 class Chance {
  public:
   explicit Chance(uint64_t seed = 1) : state_(seed * 0x9E3779B97F4A7C15u | 1) {}

@@ -1,7 +1,7 @@
 #pragma once
-// The shared memory of the block that runs: what the launch asked for, then each declaration as the
-// first thread comes to it, all filled with ones (NaN). Gaps between them hold a pattern; ASan may
-// not touch them.
+// The shared memory of the running cluster. Each block's holds the launch's dynamic memory, then
+// each declaration, added when the first thread reaches it, all filled with ones (NaN). The gaps
+// between them hold a pattern and are poisoned for ASan.
 #include <cstddef>
 #include <string>
 #include <unordered_map>
@@ -18,19 +18,19 @@ class SharedMemory {
   SharedMemory& operator=(const SharedMemory&) = delete;
 
   void begin_cluster(unsigned blocks, size_t dynamic_bytes);
-  // Whether the gaps are as they were; otherwise what was written over.
+  // Empty if the gaps are unchanged; else which byte was written.
   std::string end_cluster();
 
   std::byte* dynamic(unsigned rank) const { return window(rank); }
-  // What one block declares lies at the same place in all. Null: there is no room.
+  // The memory of a declaration, at the same offset in all blocks; null if there is no room.
   std::byte* place(const cuda::emulated::SharedSite& site, unsigned rank);
   size_t static_bytes() const { return static_bytes_; }
 
   bool has(const void* p) const { return p >= memory_ && p < window(blocks_); }
   bool allocated(const void* p, size_t bytes) const;
   unsigned rank(const void* p) const { return unsigned(from_begin(p) / kWindow); }
-  size_t offset(const void* p) const { return from_begin(p) % kWindow; }  // in its block's
-  static constexpr size_t kWindow = 256 << 10;                            // of a block
+  size_t offset(const void* p) const { return from_begin(p) % kWindow; }  // in its block's memory
+  static constexpr size_t kWindow = 256 << 10;                            // bytes per block
 
  private:
   struct Piece {
@@ -46,7 +46,7 @@ class SharedMemory {
   unsigned blocks_ = 0;
   size_t static_bytes_ = 0, top_ = 0;
   std::vector<Piece> pieces_;
-  std::unordered_map<const void*, size_t> sites_;  // → piece
+  std::unordered_map<const void*, size_t> sites_;  // site → index of its piece
 };
 
 SharedMemory& shared_memory();

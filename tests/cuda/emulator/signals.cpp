@@ -1,5 +1,5 @@
-// What touches memory that it may not: a kernel's thread becomes a fault of the launch, the host
-// ends with one line.
+// Handles accesses to forbidden memory: by a kernel's thread, they become a fault of the launch; by
+// the host, they end the process with a one-line message.
 #include <unistd.h>
 
 #include <csignal>
@@ -25,7 +25,7 @@ std::string what_is_at(const void* p) {
 
 std::string text;
 
-// Entered instead of the instruction that failed, on the fiber's stack.
+// Runs instead of the instruction that failed, on the fiber's stack.
 [[noreturn]] void fail_kernel() {
   const bool full = cluster().running()->fiber.guards(touched);
   text = full ? "its stack is full" : "touches " + what_is_at(touched);
@@ -37,7 +37,8 @@ void on_fault(int, siginfo_t* info, void* machine_state) {
   const Thread* t = cluster().running();
   if (t && (heap().has(touched) || t->fiber.guards(touched))) {
     auto& registers = static_cast<ucontext_t*>(machine_state)->uc_mcontext.gregs;
-    // Below the red zone, and as behind a call; a full stack starts over, nothing returns to it.
+    // The new stack pointer is below the red zone and aligned as after a call. A full stack is
+    // reused from its top, as nothing returns to it.
     auto stack = reinterpret_cast<uintptr_t>(t->fiber.top());
     if (t->fiber.guards(touched))
       unpoison(cluster().current().fiber.context().bottom,
@@ -56,7 +57,7 @@ void on_fault(int, siginfo_t* info, void* machine_state) {
   std::raise(SIGSEGV);
 }
 
-// A full stack cannot hold the handler's frame.
+// The handler has a stack of its own, as a full one cannot hold its frame.
 const bool kInstalled = [] {
   constexpr size_t kBytes = 64 << 10;
   static const auto memory = std::make_unique<std::byte[]>(kBytes);

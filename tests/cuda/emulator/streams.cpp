@@ -67,7 +67,7 @@ bool Streams::runnable(const Stream& s) const {
 void Streams::run_first(Stream& s) {
   Pending first = std::move(s.pending.front());
   s.pending.pop_front();
-  if (fault().empty()) first.run(first.id);  // behind a fault nothing runs any more
+  if (fault().empty()) first.run(first.id);  // nothing runs after a fault
   ++s.done;
 }
 
@@ -81,7 +81,7 @@ Streams::Stream* Streams::any_runnable() {
   return order == Order::fifo ? able.front() : able.back();
 }
 
-// With a random order other streams may get ahead of what is asked for; else nothing does.
+// Runs what `moment` needs. With a random order, other streams may run operations in between.
 void Streams::demand(Moment moment) {
   while (!done(moment)) {
     Stream& s = streams_[size_t(moment.stream)];

@@ -1,8 +1,8 @@
 #pragma once
-// Streams as queues. Operations of one stream run in order, those of two in any order that events
-// and the host's waits allow; the schedule picks one.
+// Streams as queues. Operations of one stream run in order; those of different streams run in any
+// order that events and the host's waits allow, which the schedule picks.
 //
-// Stream 0 is CUDA's legacy default stream: it waits for all blocking streams, and they for it.
+// Stream 0 is CUDA's legacy default stream: it and all blocking streams wait for each other.
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,7 +15,7 @@ namespace birkhoff::emulator {
 
 struct Allocation;
 
-// How many operations of each stream have happened before.
+// A vector clock: how many operations of each stream have happened before.
 class Clock {
  public:
   uint32_t of(int stream) const {
@@ -35,21 +35,21 @@ struct Moment {  // operation `number` of a stream, counted from 1; 0: nothing
 
 class Streams {
  public:
-  // Called with the operation's id.
+  // Executes an operation; called with its id.
   using Run = std::function<void(uint32_t operation)>;
 
   int create(bool blocking);
   Moment enqueue(int stream, Run run, const std::vector<Moment>& after = {});
   Moment last(int stream) const;
   bool done(Moment moment) const;
-  // Runs what must have run, and tells the host that it has.
+  // The host waits: runs everything that must run first.
   void wait(Moment moment);
   void wait_all();
-  void run_some();  // one operation, if there is one: the host is polling
-  bool ordered(uint32_t before, uint32_t after) const;  // operations, by id
+  void run_some();  // the host polls: runs one operation if one can run
+  bool ordered(uint32_t before, uint32_t after) const;  // whether, for operations given by id
   uint32_t id(Moment moment) const;
-  // Empty if `operation` comes between the allocation and the release of p's memory, which then
-  // knows that it is used; else what is wrong.
+  // Records that `operation` uses p's memory. Empty if it is ordered between the allocation and the
+  // release; else what is wrong.
   std::string use(const void* p, uint32_t operation);
   // The same for an operation that frees `a`.
   std::string release(const Allocation& a, uint32_t operation) const;
@@ -59,7 +59,7 @@ class Streams {
  private:
   struct Operation {
     Moment moment;
-    Clock clock;  // itself included
+    Clock clock;  // includes this operation
   };
   struct Pending {
     uint32_t id;
@@ -70,7 +70,7 @@ class Streams {
     bool blocking = true;
     uint32_t issued = 0, done = 0;
     std::deque<Pending> pending;
-    std::vector<uint32_t> ids;  // of all operations
+    std::vector<uint32_t> ids;  // of all its operations
   };
 
   const Operation& operation(uint32_t id) const { return operations_[id - 1]; }
@@ -86,7 +86,7 @@ class Streams {
 
 Streams& streams();
 
-// The index of a runtime's handle; −1: there is none.
+// The index of a runtime handle's stream; −1 if it does not exist.
 int index_of(cudaStream_t stream);
 
 }  // namespace birkhoff::emulator

@@ -1,13 +1,13 @@
 #pragma once
-// What a copy or a fill in a stream does when its turn comes. A range that is no live device memory
-// is a fault.
+// Executes the copies and fills of streams. A range that is not live device memory is a fault.
 #include <cstddef>
 #include <cstdint>
 
 namespace birkhoff::emulator {
 
-// What every access of an operation says: false, and a fault, if the range is no live memory or is
-// used without an event. REQUIRES Heap::Open.
+// Must be called for every access of an operation. Returns false and records a fault if the range
+// is not live memory, or no event orders its use after its allocation and before its release.
+// REQUIRES Heap::Open.
 bool touch(const char* what, uint32_t operation, const std::byte* p, size_t bytes, bool write);
 
 void copy_to_device(uint32_t operation, std::byte* device, const std::byte* host, size_t bytes);

@@ -1,5 +1,4 @@
-// What the vocabulary asks of the machine (kernels/cuda/device/emulated/machine.h), but for the
-// matrix products.
+// Implements kernels/cuda/device/emulated/machine.h, except for launches and matrix products.
 #include <cstring>
 
 #include "base/error.h"
@@ -24,13 +23,13 @@ using emulator::SharedMemory;
 
 bool aligned(const void* p, size_t to) { return reinterpret_cast<uintptr_t>(p) % to == 0; }
 
-// Empty if [p, p + bytes) is device memory that lives now, in the order of the streams.
+// Empty if [p, p + bytes) is device memory that is live at this point of the streams' order.
 std::string wrong_global(const void* p, size_t bytes) {
   const std::string wrong = heap().wrong_range(p, bytes);
   return wrong.empty() ? emulator::streams().use(p, emulator::device().operation()) : wrong;
 }
 
-// Fails unless the running thread may touch `bytes` there in one access.
+// Fails unless the running thread may access `bytes` bytes at p at once.
 void require_access(const char* word, const void* p, size_t bytes, Where where) {
   if (!aligned(p, bytes))
     cluster().fail(fmt::format("{} of {} bytes at {}: not aligned to them", word, bytes, p), where);
@@ -127,7 +126,7 @@ void store(void* to, const void* from, size_t bytes, Where where) {
   std::memcpy(to, from, bytes);
 }
 
-// The bytes land somewhere between here and the wait: at one of the two ends, as the schedule says.
+// On a device the bytes land at any time between issue and wait; the schedule picks one of the two.
 void copy_async(void* shared, const void* global, int bytes, Where where) {
   if (!shared_memory().has(shared) || shared_memory().rank(shared) != cluster().current().rank)
     cluster().fail("copy_async: not to the block's shared memory", where);

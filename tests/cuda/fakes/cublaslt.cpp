@@ -1,4 +1,4 @@
-// Stands for libcublasLt.so.13: functions that return their place in kernels/cuda/cublaslt.h.
+// A fake libcublasLt.so.13: functions that return their position in kernels/cuda/cublaslt.h.
 #include <cstddef>
 
 extern "C" {

@@ -1,5 +1,5 @@
-// Stands for libnccl.so.2: with FAKE_LACKS, without a function that is needed; with a version of 0,
-// one that fails.
+// A fake libnccl.so.2. With FAKE_LACKS a required function is missing; with a version of 0, asking
+// for the version fails.
 extern "C" {
 
 int ncclGetVersion(int* version) {

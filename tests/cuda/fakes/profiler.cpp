@@ -1,5 +1,5 @@
-// Stands for a profiler's injection library: writes down what it is told. The types are those of
-// NVTX, by themselves, as a tool has them. With FAKE_REFUSES it does not want to.
+// A fake injection library of a profiler, which logs its callbacks. It declares NVTX's types by
+// itself, as a tool would. With FAKE_REFUSES its initialisation fails.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -37,7 +37,7 @@ int InitializeInjectionNvtx2(GetExportTable get_export_table) {
 #else
   const auto* callbacks = static_cast<const Callbacks*>(get_export_table(1));
   if (!callbacks || callbacks->struct_size < sizeof(Callbacks) || get_export_table(2)) return 0;
-  // As Nsight does: each module, every function of it.
+  // Asks for every function of each module, as Nsight does.
   constexpr unsigned kSizes[] = {0, 16, 9, 15, 7, 16, 7};
   for (int module = 1; module <= 6; ++module) {
     Pointer** table = nullptr;

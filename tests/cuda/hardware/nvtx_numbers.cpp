@@ -1,4 +1,4 @@
-// NVTX's protocol as base/cuda/ranges.cpp has it, against NVTX's own header.
+// Checks NVTX's protocol, as base/cuda/ranges.cpp declares it, against NVTX's own header.
 #include <nvtx3/nvToolsExt.h>
 
 static_assert(NVTX_CB_MODULE_CORE == 1 && NVTX_CB_MODULE_CUDA == 2 && NVTX_CB_MODULE_OPENCL == 3 &&

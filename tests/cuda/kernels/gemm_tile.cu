@@ -8,12 +8,12 @@ namespace {
 using namespace cuda;
 
 constexpr int kTile = 64, kDepth = 32, kThreads = 128;
-constexpr int kChunk = 8;               // elements of 16 bytes
-constexpr int kRows = 2, kColumns = 4;  // mma tiles of a warp: 32×32 of C
+constexpr int kChunk = 8;               // elements in 16 bytes
+constexpr int kRows = 2, kColumns = 4;  // mma tiles per warp: 32×32 of C
 
 struct Shared {
-  // Rows of A are 64 bytes: their chunks are swapped so that 8 rows of a column of chunks lie in
-  // different banks. Rows of B are made longer by a chunk for the same reason.
+  // Against bank conflicts, the chunks of A's 64-byte rows are swizzled, so that 8 rows of a column
+  // of chunks lie in different banks, and B's rows are padded by a chunk.
   alignas(16) bf16 a[2][kTile][kDepth];
   alignas(16) bf16 b[2][kDepth][kTile + kChunk];
 };

@@ -1,6 +1,6 @@
 #pragma once
-// C = A·B by tiles of 64×64, for tests: cp.async into two buffers, ldmatrix, mma. With faults that
-// are easily made.
+// C = A·B by tiles of 64×64, for tests: double-buffered cp.async, ldmatrix, mma. Variants have
+// faults that are easily made.
 //
 //   A [M, K] bf16, B [K, N] bf16 → C [M, N] f32     M and N multiples of 64, K of 32
 #include "kernels/cuda/device/types.h"
@@ -9,8 +9,8 @@ namespace birkhoff::testing {
 
 enum class GemmFault {
   none,
-  no_barrier,  // behind the products: the next copies overwrite what other warps still read
-  wrong_wait,  // of the last tile: its copies may still be under way
+  no_barrier,  // after the products: the next copies overwrite what other warps still read
+  wrong_wait,  // for the last tile: its copies may still be in flight
 };
 
 struct GemmTile {

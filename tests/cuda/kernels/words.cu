@@ -23,7 +23,7 @@ __global__ void exchanges(float* out, unsigned* votes) {
 __global__ void half_warp_sums(float* out) {
   const unsigned lane = thread(), mask = lane < 16 ? 0x0000FFFFu : 0xFFFF0000u;
   float sum = float(lane);
-  // The halves are at the same place with masks of their own, in any order.
+  // The halves call it at the same source line, with different masks, in any order.
   for (unsigned x = 8; x > 0; x /= 2) sum += shuffle_xor(mask, sum, x);
   store(out + lane, sum);
 }
@@ -94,7 +94,7 @@ template <int kGroup>
 __device__ void copy_out(CopyShared& s, void* out, int n) {
   copy_async_wait<kGroups - 1 - kGroup>();
   sync_block();
-  // Each thread writes the chunk of another one.
+  // Each thread writes a chunk that another one copied.
   const int from = int(thread()) ^ 1, chunk = kGroup * kCopyThreads + from;
   if (chunk * kChunk < n)
     store(static_cast<Pack<uint32_t, 4>*>(out) + chunk, s.chunks[kGroup][from]);

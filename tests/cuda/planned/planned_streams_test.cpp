@@ -1,6 +1,7 @@
-// Stream plans of random programs on the emulated device: each turn is a kernel that touches the
-// turn's bytes, streams and events are base/cuda's. The device takes streams in any legal order,
-// and its checker has a vector clock for each: memory that is used again before its wait is a race.
+// Runs stream plans of random programs on the emulated device, with the streams and events of
+// base/cuda. Each turn (one entry of the plan) is a kernel that accesses the turn's bytes. The
+// device runs streams in any legal order, and its checker has a vector clock for each: memory that
+// is reused before its wait is a race.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -24,7 +25,7 @@ struct Planned {
   explicit Planned(uint64_t seed)
       : programs(seed),
         of(random_streams(seed, 2 + int(seed % 3))),
-        // Lifetimes that end at events, or memory that calls wait for.
+        // Lifetimes end at events in odd seeds; in even ones calls wait for memory.
         plan(seed % 2 ? plan_memory(programs.schedule, of) : plan_memory(programs.schedule)),
         streams(plan_streams(programs.schedule, plan, of)) {}
   RandomPrograms programs;
@@ -32,13 +33,13 @@ struct Planned {
   Plan plan;
   StreamPlan streams;
 
-  // Of an arena; the communicator is the last.
+  // Size of an arena in words; the last one stands for the communicator.
   size_t words(int arena) const {
     return arena == kArenas ? 1 : plan.bytes(birkhoff::Arena(arena)) / sizeof(uint32_t);
   }
 };
 
-// The words of a turn, from where each arena begins.
+// The words that a turn accesses, given where each arena begins.
 Touch touch_of(const Plan& plan, const Turn& turn, uint32_t number,
                const std::array<uint32_t*, kArenas + 1>& arenas) {
   Touch touch{.number = number};
@@ -54,7 +55,7 @@ Touch touch_of(const Plan& plan, const Turn& turn, uint32_t number,
   return touch;
 }
 
-// What the kernel does.
+// Does the same as the kernel.
 void on_host(const Touch& touch) {
   uint32_t sum = 0;
   for (int r = 0; r < touch.reads; ++r)
@@ -78,8 +79,8 @@ std::vector<Memory> in_issue_order(const Planned& p) {
   return memory;
 }
 
-// As engine/plan/streams.h says an executor walks the list; but that the host does not wait for the
-// count of rounds, which it does not need here, and which would order more than the plan does.
+// Walks the list as engine/plan/streams.h says an executor does, except that the host does not wait
+// for the number of rounds: it is not needed here, and would order more than the plan does.
 std::vector<Memory> on_device(const Planned& p, const StreamPlan& plan) {
   using namespace cuda;
   const Gpu gpu;
@@ -124,7 +125,8 @@ TEST(PlannedStreams, AnyLegalOrderOfADeviceIsTheIssueOrder) {
   }
 }
 
-// Any one wait less, and the device's checker sees two that touch a byte: in every schedule.
+// If any one wait is removed, the device's checker must find two unordered accesses to a byte, in
+// every schedule.
 TEST(PlannedStreams, WithoutAWaitThereIsARace) {
   size_t planted = 0;
   for (uint64_t seed = 0; seed < 6; ++seed) {
@@ -135,7 +137,7 @@ TEST(PlannedStreams, WithoutAWaitThereIsARace) {
           StreamPlan less = p.streams;
           auto& waits = less.parts[part][t].waits;
           waits.erase(waits.begin() + long(w));
-          // Some are missed after other parts than ran here.
+          // Some waits matter only in sequences of parts that do not run here.
           if (OrderCheck(p.plan, less, kTwoSteps).fault(less).empty()) continue;
           const auto& schedules = emulator::schedules();
           emulator::reset(schedules[++planted % schedules.size()]);

@@ -13,11 +13,11 @@ __global__ void touch_words(Touch touch) {
   for (int r = 0; r < touch.reads; ++r)
     for (int i = lane; i < touch.read[r].count; i += int(kWarp)) sum += load(touch.read[r].at + i);
   for (unsigned bit = 1; bit < kWarp; bit *= 2) sum += shuffle_xor(kFullMask, sum, bit);
-  sync_block();  // what is read may be what is written
+  sync_block();  // the words read and written may be the same
   for (int w = 0; w < touch.writes; ++w) {
     for (int i = lane; i < touch.written[w].count; i += int(kWarp))
       store(touch.written[w].at + i, 31 * sum + touch.number + uint32_t(i));
-    sync_block();  // places of two results may overlap where one is in the other
+    sync_block();  // one result may lie inside another
   }
 }
 

@@ -7,8 +7,8 @@
 namespace birkhoff::testing {
 namespace {
 
-// Ragged tiles and channels; blocks without a channel and warps without one; tokens that end in a
-// tile, and tiles that end in a split.
+// Ragged tiles and channels; blocks and warps without channels; partial tiles, and splits with
+// fewer tiles.
 TEST(CudaMhcOpenBackwardCluster, IsTheReference) {
   for (const MhcCase& c :
        {MhcCase{.tokens = 1, .width = 8, .n = 1, .two_passes = true},
@@ -37,7 +37,7 @@ TEST(CudaMhcOpenBackwardCluster, OfTheModels) {
 }
 
 struct Moved {
-  uint64_t read = 0, written = 0, again = 0;  // again: by more than one block
+  uint64_t read = 0, written = 0, again = 0;  // again: requested by further blocks
 };
 
 // The table of docs/kernels.md.
@@ -67,8 +67,8 @@ void check_traffic(const MhcCase& c) {
   EXPECT_EQ(t.written, bytes.written);
   EXPECT_EQ(t.written_requested, t.written);
   EXPECT_EQ(t.read_requested, bytes.read + bytes.again);
-  // Between blocks, of each tile: sums of 10 warps of 8 blocks, a row of each block, to 7 of 8. An
-  // arrival counts as 8 bytes.
+  // Between blocks, for each tile: the sums of 10 warps of each of 8 blocks, and each block's row,
+  // all of which go to 7 other blocks. An arrival counts as 8 bytes read.
   const auto n = uint64_t(c.n), tiles = uint64_t(c.tokens + 7) / 8;
   const uint64_t sums = 4 * ((n + n * n + 3) / 4 * 4);
   const uint64_t row = n == 4 ? 192 : n == 2 ? 64 : 48;
@@ -86,7 +86,7 @@ TEST(CudaMhcOpenBackwardCluster, MovesExactlyWhatItMust) {
   });
 }
 
-// Of the models' shapes; phi is asked for by each cluster.
+// At the models' shapes. Each cluster requests phi.
 TEST(CudaMhcOpenBackwardCluster, AsksForLittleMoreThanItMust) {
   for (const int64_t width : {1920, 2560}) {
     const MhcCase c{.tokens = 4096, .width = width};
@@ -100,7 +100,8 @@ TEST(CudaMhcOpenBackwardCluster, AsksForLittleMoreThanItMust) {
   }
 }
 
-// What conflicts there are come with the coefficients, once a tile.
+// Bank conflicts occur only with the coefficients, once per tile, so their number does not depend
+// on the width.
 TEST(CudaMhcOpenBackwardCluster, HasNoBankConflictsInItsLoops) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const int n : {1, 2, 4})
@@ -113,7 +114,7 @@ TEST(CudaMhcOpenBackwardCluster, HasNoBankConflictsInItsLoops) {
         run();
         ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
         conflicts[times - 1] = traffic().wavefronts - traffic().fewest_wavefronts;
-        if (n > 1) {  // else a row of phi is 12 bytes
+        if (n > 1) {  // at n = 1 a row of phi is 12 bytes
           EXPECT_EQ(traffic().sectors, traffic().fewest_sectors);
         }
       }
@@ -132,7 +133,7 @@ TEST(CudaMhcOpenBackwardCluster, WithoutTokensIsItsBase) {
   });
 }
 
-// A NaN of one token is in its dx, and in no other's.
+// A NaN in one token reaches its dx and no other token's.
 TEST(CudaMhcOpenBackwardCluster, ANaNStaysInItsToken) {
   in_schedules_of_bits([] {
     if (capability() < 90) GTEST_SKIP() << "needs sm_90";
@@ -159,7 +160,7 @@ Tensor rows_of(const Tensor& t, int64_t first, int64_t count) {
   return rows;
 }
 
-// A row's dx does not depend on how many there are, nor on where it stands.
+// A row's dx depends neither on the number of rows nor on its position.
 TEST(CudaMhcOpenBackwardCluster, ATokensBitsAreItsOwn) {
   in_schedules_of_bits([] {
     if (capability() < 90) GTEST_SKIP() << "needs sm_90";
@@ -203,7 +204,7 @@ TEST(CudaMhcOpenBackwardCluster, IsChosenForWideRows) {
   EXPECT_EQ(cut(1 << 20).splits, 16u);
 }
 
-// By its public name, and what that refuses.
+// The public function, and the arguments that it rejects.
 TEST(CudaMhcOpenBackwardCluster, IsCalledWithoutDres) {
   in_one_schedule([] {
     if (capability() < 90) GTEST_SKIP() << "needs sm_90";

@@ -1,4 +1,4 @@
-// mhc_open and mhc_close_open by clusters: the bits of one block, and the bytes that are moved.
+// mhc_open and mhc_close_open by clusters: same bits as one block, and the bytes that are moved.
 #include "base/error.h"
 #include "kernels/cuda/mhc_host.h"
 #include "tests/cuda/mhc_open_oracle.h"
@@ -18,7 +18,7 @@ const MhcCase kCases[] = {
     {.tokens = 9, .width = 520, .n = 2, .eps = 1e-2},
     {.tokens = 3, .width = 40, .n = 8, .form = SinkhornForm::v4},
 };
-// And more than one cluster.
+// The same with more than one cluster.
 const MhcCase kLarge[] = {
     {.tokens = 83, .width = 72, .n = 1},
     {.tokens = 81, .width = 72},
@@ -64,7 +64,7 @@ TEST(CudaMhcOpenCluster, IsTheReference) {
     });
 }
 
-// Of configs/9b.yaml and 27b.yaml, which go by clusters where there are any.
+// The widths of configs/9b.yaml and 27b.yaml, which use clusters on devices that have them.
 TEST(CudaMhcOpenCluster, OfTheModels) {
   for (const int64_t width : {1920, 2560})
     in_one_schedule([&] {
@@ -85,7 +85,7 @@ TEST(CudaMhcOpenCluster, OfTheModels) {
     });
 }
 
-// As with one block: it stays one, and in its token.
+// As with one block, a NaN stays one, and stays in its token.
 TEST(CudaMhcOpenCluster, ANaNStaysInItsToken) {
   in_every_schedule([] {
     if (capability() < 90) GTEST_SKIP() << "needs sm_90";
@@ -120,7 +120,7 @@ TEST(CudaMhcOpenCluster, IsChosenWherePhiAsksForIt) {
   };
   EXPECT_EQ(cut(80, 4, 2560).cluster, 1);
   EXPECT_EQ(cut(90, 4, 1280).cluster, 1);
-  EXPECT_EQ(cut(90, 1, 2560).cluster, 1);  // 32 tokens a block are enough for 3 columns
+  EXPECT_EQ(cut(90, 1, 2560).cluster, 1);  // 32 tokens per block are enough for 3 columns
   EXPECT_EQ(cut(90, 2, 2560).cluster, 8);
   for (const int capability : {90, 100}) {
     EXPECT_EQ(cut(capability, 4, 1920).cluster, 8);
@@ -135,11 +135,11 @@ TEST(CudaMhcOpenCluster, IsChosenWherePhiAsksForIt) {
 
 uint64_t row_bytes(const MhcCase& c) { return uint64_t(2 * c.n * c.width * c.tokens); }
 uint64_t phi_bytes(const MhcCase& c) { return uint64_t(4 * c.n * c.width * c.columns()); }
-// y, and the coefficients.
+// y and the coefficients.
 uint64_t written_bytes(const MhcCase& c) {
   return uint64_t(c.tokens * (2 * c.width + 4 * (c.columns() + c.n * c.n + c.n + 2)));
 }
-// x once; in each cluster phi and gain once; for each column of a token alpha and b.
+// x once; phi and gain once in each cluster; alpha and b for each column of a token.
 uint64_t requested_bytes(const MhcCase& c, const cuda::MhcOpenCut& cut) {
   return row_bytes(c) + uint64_t(8 * c.columns() * c.tokens) +
          uint64_t(cut.blocks / cut.cluster) * (phi_bytes(c) + 4 * uint64_t(c.width));
@@ -159,8 +159,8 @@ void check_traffic(const MhcCase& c) {
   EXPECT_EQ(t.read_requested, requested_bytes(c, cut));
   EXPECT_EQ(t.written, written_bytes(c));
   EXPECT_EQ(t.written_requested, t.written);
-  // Between blocks: sums and the squares of h, of 7 of 8 each; H_pre to 7 of 8. Whole tiles have
-  // squares, tokens or not.
+  // Between blocks: sums and the squares of h from 7 of 8 blocks, H_pre to 7 of 8. Squares are
+  // exchanged for whole tiles, even for missing tokens.
   const uint64_t tiles = (tokens + 7) / 8;
   EXPECT_EQ(t.peer_read, 4 * 7 * ((k + 1) * tokens + 8 * 8 * tiles));
   EXPECT_EQ(t.peer_written, 4 * 7 * n * tokens);
@@ -174,7 +174,7 @@ TEST(CudaMhcOpenCluster, MovesExactlyWhatItMust) {
   in_one_schedule([] { check_traffic({.tokens = 81, .width = 264}); });
 }
 
-// What is asked for is at most 1.5 times what must move, of which phi is no part here.
+// At most 1.5 times the bytes that must move are requested; phi does not count as such here.
 TEST(CudaMhcOpenCluster, AsksForLittleMoreThanItMust) {
   for (const int64_t width : {1920, 2560}) {
     const MhcCase c{.tokens = 4000, .width = width};  // whole clusters
@@ -186,7 +186,8 @@ TEST(CudaMhcOpenCluster, AsksForLittleMoreThanItMust) {
   }
 }
 
-// What conflicts there are come with the coefficients, once a cluster.
+// Bank conflicts occur only with the coefficients, once per cluster, so their number does not
+// depend on the width.
 TEST(CudaMhcOpenCluster, HasNoBankConflictsInItsLoops) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   for (const int n : {1, 2, 4, 8})
@@ -233,7 +234,7 @@ TEST(CudaMhcCloseOpenCluster, HasTheBitsOfOneBlock) {
   });
 }
 
-// 10 elements a channel at n = 4, as with one block; each block asks for the coefficients of all.
+// At n = 4, 10 elements per channel, as with one block; each block requests all coefficients.
 TEST(CudaMhcCloseOpenCluster, MovesExactlyWhatItMust) {
   if (!has_checker()) GTEST_SKIP() << "needs the checker";
   in_every_schedule([] {

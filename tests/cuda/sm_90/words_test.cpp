@@ -1,4 +1,4 @@
-// Each word of kernels/cuda/device/sm_90.h does what CUDA's documents say.
+// Each function ("word") of kernels/cuda/device/sm_90.h behaves as CUDA's documentation says.
 #include "tests/cuda/kernels/sm_90/words.h"
 
 #include "base/error.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr unsigned kThreads = 64, kBlocks = 16;
 
-// The block behind another in its cluster.
+// The block after another in its cluster, cyclically.
 size_t next_of(size_t block, unsigned cluster) {
   return block / cluster * cluster + (block + 1) % cluster;
 }
@@ -81,7 +81,7 @@ TEST(WordsSm90, BulkCopies) {
         run_copy_bulk(in.data(), out.data(), n, rounds, nullptr);
         const auto y = out.values();
         for (size_t i = 0; i < size_t(n); ++i) {
-          float sum = 0;  // of small integers: exact
+          float sum = 0;  // exact, as the values are small integers
           for (size_t r = 0; r < size_t(rounds); ++r) sum += x[r * kThreads + i];
           EXPECT_EQ(y[i], sum) << n << " " << rounds << " " << i;
         }

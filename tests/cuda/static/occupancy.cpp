@@ -1,8 +1,9 @@
-// Blocks of a kernel that fit on a multiprocessor, as the toolkit's cuda_occupancy.h calculates
-// them: no GPU, no driver. Compiled by scripts/ptx_check.
+// Prints how many blocks of a kernel fit on a multiprocessor, as calculated by the toolkit's
+// cuda_occupancy.h, without a GPU or driver. Compiled by scripts/ptx_check.
 //
-// A line of input: architecture (80, 90, 100), threads of a block, registers of a thread, barriers,
-// bytes of static and of dynamic shared memory. A line of output: blocks, 0 if it cannot run.
+// Each line of input has the architecture (80, 90, 100), threads per block, registers per thread,
+// barriers, and bytes of static and of dynamic shared memory. Each line of output has the blocks, 0
+// if the kernel cannot run.
 #include <cuda_occupancy.h>
 
 #include <cstdio>
@@ -11,8 +12,8 @@ namespace {
 
 constexpr size_t kKiB = 1024;
 
-// CUDA C++ Programming Guide 13.0, "Compute Capabilities": 64 Ki registers, 2048 threads, and a KiB
-// of shared memory that the system takes of each block are the same for all three.
+// CUDA C++ Programming Guide 13.0, "Compute Capabilities". All three have 64 Ki registers and 2048
+// threads, and reserve 1 KiB of shared memory per block for the system.
 cudaOccDeviceProp device(int architecture) {
   cudaOccDeviceProp d;
   d.computeMajor = architecture / 10;

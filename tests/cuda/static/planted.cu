@@ -1,5 +1,5 @@
-// Kernels that break one rule of scripts/ptx_check each; its self-test compiles them and must find
-// all. They are never run.
+// Kernels that each break one rule of scripts/ptx_check, except `clean`. Its self-test compiles
+// them and must find every fault. They are never run.
 #include "kernels/cuda/device/device.h"
 
 namespace birkhoff::planted {
@@ -15,12 +15,12 @@ __global__ void unbounded(const Floats* in, Floats* out) {
   store(out + thread(), load(in + thread()));
 }
 
-// Fewer threads than its launch has.
+// Compiled for fewer threads than its need has.
 __global__ void __launch_bounds__(256) bounded(const Floats* in, Floats* out) {
   store(out + thread(), load(in + thread()));
 }
 
-// 4 bytes an access.
+// 4 bytes per access.
 __global__ void __launch_bounds__(256) narrow(const float* in, float* out) {
   store(out + thread(), load(in + thread()));
 }
@@ -30,14 +30,14 @@ __global__ void __launch_bounds__(256) narrow_store(const Floats* in, float* out
   store(out + thread(), x.v[0] + x.v[1] + x.v[2] + x.v[3]);
 }
 
-// An index that is known when it runs: the array is in memory.
+// The index is known only at run time, so the array is in local memory.
 __global__ void __launch_bounds__(256) local_array(const Floats* in, Floats* out) {
   Floats all[32];
   for (int i = 0; i < 32; ++i) all[i] = load(in + i);
   store(out + thread(), all[unsigned(all[31].v[3]) % 32]);
 }
 
-// The same behind a call that is no part of the kernel's own code.
+// The same, inside a called function that is not part of the kernel's own code.
 __device__ __noinline__ float pick(const Floats* in, unsigned index) {
   Floats all[32];
   for (int i = 0; i < 32; ++i) all[i] = load(in + i);
@@ -49,8 +49,8 @@ __global__ void __launch_bounds__(256) calls(const Floats* in, Floats* out) {
   store(out + thread(), x);
 }
 
-// 1024 threads leave 64 registers for each; 128 values are wanted behind a store that could have
-// changed them in memory.
+// 1024 threads leave 64 registers each, and 128 values are needed after a store that could have
+// changed them in memory, so they cannot be loaded again.
 __global__ void __launch_bounds__(1024) spills(const Floats* in, Floats* out) {
   Floats all[32], sum = {};
   for (int i = 0; i < 32; ++i) all[i] = load(in + i * 1024 + thread());
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(256) multiplies(const Floats* in, Floats* out)
   store(out + thread(), {{d.v[0], d.v[1], d.v[2], d.v[3]}});
 }
 
-// More shared memory than any multiprocessor has, once the launch adds its own.
+// Static and dynamic shared memory together exceed what any multiprocessor has.
 struct Much {
   float values[12 * 1024];
 };

@@ -1,5 +1,5 @@
 #pragma once
-// What a result must be by the fp64 reference, and how far it may be from that.
+// Expected results from the fp64 reference, and bounds on their errors.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,10 +15,10 @@ struct Bounded {
   Tensor value, bound;  // f64
 };
 
-constexpr double kHalf = 0x1p-24;   // a rounding of f32
-constexpr double kStored = 0x1p-8;  // of bf16
+constexpr double kHalf = 0x1p-24;   // relative error of rounding to f32
+constexpr double kStored = 0x1p-8;  // relative error of storing as bf16
 
-// `body` with f64 everywhere. An input without a type is absent.
+// Runs `body` with f64 everywhere. An input without a dtype is absent.
 inline Tensors reference_of(void (*body)(const Args&), const Tensors& inputs,
                             const std::vector<Shape>& shapes, const Desc& desc) {
   const auto absent = [](const Tensor& t) { return t.spec.dtype == DType::none; };
@@ -37,8 +37,8 @@ inline Tensors reference_of(void (*body)(const Args&), const Tensors& inputs,
 inline TensorSpec bf16s(Shape shape) { return {std::move(shape), DType::bf16}; }
 inline TensorSpec f32s(Shape shape) { return {std::move(shape), DType::f32}; }
 
-// Each element, and all of them in norm, where errors do not add up as in the worst case. `base`:
-// what was added.
+// Checks each element against its bound, and all of them in norm, where errors do not add up as in
+// the worst case. base: what was added to the result, if anything.
 inline void expect_within(const Tensor& got, const Bounded& want, const char* name, double norm,
                           const Tensor* base = nullptr) {
   double errors = 0, squares = 0;

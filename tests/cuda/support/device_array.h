@@ -1,5 +1,5 @@
 #pragma once
-// Device memory for tests, with its copies to and from the host. Waits after each copy.
+// Device memory for tests, with synchronous copies to and from the host.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 #pragma once
-// The passes of a backward are given all of dres; the operators add what the link says of it
+// The CUDA backward passes take the whole of dres as input; the operators add the link's part
 // themselves (kernels/mhc.h, kernels/hc.h).
 #include "tests/cuda/support/bounded.h"
 
 namespace birkhoff::testing {
 
-// Of row i of a and row j of b, of `width` each.
+// The dot product of row i of a and row j of b, rows of length `width`.
 inline double dot_of(const Tensor& a, int64_t i, const Tensor& b, int64_t j, int64_t width) {
   double sum = 0;
   for (int64_t c = 0; c < width; ++c) sum += a.at(i * width + c) * b.at(j * width + c);
@@ -23,8 +23,8 @@ Tensor link_products(const Case& c, const Tensor& dlink, const Tensor& x) {
   return all;
 }
 
-// What an operator must be given so that its dres is that of the passes: <dlink_i, x_j> less. B:
-// the operator, for the order of its inputs.
+// The operator's inputs for which it uses the same dres as the passes: dres minus <dlink_i, x_j>.
+// B: the operator, for the order of its inputs.
 template <class B, class Case>
 Tensors with_dres_beside_link(const Case& c, const Tensors& in) {
   Tensors all = in;

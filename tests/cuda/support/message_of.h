@@ -6,7 +6,7 @@
 
 namespace birkhoff::testing {
 
-// What the Error says that `failing` throws.
+// The message of the Error that `failing` throws.
 inline std::string message_of(const std::function<void()>& failing) {
   try {
     failing();

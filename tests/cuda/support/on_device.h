@@ -1,11 +1,11 @@
 #pragma once
-// Tensors of tests on the device.
+// Test tensors in device memory.
 #include "tests/cuda/support/device_array.h"
 #include "tests/support/tensor.h"
 
 namespace birkhoff::testing {
 
-// A tensor's values on the device, `offset` elements into their memory.
+// A tensor's values on the device, `offset` elements into their allocation.
 template <class T>
 class OnDevice {
  public:
@@ -13,7 +13,7 @@ class OnDevice {
       : spec_(t.spec), array_(size_t(t.spec.count() + offset)), offset_(offset) {
     require_cuda(cudaMemcpy(data(), t.bytes.data(), t.bytes.size(), cudaMemcpyHostToDevice), "x");
   }
-  // Of NaN.
+  // Filled with NaN.
   explicit OnDevice(const TensorSpec& spec) : OnDevice(Tensor(spec)) {}
   T* data() const { return array_.data() + offset_; }
   int64_t size() const { return spec_.count(); }

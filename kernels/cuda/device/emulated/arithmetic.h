@@ -13,7 +13,7 @@ inline uint32_t as_pair(bf16 low, bf16 high) {
   return uint32_t(low.bits) | uint32_t(high.bits) << 16;
 }
 
-// 10 bits of fraction are kept; half of the 13th is added, whatever the sign.
+// Keeps 10 fraction bits; rounds to nearest, ties away from zero.
 inline uint32_t to_tf32(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   return std::isfinite(x) ? (bits + 0x1000u) & ~0x1FFFu : bits;

@@ -1,5 +1,5 @@
 #pragma once
-// For g++: where a thread is, what it shares, how it meets others (contract: ../device.h).
+// For g++: indices, shared memory, barriers, warp collectives, launches (contract: ../device.h).
 #include <cstring>
 #include <type_traits>
 
@@ -44,7 +44,7 @@ inline void sync_warp(unsigned mask, emulated::Where where = emulated::Where::cu
 
 namespace emulated {
 
-// A lane of a shuffle takes the value of lane `from`, its own where that is outside of the warp.
+// Each lane of a shuffle gets the value of lane `from`, or its own if `from` is outside the warp.
 template <class T>
 struct Shuffled {
   T value, result;
@@ -57,7 +57,7 @@ T shuffle_from(const char* name, unsigned mask, T value, unsigned from, Where wh
     for (unsigned i = 0; i < kWarp; ++i) {
       if (!(lanes >> i & 1)) continue;
       auto& to = *static_cast<Shuffled<T>*>(arguments[i]);
-      // The value of a lane that does not take part is undefined: all ones, a NaN.
+      // The value of a lane that does not participate is undefined: all ones, a NaN.
       if (lanes >> to.from & 1)
         to.result = static_cast<Shuffled<T>*>(arguments[to.from])->value;
       else

@@ -1,12 +1,12 @@
 #pragma once
-// For g++: clusters, barriers in shared memory, bulk copies (contract: ../sm_90.h).
+// For g++: clusters, mbarriers, bulk copies (contract: ../sm_90.h).
 #include "kernels/cuda/device/emulated/machine.h"
 
 namespace birkhoff::cuda {
 
 namespace emulated {
 
-void fence_async();  // the machine does all in order; the checker is told
+void fence_async();  // only informs the checker: the emulator does everything in order
 
 }  // namespace emulated
 

@@ -15,7 +15,7 @@ __device__ __forceinline__ uint32_t as_pair(bf16 low, bf16 high) {
   return uint32_t(low.bits) | uint32_t(high.bits) << 16;
 }
 
-// To the nearest tf32, ties away from zero.
+// Rounds to the nearest tf32, ties away from zero.
 __device__ __forceinline__ uint32_t to_tf32(float x) {
   uint32_t bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));

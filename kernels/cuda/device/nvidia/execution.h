@@ -1,5 +1,5 @@
 #pragma once
-// For nvcc: where a thread is, what it shares, how it meets others (contract: ../device.h).
+// For nvcc: indices, shared memory, barriers, warp collectives, launches (contract: ../device.h).
 #include <cuda_runtime.h>
 
 #include <tuple>
@@ -71,7 +71,7 @@ void launch(const char* name, void (*kernel)(P...), const Launch& how, A... argu
   config.numAttrs = how.cluster > 1 ? 1 : 0;
   std::tuple<P...> values{P(arguments)...};
   const auto run = [&](auto&... value) {
-    void* pointers[] = {&value..., nullptr};  // none is no array
+    void* pointers[] = {&value..., nullptr};  // an array must not be empty
     return cudaLaunchKernelExC(&config, address, pointers);
   };
   require_launched(name, std::apply(run, values));

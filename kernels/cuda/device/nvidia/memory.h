@@ -8,7 +8,7 @@
 
 namespace birkhoff::cuda {
 
-// The register type of an access of n bytes.
+// The register type of an access of kBytes bytes.
 template <size_t kBytes>
 struct Word;
 template <>

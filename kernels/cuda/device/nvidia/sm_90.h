@@ -1,5 +1,5 @@
 #pragma once
-// For nvcc: clusters, barriers in shared memory, bulk copies (contract: ../sm_90.h).
+// For nvcc: clusters, mbarriers, bulk copies (contract: ../sm_90.h).
 #include "kernels/cuda/device/nvidia/memory.h"
 
 namespace birkhoff::cuda {

@@ -1,7 +1,7 @@
 #pragma once
-// The part of cuBLASLt that the engine calls, for machines without the toolkit: names, types and
-// numbers are those of CUDA 13.0, declared anew. scripts/cuda_build.sh compiles
-// tests/cuda/emulator/cublaslt.cpp against the toolkit's header too, where it has one.
+// The part of cuBLASLt that the engine calls, redeclared for machines without the toolkit, with the
+// names, types and numbers of CUDA 13.0. scripts/cuda_build.sh also compiles
+// tests/cuda/emulator/cublaslt.cpp against the toolkit's header, if it has one.
 #include <cuda_runtime_api.h>
 
 #include <cstddef>

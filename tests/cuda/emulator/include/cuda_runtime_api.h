@@ -1,7 +1,7 @@
 #pragma once
-// The part of CUDA's runtime API that the engine calls, for machines without the toolkit: names,
-// types and numbers are those of CUDA 13.0, declared anew. scripts/cuda_build.sh compiles
-// tests/cuda/emulator/runtime.cpp against the toolkit's header too, which shows where they differ.
+// The part of CUDA's runtime API that the engine calls, redeclared for machines without the
+// toolkit, with the names, types and numbers of CUDA 13.0. scripts/cuda_build.sh also compiles
+// tests/cuda/emulator/runtime.cpp against the toolkit's header, which shows any difference.
 #include <cstddef>
 
 #define CUDART_VERSION 13000

@@ -94,8 +94,8 @@ struct FromPeers {
   Mbarrier all;
 };
 
-// A round's values are read before any of the next but one are written: who writes those has seen
-// the arrivals of the next round, each behind its thread's reads.
+// A round's values are read before those of the next but one overwrite them: a block that writes
+// the latter has waited for the next round's arrivals, which follow every thread's reads.
 __global__ void peer_arrivals(int* sums) {
   auto& s = shared<FromPeers>();
   const unsigned blocks = cluster_size(), rank = cluster_rank();
