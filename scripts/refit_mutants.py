@@ -4,9 +4,10 @@
     scripts/refit_mutants.py COMMIT [PATCH…]      default: the patches that no longer apply
 
 COMMIT is one to which the patches apply. The fault is planted in the files as they were there and
-merged with the work tree's; files that were moved since are found by git. A patch whose own lines
-have changed, or whose file is gone, is named and left as it is: write it anew. Exit code 0 only if
-every patch was carried over.
+merged with the work tree's; files that were moved since are found by git. Where comments stand in
+the way, the lines are looked for by their code alone. A patch whose own code has changed, or whose
+file is gone, is named and left as it is: write it anew. Exit code 0 only if every patch was carried
+over.
 """
 import sys
 
@@ -37,6 +38,55 @@ def moved_since(commit):
     return {old: new for _, old, new in (line.split("\t") for line in lines)}
 
 
+def code_of(line):
+    """The line without its comment and its indent."""
+    return re.sub(r"(^|\s)(//|#(?!include|if|endif|else|pragma)).*", "", line).strip()
+
+
+def planted_by_code(hunks, now):
+    """`now` with the hunks of one file applied where their code stands; None if it is nowhere."""
+    lines = now.split("\n")
+    code = [(i, code_of(line)) for i, line in enumerate(lines) if code_of(line)]
+    edits = []  # (index of a line, lines to put before it or None: delete it)
+    for first, body in hunks:
+        old = [line for line in body if line[:1] in (" ", "-") and code_of(line[1:])]
+        wanted = [code_of(line[1:]) for line in old]
+        places = [k for k in range(len(code) - len(wanted) + 1)
+                  if [c for _, c in code[k:k + len(wanted)]] == wanted]
+        if not places or not wanted:
+            return None
+        at = min(places, key=lambda k: abs(code[k][0] - first))
+        k = at
+        for line in body:
+            if line[:1] == "+":
+                before = code[k - 1][0] + 1 if k > at else code[at][0]
+                edits.append((before, line[1:]))
+            elif code_of(line[1:]):
+                if line[:1] == "-":
+                    edits.append((code[k][0], None))
+                k += 1
+    gone = {i for i, text in edits if text is None}
+    result = []
+    for i in range(len(lines) + 1):
+        result += [text for j, text in edits if j == i and text is not None]
+        if i < len(lines) and i not in gone:
+            result.append(lines[i])
+    return "\n".join(result)
+
+
+def hunks_of(text, file):
+    """[(number of the first line, lines with their marks)] of a file in the patch."""
+    found, inside = [], False
+    for line in text.split("\n"):
+        if line.startswith("--- "):
+            inside = line == f"--- a/{file}"
+        elif inside and (match := re.match(r"@@ -(\d+)", line)):
+            found.append((int(match[1]), []))
+        elif inside and found and line[:1] in (" ", "-", "+") and not line.startswith("+++ "):
+            found[-1][1].append(line)
+    return found
+
+
 def refit(patch, commit, moved):
     """The patch's new text; None if it has to be written anew."""
     text = patch.read_text(encoding="utf-8")
@@ -62,10 +112,13 @@ def refit(patch, commit, moved):
                 return None
             merged = git("merge-file", "-p", str(now), str(place / "before" / file),
                          str(place / "planted" / file))
+            unplanted, planted = now.read_text(encoding="utf-8"), merged.stdout
             if merged.returncode:
+                planted = planted_by_code(hunks_of(text, file), unplanted)
+            if planted is None:
                 return None
             name = now.relative_to(ROOT)
-            for tree, content in (("a", now.read_text(encoding="utf-8")), ("b", merged.stdout)):
+            for tree, content in (("a", unplanted), ("b", planted)):
                 target = place / tree / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(content, encoding="utf-8")
