@@ -3,6 +3,8 @@
 // at the wanted moment, so that no test depends on its speed.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <fstream>
@@ -71,6 +73,12 @@ class Stopped : public ::testing::Test {
       sleep_for(std::chrono::milliseconds(5));
     ASSERT_EQ(state_of(run.pid()), 'T');
   }
+  // To the thread that is held, which then sees the signal before it goes on. Of a process that is
+  // stopped any thread may take a signal, and this one could take a step before another thread says
+  // what will follow.
+  static void signal_main_thread(const Started& run, int signal) {
+    ASSERT_EQ(::syscall(SYS_tgkill, run.pid(), run.pid(), signal), 0);
+  }
   // A drill of kind=loop holds the run some time after the checkpoint of `steps`.
   static void wait_until_loops(const std::string& steps) {
     ASSERT_TRUE(appears(small_->at("run") + "/checkpoints/" + steps + "/manifest.json", 30));
@@ -120,7 +128,7 @@ TEST_F(Stopped, AtAnyPlaceItSavesAndExitsWith75) {
     SCOPED_TRACE(drill);
     Started run = start(drill + ",kind=stop");
     wait_until_held(run);
-    ::kill(run.pid(), signal);
+    signal_main_thread(run, signal);
     ::kill(run.pid(), SIGCONT);
     const Finished done = run.wait(60);
     EXPECT_EQ(done.code, 75) << done.err;
@@ -145,7 +153,7 @@ TEST_F(Stopped, ARunThatHasJustResumedSavesNothing) {
   const auto before = kept_files(small_->at("run"));
   Started run = start("step=4,at=data,kind=stop");
   wait_until_held(run);
-  ::kill(run.pid(), SIGINT);
+  signal_main_thread(run, SIGINT);
   ::kill(run.pid(), SIGCONT);
   const Finished done = run.wait(60);
   EXPECT_EQ(done.code, 75) << done.err;
@@ -177,7 +185,7 @@ TEST_F(Stopped, ASecondSignalEndsItAtOnce) {
 TEST_F(Stopped, ARequestThatArrivesTwiceIsOne) {
   Started run = start("step=4,at=forward,kind=stop");
   wait_until_held(run);
-  for (const int signal : {SIGINT, SIGHUP, SIGTERM, SIGUSR1}) ::kill(run.pid(), signal);
+  for (const int signal : {SIGINT, SIGHUP, SIGTERM, SIGUSR1}) signal_main_thread(run, signal);
   ::kill(run.pid(), SIGCONT);
   const Finished done = run.wait(60);
   EXPECT_EQ(done.code, 75) << done.err;
@@ -187,8 +195,8 @@ TEST_F(Stopped, ARequestThatArrivesTwiceIsOne) {
 TEST_F(Stopped, WhatWasIgnoredAtStartStaysIgnored) {
   Started run = start_in_shell("trap '' HUP INT; exec \"$@\"", "step=4,at=forward,kind=stop");
   wait_until_held(run);
-  ::kill(run.pid(), SIGHUP);
-  ::kill(run.pid(), SIGINT);
+  signal_main_thread(run, SIGHUP);
+  signal_main_thread(run, SIGINT);
   ::kill(run.pid(), SIGCONT);
   const Finished done = run.wait(60);
   EXPECT_EQ(done.code, 0) << done.err;
