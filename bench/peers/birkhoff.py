@@ -1,5 +1,5 @@
-"""Birkhoff's side: a state that a model is in after some steps, and a run that goes on from it and
-can be held while somebody else has the machine."""
+"""Birkhoff's side of the comparison: makes the state of a model after some steps, and a run that
+resumes from it and can be stopped while the other side uses the machine."""
 import json
 import os
 import pathlib
@@ -12,18 +12,18 @@ import time
 
 import numpy
 
-# A state where everything has its effect: behind some steps no parameter is at its initial value,
-# phi is not 0 and the streams differ; matrices of this size make attention and router choose.
+# A state in which every part has an effect: after some steps no parameter has its initial value,
+# phi is not 0 and the streams differ. Matrices of this size make attention and router selective.
 GENERAL = ["model.alpha_init=4", "model.init_std=0.05"]
 STATE = [*GENERAL, "train.stop_at=3", "optim.lr=1e-3", "optim.warmup_steps=1"]
-# What is timed goes on with so small steps that it stays there.
+# The timed run takes such small steps that it stays in that state.
 TIMED = [*GENERAL, "train.steps=1000", "optim.lr=1e-6", "optim.warmup_steps=0",
          "run.allow_changes=true", "run.timeout=86400"]
 
 
 def write_tokens(prefix, count, vocab):
-    """A data set of one document of `count` windows' tokens and one more, so that a step that takes
-    all of them has the same loss in whatever order they come (docs/formats/dataset.md)."""
+    """Writes a dataset (docs/formats/dataset.md) with one document of count + 1 tokens. A step that
+    takes all of its windows has the same loss in whatever order they come."""
     ids = numpy.random.default_rng(1).integers(vocab, size=count + 1, dtype=numpy.uint16)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     ids.tofile(prefix.with_suffix(".bin"))
@@ -43,15 +43,15 @@ class Birkhoff:
                 "data.validation_fraction=0", "checkpoint.every=0", *overrides]
 
     def state(self, name, config, tokens, overrides):
-        """The checkpoint behind the steps of STATE."""
+        """The checkpoint after the steps of STATE."""
         directory = self.scratch / name
         shutil.rmtree(directory, ignore_errors=True)
         complete(self.command(config, directory, tokens, STATE + overrides))
         return next((directory / "checkpoints").glob("step-*"))
 
     def mhc_seconds(self, config, tokens, overrides):
-        """Of the mHC operators a sublayer and step, forward and backward, in a short training's
-        profile."""
+        """Seconds of the mHC operators per sublayer and step, forward and backward, from the
+        profile of a short training."""
         directory = self.scratch / "profile"
         shutil.rmtree(directory, ignore_errors=True)
         said = complete([*self.command(config, directory, tokens, overrides), "--profile"])
@@ -70,7 +70,7 @@ def complete(command):
 
 
 class Run:
-    """A training that goes on from a checkpoint, and far; run() lets it."""
+    """A long training that resumes from a checkpoint; it is stopped except during run()."""
 
     def __init__(self, birkhoff, checkpoint, config, tokens, overrides):
         self.directory = birkhoff.scratch / "timed"
@@ -79,7 +79,7 @@ class Run:
         shutil.copytree(checkpoint, copy, copy_function=os.link)
         command = birkhoff.command(config, self.directory, tokens, TIMED + overrides)
         self.log = open(birkhoff.scratch / "timed.log", "w+", encoding="utf-8")
-        # A session of its own: one whose shell goes away has its stopped processes continued.
+        # A session of its own: when a shell exits, the stopped processes of its session continue.
         self.process = subprocess.Popen(list(map(str, command)), stdout=self.log, stderr=self.log,
                                         start_new_session=True)
         self.first = self._wait(1)[0]
@@ -90,8 +90,8 @@ class Run:
         return self.directory / "config.yaml"
 
     def run(self, steps):
-        """Seconds of each of so many steps. The one that was under way when the run was held has
-        the pause in it, and does not count."""
+        """Seconds of each of `steps` steps. The step during which the run was stopped includes the
+        pause and does not count."""
         before = len(self._records())
         self.process.send_signal(signal.SIGCONT)
         records = self._wait(before + 1 + steps)
@@ -103,7 +103,7 @@ class Run:
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
 
     def close(self):
-        """Nothing of it is wanted: killed, so that it does not save."""
+        """Kills the run, so that it does not save."""
         self.process.kill()
         self.process.wait()
         self.log.close()

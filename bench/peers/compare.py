@@ -1,18 +1,19 @@
-"""Two sides: whether they compute the same, and how long they take side by side."""
+"""Checks that both sides compute the same, and times them side by side."""
 
-# Of the loss, or of 1 where it is less (what is off are logits, and so a loss by itself, not by a
-# part of it: it may be 0.01 where three steps have learnt a few tokens by heart), and of the
-# gradient's norm.
-#   fp32   Both round alike: 1e-7 is there. A near tie of experts may fall the other way for one or
-#          two tokens of thousands: the loss moves by some 1e-6, the norm by 1e-5. H_res transposed
-#          moves the norm by 1e-3, no RoPE by 3e-3, 18 Sinkhorn iterations too few by 7e-4 (C = 64).
+# Bounds relative to the loss, or to 1 if it is less, and to the gradient's norm. (Errors of logits
+# move the loss by an absolute amount, and the loss may be 0.01 after three steps that memorised a
+# few tokens.)
+#   fp32   Both round alike, and differ by 1e-7. A near tie of experts may be decided differently
+#          for one or two tokens of thousands; that moves the loss by some 1e-6, the norm by 1e-5.
+#          A transposed H_res moves the norm by 1e-3, missing RoPE by 3e-3, 18 Sinkhorn iterations
+#          too few by 7e-4 (C = 64).
 #   bf16   Every value is off by up to 2⁻⁸ and more tokens change an expert; a mean over thousands
-#          of tokens keeps little of it (docs/numerics.md: 0.3 % of the loss at most).
+#          of tokens retains little of it (docs/numerics.md: 0.3 % of the loss at most).
 BOUNDS = {"fp32": (1e-5, 1e-4), "bf16": (3e-3, 5e-2), "autocast": (3e-3, 5e-2)}
 
 
 def check(ready, first, precision):
-    """A worker's first step against the line of Birkhoff's, from the same state and tokens."""
+    """Compares a worker's first step with Birkhoff's metrics, from the same state and tokens."""
     loss, norm = ready["loss"] / first["loss"] - 1, ready["norm"] / first["grad_norm"] - 1
     most = BOUNDS[precision]
     return {"loss": loss, "norm": norm, "birkhoff_loss": first["loss"],
@@ -22,8 +23,8 @@ def check(ready, first, precision):
 
 
 def pairs(own, other, count):
-    """Seconds of both, side by side, by turns the one and the other first: a machine that becomes
-    slower favours neither."""
+    """Seconds of both sides. They alternate in going first, so that a machine that becomes slower
+    favours neither."""
     found = []
     for i in range(count):
         sides = {"birkhoff": own, "torch": other}

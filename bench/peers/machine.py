@@ -1,4 +1,4 @@
-"""What it was measured on, and with what."""
+"""Describes the machine and the versions used."""
 import datetime
 import importlib.metadata
 import pathlib
@@ -12,7 +12,7 @@ PACKAGES = ("torch", "hyper-connections", "numpy")
 
 
 def cores():
-    """Those that may be used, a container's CPU quota included."""
+    """The number of usable cores, limited by a container's CPU quota."""
     return int(subprocess.check_output([ROOT / "scripts/cores"]))
 
 
@@ -34,7 +34,7 @@ def facts():
 
 
 def busy(seconds=2):
-    """The part of all cores that is in use while this process waits."""
+    """The share of all cores that is in use while this process waits."""
     def times():
         fields = pathlib.Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()
         user = [int(x) for x in fields[1:9]]

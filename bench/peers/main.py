@@ -2,8 +2,8 @@
 
     main.py PROGRAM OUT [--quick | --warm] [--only TEXT] [--accept]
 
-PROGRAM is the binary. OUT/report.json, report.md and pairs.png get the results. Exit code 1 where
-PyTorch's loss or gradient norm is not Birkhoff's.
+PROGRAM is the binary. The results are OUT/report.json, report.md and pairs.png. Exit code 1 if
+PyTorch's loss or gradient norm differs from Birkhoff's.
 """
 import argparse
 import dataclasses
@@ -20,11 +20,11 @@ import settings
 import sublayer
 from peer import Failed, Worker
 
-GIVE_UP = 1.2  # times the best so far: what a setting may take in its first warm step
-STEPS = 5  # of a setting
-BUSY = 0.15  # of all cores, by others: more is no place to measure
-LIMIT = 150  # seconds until a setting is compiled and warm
-PATIENT = 1800  # where nothing else can be tried, or only the compiler's cache is filled
+GIVE_UP = 1.2  # a setting's first warm step may take this many times the best so far
+STEPS = 5  # per setting
+BUSY = 0.15  # share of all cores that others may use; with more, results are not accepted
+LIMIT = 150  # seconds until a setting must be compiled and warm
+PATIENT = 1800  # the same if there is no alternative, or when filling the compiler's cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Variant:
     sequence: int = 512
     pairs: int = 8
     vocab: int = 8192
-    exact: bool = False  # compared in fp32 too
+    exact: bool = False  # whether it is also compared in fp32
     smaller: tuple = ()
 
     def overrides(self):
@@ -63,7 +63,7 @@ QUICK_SETTINGS = [s for s in settings.SETTINGS
 
 
 class Comparison:
-    """Of one variant, in one place."""
+    """The comparison of one variant."""
 
     def __init__(self, own, variant, states):
         self.own, self.variant = own, variant
@@ -87,7 +87,7 @@ class Comparison:
         return Worker(self.own.scratch, job, setting.environment, limit)
 
     def exact(self):
-        """Both in fp32: the same function, or nothing here means anything."""
+        """Checks that both compute the same function in fp32, or no figure has any meaning."""
         with self.run("fp32") as run, self.worker(settings.EXACT, run, PATIENT) as worker:
             check = compare.check(worker.ready, run.first, "fp32")
         if not check["holds"]:
@@ -105,7 +105,7 @@ class Comparison:
                             f"{compare.check(worker.ready, run.first, setting.precision)}")
 
     def measure(self, candidates):
-        """The record of this variant; candidates: settings, of which the best is compared."""
+        """Returns the variant's record and the best of the candidates, which is compared."""
         record = {"name": self.variant.name, "config": self.variant.config,
                   "overrides": self.variant.overrides(), "tokens": self.variant.tokens()}
         if self.variant.exact:
@@ -166,7 +166,7 @@ def measure(own, variants, candidates):
     for variant in variants:
         record, best = Comparison(own, variant, states).measure(candidates)
         records.append(record)
-        candidates = [best]  # of the first, for the others
+        candidates = [best]  # the first variant's best setting is used for the others
     return records
 
 
@@ -182,7 +182,7 @@ def warm(own, variants, sublayers):
 
 
 def measure_sublayer(own, paths, pairs):
-    """The mHC path of one sublayer: every form, then the fastest in pairs with Birkhoff."""
+    """Times every form of one sublayer's mHC path, then the fastest in pairs with Birkhoff."""
     record = {"paths": [], "tokens": sublayer.TOKENS, "dim": sublayer.DIM}
 
     def worker(path):
@@ -253,7 +253,7 @@ def main():
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends child processes too
     try:
         main()
     except Failed as error:

@@ -1,8 +1,8 @@
-"""Birkhoff's model as somebody who trains in PyTorch would write it: modules, library functions,
-streams in bf16 or fp32, coefficients in fp32. Nothing is written for one machine, but for what is
-known to matter on every CPU; settings.py has what users try.
+"""Birkhoff's model as a PyTorch user would write it: modules, library functions, streams in bf16 or
+fp32, coefficients in fp32. Nothing is tuned for one machine, except what is known to matter on
+every CPU; settings.py has what users try.
 
-Names of parameters are Birkhoff's canonical ones, but that experts may be stacked.
+Parameters have Birkhoff's canonical names, except that experts may be stacked.
 """
 import torch
 from torch import nn
@@ -10,14 +10,14 @@ import torch.nn.functional as F
 
 
 class Shape:
-    """The keys of model.… and moe.… of an effective config, as numbers."""
+    """The values of model.… and moe.… in an effective config, as numbers."""
 
     FLOATS = ("rope_theta", "norm_eps", "kv_norm_eps", "scaling", "bias_speed")
 
     def __init__(self, config):
         for section in ("model", "moe"):
             for key, value in config[section].items():
-                # YAML 1.1 takes 1e-20 for text.
+                # YAML 1.1 reads 1e-20 as text.
                 setattr(self, key, float(value) if key in self.FLOATS else value)
         if self.residual not in ("plain", "mhc") or (self.residual == "mhc" and (
                 self.sinkhorn != "paper" or self.readout != "sum")):
@@ -46,7 +46,7 @@ def rotation(s, sequence):
 
 
 def rotate(x, cos, sin):
-    """x [B, S, H, D]: neighbours are pairs."""
+    """x [B, S, H, D]: rotates pairs of neighbours."""
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
     y = torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1)
@@ -75,7 +75,7 @@ class Attention(nn.Module):
         k_rope = rotate(k_rope.unsqueeze(2), cos, sin).expand(-1, -1, s.heads, -1)
         q = torch.cat([q_nope, rotate(q_rope, cos, sin)], -1).transpose(1, 2)
         k = torch.cat([k_nope, k_rope], -1).transpose(1, 2)
-        # The fused kernel wants one width for q, k and v, as DeepSeek's own code pads it.
+        # The fused kernel needs equal widths of q, k and v; DeepSeek's own code pads them too.
         v = F.pad(v.transpose(1, 2), (0, s.nope_dim + s.rope_dim - s.v_dim))
         o = F.scaled_dot_product_attention(q, k, v, is_causal=True)[..., :s.v_dim]
         return self.o_proj(o.transpose(1, 2).flatten(-2))
@@ -92,7 +92,7 @@ class FFN(nn.Module):
 
 
 class LoopedExperts(nn.ModuleList):
-    """One after the other, as in transformers."""
+    """Experts run one after the other, as in transformers."""
 
     def __init__(self, s):
         super().__init__(FFN(s.dim, s.expert_dim) for _ in range(s.experts))
@@ -107,7 +107,7 @@ class LoopedExperts(nn.ModuleList):
 
 
 class GroupedExperts(nn.Module):
-    """Tokens sorted by expert, three products with all experts' weights, as in torchtitan."""
+    """Sorts tokens by expert, so that one grouped product covers all experts, as in torchtitan."""
 
     def __init__(self, s):
         super().__init__()
@@ -132,7 +132,7 @@ EXPERTS = {"loop": LoopedExperts, "grouped": GroupedExperts}
 
 
 class Gate(nn.Module):
-    """arXiv 2412.19437 eq. 12-16, in fp32: the bias takes part in the choice alone."""
+    """arXiv 2412.19437 eq. 12-16, in fp32: the bias affects only the choice."""
 
     def __init__(self, s):
         super().__init__()
@@ -214,8 +214,8 @@ def write_unrolled(x, f, post, res):
 
 
 # Which of these is fast depends on whether it is compiled, so settings choose. Coefficients stay
-# fp32: rounded to bf16 the rows of H_res would sum to 1 ± 2⁻⁹, and the loss of a model of eight
-# layers is another.
+# fp32: rounded to bf16, the rows of H_res would sum to 1 ± 2⁻⁹, which changes the loss of a model
+# of eight layers.
 MIX = {"matmul": (read_by_matmul, write_by_matmul),
        "broadcast": (read_by_broadcast, write_by_broadcast),
        "unrolled": (read_unrolled, write_unrolled)}
@@ -235,7 +235,7 @@ class HyperConnection(nn.Module):
         self.b_res = nn.Parameter(torch.zeros(n, n))
 
     def open(self, x):
-        """What the sublayer reads, and what close() needs."""
+        """Returns the sublayer's input, and what close() needs."""
         n = self.n
         with torch.autocast("cpu", enabled=False):
             v = x.flatten(-2).float()
@@ -296,7 +296,7 @@ class Model(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def forward(self, token, target, dtype):
-        """The mean loss; streams are kept as dtype."""
+        """The mean loss; streams are stored as `dtype`."""
         x = self.model.embed_tokens(token).to(dtype)
         if self.s.residual == "mhc":
             x = x.unsqueeze(-2).expand(*x.shape[:-1], self.s.streams, self.s.dim).contiguous()
@@ -318,12 +318,12 @@ class Model(nn.Module):
             module.balance(self.s.bias_speed)
 
     def largest_load(self):
-        """Of any expert of the last step, 1: as even as can be."""
+        """The largest load of an expert in the last step, relative to an even share."""
         return max((m.load.max() * len(m.load) / m.load.sum()).item() for m in self.routed())
 
 
 def load(model, tensors):
-    """Birkhoff's tensors by canonical name into the model; every one must find its place."""
+    """Loads Birkhoff's tensors by canonical name; every one must belong to a parameter."""
     tensors = dict(tensors)
     for name, module in model.named_modules():
         if isinstance(module, GroupedExperts):
@@ -336,11 +336,11 @@ def load(model, tensors):
 
 
 def keeps_fp32(name):
-    """What stays fp32 though the weights are bf16: gains, the router, the residual's own."""
+    """Whether it stays fp32 when weights are bf16: gains, router, parameters of the residual."""
     return "norm" in name or "_hc." in name or ".mlp.gate." in name
 
 
 def decays(name):
-    """Weight decay as Birkhoff's groups have it."""
+    """Whether it has weight decay, as in Birkhoff's groups."""
     leaf = name.rsplit(".", 1)[-1]
     return "norm" not in name and leaf != "alpha" and not leaf.startswith("b_")

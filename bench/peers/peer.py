@@ -1,4 +1,4 @@
-"""A worker (worker.py) from outside."""
+"""Starts and controls a worker process (worker.py)."""
 import json
 import os
 import pathlib
@@ -10,11 +10,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 class Failed(Exception):
-    """Why a worker has no figures: one line."""
+    """Says in one line why a worker has no figures."""
 
 
 class Worker:
-    """Started with a job; ready when the constructor returns."""
+    """A worker for one job; it is ready when the constructor returns."""
 
     def __init__(self, scratch, job, environment, limit):
         path = scratch / "job.json"
@@ -33,7 +33,7 @@ class Worker:
             raise
 
     def run(self, steps):
-        """{"seconds", "memory"} of so many steps."""
+        """Runs `steps` steps; returns their {"seconds", "memory"}."""
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
         return self._reply(600)
@@ -45,7 +45,7 @@ class Worker:
         self.process.stdout.close()
 
     def _reply(self, limit):
-        # A line comes at once, and only when one was asked for: nothing is left in the buffer.
+        # Each request gets exactly one whole line, so nothing is left in the buffer.
         if not select.select([self.process.stdout], [], [], limit)[0]:
             raise Failed(f"not ready after {limit} s")
         line = self.process.stdout.readline()

@@ -1,4 +1,4 @@
-"""What was measured, as JSON, Markdown and a picture. Needs no PyTorch."""
+"""Writes the results as JSON, Markdown and a picture. Needs no PyTorch."""
 import json
 import pathlib
 import statistics
@@ -8,40 +8,42 @@ COLOURS = {"birkhoff": "#0072B2", "torch": "#D55E00"}  # Okabe and Ito's
 GIB = 2 ** 30
 
 HEAD = """
-# Beside PyTorch on a CPU
+# Comparison with PyTorch on a CPU
 
 <!-- scripts/peers.sh --accept writes this file -->
 
-Birkhoff's whole training step (forward, backward, clipping, AdamW, balancing of experts) and that
-of the same model in PyTorch as its users would write it (bench/peers/model.py): from the same
-weights, on the same tokens, with as many threads, by turns in the same minutes. A pair is one step
-of each, first the one, then the other, while the other is held; its ratio is PyTorch's seconds over
-Birkhoff's.
+Birkhoff's whole training step (forward, backward, clipping, AdamW, balancing of experts) is
+compared with that of the same model in PyTorch, written as its users would write it
+(bench/peers/model.py). Both use the same weights, tokens and number of threads, and alternate
+within the same minutes. A pair is one step of each side, while the other side waits; the sides
+alternate in going first. The ratio of a pair is PyTorch's seconds over Birkhoff's.
 """
 SUMMARY = """
-Medians. The setting is the best of the first model's, for all. Birkhoff keeps weights, their
-gradients and moments in fp32 and rounds for its products, which is PyTorch's "autocast"; its "bf16"
-keeps weights and moments in bf16, which is less work and less exact. Compiling is not counted.
-Memory is VmHWM, which for a compiled model includes the compiler's.
+Figures are medians. All models use the setting that is best for the first one. Birkhoff keeps
+weights, their gradients and moments in fp32 and rounds the factors of its products, like PyTorch's
+"autocast"; PyTorch's "bf16" keeps weights and moments in bf16, which is less work and less
+accurate. Compile time is not counted. Memory is VmHWM, which for a compiled model includes that of
+the compiler.
 """
 SETTINGS = """
-Each in a process of its own, one after the other, the median of its steps; a setting that is far
-behind after one step is given up. Until warm: compiling what the compiler's cache does not have,
-and the first steps. `loop`: one expert after the other; `grouped`: `F.grouped_mm`. Blocks are
-compiled one by one. AdamW is `fused` if nothing else is said; `pinned`: OMP_PROC_BIND=close,
-OMP_PLACES=cores.
+Settings run one after the other, each in its own process; the figure is the median of its steps. A
+setting that is far behind after one step is given up. "Until warm" is the time for compiling what
+is not in the compiler's cache, and for the first steps. `loop` computes one expert after the other,
+`grouped` uses `F.grouped_mm`. Blocks are compiled one by one. AdamW is `fused` unless the setting
+says otherwise; `pinned` means OMP_PROC_BIND=close, OMP_PLACES=cores.
 """
 SUBLAYER = """
-Birkhoff's is the time of its mHC operators in a training step, where other operators have had the
-caches; PyTorch's is alone, again and again on the same rows. `matmul`, `broadcast`, `unrolled`:
-three ways to write the mixing of streams. The package `hyper-connections` has another form of mHC
-(norm and coefficients by stream), so it is no pair.
+Birkhoff's figure is the time of its mHC operators in a training step, where other operators have
+used the caches in between; PyTorch's path runs alone, repeatedly on the same rows. `matmul`,
+`broadcast` and `unrolled` are three ways to write the mixing of streams. The package
+`hyper-connections` has another form of mHC (norm and coefficients per stream), so it is not used
+for pairs.
 """
 CHECKS = """
-Of the first step behind a checkpoint of Birkhoff's, in whose state everything has its effect
-(bench/peers/birkhoff.py). Bounds: 1e-5 of the loss (of 1 where it is less) and 1e-4 of the norm in
-fp32, 3e-3 and 5e-2 in bf16; where one is broken, the script fails. An expert's load is relative to
-an even share.
+These figures are from the first step after a checkpoint of Birkhoff's whose state gives every part
+of the model an effect (bench/peers/birkhoff.py). Bounds are 1e-5 of the loss (of 1 if it is less)
+and 1e-4 of the norm in fp32, 3e-3 and 5e-2 in bf16; if one is exceeded, the script fails. An
+expert's load is relative to an even share.
 [Numerics](../numerics.md) has every gradient of small models.
 """
 
@@ -57,7 +59,7 @@ def write(out, result):
 
 
 def accept(result, out):
-    """Into the documentation."""
+    """Writes the results into the documentation."""
     folder = ROOT / "docs/performance"
     folder.mkdir(parents=True, exist_ok=True)
     (ROOT / "docs/images/peers.png").write_bytes((out / "pairs.png").read_bytes())
@@ -67,8 +69,8 @@ def accept(result, out):
 def text(result, picture):
     lines = [HEAD.strip(), "", *_setup(result)]
     if result["variants"]:
-        lines += ["", "## Tokens a second", "", *_summary(result["variants"]), "",
-                  f"![Tokens a second, pair by pair, and the ratios]({picture})", "",
+        lines += ["", "## Tokens per second", "", *_summary(result["variants"]), "",
+                  f"![Tokens per second, pair by pair, and the ratios]({picture})", "",
                   "Ratios of each pair, in order:", "", *_ratios(result["variants"])]
     for variant in result["variants"]:
         if variant["settings"]:
@@ -87,14 +89,14 @@ def _setup(result):
         "| | |", "|---|---|",
         f"| machine | {m['cpu']}; {m['cores']} cores, {m['memory'] / GIB:.0f} GiB; "
         f"{', '.join(m['bf16']) or 'no bf16 instructions'}; Linux {m['kernel']} |",
-        f"| of its cores in use by others before the start | {100 * m['busy']:.0f} % |",
+        f"| share of its cores in use by others before the start | {100 * m['busy']:.0f} % |",
         f"| date | {m['date']} |", f"| versions | {versions} |",
-        f"| threads of either | {m['cores']} |", f"| command | `{result['command'].strip()}` |"]
+        f"| threads, each side | {m['cores']} |", f"| command | `{result['command'].strip()}` |"]
 
 
 def _summary(variants):
-    lines = ["| model | tokens a step | Birkhoff | PyTorch, its best | ratio, median (all pairs) | "
-             "peak memory, GiB: Birkhoff, PyTorch |", "|---|---|---|---|---|---|"]
+    lines = ["| model | tokens per step | Birkhoff | PyTorch, its best | ratio, median (all pairs) "
+             "| peak memory, GiB: Birkhoff, PyTorch |", "|---|---|---|---|---|---|"]
     for v in variants:
         pairs, tokens = v["pairs"], v["tokens"]
         ratios = [p["ratio"] for p in pairs]

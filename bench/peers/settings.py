@@ -1,4 +1,4 @@
-"""What users of PyTorch try when a CPU is all they have. Every one is measured and shown."""
+"""Settings that users of PyTorch try on a CPU. All are measured and shown."""
 import dataclasses
 
 import torch
@@ -12,15 +12,15 @@ PINNED = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
 @dataclasses.dataclass(frozen=True)
 class Setting:
     name: str
-    precision: str = "bf16"  # of weights: bf16; autocast: fp32 weights, bf16 products; fp32
+    precision: str = "bf16"  # bf16 weights; autocast: fp32 weights, bf16 products; fp32
     experts: str = "grouped"
-    mode: str = ""  # of torch.compile; "": eager
+    mode: str = ""  # of torch.compile; "" means eager
     mix: str = "matmul"  # how streams are mixed: model.py
     adam: str = "fused"
     environment: dict = dataclasses.field(default_factory=dict)
 
 
-# Those expected to be fast come first: what is far behind the best so far is given up early.
+# Settings expected to be fast come first, since one far behind the best so far is given up early.
 SETTINGS = [
     Setting("compiled bf16, grouped", mode="default", mix="unrolled"),
     Setting("compiled bf16, grouped, broadcast", mode="default", mix="broadcast"),
@@ -65,15 +65,15 @@ class Training:
     def _compile(self):
         if not self.setting.mode:
             return
-        torch._dynamo.config.capture_scalar_outputs = True  # of tokens an expert has
+        torch._dynamo.config.capture_scalar_outputs = True  # number of tokens per expert
         mode = None if self.setting.mode == "default" else self.setting.mode
-        # The model as a whole takes many times as long, and longer with every layer.
+        # Compiling the whole model takes many times as long, and longer with every layer.
         for block in self.model.model.layers:
             block.compile(mode=mode)
         self.model.loss = torch.compile(self.model.loss, mode=mode)
 
     def step(self):
-        """{loss, norm of the gradient, largest load of an expert} of a whole step."""
+        """Takes a whole step; returns {loss, gradient norm, largest load of an expert}."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.precision == "autocast"):
             loss = self.model(self.token, self.target, self.dtype)
         loss.backward()

@@ -1,6 +1,6 @@
-"""The mHC path of one sublayer alone, forward and backward, without its F: what is read is written
-back. In PyTorch by model.py, and by the package hyper-connections, which knows another form of mHC:
-per-stream norm, coefficients by stream; the same traffic, fewer products."""
+"""The mHC path of one sublayer alone, forward and backward, without its F: the value that is read
+is written back. One version is from model.py, and one from the package hyper-connections, which has
+another form of mHC: norm and coefficients per stream, with the same traffic and fewer products."""
 import functools
 
 import torch
@@ -22,7 +22,7 @@ def ours(mix):
 
 
 def package(tokens=TOKENS):
-    """hyper-connections: streams lie in the batch dimension."""
+    """From the package hyper-connections, where streams are part of the batch dimension."""
     from hyper_connections import mHC
 
     hc = mHC(STREAMS, dim=DIM, layer_index=0, sinkhorn_iters=ITERATIONS)
@@ -39,8 +39,8 @@ MAKERS = {mix: functools.partial(ours, mix) for mix in model.MIX} | {"hyper-conn
 PATHS = [{"maker": maker, "compiled": compiled} for compiled in (True, False) for maker in MAKERS]
 
 
-FORMS = tuple(model.MIX)  # that compute what Birkhoff does
-# A training whose mHC operators have the same sizes, and little beside them.
+FORMS = tuple(model.MIX)  # the forms that compute the same as Birkhoff
+# A training whose mHC operators have the same sizes, with little else to compute.
 LITTLE_ELSE = ["model.residual=mhc", "model.layers=4", "model.dense_layers=4", "model.heads=1",
                "model.vocab=256", "model.dense_ffn_dim=64", "train.telemetry_every=0",
                "train.global_batch=4", "train.micro_batch=4", "train.sequence=512",

@@ -1,11 +1,11 @@
-"""A PyTorch process that lives as long as a comparison: compiles once, then steps on command.
+"""A PyTorch process for the duration of a comparison: compiles once, then takes steps on command.
 
     worker.py JOB        JOB: JSON, as peer.py writes it
 
 Writes a line of JSON when it is ready, and one for each line it reads:
 
-    {"loss": …, "norm": …, "load": …, "first": …, "warm": …, "memory": …}   of the first step;
-                                                seconds of it, and until nothing is compiled
+    {"loss": …, "norm": …, "load": …, "first": …, "warm": …, "memory": …}
+            results of the first step; its seconds; seconds until everything is compiled
     5  →  {"seconds": [five numbers], "memory": …}                memory: VmHWM in bytes
 """
 import json
@@ -21,11 +21,11 @@ from safetensors import safe_open
 import settings
 import sublayer
 
-WARM = 6  # steps at most until nothing is compiled any more
+WARM = 6  # at most this many steps until everything is compiled
 
 
 def tensors_of(parts):
-    """The model's tensors of a checkpoint that one rank wrote."""
+    """The model's tensors in a checkpoint that one rank wrote."""
     found = {}
     for part in parts:
         with safe_open(part, "pt") as file:
@@ -44,7 +44,7 @@ def training(job):
 
 
 def memory():
-    """The most that was ever resident."""
+    """Peak resident memory in bytes."""
     with open("/proc/self/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
 
@@ -60,7 +60,7 @@ def timed(thing):
 
 
 def main():
-    # Libraries may print: only the replies go where replies are expected.
+    # Libraries may print to stdout, so replies get a descriptor of their own.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
