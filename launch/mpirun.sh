@@ -1,46 +1,46 @@
 #!/usr/bin/env bash
-# mpirun as a training run needs it; takes what mpirun takes:
+# Runs mpirun in the way a training run needs; takes the options of mpirun:
 #
 #   launch/mpirun.sh -np 2 build/release/birkhoff train configs/tiny.yaml
 #
-# - As root (containers, CI) Open MPI wants to be told that this is meant.
-# - Ranks have threads of their own: no rank is bound to a core, unless the call says how. More
-#   ranks than cores are allowed where no batch system has counted them.
+# - As root (containers, CI) it adds the option that Open MPI requires.
+# - Ranks have threads, so no rank is bound to a core unless the call requests it. More ranks than
+#   cores are allowed if no batch system has assigned them.
 # - Ctrl-C, a lost connection (SIGHUP), SIGTERM and SIGUSR1 reach every rank as SIGUSR1: the run
 #   finishes its step, saves and exits with 75. mpirun itself would kill the ranks within a second,
-#   so it has a session of its own, where the terminal's signals do not arrive. A second signal (one
-#   within 0.2 seconds counts as the first) ends all processes at once, with 128 + its number. What
-#   was ignored when the launcher started (nohup) stays ignored.
-# - A reader that leaves (`| head`) does not end the run; mpirun gives up at the eleventh SIGPIPE.
+#   so it gets a session of its own, which the terminal's signals do not reach. A second signal (one
+#   within 0.2 seconds counts as the first) ends all processes at once, with 128 + its number.
+#   Signals that were ignored when the launcher started (nohup) stay ignored.
+# - A closed pipe (`| head`) does not end the run; mpirun itself gives up at the eleventh SIGPIPE.
 # - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung, 2: the program
-#   could not be launched), where mpirun's own is that of whichever rank it saw end first. Its boxes
+#   could not be launched); mpirun's own would be that of the rank it saw end first. Its boxes
 #   about exit codes are printed at the end, and only if something failed.
-# - mpirun ends with its ranks. PMIx 4.2 can lock itself out when a rank is killed while it leaves,
-#   and mpirun then waits for ever.
-# - BIRKHOFF_RESTARTS=N: starts again, at most N times, what ended because a rank died or hung
-#   (exit codes 6 and 7); the run goes on from its newest checkpoint. What never started is not
-#   started again: a rank on this machine must have completed a step, or have told the cause.
+# - mpirun ends with its ranks. PMIx 4.2 can deadlock if a rank is killed while it exits, and mpirun
+#   alone would then wait forever.
+# - BIRKHOFF_RESTARTS=N: restarts the run, at most N times, if a rank died or hung (exit codes 6
+#   and 7); it resumes from its newest checkpoint. A run that never really started is not restarted:
+#   a rank on this machine must have completed a step, or have reported the cause.
 #   BIRKHOFF_RESTART_PAUSE: seconds before the first restart (default 5); doubles each time, to 60.
 set -uo pipefail
 
-place=''  # a directory for the pipes and for what ranks leave
-child=''  # mpirun
-guard=''  # of end_without_children
-asked=''  # when the first signal came, in microseconds
-passed='' # the request is on its way to the ranks
+place=''  # directory for the pipes and for the ranks' verdict
+child=''  # pid of mpirun
+guard=''  # pid of end_without_children
+asked=''  # time of the first signal, in microseconds
+passed='' # set once the request has been passed on to the ranks
 
 say() { echo "[mpirun.sh] $*" >&2; }
 
 children_of() { cat /proc/"$1"/task/*/children 2>/dev/null; }
 
-ranks_of() { # MPIRUN: the pids of its ranks on this machine
+ranks_of() { # MPIRUN: prints the pids of its ranks on this machine
   local pid
   for pid in $(children_of "$1"); do
     if grep -qz '^OMPI_COMM_WORLD_RANK=' /proc/"$pid"/environ 2>/dev/null; then echo "$pid"; fi
   done
 }
 
-catches_usr1() { # PID…: all of them have a handler for SIGUSR1 (bit 9)
+catches_usr1() { # PID…: succeeds if all of them have a handler for SIGUSR1 (bit 9)
   local pid mask
   for pid in "$@"; do
     mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' /proc/"$pid"/status 2>/dev/null)
@@ -48,8 +48,8 @@ catches_usr1() { # PID…: all of them have a handler for SIGUSR1 (bit 9)
   done
 }
 
-# Has mpirun send SIGUSR1 to all ranks. The signal would end a process that has no handler yet, so
-# this waits until mpirun and the ranks of this machine have theirs, in two checks in a row.
+# Makes mpirun send SIGUSR1 to all ranks. The signal would end a process without a handler, so this
+# waits until mpirun and the ranks of this machine have one, in two consecutive checks.
 pass_request() { # MPIRUN
   local looks ready=0 ranks
   for ((looks = 0; looks < 400; ++looks)); do
@@ -69,19 +69,19 @@ pass_request() { # MPIRUN
 pass_request_once() {
   if [ -z "$asked" ] || [ -z "$child" ] || [ -n "$passed" ]; then return; fi
   passed=yes
-  ignore_signals  # the helper inherits this: a terminal signals it as well
+  ignore_signals  # inherited by the helper, which a terminal signals as well
   pass_request "$child" &
   catch_signals
 }
 
-# Ends the ranks, then mpirun, which leaves ranks behind when it is asked to end twice.
+# Ends the ranks, then mpirun, which leaves ranks running if it is signalled twice.
 end_at_once() { # SIGNAL
   local ranks segments='' looks pid
   ignore_signals
   if [ -n "$child" ]; then
-    kill -USR1 "$child"  # to ranks on other hosts this is the second
+    kill -USR1 "$child"  # the second signal for ranks on other hosts
     mapfile -t ranks < <(ranks_of "$child")
-    for pid in "${ranks[@]}"; do  # shared memory that nobody else would remove
+    for pid in "${ranks[@]}"; do  # collects shared memory that nothing else would remove
       segments+=" $(grep -o '/dev/shm/vader_segment[^ ]*' /proc/"$pid"/maps | sort -u)"
     done
     sleep 0.1
@@ -99,7 +99,7 @@ end_at_once() { # SIGNAL
 } 2>/dev/null
 
 on_signal() { # NUMBER
-  # Without `date`, since the next signal could end that process. SECONDS: for bash 4.
+  # Avoids `date`, since the next signal could end that process. SECONDS is for bash 4.
   local now=${EPOCHREALTIME:-$SECONDS.000000}
   now=${now//[!0-9]/}
   if [ -z "$asked" ]; then
@@ -118,8 +118,9 @@ catch_signals() {
   trap 'end_at_once 3' QUIT
 }
 trap '' PIPE
-# Ctrl-Z: mpirun stops its ranks (orte_forward_job_control). SIGCONT has no trap: it comes with the
-# SIGHUP of a lost terminal, and of two signals in one moment bash's `wait` forgets the first.
+# Handles Ctrl-Z: mpirun stops its ranks (orte_forward_job_control). SIGCONT has no trap: it arrives
+# together with the SIGHUP of a lost terminal, and of two simultaneous signals bash's `wait` loses
+# the first.
 suspend() {
   [ -z "$child" ] || kill -TSTP "$child"
   kill -STOP $$
@@ -127,7 +128,7 @@ suspend() {
 }
 trap suspend TSTP
 
-count() { # NAME VALUE: a whole number from the environment
+count() { # NAME VALUE: prints a whole number from the environment
   [[ $2 =~ ^[0-9]{1,6}$ ]] && echo $((10#$2)) && return
   say "$1=$2: a whole number is expected"
   return 2
@@ -136,15 +137,15 @@ restarts=$(count BIRKHOFF_RESTARTS "${BIRKHOFF_RESTARTS:-0}") || exit 2
 pause=$(count BIRKHOFF_RESTART_PAUSE "${BIRKHOFF_RESTART_PAUSE:-5}") || exit 2
 
 given=" $* "
-# What mpirun waits for before it kills the ranks beside one that failed, even if all are gone.
+# Seconds that mpirun waits before it kills the other ranks after a failure, even if all are gone.
 flags=(--mca odls_base_sigkill_timeout 1 --mca orte_forward_job_control 1)
 if [ "$(id -u)" = 0 ]; then flags+=(--allow-run-as-root); fi
 case $given in *" --bind-to "* | *" -bind-to "*) ;; *) flags+=(--bind-to none) ;; esac
 if [ -z "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}" ]; then flags+=(--oversubscribe); fi
-# Single copies between processes need a right (CAP_SYS_PTRACE) that containers usually lack.
+# Single-copy transfers between processes need CAP_SYS_PTRACE, which containers usually lack.
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
-# Not in shared memory, whose lock a rank that is killed while it starts takes along: mpirun then
-# waits for it for ever (PMIx 4.2, once in 60 such kills).
+# Keeps PMIx's store out of shared memory: a rank that is killed while it starts may hold its lock,
+# and mpirun then waits for the lock forever (PMIx 4.2, once in 60 such kills).
 export PMIX_MCA_gds=${PMIX_MCA_gds:-hash}
 
 command -v mpirun >/dev/null || {
@@ -155,12 +156,12 @@ command -v mpirun >/dev/null || {
 place=$(mktemp -d) || exit 5
 trap 'rm -rf "$place"' EXIT
 mkfifo "$place/out" "$place/err" || exit 5
-# The ranks of this machine append to it: comm/watch/verdict.h.
+# The ranks of this machine append to this file (comm/watch/verdict.h).
 export BIRKHOFF_VERDICT=$place/verdict
 
-# Kills a process that had children and has had none for 3 seconds. (Normally mpirun is gone within
-# 1.5.) Without /proc/…/children, an option of the kernel, it kills nobody. Should the launcher
-# itself be killed, the run is asked to save.
+# Kills a process that had children and has had none for 3 seconds. (Normally mpirun ends within
+# 1.5.) Without /proc/…/children, a kernel option, it kills nothing. If the launcher itself is
+# killed, it asks the run to save.
 end_without_children() { # PID
   local children had='' idle=0
   ignore_signals
@@ -180,14 +181,13 @@ end_without_children() { # PID
   exit 1
 }
 
-# Passes on what mpirun and the ranks print, as it comes. What nobody reads any more is dropped.
+# Forwards the output of mpirun and the ranks unbuffered. Drops it once the reader is gone.
 pass_out() {
   ignore_signals
   cat || cat >/dev/null
 } 2>/dev/null
 
-# The same for stderr, without mpirun's lines about forwarded signals. Boxes about exit codes are
-# put aside.
+# Forwards stderr without mpirun's lines about forwarded signals. Sets boxes about exit codes aside.
 rule=--------------------------------------------------------------------------
 pass_err() {
   local line box='' LC_ALL=C
@@ -213,7 +213,7 @@ pass_err() {
   [ -z "$box" ] || printf '%s\n' "$box"
 } 2>/dev/null
 
-# A trapped signal ends `wait` before the child has ended.
+# Waits for a process. A trapped signal makes `wait` return before the child has ended.
 wait_for() { # PID
   local status last
   while :; do
@@ -222,7 +222,7 @@ wait_for() { # PID
     if ! kill -0 "$1" 2>/dev/null; then
       wait "$1" 2>/dev/null
       last=$?
-      [ $last = 127 ] || status=$last  # the one before was the trap's
+      [ $last = 127 ] || status=$last  # the earlier status was the trap's
       return $status
     fi
   done
@@ -237,12 +237,12 @@ while :; do
   out=$!
   pass_err <"$place/err" >&2 &
   err=$!
-  # A signal that came before this line has ended the script, which had started nothing.
+  # A signal before this line ends the script, which has started nothing yet.
   catch_signals
   launched=$SECONDS
   "${session[@]}" mpirun "${flags[@]}" "$@" <&0 >"$place/out" 2>"$place/err" &
   child=$!
-  pass_request_once  # a signal that came meanwhile
+  pass_request_once  # for a signal that arrived in the meantime
   end_without_children "$child" >/dev/null 2>&1 </dev/null &
   guard=$!
   wait_for "$child"
@@ -263,7 +263,7 @@ while :; do
       status=2
     elif [ $status -gt 128 ]; then
       status=6
-      # The request came before the first step, and may have ended a rank as it started.
+      # A request before the first step may have ended a rank while it started.
       if [ -n "$asked" ] && [ ! -s "$BIRKHOFF_VERDICT" ]; then status=75; fi
     fi
     [ "$status" = 75 ] || cat "$place/boxes" >&2 2>/dev/null
@@ -279,6 +279,6 @@ while :; do
     say "stop requested: nothing is running, and what was saved is there"
     exit 75
   fi
-  ignore_signals  # inherited by the helpers, until catch_signals
+  ignore_signals  # inherited by the helpers until catch_signals
   pause=$((pause * 2 > 60 ? 60 : pause * 2))
 done

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The paper's comparison (arXiv 2512.24880, figures 2 and 3) on a config of choice: trains it with
-# each residual from the same seed and data, one after the other, and draws them over each other.
+# The paper's comparison (arXiv 2512.24880, figures 2 and 3) for any config: trains it with each
+# residual in turn, from the same seed and data, and plots the runs over each other.
 #
 #   ./scripts/compare.sh [CONFIG] [key=value …]        default: configs/deep.yaml
 #
-# A comparison that was stopped (Ctrl-C saves, exit code 75) goes on where it was: the same command
-# again. Paths are relative to the directory in which it is called.
+# The same command resumes a comparison that was stopped (Ctrl-C saves, exit code 75). Paths are
+# relative to the directory in which the script is called.
 #
-# RESIDUALS   environment: which (default "plain hc mhc"); the first is the baseline.
-# RANKS       environment: how many processes share a training (default 2).
-# OUT         environment: where the runs go (default runs/compare-<CONFIG's name>).
+# RESIDUALS   environment: residuals to train (default "plain hc mhc"); the first is the baseline.
+# RANKS       environment: number of processes that share a training (default 2).
+# OUT         environment: directory of the runs (default runs/compare-<CONFIG's name>).
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -27,7 +27,7 @@ for residual in "${residuals[@]}"; do
   status=0
   train_run "$config" "${overrides[@]}" run.dir="$out/$residual" model.residual="$residual" ||
     status=$?
-  # A residual that diverges is a result: what it wrote until then is drawn.
+  # A residual that diverges is a result: its metrics up to then are plotted.
   [ $status != 8 ] || say "$residual ended with a number that is not finite"
   [ $status = 0 ] || [ $status = 8 ] || die "training $residual failed with exit code $status"
 done

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Compiles and links CUDA's kernels and their tests by nvcc; a warning or a register spill is an
-# error. The tests run where there is a GPU, and are skipped where there is none.
+# Compiles and links the CUDA kernels and their tests with nvcc; a warning or a register spill is an
+# error. The tests run if there is a GPU, and are skipped otherwise.
 #
 #   ./scripts/cuda_build.sh [--binary] [ARCHITECTURE…]       default: 80; e.g. 80 90a 100a
 #
-# --binary: the whole engine as well, which takes as long as all else; and it must start without
-# CUDA.
+# --binary also builds the whole engine, which takes as long as everything else, and checks that it
+# starts without CUDA.
 #
 # The compiler is the one that scripts/cuda_toolkit.sh finds or installs.
 # shellcheck source=scripts/lib.sh
@@ -24,13 +24,13 @@ list=$(printf '%s-real;' "${architectures[@]}")
 install_packages build test
 toolkit=$(scripts/cuda_toolkit.sh)
 nvcc=$toolkit/bin/nvcc
-# CMake forgets the preset's variables when it is given another compiler than before.
+# CMake drops the preset's variables when the compiler changes.
 grep -qs "^CMAKE_CUDA_COMPILER:[A-Z]*=$nvcc\$" build/cuda/CMakeCache.txt ||
   rm -rf build/cuda/CMakeCache.txt build/cuda/CMakeFiles
 quietly "build cuda" build cuda -DBIRKHOFF_TESTS=ON -DCMAKE_CUDA_COMPILER="$nvcc" \
   -DCMAKE_CUDA_ARCHITECTURES="${list%;}" -- "${targets[@]}"
 say "compiled for ${architectures[*]} by $nvcc"
-if [ $binary = yes ]; then # it starts where nothing of CUDA is installed, and says what there is
+if [ $binary = yes ]; then # it must start without any CUDA library, and say what it finds
   ! readelf -d build/cuda/birkhoff | grep -E 'NEEDED.*lib(cu|nccl|nvToolsExt)' ||
     die "build/cuda/birkhoff needs a library of CUDA to start"
   build/cuda/birkhoff --version

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# CUDA's kernels and their host code on the emulated device (docs/cuda.md): no GPU, no toolkit.
-# Three links of the same tests: plain, under ASan and UBSan, and with the checker; stream plans of
-# the engine with the checker.
+# Tests the CUDA kernels and their host code on the emulated device (docs/cuda.md), without a GPU or
+# toolkit. The same tests run plain, under ASan and UBSan, and with the checker; the engine's stream
+# plans run with the checker.
 #
 #   ./scripts/cuda_emulated.sh [GOOGLETEST OPTION …]       e.g. --gtest_filter='CudaRmsNorm.*'
 # shellcheck source=scripts/lib.sh

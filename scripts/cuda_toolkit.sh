@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Prints where CUDA's toolkit is, a folder with bin/nvcc, include and lib64; installs the compiler
-# from PyPI where it is not there.
+# Prints the path of the CUDA toolkit, a folder with bin/nvcc, include and lib64. Installs the
+# compiler from PyPI if there is none.
 #
 #   ./scripts/cuda_toolkit.sh [--nvdisasm]
 #
-# nvcc is of the version that scripts/requirements-cuda.txt names and of no other, since the
-# registers of kernels/cuda/resources/ are its own. It is looked for in CUDA_HOME, PATH and
-# /usr/local/cuda; otherwise NVIDIA's packages go to build/cuda-toolkit. That is all that compiles
-# and links the kernels: no driver, no libraries but the runtime.
+# nvcc must have exactly the version in scripts/requirements-cuda.txt, since the register counts in
+# kernels/cuda/resources/ are specific to it. It is searched for in CUDA_HOME, PATH and
+# /usr/local/cuda; otherwise NVIDIA's packages are installed into build/cuda-toolkit. This is all
+# that is needed to compile and link the kernels: no driver, and no library except the runtime.
 #
-# --nvdisasm   prints where the disassembler is: the toolkit's own, or PyPI's in build/nvdisasm
+# --nvdisasm   prints the path of the disassembler: the toolkit's own, or PyPI's in build/nvdisasm
 #
-# CUDA_HOME    environment: the toolkit, where it is not found by itself.
+# CUDA_HOME    environment: path of the toolkit, if it is not found otherwise.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
-exec 3>&1 1>&2 # what is printed for a caller is the place alone
+exec 3>&1 1>&2 # only the path goes to stdout
 
 requirements=scripts/requirements-cuda.txt
 version=$(sed -n 's/^nvidia-cuda-nvcc==//p' $requirements)
@@ -24,7 +24,7 @@ has_nvcc() {
     "$1/bin/nvcc" --version 2>/dev/null | grep -q "V${version//./\\.}\$"
 }
 
-# What is in PATH may be a link or a script, so nvcc says where its toolkit is.
+# The nvcc in PATH may be a link or a script, so it is asked where its toolkit is.
 find_installed() {
   local in_path
   in_path=$(nvcc --dryrun -c -x cu /dev/null 2>&1 | sed -n 's/^#\$ TOP=//p')
@@ -34,7 +34,7 @@ find_installed() {
   return 1
 }
 
-# PyPI's packages are a toolkit but for a few names that nvcc and CMake look for.
+# PyPI's packages are a toolkit except for a few names that nvcc and CMake look for.
 install_toolkit() {
   local place=$root/build/cuda-toolkit
   toolkit=$place/toolkit

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Prints the default training text as JSONL, a book a line: {"name": "Ge", "text": "..."}.
-# The text is the King James Bible of the Debian packages bible-kjv and bible-kjv-text: 66 books,
-# 4.1 MB. Verses are lines, an empty line stands between chapters, and the labels ("Ge1:1") are left
-# out: they are 6 % of the bytes, and noise in what a model writes.
+# Prints the default training text as JSONL, one book per line: {"name": "Ge", "text": "..."}.
+# The text is the King James Bible from the Debian packages bible-kjv and bible-kjv-text: 66 books,
+# 4.1 MB. Verses are lines, and an empty line separates chapters. The labels ("Ge1:1") are left out:
+# they are 6 % of the bytes, and would be noise in what a model writes.
 #
 #   scripts/default_text.sh > text.jsonl && birkhoff data prepare --jsonl --out data/text text.jsonl
 set -euo pipefail

@@ -3,10 +3,10 @@
 #
 #   ./scripts/fuzz.sh [SECONDS [TARGET…]]        30 seconds each; targets: tests/fuzz/targets.h
 #
-# Starts from tests/fuzz/corpus/TARGET and what the tree's own writers make. An input that breaks a
-# property lies in build/fuzz/finds/ afterwards, with the line that runs it again; what is new
-# otherwise stays in build/fuzz/corpus/TARGET. Inputs that take over 5 seconds, one allocation over
-# 256 MiB and a process over 2 GiB are finds as well.
+# Starts from tests/fuzz/corpus/TARGET and seeds made by the formats' own writers. An input that
+# breaks a property is stored in build/fuzz/finds/, and the command that runs it again is printed;
+# other new inputs stay in build/fuzz/corpus/TARGET. Inputs that take over 5 seconds, an allocation
+# over 256 MiB and a process over 2 GiB are finds as well.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -28,7 +28,7 @@ run_again="-timeout=5 -rss_limit_mb=2048 -malloc_limit_mb=256"
 
 fuzz() { # TARGET
   local dictionary=json longest=16384
-  # yaml-cpp takes a millisecond for 5 KiB, and ten under the sanitizers.
+  # yaml-cpp takes a millisecond for 5 KiB, ten under the sanitizers.
   [ "$1" != config ] || { dictionary=config && longest=4096; }
   # shellcheck disable=SC2086
   $out/tests/fuzz/fuzz_"$1" -max_total_time="$seconds" -max_len=$longest -print_final_stats=1 \

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A plain model gains streams and goes on training: trains a config plain, imports that run as each
-# residual, goes on, and draws them over each other. Each starts from the loss that the plain model
-# had reached.
+# Adds streams to a trained plain model: trains a config plain, imports that run with each residual,
+# trains each further, and plots the runs over each other. Each starts from the loss that the plain
+# model had reached.
 #
 #   ./scripts/grow.sh [CONFIG] [key=value …]             default: configs/tiny.yaml
 #
-# BEFORE, AFTER   environment: steps of the plain model, and of each that is imported (default 300).
-# RANKS           environment: how many processes share a training (default 2).
-# OUT             environment: where the runs go (default runs/grow-<CONFIG's name>); what is there
-#                 goes on where it was. Ctrl-C saves, with exit code 75.
-# Paths are relative to the directory in which it is called.
+# BEFORE, AFTER   environment: steps of the plain model, and of each imported one (default 300).
+# RANKS           environment: number of processes that share a training (default 2).
+# OUT             environment: directory of the runs (default runs/grow-<CONFIG's name>); existing
+#                 runs are resumed. Ctrl-C saves, with exit code 75.
+# Paths are relative to the directory in which the script is called.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -28,7 +28,7 @@ train() { # CONFIG RUN [key=value…]
 scripts/train.sh --prepare "$config" "${overrides[@]}"
 locate_data
 mkdir -p "$out"
-# At its full rate to the end, so that there is something left to learn.
+# Keeps the full learning rate to the end, so that there is something left to learn.
 train "$config" "$out/plain" "${overrides[@]}" model.residual=plain optim.schedule=constant \
   train.steps="${BEFORE:-300}"
 runs=()

@@ -1,6 +1,6 @@
-# Shared by the scripts: phases and their times, Debian packages, the Python environment, builds,
-# trainings. Source it; it moves to the repository's root. Paths that a user gives are relative to
-# the directory in which the script was called: see from_caller.
+# Functions shared by the scripts: phases and their times, Debian packages, the Python environment,
+# builds, trainings. Source this file; it changes to the repository's root. Paths that a user gives
+# are relative to the directory in which the script was called: see from_caller.
 # shellcheck shell=bash
 set -euo pipefail
 
@@ -10,10 +10,10 @@ cd "$root"
 script=$(basename "$0")
 mkdir -p build/log
 
-# Cores that may be used: nproc's, or the CPU quota of the process's control groups (version 1 or
-# 2) where that is less, as base/machine.h counts them.
+# The number of usable cores: that of nproc, or the CPU quota of the process's control groups
+# (version 1 or 2) if it is less, as in base/machine.h.
 # shellcheck disable=SC2120
-count_cores() { # [what stands before /proc and /sys, for tests]
+count_cores() { # [prefix of /proc and /sys, for tests]
   local cores number controllers path base quota period
   cores=$(nproc)
   [ -r "${1:-}/proc/self/cgroup" ] || { echo "$cores" && return; }
@@ -42,12 +42,12 @@ count_cores() { # [what stands before /proc and /sys, for tests]
 # shellcheck disable=SC2119
 jobs=$(count_cores)
 
-# ccache wants a place to write; a user without a home gets one here.
+# ccache needs a writable directory; a user without a home gets one here.
 if [ -z "${CCACHE_DIR:-}" ] && ! mkdir -p "${HOME:-/nowhere}/.cache/ccache" 2>/dev/null; then
   export CCACHE_DIR=$root/build/ccache
 fi
 
-# The same sources in another clone are the same to ccache.
+# Lets ccache find the same sources in another clone.
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 
 export MPLCONFIGDIR=${MPLCONFIGDIR:-$root/build/matplotlib}
@@ -58,7 +58,7 @@ die() {
   exit 1
 }
 
-# A path that the user gave, absolute.
+# Makes a path that the user gave absolute.
 from_caller() { # PATH
   case $1 in
     /*) echo "$1" ;;
@@ -66,7 +66,7 @@ from_caller() { # PATH
   esac
 }
 
-# A config that the user named: of the caller's directory, else one that comes with Birkhoff.
+# Finds a config that the user named: in the caller's directory, or among Birkhoff's own.
 find_config() { # PATH
   local found
   found=$(from_caller "$1")
@@ -78,7 +78,7 @@ find_config() { # PATH
 now() { date +%s.%N; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
 
-# phase NAME COMMAND…: its output is shown, then a line with the time it took.
+# phase NAME COMMAND…: shows the command's output, then a line with its time.
 phase() {
   local name=$1 start status=0
   shift
@@ -88,8 +88,9 @@ phase() {
   say "$name: $(since "$start") s"
 }
 
-# quietly NAME COMMAND…: the same, with the output in build/log/NAME.log, shown only on failure.
-# A function that is run so chains its commands by &&: `set -e` does not reach inside `||`.
+# quietly NAME COMMAND…: the same, but writes the output to build/log/NAME.log and shows it only on
+# failure. A function called in this way must chain its commands with &&, since `set -e` has no
+# effect inside `||`.
 quietly() {
   local name=$1 log start status=0
   shift
@@ -103,9 +104,10 @@ quietly() {
   say "$name: $(since "$start") s"
 }
 
-# stage NAME MINUTES COMMAND…: for long rows of checks. Its output is shown; what took more than its
-# budget says so. A machine may be busy, so a stage is ended only after four times its budget, or
-# when the row as a whole has taken `wall` minutes, where a script sets that. Returns the status.
+# stage NAME MINUTES COMMAND…: one of a long sequence of checks. Shows the command's output, and
+# says so if the time was over budget. As a machine may be busy, a stage is ended only after four
+# times its budget, or when the whole sequence has taken `wall` minutes, if a script sets that.
+# Returns the command's status.
 stage() {
   local name=$1 budget=$2 start status=0 minutes limit over=
   shift 2
@@ -124,9 +126,9 @@ stage() {
   return $status
 }
 
-# read_study CONFIG KEYS SEE ARGUMENT…: [CONFIG] [key=value …] of scripts that train a config
-# several times, into `config` and, behind what is there, `overrides`. KEYS: "run.dir|seed", which
-# the script sets itself; SEE: the environment variables that say how.
+# read_study CONFIG KEYS SEE ARGUMENT…: reads the arguments [CONFIG] [key=value …] of a script that
+# trains a config several times. Sets `config` and appends to `overrides`. KEYS are the keys that
+# the script sets itself ("run.dir|seed"), SEE the environment variables to use instead.
 read_study() {
   local keys=${2//./\\.} see=$3 argument usage="usage: scripts/$script [CONFIG] [key=value …]"
   config=$1
@@ -145,8 +147,8 @@ read_study() {
   config=$(find_config "$config")
 }
 
-# config_value SECTION KEY DEFAULT: what the run of `config` and `overrides` has there: from the
-# command line, or the config or what it extends.
+# config_value SECTION KEY DEFAULT: the value of a key in the run of `config` and `overrides`: from
+# the command line, the config, or a config that it extends.
 config_value() {
   local argument file=$config found='' parent
   for argument in "${overrides[@]}"; do
@@ -166,7 +168,7 @@ config_value() {
   echo "${found:-$3}"
 }
 
-# The text that train.sh prepares lies in the repository, wherever a script is called.
+# Data that train.sh prepares is in the repository, also if a script is called from elsewhere.
 locate_data() {
   local text=data/bible
   if [ "$(config_value data path "")" = $text ] && [ ! -e "$caller/$text.bin" ]; then
@@ -177,7 +179,7 @@ locate_data() {
 birkhoff=$root/build/release/birkhoff
 in_caller() { (cd "$caller" && "$@"); }
 
-# A signal while train_run waits. shellcheck cannot see the trap call it.
+# Handles a signal while train_run waits. shellcheck cannot see that the trap calls it.
 # shellcheck disable=SC2317
 on_stop() { # NUMBER
   stop_number=$1 stop_count=$((stop_count + 1))
@@ -187,9 +189,9 @@ on_stop() { # NUMBER
   fi
 }
 
-# train_run [--log FILE] ARGUMENT…: `birkhoff train` with them, by $RANKS ranks, in the caller's
-# directory, so that paths in configs mean what they mean to birkhoff. Returns its exit code. When
-# a signal asks to stop, the run is given the time to save, and the script ends with 75; a second
+# train_run [--log FILE] ARGUMENT…: runs `birkhoff train ARGUMENT…` with $RANKS ranks, in the
+# caller's directory, so that paths in configs mean the same as for birkhoff. Returns its exit code.
+# If a signal asks to stop, the run gets the time to save, and the script ends with 75; a second
 # signal ends both at once.
 train_run() {
   local status=0 log=''
@@ -201,18 +203,18 @@ train_run() {
   trap 'on_stop 10' USR1
   trap 'on_stop 15' TERM
   (
-    # A terminal signals its whole process group: the run gets each signal once, from this script.
+    # A terminal signals its whole process group. The run must get each signal only once, from here.
     trap '' INT HUP TERM
     if [ -n "$log" ]; then exec >"$log" 2>&1; fi
     cd "$caller" && exec "$root/launch/mpirun.sh" -np "${RANKS:-2}" "$birkhoff" train "$@"
   ) &
   launched=$!
   [ $stop_count = 0 ] || kill -USR1 $launched
-  # A trapped signal ends `wait` before the run has ended.
+  # A trapped signal makes `wait` return before the run has ended.
   while wait "$launched" && status=0 || status=$?; kill -0 "$launched" 2>/dev/null; do :; done
   trap - HUP INT QUIT USR1 TERM
   wait "$launched" && status=0 || status=$?
-  # Ended by the signal itself: the launcher had not begun.
+  # If the signal itself ended the launcher, it had not started anything yet.
   if [ $stop_count -gt 0 ]; then
     case $status in 129 | 130 | 143) status=75 ;; esac
     [ $status != 138 ] || [ $stop_count -gt 1 ] || status=75
@@ -240,8 +242,8 @@ missing_packages() { # GROUP…
   done
 }
 
-# Installs what is missing of the groups: as root, or by sudo that asks no password. Otherwise one
-# line says what to install. Nothing is done, and no right needed, when all is there.
+# Installs the missing packages of the groups, as root or through sudo without a password. Otherwise
+# one line says what to install. Needs no rights if all packages are installed.
 install_packages() { # GROUP…
   local missing as_root=()
   mapfile -t missing < <(missing_packages "$@")
@@ -267,7 +269,7 @@ apt_install() { # APT-GET-COMMAND… -- PACKAGE…
   "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"
 }
 
-# python_packages NAME VENV REQUIREMENTS: a Python environment, made once for each version of the
+# python_packages NAME VENV REQUIREMENTS: creates a Python environment, once for each version of the
 # requirements.
 python_packages() {
   cmp -s "$3" "$2/requirements.txt" || quietly "$1" install_venv "$2" "$3"
@@ -278,11 +280,11 @@ install_venv() { # VENV REQUIREMENTS
     cp "$2" "$1/requirements.txt"
 }
 
-# What the drawing needs.
+# Creates the environment for plots.
 venv=build/venv
 make_venv() { python_packages "python packages" $venv scripts/requirements.txt; }
 
-# What the tests of scripts/tokenize.py need, beside what the drawing needs.
+# Adds the packages that the tests of scripts/tokenize.py need.
 make_tokenize_venv() {
   make_venv && { cmp -s scripts/requirements-tokenize.txt $venv/requirements-tokenize.txt ||
     quietly "tokenizers" install_tokenizers; }
@@ -305,7 +307,7 @@ build() {
     cmake --build --preset "$preset" -j "$jobs" "${targets[@]}"
 }
 
-# A build directory that has tests keeps them; a new one does without, and without GoogleTest.
+# Keeps the tests of an existing build directory; a new one has none, and needs no GoogleTest.
 build_binary() {
   if [ -f build/release/CMakeCache.txt ]; then
     build release -- birkhoff

@@ -3,18 +3,18 @@
 #
 #   ./scripts/mutants.sh [PATCH…]          default: tests/mutants/*.patch
 #
-# A patch begins with two lines, then a unified diff with a/ and b/ paths:
+# A patch begins with two lines, followed by a unified diff with a/ and b/ paths:
 #
 #   What: the mean of squares is not divided by the width
 #   Test: test_kernels RmsNormOperators.*            an executable of tests/, a GoogleTest filter
 #
 # The sources are copied to build/mutants/tree and built in build/mutants/build: neither the work
 # tree nor its builds are touched. A patch that does not apply or compile is an error, and so is
-# a test that fails without it. Exit code 0 only if every fault is caught.
+# a test that fails without the patch. Exit code 0 only if every fault is caught.
 #
-# A fault that was caught is not planted again as long as nothing has changed that could matter: the
-# patch, the test's executable and the binary as built without faults, and every file that is not
-# compiled. So a run that was stopped goes on where it was. Results: build/mutants/results/.
+# A fault that was caught is not planted again until something relevant changes: the patch, the
+# test's executable and the binary, both built without faults, or a file that is not compiled. So
+# an interrupted run continues where it stopped. Results are in build/mutants/results/.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -28,8 +28,8 @@ for patch in "$@"; do patches+=("$(from_caller "$patch")"); done
 
 field() { sed -n "s/^$2: *//p;/^diff \|^--- /q" "$1" | head -n 1; }
 
-# Only files that differ are copied, with a new time: ninja then rebuilds what a planted fault of
-# the last run had changed, and nothing else.
+# Copies only files that differ, with a new time stamp, so that ninja rebuilds only what a planted
+# fault of the last run had changed.
 copy_sources() {
   local file
   mkdir -p "$tree"
@@ -44,7 +44,7 @@ copy_sources() {
   done
 }
 
-# Outside of any repository, or git would take the tree for a part of this one and skip it.
+# Without the ceiling, git would treat the tree as part of this repository and skip it.
 apply() { GIT_CEILING_DIRECTORIES=$root/build/mutants git -C "$tree" apply "$@"; }
 
 configure() {
@@ -52,7 +52,7 @@ configure() {
     -DBIRKHOFF_WERROR=OFF  # a fault may leave something unused
 }
 
-# Runs a patch's test; its output is in $built.log. 0: passed; 2: no test ran.
+# Runs a patch's test, with its output in $built.log. Returns 0 if it passed, 2 if no test ran.
 run_test() { # EXECUTABLE FILTER
   timeout 300 "$built/tests/$1" --gtest_filter="$2" >"$built.log" 2>&1 </dev/null || return 1
   ! grep -q '^\[==========\] Running 0 tests' "$built.log" || return 2
@@ -60,10 +60,10 @@ run_test() { # EXECUTABLE FILTER
 
 build_executables() { cmake --build "$built" -j "$jobs" --target "$@"; }
 
-# What a patch needs is checked before any is applied: then a fault costs one build, which compiles
-# its file and restores that of the fault before.
+# The executables are built before any patch is applied. Then each fault costs one build, which
+# compiles its file and that of the previous fault, which is unpatched again.
 declare -A unpatched=()       # "EXECUTABLE FILTER" → run_test's status without any fault
-declare -A unpatched_hash=()  # executable → hash of it and of the binary that it may run
+declare -A unpatched_hash=()  # executable → hash of it and of the binary, which it may run
 build_unpatched() {
   local patch executable executables=()
   for patch in "${patches[@]}"; do
@@ -79,7 +79,7 @@ build_unpatched() {
   done
 }
 
-# What a verdict on PATCH depends on.
+# Prints a hash of everything on which the verdict on PATCH depends.
 dependencies() { # PATCH EXECUTABLE
   echo "${unpatched_hash[$2]:-} $files_hash" | cat - "$1" | sha256sum
 }
@@ -91,7 +91,7 @@ was_caught() { # PATCH
     dependencies "$1" "$executable" | cmp -s - "$results/$(basename "$1")"
 }
 
-judge() { # PATCH: prints a line, counts it
+judge() { # PATCH: prints and counts its verdict
   local patch=$1 what test executable filter
   what=$(field "$patch" What)
   test=$(field "$patch" Test)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that takes longer than a change should wait for: 300 kills, 100 requests to stop, all
-# tests in debug and under both sanitizers, clang-tidy over every file, the planted faults, the
-# comparison with PyTorch (which downloads 5 GB, once), and the two commands in a fresh clone, as
-# this user and, where this is root, as one without rights. Goes on after a failure; ends with a
-# table.
+# Everything that takes too long to run for each change: 300 kills, 100 requests to stop, all tests
+# in debug and under both sanitizers, clang-tidy on every file, the planted faults, the comparison
+# with PyTorch (which downloads 5 GB once), and the README's two commands in a fresh clone, as this
+# user and, if this is root, also as an unprivileged one. Continues after a failure, and prints a
+# table at the end.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -19,7 +19,7 @@ nightly() { # NAME MINUTES COMMAND…
     "$([ $status = 0 ] && echo ok || echo "FAILED ($status)")")")
 }
 
-# A clone of the last commit, with a short training: neither a build nor data to lean on.
+# Tests a clone of the last commit, without an existing build or data, with a short training.
 try_clone() { # [COMMAND to become another user…]
   place=$(mktemp -d)
   trap 'rm -rf "$place"' EXIT
@@ -29,7 +29,7 @@ try_clone() { # [COMMAND to become another user…]
     './scripts/train.sh train.stop_at=20 && ./scripts/test.sh')
 }
 
-if [ "${1:-}" = --clone ]; then # the part of this script that stage() runs
+if [ "${1:-}" = --clone ]; then # how stage() runs try_clone
   shift
   try_clone "$@"
   exit

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Compares Birkhoff with what others wrote: PyTorch, and transformers' DeepSeek models.
+# Compares Birkhoff with independent implementations: PyTorch, and transformers' DeepSeek models.
 #
 #   ./scripts/parity.sh [--only TEXT] [--accept]
 #
-# Loss, logits and gradients of whole models, the mHC operator, AdamW, 50 training steps; each
-# tensor's error against a bound that docs/numerics.md derives. Results are build/parity/report.json
-# and report.md. Exit code 1 where a bound is broken.
+# Compares loss, logits and gradients of whole models, the mHC operator, AdamW, and 50 training
+# steps. docs/numerics.md derives the bound for each tensor's error. Results are in
+# build/parity/report.json and report.md. Exit code 1 if a bound is exceeded.
 #
-# --only TEXT   cases whose name has TEXT
-# --accept      write the tables of docs/numerics.md and tests/golden/parity anew
+# --only TEXT   runs only cases whose name contains TEXT
+# --accept      rewrites the tables of docs/numerics.md, and tests/golden/parity
 #
-# PARITY_VENV   environment: where PyTorch is, or is to be installed (default build/parity-venv).
-#               About 5 GB; nothing else of Birkhoff needs it.
+# PARITY_VENV   environment: directory in which PyTorch is, or will be installed (default
+#               build/parity-venv). About 5 GB; nothing else in Birkhoff needs it.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 

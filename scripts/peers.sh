@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Birkhoff's whole training step beside the same model in PyTorch as its users would write it, on
-# this CPU:
+# Times Birkhoff's whole training step against the same model in PyTorch, written as its users would
+# write it, on this CPU:
 #
 #   ./scripts/peers.sh [--quick | --warm] [--only TEXT] [--accept]
 #
-# Ten settings of PyTorch, the best of them by turns with Birkhoff, longer sequences,
-# other residual, a block of the 3B model, the mHC path of a sublayer alone. Nothing else should run
-# meanwhile. Results are build/peers/report.md, report.json and pairs.png. Exit code 1 where PyTorch
-# does not compute what Birkhoff does.
+# Measures ten settings of PyTorch, then the best of them alternating with Birkhoff; also longer
+# sequences, another residual, a block of the 3B model, and the mHC path of one sublayer alone.
+# Nothing else should run meanwhile. Results are in build/peers: report.md, report.json, pairs.png.
+# Exit code 1 if PyTorch does not compute the same as Birkhoff.
 #
-# --warm        compile everything, measure nothing: the cache stays, for a later run. Without, the
-#               first run takes about ten minutes longer. Needs no quiet machine
-# --quick       small models and two settings: whether all of it works, no measurement
-# --only TEXT   models whose name has TEXT, or "sublayer"
-# --accept      write docs/performance/peers.md and its picture anew
+# --warm        compiles everything and measures nothing. The cache is kept for a later run, whose
+#               first use would otherwise take about ten minutes longer. Needs no quiet machine
+# --quick       small models and two settings: checks that everything works, without measuring
+# --only TEXT   runs only models whose name contains TEXT, or "sublayer"
+# --accept      rewrites docs/performance/peers.md and its picture
 #
-# PARITY_VENV   environment: where PyTorch is, or is to be installed (default build/parity-venv):
-#               that of scripts/parity.sh. About 5 GB.
+# PARITY_VENV   environment: directory in which PyTorch is, or will be installed (default
+#               build/parity-venv, as for scripts/parity.sh). About 5 GB.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 

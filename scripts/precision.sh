@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Does bf16 train as well as fp32? Trains a config with several seeds in both, compares the ends of
-# the loss curves seed by seed, and draws them:
+# Tests whether bf16 trains as well as fp32: trains a config in both with several seeds, compares
+# the ends of the loss curves seed by seed, and plots them:
 #
 #   ./scripts/precision.sh [CONFIG] [key=value …]        default: configs/tiny.yaml, 500 steps
 #
 # Exit code 1 unless the mean difference of the last 50 losses is at most 0.3 % or two standard
-# errors, whichever is more, and the standard error at most 0.3 %. A study that was stopped
-# (Ctrl-C saves, exit code 75) goes on where it was. Paths are relative to the directory in which it
-# is called.
+# errors, whichever is more, and the standard error is at most 0.3 %. The same command resumes a
+# study that was stopped (Ctrl-C saves, exit code 75). Paths are relative to the directory in which
+# the script is called.
 #
-# SEEDS   environment: which (default "1 2 3 4 5").   RANKS: processes that share a training (2).
-# OUT     environment: where the runs go (default runs/precision-<CONFIG's name>).
+# SEEDS   environment: seeds (default "1 2 3 4 5").   RANKS: processes that share a training (2).
+# OUT     environment: directory of the runs (default runs/precision-<CONFIG's name>).
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 

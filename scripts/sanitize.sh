@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Tests under the sanitizers:
+# Runs tests under the sanitizers:
 #
 #   ./scripts/sanitize.sh asan | tsan [--all]
 #
-# asan (with undefined behaviour): the unit tests; with --all the integration tests too.
-# tsan: the tests of what has threads (team, loader, ranks, some operators); with --all every test.
+# asan (with undefined behaviour): the unit tests; with --all also the integration tests.
+# tsan: tests of code with threads (team, loader, ranks, some operators); with --all every test.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -13,13 +13,13 @@ all=${2:-}
 [[ $preset =~ ^(asan|tsan)$ && $all =~ ^(--all)?$ ]] ||
   die "usage: scripts/sanitize.sh asan|tsan [--all]"
 
-# No detect_stack_use_after_return: with it GCC 12 puts 64-byte vectors on a stack of its own that
-# is not aligned for them (GCC bug 110027), and every AVX-512 body faults.
+# detect_stack_use_after_return stays off: with it GCC 12 puts 64-byte vectors on a separate stack
+# that is not aligned for them (GCC bug 110027), and every AVX-512 body faults.
 export ASAN_OPTIONS=strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
-# TSan of GCC 12 does not know the address layouts of newer kernels with much randomisation.
+# GCC 12's TSan does not support the address layouts of newer kernels with more randomisation.
 fixed=()
 if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then fixed=(setarch -R); fi
 
@@ -50,8 +50,8 @@ else
   }
   run_tests -LE '^(integration|scripts)$'
   if [ -n "$all" ]; then
-    # Open MPI leaks in modules that it has unloaded when leaks are looked for: no suppression can
-    # name them. The unit tests have looked for ours.
+    # Open MPI leaks in modules that it has unloaded by the time of the leak check, so suppressions
+    # cannot name them. The unit tests have already checked for our own leaks.
     ASAN_OPTIONS+=:detect_leaks=0
     run_tests -L '^integration$'
   fi

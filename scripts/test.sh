@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the release preset with all tests and runs them; arguments go to ctest:
+# Builds the release preset with all tests and runs them; arguments are passed to ctest:
 #
 #   ./scripts/test.sh [CTEST OPTION …]       e.g. -R RmsNorm, --rerun-failed
 #
-# Without arguments, all but those of CUDA's kernels with the checker, which has two minutes and a
-# script of its own: scripts/cuda_emulated.sh.
+# Without arguments it runs all tests except those of the CUDA kernels with the checker, which take
+# two minutes and are run by scripts/cuda_emulated.sh.
 #
 # PRESET   environment: another preset, e.g. debug.
 # shellcheck source=scripts/lib.sh

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Kills runs of several ranks at random moments, lets them go on, and compares what they end with,
-# bit by bit, with a run that nobody killed:
+# Kills runs of several ranks at random moments, resumes them, and compares their final state bit by
+# bit with an uninterrupted run:
 #
 #   ./scripts/torture.sh [--kills 300 | --stops N] [--ranks 2] [--seed N]
 #
-# --stops N   instead of kills, N requests to stop: SIGINT, SIGHUP and SIGTERM, one process and
-#             ranks under launch/mpirun.sh; a third of them twice.
+# --stops N   sends N requests to stop instead of kills: SIGINT, SIGHUP and SIGTERM, to one process
+#             and to ranks under launch/mpirun.sh; a third of them twice.
 #
-# Prints a table; docs/reliability.md has the figures of the last full one.
+# Prints a table; docs/reliability.md has the figures of the last full run.
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 

@@ -3,13 +3,12 @@
 #
 #   ./scripts/train.sh [--prepare] [CONFIG] [key=value …]     default: configs/tiny.yaml
 #
-# Ctrl-C saves and ends with exit code 75; a second one ends at once. A run that was stopped, or
-# killed, goes on where it was: the same command again. Paths are relative to the directory in
-# which it is called.
+# Ctrl-C saves and exits with 75; a second one exits at once. The same command resumes a run that
+# was stopped or killed. Paths are relative to the directory in which the script is called.
 #
-# --prepare   stop when packages, binary and data are there.
-# RANKS   environment: how many processes share the training (default 2).
-# PROMPT, TOKENS   environment: what to sample from, and how much (default "In the beginning", 400).
+# --prepare   stop after packages, binary and data are in place.
+# RANKS   environment: number of processes that share the training (default 2).
+# PROMPT, TOKENS   environment: prompt and length of the sample (default "In the beginning", 400).
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -30,7 +29,7 @@ config=$(find_config "${config:-configs/tiny.yaml}")
 
 text=data/bible
 
-# A file of that name that is not the default text stays as it is.
+# Leaves a file of that name alone if it is not the default text.
 prepare_text() {
   if ! { mkdir -p data && scripts/default_text.sh >$text.jsonl.part; }; then
     rm -f $text.jsonl.part
@@ -45,11 +44,11 @@ prepare_text() {
     $birkhoff data prepare --overwrite --jsonl --out $text $text.jsonl
 }
 
-# What a young model writes may be no text: bytes that would upset a terminal are left out.
+# Removes bytes that could upset a terminal, since an undertrained model may not write text.
 printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\037\177'; }
 
-# A model whose tokenizer is not `byte` is refused with exit code 2 and a line that says what works
-# instead; the run is good all the same.
+# `sample` refuses a model whose tokenizer is not `byte`, with exit code 2 and a line that says what
+# to use instead; that is not a failure of the run.
 draw_sample() {
   local status=0 aside
   if [ -L "$run/report" ]; then
@@ -57,7 +56,7 @@ draw_sample() {
     return 5
   fi
   mkdir -p "$run/report"
-  # Renamed, so that a link or a FIFO of that name is replaced and neither followed nor waited for.
+  # Renaming replaces a link or a FIFO of that name, instead of following it or waiting for it.
   aside=$(mktemp "$run/report/.sample.XXXXXX")
   $birkhoff sample "$checkpoint" --prompt "$PROMPT" --tokens "$TOKENS" >"$aside" || status=$?
   if [ $status != 0 ]; then
@@ -71,8 +70,8 @@ draw_sample() {
   echo "----" && printable <"$run/report/sample.txt" && echo "----"
 }
 
-# What a general compressor makes of the same text, and what the sample copied. Only for runs
-# that report bits per byte: others have no text.
+# Compares with a general compressor on the same text, and finds what the sample copied. Only for
+# runs that report bits per byte: others have no text.
 compare() {
   grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" && [ -f "$run/report/sample.txt" ] ||
     { say "this run has no sample, or no bits per byte: nothing to compare" && return; }
@@ -93,7 +92,7 @@ else
   quietly "data" prepare_text
 fi
 install_packages plot
-# Without PyPI there are no curves; training needs nothing from it.
+# Without PyPI there are no plots; training does not need it.
 (make_venv) || say "curves will not be drawn: matplotlib could not be installed"
 if [ -n "$prepare" ]; then
   say "prepared in $(since "$start") s"
