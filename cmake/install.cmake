@@ -1,4 +1,4 @@
-# cmake --install build/release --prefix DIR: what is of use without the sources.
+# cmake --install build/release --prefix DIR installs everything that is useful without the sources:
 #
 #   bin/birkhoff             the binary
 #   bin/birkhoff-mpirun      the launcher: a link to share/birkhoff/launch/mpirun.sh
@@ -6,7 +6,7 @@
 #   share/birkhoff/scripts   scripts that need no build: report, roofline, tokenize
 #   share/doc/birkhoff       README, licence, docs
 #
-# train.sh and the studies build what they run: they stay with the sources.
+# train.sh and the studies build the binary that they run, so they stay with the sources.
 include(GNUInstallDirs)
 set(share ${CMAKE_INSTALL_DATADIR}/birkhoff)
 install(TARGETS birkhoff RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Bits per byte of a run on its held-out text, beside what `xz -9` makes of the same bytes, and the
-longest passage that a sample copies from the training text.
+"""Compares a run's bits per byte on its held-out text with those of `xz -9` on the same bytes, and
+finds the longest passage that a sample copies from the training text.
 
     scripts/compression.py RUN --train FILE --held-out FILE --sample FILE [--prompt TEXT]
 
-`xz -9 after training` is size(train + held-out) - size(train): the compressor may look anything
-up in what the model was trained on. Needs about 700 MB of memory, which is xz -9's own need.
+`xz -9 after training` is size(train + held-out) - size(train), so the compressor may look anything
+up in the model's training text. Needs about 700 MB of memory, as much as xz -9 itself.
 """
 import sys
 
 if __name__ == "__main__":
-    # scripts/tokenize.py would stand in for the standard library's module.
+    # scripts/tokenize.py would shadow the standard library's module.
     sys.path.append(sys.path.pop(0))
 import argparse
 import json
@@ -25,7 +25,8 @@ def xz_size(data):
 
 
 def longest_copy(sample, text):
-    """The longest passage of `sample` that is in `text`; the first of several. Both are bytes."""
+    """The longest passage of `sample` that occurs in `text`, the first one if several are equally
+    long. Both are bytes."""
     begin = length = 0
     for i in range(len(sample)):
         while i + length < len(sample) and sample[i : i + length + 1] in text:
@@ -35,7 +36,7 @@ def longest_copy(sample, text):
 
 
 def last_bits_per_byte(lines):
-    """(step, bits per byte) of the last evaluation; a torn last line is passed over."""
+    """(step, bits per byte) of the last evaluation; skips a torn last line."""
     last = None
     for line in lines:
         try:
@@ -67,7 +68,7 @@ def compare(evaluation, train, held_out, sample):
 
 
 def is_comparison(data):
-    """Whether a file's bytes are what main() has written."""
+    """Whether a file's bytes were written by main()."""
     try:
         return "xz_bits_per_byte" in json.loads(data)
     except (ValueError, TypeError):

@@ -3,14 +3,15 @@
 
     build/venv/bin/python3 scripts/precision.py DIR
 
-Prints a line a seed and the verdict, and draws DIR/precision.png. The difference of a pair is that
-of the means of its last 50 training losses, in percent of fp32's. Exit code 1 unless the mean over
-the pairs is at most max(2 standard errors, 0.3 %), and the standard error at most 0.3 %.
+Prints a line per seed and the verdict, and plots DIR/precision.png. The difference of a pair is the
+difference between the means of the last 50 training losses, in percent of fp32's. Exit code 1
+unless the mean over the pairs is at most max(2 standard errors, 0.3 %), and the standard error is
+at most 0.3 %.
 """
 import sys
 
 if __name__ == "__main__":
-    # scripts/tokenize.py would stand in for the standard library's module.
+    # scripts/tokenize.py would shadow the standard library's module.
     sys.path.append(sys.path.pop(0))
 import importlib.util
 import math
@@ -43,19 +44,19 @@ def end_of(run):
 
 
 def percent(fp32, bf16):
-    """How much higher bf16 ends than fp32."""
+    """How much higher bf16 ends than fp32, in percent."""
     return 100 * (end_of(bf16) / end_of(fp32) - 1)
 
 
 def verdict(differences):
-    """(mean, standard error, whether both are small enough). REQUIRES two or more pairs."""
+    """(mean, standard error, whether both are small enough). REQUIRES at least two pairs."""
     count, mean = len(differences), statistics.fmean(differences)
     error = math.sqrt(sum((d - mean) ** 2 for d in differences) / (count - 1) / count)
     return mean, error, abs(mean) <= max(2 * error, LIMIT) and error <= LIMIT
 
 
 def pairs_of(directory):
-    """[(seed, fp32's run, bf16's run)], by seed."""
+    """[(seed, fp32 run, bf16 run)], sorted by seed."""
     found = []
     for path in directory.glob("fp32-*"):
         seed = path.name.removeprefix("fp32-")
@@ -105,7 +106,7 @@ def draw(pairs, differences, path):
     ends.plot([seed for seed, _, _ in pairs], differences, "o", color=report.COLOURS[2])
     ends.errorbar(["mean"], [mean], yerr=[2 * error], fmt="D", color=report.INK, capsize=4)
     if not few:
-        ends.set_xticks(["mean"])  # names of so many seeds would cover each other
+        ends.set_xticks(["mean"])  # the labels of so many seeds would overlap
     ends.set_xlabel("seed; mean ± 2 standard errors; band ± 0.3 %", fontsize=8, color=report.INK)
     figure.tight_layout()
     write_picture(figure, path, dpi=110)

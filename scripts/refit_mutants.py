@@ -3,11 +3,11 @@
 
     scripts/refit_mutants.py COMMIT [PATCH…]      default: the patches that no longer apply
 
-COMMIT is one to which the patches apply. The fault is planted in the files as they were there and
-merged with the work tree's; files that were moved since are found by git. Where comments stand in
-the way, the lines are looked for by their code alone. A patch whose own code has changed, or whose
-file is gone, is named and left as it is: write it anew. Exit code 0 only if every patch was carried
-over.
+COMMIT is one to which the patches apply. The fault is planted in the files of that commit and
+merged with those of the work tree; git finds files that were moved since. If changed comments
+prevent this, the lines are found by their code alone. A patch whose own code has changed, or whose
+file is gone, is named and left unchanged, and must be rewritten by hand. Exit code 0 only if every
+patch was carried over.
 """
 import sys
 
@@ -33,21 +33,21 @@ def applies(patch):
 
 
 def moved_since(commit):
-    """New names of files that were renamed."""
+    """{old name: new name} of renamed files."""
     lines = git("diff", "--name-status", "-M50%", "--diff-filter=R", commit).stdout.splitlines()
     return {old: new for _, old, new in (line.split("\t") for line in lines)}
 
 
 def code_of(line):
-    """The line without its comment and its indent."""
+    """The line without its comment and indentation."""
     return re.sub(r"(^|\s)(//|#(?!include|if|endif|else|pragma)).*", "", line).strip()
 
 
 def planted_by_code(hunks, now):
-    """`now` with the hunks of one file applied where their code stands; None if it is nowhere."""
+    """`now` with one file's hunks applied where their code is found; None if it is not found."""
     lines = now.split("\n")
     code = [(i, code_of(line)) for i, line in enumerate(lines) if code_of(line)]
-    edits = []  # (index of a line, lines to put before it or None: delete it)
+    edits = []  # (index of a line, text to insert before it, or None to delete it)
     for first, body in hunks:
         old = [line for line in body if line[:1] in (" ", "-") and code_of(line[1:])]
         wanted = [code_of(line[1:]) for line in old]
@@ -75,7 +75,7 @@ def planted_by_code(hunks, now):
 
 
 def hunks_of(text, file):
-    """[(number of the first line, lines with their marks)] of a file in the patch."""
+    """[(number of the first line, lines with their marks)] for a file in the patch."""
     found, inside = [], False
     for line in text.split("\n"):
         if line.startswith("--- "):
@@ -88,7 +88,7 @@ def hunks_of(text, file):
 
 
 def refit(patch, commit, moved):
-    """The patch's new text; None if it has to be written anew."""
+    """The patch's new text; None if it must be rewritten by hand."""
     text = patch.read_text(encoding="utf-8")
     head = text[:re.search(r"^(diff |--- )", text, re.MULTILINE).start()]
     diffs = []

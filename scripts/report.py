@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws one or several runs from their metrics.jsonl, laid over each other:
+"""Plots one or several runs over each other, from their metrics.jsonl:
 
     build/venv/bin/python3 scripts/report.py RUN… [--baseline RUN] [--out DIR]
 
@@ -7,19 +7,19 @@
 never.
 
     overview.png  loss.png  grad_norm.png  lr.png  tokens_per_second.png  expert_load.png
-    streams.png   gains of the residual path by sublayer over time, a row of panels a run
+    streams.png   gains of the residual path by sublayer over time, two rows of panels per run
     gains.png     the worst composite gains of all runs over time, and by sublayer at the end
-    comparison.png   with --baseline: loss minus the baseline's, gradient norm, the largest gains of
-                     a sublayer and of all from one to the end
+    comparison.png   with --baseline: loss minus the baseline's, gradient norm, the largest gain of
+                     a sublayer, and of the path from a sublayer to the end
 
-Training lines carry `step` and `loss`, evaluations `step` and `eval_loss`; `expert_load`, tokens
-by MoE layer and expert, may be in either. Other keys are drawn where they are there. A last line
-that is torn (the run is writing, or was killed) is left out.
+Training lines have `step` and `loss`, evaluations `step` and `eval_loss`; either may have
+`expert_load`, the tokens by MoE layer and expert. Other keys are plotted if they exist. A torn last
+line (the run is writing, or was killed) is left out.
 """
 import sys
 
 if __name__ == "__main__":
-    # scripts/tokenize.py would stand in for the standard library's module.
+    # scripts/tokenize.py would shadow the standard library's module.
     sys.path.append(sys.path.pop(0))
 import argparse
 import json
@@ -30,19 +30,20 @@ from typing import NamedTuple
 from birkhoff_data.pictures import (check_output, is_old_picture, is_picture, output_folder,
                                     read_regular, report_folder, write_picture)
 
-# Okabe and Ito's colours, which all eyes can tell apart.
+# Okabe and Ito's colours, which people with colour blindness can distinguish.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, FAINT = "#333333", "#DDDDDD"
 
 
 class Run(NamedTuple):
     name: str
-    training: list  # of records, by step
+    training: list  # records sorted by step
     evaluations: list
 
 
 def read_run(directory, warn=print):
-    """The run's records; of two for one step the later counts. SystemExit with one clear line."""
+    """Reads the run's records; the last one for a step counts. Raises SystemExit with one clear
+    line if it cannot."""
     path = pathlib.Path(directory) / "metrics.jsonl"
     try:
         lines = read_regular(path).decode(errors="replace").split("\n")
@@ -81,8 +82,8 @@ def series(records, key):
 
 
 def smoothed(values):
-    """The mean over a window of a thirtieth of the run, centred, so that it does not lag; narrower
-    at the beginning, which is steep, and cut at the end."""
+    """The mean over a window of a thirtieth of the run. The window is centred, so that the mean
+    does not lag; it is narrower at the beginning, which is steep, and cut at the end."""
     half, last = len(values) // 60, len(values) - 1
     sums = [0.0]
     for v in values:
@@ -96,7 +97,7 @@ def smoothed(values):
 
 
 def loads(record):
-    """{layer: load of each expert}, 1 = its even share; {} where the record has none."""
+    """{layer: load of each expert}, 1 = its even share; {} if the record has none."""
     counts = record.get("expert_load") or {}
     items = counts.items() if isinstance(counts, dict) else enumerate(counts)
     shares = {}
@@ -108,7 +109,7 @@ def loads(record):
 
 
 def loaded(run):
-    """(step, loads) of the records that have them, in order."""
+    """(step, loads) of the records that have loads, in order."""
     pairs = [(r["step"], load) for r in run.training + run.evaluations if (load := loads(r))]
     return sorted(pairs, key=lambda pair: pair[0])
 
@@ -120,7 +121,7 @@ def worst_load(run):
 
 
 def mean_load(run):
-    """(layers, layer × expert mean load) of the last tenth of the records that have one."""
+    """(layers, layer × expert mean load) of the last tenth of the records that have loads."""
     have = [load for _, load in loaded(run)]
     have = have[-max(1, len(have) // 10):]
     if not have:
@@ -146,7 +147,7 @@ def dress(axes, title, log=False):
         import matplotlib.ticker as ticker
 
         class Locator(ticker.LogLocator):
-            """1, 2 and 5 of each decade, but of many decades the borders alone."""
+            """1, 2 and 5 of each decade, or only 1 if there are many decades."""
 
             def tick_values(self, vmin, vmax):
                 self.set_params(subs=(1, 2, 5) if vmax < 1e4 * vmin else (1,))
@@ -178,7 +179,7 @@ def draw_loss(axes, runs):
         axes.plot(steps, values, "o--", color=colour, markersize=4, linewidth=1, label=name,
                   markerfacecolor="white")
     values = [v for run in runs for v in series(run.training, "loss")[1]]
-    # The first steps would press the rest flat: the axis ends where a hundredth lies above.
+    # The first steps would flatten the rest, so the axis leaves out the highest hundredth.
     if len(values) > 200:
         top = sorted(values)[int(0.99 * len(values))]
         axes.set_ylim(top=top + 0.05 * (top - min(values)) or None)
@@ -235,7 +236,7 @@ def draw_heat(axes, run, several):
     bar.ax.tick_params(colors=INK, labelsize=8, length=0)
 
 
-# Of the residual streams (docs/formats/run_directory.md, `streams`): title, whether it is a gain.
+# Keys of `streams` (docs/formats/run_directory.md): title, whether it is a gain.
 STREAMS = {
     "gain_forward": ("Forward gain of a sublayer", True),
     "gain_backward": ("Backward gain of a sublayer", True),
@@ -247,21 +248,21 @@ STREAMS = {
 
 
 def streams(run, key):
-    """(steps, step × sublayer values; nan where a value was not finite) of the records that have
-    them."""
+    """(steps, step × sublayer values) of the records that have them; nan for a non-finite
+    value."""
     have = [(r["step"], r["streams"][key]) for r in run.training
             if isinstance(r.get("streams"), dict) and r["streams"].get(key)]
     return [s for s, _ in have], [[math.nan if v is None else v for v in row] for _, row in have]
 
 
 def worst(row):
-    """The largest value; inf if one is not finite: it is past what a number can hold."""
+    """The largest value; inf if one is not finite, since it overflowed."""
     return max(row) if all(math.isfinite(v) for v in row) else math.inf
 
 
 def draw_sublayers(axes, run, key, several):
-    """Sublayers from bottom to top, time to the right, colour the value. Gains on a log scale that
-    is white at 1."""
+    """Draws values as colours, with sublayers from bottom to top and time to the right. Gains have
+    a log scale that is white at 1."""
     import matplotlib.colors as colors
 
     title, gain = STREAMS[key]
@@ -278,7 +279,7 @@ def draw_sublayers(axes, run, key, several):
         style = {"cmap": "viridis", "vmin": min(0.0, *finite), "vmax": max(1e-3, *finite)}
     cells = [list(column) for column in zip(*rows)]
     image = axes.pcolormesh(edges, [i - 0.5 for i in range(len(cells) + 1)], cells, **style)
-    axes.set_facecolor(INK)  # of what is not finite
+    axes.set_facecolor(INK)  # shows non-finite values
     axes.set_ylabel("sublayer", fontsize=8, color=INK)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format="{x:.3g}")
     bar.outline.set_visible(False)
@@ -289,7 +290,7 @@ def draw_sublayers(axes, run, key, several):
 
 
 def at_least_twofold(axes):
-    """So that a gain of 1 and its rounding look like a line, not like a mountain."""
+    """Widens the axis, so that a gain of 1 with its rounding looks like a flat line."""
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.8), max(high, 2))
     legend(axes)
@@ -324,15 +325,15 @@ def draw_last_gain(key):
 
 
 def gap(ours, theirs, key):
-    """(steps, differences) of the records that both have: the same text, so that most of its noise
-    falls out."""
+    """(steps, differences) of the steps that both have. Both see the same text there, so most of
+    its noise cancels."""
     ours, theirs = dict(zip(*series(ours, key))), dict(zip(*series(theirs, key)))
     steps = [step for step in ours if step in theirs]
     return steps, [ours[step] - theirs[step] for step in steps]
 
 
 def loss_gap(run, baseline):
-    """Smoothed behind the subtraction: a run that ended early has a narrower window."""
+    """Smooths after the subtraction, since a run that ended early has a narrower window."""
     steps, values = gap(run.training, baseline.training, "loss")
     return steps, smoothed(values)
 
@@ -342,7 +343,7 @@ def held_out_gap(run, baseline):
 
 
 def ending(run, runs):
-    """What to say of a run that ended before another one, as one that diverged does."""
+    """The label of a run that ended before another one, for example because it diverged."""
     last = run.training[-1]["step"]
     return f", ended at step {last}" if last < max(r.training[-1]["step"] for r in runs) else ""
 
@@ -362,7 +363,7 @@ def draw_gap(baseline):
                 axes.plot(points, held_out, "o", color=colour, markersize=4,
                           markerfacecolor="white")
             axes.plot(steps, values, color=colour, linewidth=1.4, label=label + ending(run, runs))
-            # The first steps, where losses fall by nats, would press the rest flat.
+            # The first steps, where losses fall by nats, would flatten the rest.
             late += values[len(values) // 10:] + held_out[len(held_out) // 10:]
         if late:
             room = 0.1 * (max(late) - min(late)) + 1e-3
@@ -373,7 +374,7 @@ def draw_gap(baseline):
 
 
 def comparison(pyplot, runs, baseline):
-    """The paper's figures 2 and 3 of these runs: arXiv 2512.24880."""
+    """Draws figures 2 and 3 of the paper (arXiv 2512.24880) for these runs."""
     panels = [draw_gap(baseline), PANELS["grad_norm"]]
     if any(streams(run, "cosine")[0] for run in runs):
         panels += [draw_worst_gain(key) for key in STREAMS if STREAMS[key][1]]
@@ -392,7 +393,7 @@ PANELS = {
 
 
 def draw(runs, out, baseline=None, is_ours=is_picture):
-    """Writes the pictures; returns their paths. `is_ours` says of a file's bytes whether it may be
+    """Writes the pictures; returns their paths. `is_ours` says by a file's bytes whether it may be
     replaced."""
     import matplotlib
 
@@ -445,7 +446,7 @@ def draw(runs, out, baseline=None, is_ours=is_picture):
 
 
 def overview(pyplot, runs, panels, routed):
-    """The loss, large, and up to four other panels beside and below it."""
+    """Draws a large panel of the loss, and up to four others next to it and below."""
     small = list(panels.values())
     if routed:
         small[2:] = [draw_worst_load] + small[2:]
@@ -472,7 +473,7 @@ def main():
     if args.baseline and args.baseline not in args.runs:
         raise SystemExit(f"report.py: the baseline {args.baseline} is none of the runs")
     baseline = runs[args.runs.index(args.baseline)] if args.baseline else None
-    # In a run's own folder pictures without our mark are those of an earlier version.
+    # In a run's own folder, pictures without our mark are from an earlier version.
     written = (draw(runs, output_folder(args.out), baseline) if args.out else
                draw(runs, report_folder(args.runs[0]), baseline, is_old_picture))
     print(f"report.py: {len(written)} pictures in {written[0].parent}")

@@ -1,20 +1,19 @@
 #!/usr/bin/env python3
-"""Draws what `birkhoff bench --json FILE` measured: each operator under the machine's roofs.
+"""Plots the results of `birkhoff bench --json FILE`: each operator under the machine's roofs.
 
     build/venv/bin/python3 scripts/roofline.py FILE [--out PICTURE]
 
-PICTURE, a PNG, is FILE with the ending .png by default; an earlier one is replaced, other files
-never. A point is an operator at a shape, at its median:
-flops a byte to the right, flops a second upwards, its area its share of the step. Roofs are the
-limits of the same run, the better of before and after the steps: bandwidths, and the peaks of f32
-and of pairs of bf16. A point above the slope found its data in a cache. What makes no flops has
-no place here, and what takes less than a thousandth of the step would only be dust; the share of
-both stands in the title.
+PICTURE, a PNG, is FILE with the ending .png by default; an earlier picture is replaced, other files
+never. A point is the median of an operator at one shape: its x axis is flops per byte, its y axis
+flops per second, its area its share of the step. Roofs are the limits measured in the same run, the
+better of before and after the steps: bandwidths, and the peaks of f32 and of pairs of bf16. A point
+above the slope found its data in a cache. Operators without flops, or with less than a thousandth
+of the step, are left out; the title gives their share.
 """
 import sys
 
 if __name__ == "__main__":
-    # scripts/tokenize.py would stand in for the standard library's module.
+    # scripts/tokenize.py would shadow the standard library's module.
     sys.path.append(sys.path.pop(0))
 import argparse
 import json
@@ -22,18 +21,18 @@ import pathlib
 
 from birkhoff_data.pictures import check_output, write_picture
 
-# Okabe and Ito's colours, which all eyes can tell apart.
+# Okabe and Ito's colours, which people with colour blindness can distinguish.
 KINDS = (("products of bf16", "#0072B2"), ("other products and arithmetic", "#56B4E9"),
          ("attention", "#009E73"), ("residual streams", "#D55E00"), ("optimizer", "#CC79A7"),
          ("the rest", "#999999"))
 INK, FAINT = "#333333", "#DDDDDD"
 FORMAT = "birkhoff bench 1"
-LABELLED = 10  # operators, each at its largest point
-LEAST = 1e-3  # of the step
+LABELLED = 10  # labelled operators, each at its largest point
+LEAST = 1e-3  # smallest share of the step that is shown
 
 
 def read(path):
-    """The measurement. SystemExit with one clear line."""
+    """Reads the measurement. Raises SystemExit with one clear line if it cannot."""
     try:
         data = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -58,7 +57,7 @@ def kind_of(operator):
 
 
 def points(data):
-    """[(flops a byte, flops a second, share of the step, kind, label)], the largest share first."""
+    """[(flops per byte, flops per second, share of the step, kind, label)], largest share first."""
     found = [(o["flops"] / o["bytes"], o["flops"] / o["median"], o["share"], kind_of(o),
               o["operator"])
              for o in data["operators"] if placed(o)]
@@ -71,12 +70,12 @@ def placed(operator):
 
 
 def unplaced(data):
-    """The step's share of operators that have no point."""
+    """The share of the step taken by operators without a point."""
     return sum(o["share"] for o in data["operators"] if not placed(o))
 
 
 def roofs(limits):
-    """([(name, bytes a second)], [(name, flops a second)]) that were measured, largest first."""
+    """([(name, bytes per second)], [(name, flops per second)]) as measured, largest first."""
     slopes = [(name, limits[key]) for name, key in
               (("read and write in place", "sweep"), ("copy, streaming", "copy_streaming"),
                ("copy", "copy"), ("read", "read"))]
@@ -101,7 +100,7 @@ def draw_roofs(axes, limits, low, high):
 
 
 def add_labels(axes, shown):
-    """The largest operators' names, each moved up until it covers no other."""
+    """Labels the largest operators; moves each label up until it covers no other."""
     names, taken = {}, []
     for point in shown:
         names.setdefault(point[4], point)
@@ -126,7 +125,7 @@ def title(data):
 
 
 def draw(data, out):
-    """Writes the picture; returns the points that it shows."""
+    """Writes the picture; returns the points shown."""
     import matplotlib
 
     matplotlib.use("Agg")

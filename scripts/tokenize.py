@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Makes a token dataset (docs/formats/dataset.md) of text or JSON lines with any tokenizer.json.
+"""Makes a token dataset (docs/formats/dataset.md) from text or JSON lines with any tokenizer.json.
 
     scripts/tokenize.py --tokenizer tokenizer.json --end-of-document '</s>' --out data/set FILE...
 
-Needs PyPI's tokenizers and xxhash; the writer of the format needs the standard library alone. The
-rules for text are docs/formats/text.md. Memory is that of a batch of text, of the longest document,
-a few bytes a byte, and 4 bytes a document.
+Needs PyPI's tokenizers and xxhash; the writer of the format needs only the standard library. The
+rules for text are in docs/formats/text.md. Memory holds a batch of text, the longest document with
+a few bytes per byte, and 4 bytes per document.
 """
 import os
 import sys
 
 if __name__ == "__main__":
-    # This file would stand in for the standard library's module of its name.
+    # This file would shadow the standard library's module of the same name.
     sys.path.append(sys.path.pop(0))
 import argparse
 import array
@@ -26,15 +26,15 @@ from birkhoff_data.pieces import Cutter
 from birkhoff_data.tokens import Encoder, end_of_document, load_tokenizer, need
 
 UINT16, INT32 = 8, 4  # type codes of the format
-BATCH = 1 << 20  # characters that are encoded at a time
+BATCH = 1 << 20  # characters encoded at a time
 
 
 class DatasetWriter:
-    """PREFIX.bin .idx .json, and .tokenizer.json, under temporary names until commit(); the index
-    is renamed last.
+    """Writes PREFIX.bin .idx .json, and .tokenizer.json, under temporary names until commit(),
+    which renames the index last.
 
-    `new_hash` makes a hasher with update() and hexdigest() (xxh3-128), or is None: no hashes.
-    `inputs` are what the dataset is made of: no output may be one of them.
+    `new_hash` makes a hasher with update() and hexdigest() (xxh3-128); with None there are no
+    hashes. `inputs` are the files that are read: no output may be one of them.
     """
 
     def __init__(self, prefix, vocab, new_hash=None, overwrite=False, inputs=()):
@@ -45,11 +45,11 @@ class DatasetWriter:
             outputs.remove_dead_temporaries(path, keep)
         self.prefix, self.vocab, self.new_hash = prefix, vocab, new_hash
         self.overwrite = overwrite
-        # Megatron's choice of type, as in engine/data/token_format.h.
+        # The same choice of type as Megatron's and engine/data/token_format.h's.
         self.code, typecode = (UINT16, "H") if vocab < 65500 else (INT32, "i")
         self.typecode, self.width = typecode, array.array(typecode).itemsize
         self.lengths, self.tokens = array.array("i"), 0
-        self.length = 0  # of the document that is open
+        self.length = 0  # tokens so far in the current document
         self.asides = []  # files under their temporary names
         self.buffer = bytearray()
         self.bin = self._create(".bin")
@@ -77,7 +77,7 @@ class DatasetWriter:
             data = data[file[0].write(data):]
 
     def add_part(self, ids):
-        """Ids of a document, which goes on or is ended by end_document()."""
+        """Adds ids to the current document, which end_document() ends."""
         if ids and not (0 <= min(ids) and max(ids) < self.vocab):
             raise DataError(f"document {len(self.lengths)} has an id outside [0, {self.vocab})")
         self.length += len(ids)
@@ -120,8 +120,8 @@ class DatasetWriter:
         return idx
 
     def commit(self, tokenizer, text_bytes, tokenizer_json=None):
-        """`tokenizer`: {"name", "vocab", "end_of_document"} for the manifest; `tokenizer_json`: the
-        bytes of its tokenizer.json, which need new_hash."""
+        """Completes the dataset. `tokenizer` is {"name", "vocab", "end_of_document"} for the
+        manifest; `tokenizer_json` has the bytes of its tokenizer.json, and needs new_hash."""
         if self.tokens == 0:
             raise DataError("there is no text to prepare: every document of the input is empty")
         self._drain()
@@ -149,7 +149,7 @@ class DatasetWriter:
 
     def _rename_all(self):
         outputs.check_dataset_outputs(self.prefix, (), self.overwrite)  # hours may have passed
-        if os.path.exists(self.prefix + ".idx"):  # the old one goes before the new one comes
+        if os.path.exists(self.prefix + ".idx"):  # the old index is removed before any renaming
             os.unlink(self.prefix + ".idx")
         if os.path.lexists(self.prefix + ".tokenizer.json"):
             os.unlink(self.prefix + ".tokenizer.json")
@@ -160,13 +160,13 @@ class DatasetWriter:
         flush_directory(os.path.dirname(self.prefix) or ".")
 
 
-# What a file system says that cannot flush a directory; 524 is the kernel's own ENOTSUPP.
+# Errors of file systems that cannot flush a directory; 524 is the kernel's own ENOTSUPP.
 UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM,
                errno.ENOTTY, errno.EISDIR, 524}
 
 
 def flush_directory(path):
-    """Makes the names in it durable; warns where the file system cannot."""
+    """Makes the names in the directory durable; warns if the file system cannot."""
     try:
         directory = os.open(path, os.O_RDONLY)
         try:
@@ -182,7 +182,7 @@ def flush_directory(path):
 
 
 def batches(parts, characters=BATCH):
-    """Lists of about so many characters of the (text, whether it ends a document) of `parts`."""
+    """Groups parts, (text, whether it ends a document), into lists of about `characters`."""
     batch, size = [], 0
     for part in parts:
         batch.append(part)
@@ -195,7 +195,7 @@ def batches(parts, characters=BATCH):
 
 
 class Reader:
-    """The text of all files, in parts that are encoded alone; counts what is left out."""
+    """Reads all files, in parts that are encoded separately; counts what is left out."""
 
     def __init__(self, arguments, cutter):
         form = "jsonl" if arguments.jsonl else "text" if arguments.text else "automatic"
@@ -227,7 +227,7 @@ class Reader:
                 yield before, True
 
     def left_out(self):
-        """What the last line of the output says of it."""
+        """What was left out, for the last line of the output."""
         text = f"; {self.empty} empty documents left out" if self.empty else ""
         if self.bad:
             text += f"; {self.bad} bad lines skipped, the first: {self.first_bad}"

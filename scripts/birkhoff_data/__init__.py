@@ -1,5 +1,5 @@
-"""What scripts/tokenize.py is made of. Needs the standard library alone."""
+"""Modules of scripts/tokenize.py. Need only the standard library."""
 
 
 class DataError(Exception):
-    """Bad input: one line that says what, where and what to do. Exit code 3."""
+    """Bad input. One line says what is wrong, where, and what to do. Exit code 3."""

@@ -1,5 +1,5 @@
-"""Documents out of text and JSON lines, by the rules of docs/formats/text.md, which are those of
-`birkhoff data prepare` too (engine/data/documents.cpp)."""
+"""Reads documents from text and JSON lines by the rules of docs/formats/text.md, which also apply
+to `birkhoff data prepare` (engine/data/documents.cpp)."""
 import os
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ def piped(command, name, jsonl):
 
 
 class Input:
-    """The bytes of a file, of which the first MiB, without a mark, is there at once."""
+    """The bytes of a file. `head` has the first MiB, without a byte order mark."""
 
     def __init__(self, path):
         self.name = "(standard input)" if path == "-" else path
@@ -44,7 +44,7 @@ class Input:
         self.head = head[self.offset:]
 
     def _read(self):
-        """The next MiB, or what there is up to the end."""
+        """Reads the next MiB, or up to the end of the file."""
         parts, size = [], 0
         while size < HEAD:
             wait_to_read(self.file)
@@ -89,7 +89,7 @@ class Input:
                             "(--split)")
 
     def raw_lines(self):
-        """(number, line without its end, whether it had one)."""
+        """Yields (number, line without its end, whether it had one)."""
         number, parts = 1, []
         for piece in self.pieces():
             first, *others = piece.split(b"\n")
@@ -102,7 +102,7 @@ class Input:
             yield number, b"".join(parts), False
 
     def decode(self, data):
-        """The text of the next bytes of the file."""
+        """Decodes the next bytes of the file."""
         if b"\0" in data:
             self.refuse(data.index(b"\0"), "a NUL")
         try:
@@ -118,7 +118,7 @@ class Input:
                         f"text: convert it, for example: {way}")
 
     def lines(self):
-        """Text lines, without "\\n" or "\\r\\n"."""
+        """Yields (number, line) without "\\n" or "\\r\\n"."""
         for number, line, has_end in self.raw_lines():
             text = self.decode(line)
             self.offset += has_end
@@ -130,8 +130,8 @@ def is_blank(text):
 
 
 def is_jsonl(head, is_cut):
-    """Whether all lines that a text begins with are objects. Where it goes on, the last line is
-    asked for its beginning alone."""
+    """Whether all lines at the beginning of a text are objects. If the head is cut, only the
+    beginning of its last line is checked."""
     lines = [line for line in head.split(b"\n") if not is_blank(line)]
     if is_cut and not is_blank(head[head.rfind(b"\n") + 1:]):
         last = lines.pop().lstrip(b" \t\r")
@@ -200,8 +200,9 @@ def throw(what):
 
 
 def read_documents(path, options=Options(), bad_line=throw):
-    """The documents of a file, strings, in order, empty ones too. "-" is the standard input.
-    `bad_line` is told what is wrong with a line of JSON; if it returns, the line is skipped."""
+    """Yields the documents of a file as strings, in order, including empty ones. "-" is standard
+    input. Calls `bad_line` with what is wrong with a line of JSON; if it returns, the line is
+    skipped."""
     is_named_jsonl = os.path.splitext(path)[1].lower() in (".json", ".jsonl", ".ndjson")
     automatic = options.form == "automatic"
     with Input(path) as file:

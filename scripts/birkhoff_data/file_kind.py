@@ -1,9 +1,9 @@
-"""Files that are no text, known by their first bytes: the list of engine/data/file_kind.cpp."""
+"""Recognises non-text files by their first bytes; the same list as engine/data/file_kind.cpp."""
 import codecs
 import re
 
 UTF16, UTF32 = "iconv -f UTF-16 -t UTF-8", "iconv -f UTF-32 -t UTF-8"
-# Offset, bytes, name, a command that prints the text.
+# Offset, bytes, name, and a command that prints the text (or "").
 MAGICS = (
     (0, b"\x1f\x8b", "gzip", "zcat"),
     (0, b"\x1f\x9d", "compress", "zcat"),
@@ -25,7 +25,7 @@ MAGICS = (
     (0, b"\xff\xfe", "UTF-16", UTF16),
     (0, b"\xfe\xff", "UTF-16", UTF16),
 )
-# Text may begin with these bytes: they count if the head is not text as a whole.
+# Text may begin with these bytes too, so they count only if the head as a whole is not text.
 TEXT_MAGICS = (
     (0, b"BZh", "bzip2", "bzcat"),
     (0, b"LZIP", "lzip", "lzip -dc"),
@@ -40,7 +40,7 @@ CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 def is_text(head):
-    """Whether the beginning of a file is text; it may end in the middle of a character."""
+    """Whether the beginning of a file is text. It may end in the middle of a character."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -49,7 +49,7 @@ def is_text(head):
 
 
 def kind_of_file(head):
-    """(name, command) of a known format that is no text, else None. `head`: 512 bytes, or all."""
+    """(name, command) of a known non-text format, or None. `head` has 512 bytes or more, or all."""
     head = head[:512]
     known = MAGICS if is_text(head) else MAGICS + TEXT_MAGICS
     for offset, magic, name, command in known:

@@ -1,4 +1,4 @@
-"""One string out of a line of JSON, by the rules of docs/formats/text.md."""
+"""Extracts one string from a line of JSON, by the rules of docs/formats/text.md."""
 import json
 import re
 
@@ -7,8 +7,8 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class BadLine(Exception):
-    """What is wrong with a line. `kind`: "syntax", "early" (the line ends where the object could go
-    on) or "field" (there is no such string, or it is given twice)."""
+    """What is wrong with a line. `kind` is "syntax", "early" (the line ends where the object could
+    continue) or "field" (there is no such string, or it occurs twice)."""
 
     def __init__(self, kind, what):
         super().__init__(what)
@@ -16,11 +16,11 @@ class BadLine(Exception):
 
 
 class _Object(list):
-    """The pairs of an object: a dict would hide that a key is given twice."""
+    """The pairs of an object; a dict would hide duplicate keys."""
 
 
 def _nothing(_):
-    """A number is of no interest, whatever its size."""
+    """Replaces a number, whatever its size, since only text is used."""
     return 0
 
 
@@ -37,7 +37,7 @@ def _depth(text):
 
 
 def parse(line):
-    """The object of a line, as pairs."""
+    """Parses a line; returns its object as pairs."""
     zero = line.find(b"\0")
     if zero >= 0:
         raise BadLine("syntax", f"not valid JSON: a NUL at byte {zero}")
@@ -75,7 +75,7 @@ def _values(pairs, key):
 
 
 def _given(tree, field):
-    """All values of the field: the key of that name, and what its parts lead to by dots."""
+    """All values of the field: those of the key itself, and those that its dotted parts lead to."""
     found = _values(tree, field)
     *parts, last = field.split(".")
     if not parts:
@@ -83,7 +83,7 @@ def _given(tree, field):
     for part in parts:
         inner = _values(tree, part)
         if len(inner) > 1:
-            return inner  # given twice, whatever it holds
+            return inner  # a duplicate, whatever it holds
         if not inner or not isinstance(inner[0], _Object):
             return found
         tree = inner[0]
@@ -91,7 +91,7 @@ def _given(tree, field):
 
 
 def json_text(line, field):
-    """The field's string of the object in `line`, bytes. Raises BadLine."""
+    """The field's string in the object of `line`, which is bytes. Raises BadLine."""
     found = _given(parse(line), field)
     if len(found) > 1:
         raise BadLine("field", f'"{field}" is given twice')

@@ -1,5 +1,5 @@
-"""What a writer may replace, and its temporary files: nothing of them stays after an error or a
-signal, nor, once the next writer comes, after a process that was killed. The rules of
+"""Which files a writer may replace, and its temporary files. They are removed after an error or a
+signal, and the next writer removes those of a killed process. The rules are those of
 base/temporary.h and engine/data/dataset_files.h."""
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """A signal that ends the process. Not an Exception: nothing but main() is to catch it."""
+    """A signal that ends the process. Not an Exception, so that only main() catches it."""
 
     def __init__(self, number):
         super().__init__(number)
@@ -26,7 +26,7 @@ class Stopped(BaseException):
 
 
 def raise_on_signals():
-    """SIGINT, SIGTERM and SIGHUP raise Stopped, once; one that is ignored stays ignored."""
+    """Makes SIGINT, SIGTERM and SIGHUP raise Stopped, once; ignored ones stay ignored."""
     caught = [s for s in SIGNALS if signal.getsignal(s) != signal.SIG_IGN]
 
     def stop(number, _):
@@ -42,25 +42,25 @@ def raise_on_signals():
         signal.signal(number, stop)
 
 
-_wakeup = []  # the end of a pipe that can be read once a signal has come
+_wakeup = []  # the read end of a pipe that becomes readable after a signal
 
 
 def wait_to_read(file):
-    """Returns when `file` can be read. A signal that comes just before the call of read() would not
-    be seen before there is something to read, which may be never: the pipe is looked at too."""
+    """Returns when `file` can be read. Also watches the pipe: a signal just before the call of
+    read() would otherwise go unnoticed until there is something to read, which may be never."""
     while set(select.select([file, *_wakeup], [], [])[0]) & set(_wakeup):
-        pass  # the handler runs here, and raises
+        pass  # here the handler runs and raises
 
 
 def end_by(number):
-    """Ends the process as the signal would have without a handler."""
+    """Ends the process as the signal would without a handler."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 @contextlib.contextmanager
 def delayed_signals():
-    """For moments that must not be cut in two."""
+    """Delays signals during a block that must not be interrupted."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -69,7 +69,7 @@ def delayed_signals():
 
 
 def file_id(path):
-    """(device, inode) of what a path leads to, or None; "-" is the standard input."""
+    """(device, inode) of the file that a path leads to, or None; "-" is standard input."""
     try:
         status = os.fstat(0) if path == "-" else os.stat(path)
     except OSError:
@@ -85,11 +85,11 @@ def temporary_path(path):
     return f"{path}.tmp-{os.getpid()}"
 
 
-_created = set()  # temporary files that may be there
+_created = set()  # temporary files that may exist
 
 
 def create_temporary(path):
-    """A new file, locked until it is closed, so that other processes leave it alone. It is there
+    """Creates a file, locked until it is closed, so that other processes leave it alone. It exists
     until it is renamed, or remove_temporary() or remove_temporaries() is called."""
     with delayed_signals():
         file = open(path, "xb", buffering=0)
@@ -100,20 +100,20 @@ def create_temporary(path):
 
 
 def remove_temporary(path):
-    with contextlib.suppress(FileNotFoundError):  # it was renamed
+    with contextlib.suppress(FileNotFoundError):  # it has been renamed
         os.unlink(path)
     _created.discard(path)
 
 
 def remove_temporaries():
-    """Whatever moment a signal came at: nothing of this process stays."""
+    """Removes all temporary files of this process, whenever a signal arrived."""
     for path in list(_created):
         remove_temporary(path)
 
 
 def _is_gone(pid):
     if pid == os.getpid():
-        return True  # it has made none yet
+        return True  # this process has not created any yet
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -137,7 +137,7 @@ def _remove_if_unlocked(path, keep):
 
 
 def remove_dead_temporaries(path, keep=()):
-    """Removes PATH.tmp-PID whose process is gone and whose lock nobody holds, but not `keep`."""
+    """Removes each PATH.tmp-PID whose process is gone and which is not locked, except `keep`."""
     directory, name = os.path.split(path)
     pattern = re.compile(re.escape(name) + r"\.tmp-([1-9][0-9]*)")
     with contextlib.suppress(OSError):
@@ -148,7 +148,7 @@ def remove_dead_temporaries(path, keep=()):
 
 
 def dataset_files(prefix):
-    """What is written for PREFIX, by its final names: the index first, for a dataset exists when
+    """The final names of the files written for PREFIX. The index is first: a dataset exists when
     its index does."""
     return [prefix + ending for ending in (".idx", ".json", ".tokenizer.json", ".bin")]
 
@@ -170,7 +170,7 @@ def _is_manifest(path):
 
 
 def _is_noted_tokenizer(prefix):
-    """Whether PREFIX.tokenizer.json is the file that the manifest of PREFIX has noted."""
+    """Whether PREFIX.tokenizer.json is the file whose hash the manifest of PREFIX has."""
     try:
         with open(prefix + ".json", "rb") as file:
             noted = json.loads(file.read(1 << 16))["tokenizer"]["xxh3_128"]
@@ -181,7 +181,7 @@ def _is_noted_tokenizer(prefix):
 
 
 def _require_dataset(prefix, files):
-    """Raises unless all that exists is of an earlier dataset."""
+    """Raises DataError unless all existing files belong to an earlier dataset."""
     def foreign(path, what):
         raise DataError(f"{path} exists and is not {what}, so it is not replaced: choose another "
                         "--out, or move it away")
@@ -204,7 +204,8 @@ def _require_dataset(prefix, files):
 
 
 def check_dataset_outputs(prefix, inputs, overwrite):
-    """Called before anything is read; see engine/data/dataset_files.h."""
+    """Raises DataError unless the outputs may be written (engine/data/dataset_files.h). Is called
+    before anything is read."""
     if not os.path.basename(prefix):
         raise DataError(f"'{prefix}' is a directory: give a name for the dataset in it")
     ids, files = file_ids(inputs), dataset_files(prefix)

@@ -1,4 +1,4 @@
-"""What scripts draw and report: written whole or not at all, and never over what is not theirs."""
+"""Writes pictures and reports completely or not at all, and never over files of others."""
 import errno
 import io
 import os
@@ -8,23 +8,24 @@ import sys
 
 from . import outputs
 
-MARK = "Birkhoff"  # in a picture, as the program that made it
+MARK = "Birkhoff"  # written into a picture as the program that made it
 _PNG, _SOFTWARE = b"\x89PNG\r\n\x1a\n", b"tEXtSoftware\0"
 
 
 def is_picture(data):
-    """Whether a file's bytes are a picture that write_picture has written."""
+    """Whether a file's bytes are a picture written by write_picture."""
     return data.startswith(_PNG) and _SOFTWARE + MARK.encode() in data[:1 << 16]
 
 
 def is_old_picture(data):
-    """The same, or one that matplotlib marked, as of scripts before: for folders that are ours."""
+    """The same, or one with matplotlib's mark, as earlier versions of the scripts wrote it. For
+    folders that belong to a run."""
     return is_picture(data) or (data.startswith(_PNG)
                                 and _SOFTWARE + b"Matplotlib" in data[:1 << 16])
 
 
 def check_output(path, is_ours=is_picture):
-    """Ends the script with exit code 2 if `path` is there and is neither empty nor ours."""
+    """Ends the script with exit code 2 if `path` exists and is neither empty nor ours."""
     path = pathlib.Path(path)
     if not os.path.lexists(path):
         return
@@ -39,8 +40,8 @@ def check_output(path, is_ours=is_picture):
 
 
 def report_folder(run):
-    """RUN/report, made if it is not there. A link of that name is refused: what it leads to is not
-    the run's."""
+    """RUN/report, created if necessary. A link of that name is refused, since its target does not
+    belong to the run."""
     path = pathlib.Path(run) / "report"
     if path.is_symlink():
         script = os.path.basename(sys.argv[0])
@@ -50,7 +51,7 @@ def report_folder(run):
 
 
 def output_folder(path):
-    """Makes the folder if it is not there, or ends the script with exit code 5."""
+    """Creates the folder if necessary, or ends the script with exit code 5."""
     path = pathlib.Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -62,8 +63,8 @@ def output_folder(path):
 
 
 def read_regular(path):
-    """The bytes of a file, which may be a link to one; OSError also for a FIFO or device, which a
-    reader would wait for."""
+    """The bytes of a file, or of a link to one. Raises OSError also for a FIFO or device, on which
+    reading could block."""
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(number, "rb") as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):
@@ -88,7 +89,7 @@ def write_whole(path, data, is_ours):
 
 
 def write_picture(figure, path, is_ours=is_picture, **style):
-    """A PNG with our mark in it."""
+    """Writes a PNG with our mark."""
     bytes_of_it = io.BytesIO()
     figure.savefig(bytes_of_it, format="png", metadata={"Software": MARK}, **style)
     write_whole(path, bytes_of_it.getvalue(), is_ours)

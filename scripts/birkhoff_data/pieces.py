@@ -1,30 +1,31 @@
-"""Long documents in pieces whose token ids, one after the other, are those of the whole.
+"""Cuts long documents into pieces whose concatenated token ids are those of the whole.
 
-A tokenizer normalizes a text, cuts it into words (the pre-tokenizer) and encodes each word alone.
-So ids are equal wherever a piece ends between two words, provided that both sides are normalized
-and cut alone as they are together. A piece is therefore cut into words once more, with some of what
-follows it, beginning where the piece before ended, and a place is taken only if these words are
-seen to be equal, and the ids around it too. What this rests on: that no word depends on text more
-than REACH characters away, other than by where the word before it ended.
+A tokenizer normalizes a text, splits it into words (the pre-tokenizer) and encodes each word
+separately. So ids do not change if a piece ends between two words, provided that normalizing and
+splitting both sides separately gives the same result as doing it together. To check a cut, the
+piece is split into words together with some of the text that follows it, from the end of the
+previous piece on. The cut is made only if these words equal those of the separate sides, and so do
+the ids around the cut. This assumes that no word depends on text more than REACH characters away,
+except through the end of the previous word.
 """
 import bisect
 import re
 
 from . import DataError
 
-PIECE = 1 << 18  # characters
-REACH = 1 << 12  # of what follows a piece, and of what is encoded to compare
-LIMIT = 1 << 22  # of a piece that cannot be cut: about 1 GB of memory
-TRIES = 32       # places of a kind
-WORDS = 4        # that are compared before a place: the last ones may look at what follows it
+PIECE = 1 << 18  # characters of a piece
+REACH = 1 << 12  # characters that are read after a piece, and encoded for the comparison
+LIMIT = 1 << 22  # characters of a piece that cannot be cut: about 1 GB of memory
+TRIES = 32       # candidates for a cut, per kind
+WORDS = 4        # words compared before a cut: the last ones may depend on the text after it
 
-# A single space, or line end, between two characters that are none: nearly all tokenizers cut
-# before it.
+# A single space, or line end, between two characters that are not white space: nearly all
+# tokenizers split before it.
 _GAPS = re.compile(r"(?<=\S) (?=\S)"), re.compile(r"(?<=\S)\n(?=\S)")
 
 
 class Words:
-    """A text, normalized, and the words that the tokenizer makes of it, with their places."""
+    """A normalized text, and the words into which the tokenizer splits it, with their offsets."""
 
     def __init__(self, tokenizer, text):
         self.text = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
@@ -34,7 +35,7 @@ class Words:
         self.ends = [end for _, (_, end) in found]
 
     def before(self, at):
-        """How many words end at or before a place; None if it lies within one."""
+        """How many words end at or before offset `at`; None if it is inside a word."""
         count = bisect.bisect_left(self.begins, at)
         return count if count == 0 or self.ends[count - 1] <= at else None
 
@@ -47,17 +48,17 @@ class Cutter:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _places(self, window, whole, size):
-        """Where a piece of at most `size` characters might end, the likeliest first."""
+        """Yields candidate ends of a piece of at most `size` characters, the likeliest first."""
         begin = max(1, size - 16 * self.reach)
         for gap in _GAPS:
             found = [match.start() for match in gap.finditer(window, begin, size + 1)]
             yield from found[:-TRIES - 1:-1]
-        if whole.text == window:  # places in the one are places in the other
+        if whole.text == window:  # only then are offsets the same in both
             yield from [p for p in whole.begins if begin <= p <= size][:-TRIES - 1:-1]
 
     def _back(self, window, whole, place, middle):
-        """A place some words before another, from which on words are compared; None: there is
-        none. `middle` is how many words lie before the other."""
+        """An offset some words before `place`, from which words are compared, or None. `middle` is
+        the number of words before `place`."""
         for gap in _GAPS:
             match = gap.search(window, max(1, place - self.reach), place)
             if match:
@@ -69,7 +70,7 @@ class Cutter:
         return whole.begins[first] if first > 0 else 0
 
     def _is_cut(self, whole, window, place):
-        """Whether the words before and after `place` are the same with and without each other."""
+        """Whether both sides of `place` have the same words and ids separately and together."""
         right = Words(self.tokenizer, window[place:])
         at = len(whole.text) - len(right.text)
         middle = whole.before(at) if whole.text.endswith(right.text) else None
@@ -100,7 +101,7 @@ class Cutter:
         return None
 
     def pieces(self, text, name):
-        """`text` in pieces. Raises DataError where it cannot be cut and is too long as it is."""
+        """Yields the pieces of `text`. Raises DataError if it cannot be cut and is too long."""
         begin = 0
         while len(text) - begin > self.piece + self.reach:
             end, size = None, self.piece

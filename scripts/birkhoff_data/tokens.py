@@ -1,4 +1,4 @@
-"""A tokenizer.json of which text never becomes a control token."""
+"""Loads a tokenizer.json, and encodes text so that it never becomes a control token."""
 import importlib
 import json
 import os
@@ -18,7 +18,7 @@ def need(package):
 
 
 def load_tokenizer(path):
-    """The tokenizer, and the bytes that it was read from."""
+    """Returns the tokenizer, and the bytes from which it was read."""
     if not os.path.isfile(path):
         raise DataError(f"no tokenizer {path}: give the path of a tokenizer.json")
     tokenizers = need("tokenizers")
@@ -45,7 +45,7 @@ def end_of_document(tokenizer, name):
 
 
 def _renamed(tree, names):
-    """The tokenizer.json `tree` with tokens under other names, which no text spells."""
+    """Renames tokens in the parsed tokenizer.json `tree`."""
     model = tree["model"]
     if isinstance(model.get("vocab"), dict):
         model["vocab"] = {names.get(k, k): v for k, v in model["vocab"].items()}
@@ -59,11 +59,12 @@ def _renamed(tree, names):
 
 
 class Encoder:
-    """The tokenizer, told to take text as text: "<|endoftext|>" in it is twelve letters or so, not
-    the token that ends a document.
+    """A tokenizer that treats text as text: "<|endoftext|>" in it is encoded as letters, not as the
+    token that ends a document.
 
-    Its special tokens, and `end`, get names that no text has, in the added tokens, which are looked
-    for before all else, and in the vocabulary of the model, which some models look words up in.
+    Its special tokens and `end` get names that no text contains. They are renamed in the added
+    tokens, which are matched before anything else, and in the model's vocabulary, in which some
+    models look words up.
     """
 
     def __init__(self, tokenizer, end):
@@ -80,7 +81,7 @@ class Encoder:
         self.tokenizer = self._hidden(tree, names, tokenizer)
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        # Without offsets, where the package has it: twice as fast.
+        # encode_batch_fast leaves out offsets and is twice as fast; not all versions have it.
         self._batch = getattr(self.tokenizer, "encode_batch_fast", self.tokenizer.encode_batch)
 
     @staticmethod
@@ -88,15 +89,15 @@ class Encoder:
         wanted = {names.get(k, k): v for k, v in tokenizer.get_vocab(True).items()}
         try:
             hidden = type(tokenizer).from_str(json.dumps(_renamed(tree, names)))
-        except Exception:  # a token that merges make cannot be renamed
+        except Exception:  # a token that results from merges cannot be renamed
             hidden = None
         if hidden and hidden.get_vocab(True) == wanted:
             return hidden
-        tokenizer.encode_special_tokens = True  # special ones are not looked for in text
+        tokenizer.encode_special_tokens = True  # special tokens in text are then encoded as text
         return tokenizer
 
     def encode(self, texts):
-        """The ids of each text. Raises DataError if one has a control token after all."""
+        """Yields the ids of each text. Raises DataError if they have a control token after all."""
         for encoding, text in zip(self._batch(texts, add_special_tokens=False), texts):
             ids = encoding.ids
             if not self.control.keys().isdisjoint(ids):

@@ -1,4 +1,4 @@
-"""What scripts/check looks for. Each module has findings(tree) → a list of Finding."""
+"""The checks of scripts/check. Each module has findings(tree), which returns a list of Finding."""
 import pathlib
 import subprocess
 from typing import NamedTuple
@@ -16,14 +16,14 @@ class Finding(NamedTuple):
 
 
 class Tree:
-    """The text files of a repository: path relative to its root → text."""
+    """The text files of a repository: maps each path, relative to the root, to its text."""
 
     def __init__(self, files, others=()):
         self.files = dict(sorted(files.items()))
-        self.others = set(others)  # paths of files that are no text
+        self.others = set(others)  # paths of files that are not text
 
     def has(self, path):
-        """Whether there is such a file or folder."""
+        """Whether such a file or folder exists."""
         return path in self.files or path in self.others or any(
             p.startswith(path + "/") for p in (*self.files, *self.others))
 
@@ -36,7 +36,7 @@ class Tree:
         files, others = {}, set()
         for path in filter(None, listed.stdout.split("\0")):
             full = pathlib.Path(root, path)
-            if not full.is_file():  # deleted, and not yet committed
+            if not full.is_file():  # deleted, but not committed yet
                 continue
             data = full.read_bytes()
             if b"\0" in data:

@@ -1,4 +1,4 @@
-"""Size is a smell, measured: files, headers, functions, parameters, the autograd core."""
+"""Limits the size of files, headers, functions, parameter lists and the autograd core."""
 import re
 
 from . import CPP, Finding, cpp
@@ -8,8 +8,8 @@ HEADER = 200
 FUNCTION = 60
 KERNEL = 120
 PARAMETERS = 6
-_FOREIGN = re.compile(r"cublasLt[A-Z]")  # an interface of others is as they made it
-# Folders that must stay small enough to be read in an hour.
+_FOREIGN = re.compile(r"cublasLt[A-Z]")  # functions of external interfaces are exempt
+# Folders that must stay readable in an hour, with their limits in lines.
 CORES = {"engine/autograd/": 700}
 
 _CODE = CPP + (".py", ".sh", ".cmake", ".txt")
@@ -44,7 +44,7 @@ def _functions(path, text):
             found.append(Finding(path, f.line,
                                  f"{f.name} has {f.lines} lines; a {kind} has at most {budget}"))
         if f.parameters > PARAMETERS and not (
-                f.name.isupper() or _FOREIGN.match(f.name)):  # a macro's arguments are its own
+                f.name.isupper() or _FOREIGN.match(f.name)):  # nor do macros count
             found.append(Finding(path, f.line,
                                  f"{f.name} takes {f.parameters} parameters; more than "
                                  f"{PARAMETERS} become a struct"))

@@ -1,8 +1,8 @@
-"""Enough of C++ to find functions: their lines and how many parameters they take.
+"""Finds C++ functions, with their lines and numbers of parameters.
 
-Not a parser. Comments, literals and preprocessor lines are blanked; then braces are followed from
-scope to scope, and what stands before one says what it opens. Lambdas count to the function that
-they are in. The unit tests say what it must understand.
+This is not a parser. Comments, literals and preprocessor lines are blanked; then braces are
+followed from scope to scope, and the text before a brace says what it opens. Lambdas belong to the
+function that contains them. The unit tests define what must be understood.
 """
 import re
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 class Function(NamedTuple):
     name: str
-    line: int  # of its name
-    lines: int  # from its name to the closing brace; 0: a declaration
+    line: int  # where its name is
+    lines: int  # from its name to the closing brace; 0 for a declaration
     parameters: int
-    kernel: bool  # compiled once per instruction set, or for a device
+    kernel: bool  # whether it is compiled once per instruction set, or for a device
 
 
 _LITERAL = re.compile(
@@ -29,7 +29,7 @@ _LITERAL = re.compile(
 
 
 def blank(text):
-    """`text` with comments, literals and preprocessor lines replaced by as many spaces."""
+    """Replaces comments, literals and preprocessor lines by as many spaces."""
 
     def spaces(match):
         kept = re.sub(r"[^\n]", " ", match[0])
@@ -44,7 +44,7 @@ def _erase(text, begin, end):
 
 
 def _group_end(text, begin):
-    """One past the ) of the ( at `begin`; len(text) if there is none."""
+    """The offset after the ) that closes the ( at `begin`; len(text) if there is none."""
     depth = 0
     for i in range(begin, len(text)):
         depth += (text[i] == "(") - (text[i] == ")")
@@ -62,7 +62,7 @@ _TYPE = re.compile(r"^\s*(?:typedef\s+|static\s+|inline\s+)*(?:class|struct|unio
 
 
 def _plain(header):
-    """A header without what only confuses: templates, attributes, access, leading macro calls."""
+    """A header without templates, attributes, access specifiers and leading macro calls."""
     text = re.sub(r"\boperator\s*(?:<=>|<<|>>|->|<=|>=|<|>)",
                   lambda m: "operator_".ljust(len(m[0]), "_"), header)
     text = text.replace("->", "  ")
@@ -81,7 +81,7 @@ def _plain(header):
 
 
 def _signature(header):
-    """(name, offset of the name, parameters) of a function's header, or None."""
+    """(name, offset of the name, number of parameters) of a function's header, or None."""
     text = _plain(header)
     paren = text.find("(")
     before = re.sub(r"operator\s*\W+?\(", "", text[: paren + 1])
@@ -105,7 +105,7 @@ def _signature(header):
 
 
 def functions(text):
-    """Every function of a file that is at file, namespace or class scope."""
+    """Every function at file, namespace or class scope."""
     source = blank(text)
     line_of = [0]
     for c in source:
@@ -135,7 +135,7 @@ def functions(text):
                 first = line_of[scope["header"] + scope["at"]] + 1
                 found.append(Function(scope["name"], first, line_of[i] + 2 - first,
                                       scope["parameters"], scope["kernel"]))
-            if scope["kind"] == "member" or parens:  # inside a header: an argument, a default
+            if scope["kind"] == "member" or parens:  # inside a header, e.g. a default argument
                 start = scope["header"]
             else:
                 start = i + 1
@@ -143,7 +143,7 @@ def functions(text):
 
 
 def _open(header, outer, listed):
-    """What the brace behind `header` opens."""
+    """The scope that the brace after `header` opens."""
     kernel = outer["kernel"]
     if not listed:
         return {"kind": "block", "kernel": kernel}
@@ -155,7 +155,7 @@ def _open(header, outer, listed):
     signature = _signature(header)
     if not signature:
         return {"kind": "block", "kernel": kernel}
-    # A(…) : b_{…}, c_{…} { … }: a brace behind a name, after a colon, initialises a member.
+    # A(…) : b_{…}, c_{…} { … }: after a colon, a brace that follows a name initialises a member.
     after = plain[_group_end(plain, plain.find("(")):]
     if re.search(r"(?<!:):(?!:)", after) and re.search(r"[\w>]\s*$", header):
         return {"kind": "member", "kernel": kernel}

@@ -1,6 +1,6 @@
-"""What a CUDA kernel may say: the words of kernels/cuda/device/ and nothing else (docs/cuda.md).
+"""Checks that CUDA kernels use only the vocabulary of kernels/cuda/device/ (docs/cuda.md).
 
-The emulated device knows those words only, so that anything else would be tested nowhere.
+The emulated device implements only this vocabulary, so anything else would not be tested.
 """
 import re
 
@@ -8,7 +8,7 @@ from . import Finding, cpp
 
 DEVICE = "kernels/cuda/device/"
 KERNELS = ("kernels/cuda/", "tests/cuda/kernels/")
-# Of CUDA's own names with two underscores, what a kernel needs to be one.
+# CUDA's own names with two underscores that every kernel needs.
 _MARKS = ("__global__", "__device__", "__host__", "__launch_bounds__", "__restrict__")
 
 _FORBIDDEN = [

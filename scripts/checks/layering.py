@@ -1,24 +1,26 @@
-"""Includes point one way (docs/ARCHITECTURE.md, "Rooms"):
+"""Checks that includes point one way (docs/ARCHITECTURE.md, "Rooms"):
 
 launch → engine → {comm, kernels} → base; inside engine, train → {execute, plan, schedule,
-parallel, model, optim, data, checkpoint, exchange, metrics} → nn → autograd → tensor, and config a
-leaf.
-Third-party headers of a device, a transport or a file format stay in the folder that wraps them.
+parallel, model, optim, data, checkpoint, exchange, metrics} → nn → autograd → tensor, and config is
+a leaf. Third-party headers of a device, a transport or a file format are included only in the
+folders that wrap them.
 """
 import re
 
 from . import Finding
 
-# Rooms by height: a room sees itself and what is lower. comm and kernels do not see each other.
+# Rooms (top-level folders) by height: a room may include itself and lower rooms. comm and kernels
+# may not include each other.
 ROOMS = {"base": 0, "kernels": 1, "comm": 1, "engine": 2, "launch": 3, "tests": 4, "bench": 4}
-# Parts of engine by height. Parts of one height may see each other, but not in a circle.
+# Parts of engine by height. Parts of equal height may include each other, but not in a circle.
 PARTS = {"config": 0, "tensor": 1, "autograd": 2, "nn": 3, "execute": 4, "plan": 4, "schedule": 4,
          "parallel": 4, "model": 4, "optim": 4, "data": 4, "checkpoint": 4, "exchange": 4,
          "metrics": 4, "train": 5}
-# Parsers of untrusted bytes: a library of their own on top of base, each to be fuzzed alone.
+# Parsers of untrusted bytes: a separate library on top of base, so that each can be fuzzed alone.
 FORMATS = ("config", "data", "checkpoint", "exchange", "metrics")
-# Backend folders → who sees them: their own room (and tests, which compare bodies). What all of
-# CUDA stands on is seen from CUDA's folders alone, also in its own room.
+# Backend folders → folders that may include them (besides tests, which compare bodies): their own
+# room, without its contracts in kernels/. The common base of all CUDA code may be included only
+# from CUDA's folders, also in its own room.
 BACKENDS = {
     "kernels/cpu/": ("kernels/",), "kernels/cuda/": ("kernels/",),
     "kernels/reference/": ("kernels/",), "comm/mpi/": ("comm/",), "comm/nccl/": ("comm/",),
@@ -49,7 +51,7 @@ def includes(text):
 
 
 def _part(path):
-    """("engine", "nn") of engine/nn/mla.h; ("base", None) of base/log.h."""
+    """("engine", "nn") for engine/nn/mla.h; ("base", None) for base/log.h."""
     pieces = path.split("/")
     room = pieces[0] if pieces[0] in ROOMS and len(pieces) > 1 else None
     return room, pieces[1] if room == "engine" and len(pieces) > 2 else None
@@ -114,7 +116,7 @@ def _wrong(path, here, name, there):
 
 
 def _circles(edges):
-    """One finding for each circle of parts, at one of the includes that close it."""
+    """One finding per circle of parts, at one of the includes that close it."""
     graph = {}
     for a, b in edges:
         graph.setdefault(a, set()).add(b)
@@ -130,7 +132,7 @@ def _circles(edges):
 
 
 def _path_back(graph, first):
-    """[first, …, first] along edges, or None; the shortest."""
+    """The shortest path [first, …, first] along edges, or None."""
     trails = [[first]]
     seen = set()
     for trail in trails:

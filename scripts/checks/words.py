@@ -1,4 +1,4 @@
-"""Text that must not be in a committed file: loose ends, paths of one machine, stray whitespace."""
+"""Finds loose ends, paths of one machine, stray whitespace, long lines and dead links."""
 import os
 import re
 
@@ -7,9 +7,9 @@ from . import CPP, Finding
 COLUMNS = 100
 _CODE = CPP + (".py", ".sh", ".cmake", ".yaml", "CMakeLists.txt", "scripts/check", "scripts/tidy",
                ".ci/run")
-# As written by others: patches have context lines that end in a blank, the licence is verbatim.
+# Exempt: patches have context lines that end in a blank, and the licence is verbatim.
 _VERBATIM = (".patch", "LICENSE")
-_HOSTILE = "tests/fuzz/corpus/"  # input that is wrong on purpose
+_HOSTILE = "tests/fuzz/corpus/"  # deliberately malformed input
 
 _LOOSE = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b(?!\((?:issue |#)\d+\): \S)")
 _MACHINE = re.compile(r"(?<![\w.])/(?:work|home|root|Users|mnt|scratch)/\w")
