@@ -1,6 +1,6 @@
 #pragma once
 // bf16 is storage: the upper half of an f32. Arithmetic is done in f32, rounded to nearest even.
-// Thread-safe: no state. Includes nothing of ours, so that device code can have it.
+// Thread-safe: no state. Includes nothing of ours, so that device code can include it.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -9,7 +9,7 @@
 namespace birkhoff {
 
 struct bf16 {
-  uint16_t bits;  // not initialised: shared memory of a device holds only what is trivial
+  uint16_t bits;  // no initialiser: CUDA shared memory holds only trivial types
 };
 
 inline float to_float(float x) { return x; }

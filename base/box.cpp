@@ -7,21 +7,21 @@
 namespace birkhoff {
 namespace {
 
-// Elements between neighbours in each dim of a box.
+// Distance in elements between neighbours in each dim of a box.
 Shape strides(const Box& box) {
   Shape s(box.begin.size(), 1);
   for (size_t d = s.size(); d-- > 1;) s[d - 1] = s[d] * (box.end[d] - box.begin[d]);
   return s;
 }
 
-// One of the two slices. `at` is the place in its box, flat, of the first element that has the
+// One of the two slices. `at` is the flat index, within its box, of the first element that has the
 // indices chosen so far.
 struct Side {
-  // The first index of dim d with elements that are not before the flat range.
+  // The first index of dim d with elements at or after the start of the flat range.
   int64_t first(size_t d, int64_t at) const {
     return slice.box.begin[d] + std::max<int64_t>(0, slice.begin - at) / stride[d];
   }
-  // The first one whose elements are all behind it.
+  // The first index whose elements all lie after the flat range.
   int64_t end(size_t d, int64_t at) const {
     const int64_t left = std::max<int64_t>(0, slice.end - at);
     return slice.box.begin[d] + left / stride[d] + (left % stride[d] != 0);
@@ -35,7 +35,7 @@ struct Side {
 };
 
 struct Walk {
-  // Chooses an index of each dim before run_dim; from there on the common part is one run.
+  // Chooses an index of each dim before run_dim; from there on the common part is contiguous.
   void descend(size_t d, int64_t at_from, int64_t at_to) const {
     if (common.begin.empty()) return run(0, 0, 1);
     if (d == run_dim) {
@@ -49,7 +49,7 @@ struct Walk {
       descend(d + 1, from.place(d, at_from, i), to.place(d, at_to, i));
   }
 
-  // What of a run both flat ranges hold.
+  // Reports the part of a run that lies in both flat ranges.
   void run(int64_t at_from, int64_t at_to, int64_t length) const {
     const int64_t skip = std::max({int64_t(0), from.slice.begin - at_from, to.slice.begin - at_to});
     const int64_t end = std::min({length, from.slice.end - at_from, to.slice.end - at_to});
@@ -110,7 +110,7 @@ void for_each_shared_run(const Slice& from, const Slice& to,
     common.end.push_back(std::min(a.end[d], b.end[d]));
     if (common.begin[d] >= common.end[d]) return;
   }
-  // Inner dims that both boxes span alike belong to one run.
+  // Inner dims in which both boxes have the same bounds belong to one run.
   size_t run_dim = a.begin.empty() ? 0 : a.begin.size() - 1;
   while (run_dim > 0 && a.begin[run_dim] == b.begin[run_dim] && a.end[run_dim] == b.end[run_dim])
     --run_dim;

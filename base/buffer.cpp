@@ -21,8 +21,9 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
     throw ResourceError(fmt::format("cannot get {:.1f} MiB of memory: {}", double(bytes) / 1048576,
                                     std::strerror(errno)));
   data_ = static_cast<std::byte*>(p);
-  // Matrices are read down their columns, a page or more apart: with pages of 4 KiB the address
-  // translations of one panel do not fit the TLB. Only asked for; where it is refused, no matter.
+  // Matrices are read down their columns, whose elements are a page or more apart: with 4 KiB pages
+  // the address translations of one panel do not fit the TLB. This is only a hint; a refusal does
+  // no harm.
   if (bytes >= kLarge) madvise(p, bytes, MADV_HUGEPAGE);
 }
 

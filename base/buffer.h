@@ -1,6 +1,6 @@
 #pragma once
-// Page-aligned bytes from the kernel, zero at first, freed with the object: what arenas are made
-// of. Not copyable; not synchronised.
+// Page-aligned memory from the kernel, zero-initialised, freed with the object. Arenas are made of
+// it. Not copyable; not synchronised.
 #include <cstddef>
 #include <span>
 #include <utility>

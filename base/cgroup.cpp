@@ -8,7 +8,7 @@ namespace birkhoff {
 namespace {
 
 struct Mount {
-  std::string group;  // that is mounted: "/", or a container's own path on the host
+  std::string group;  // the group mounted there: "/", or a container's own path on the host
   std::string point;
   int version = 2;
 };
@@ -17,7 +17,7 @@ bool lists(const std::string& names, const std::string& name) {
   return ("," + names + ",").find("," + name + ",") != std::string::npos;
 }
 
-// id parent device group point options [optional…] - type source super-options
+// Fields of a line: id parent device group point options [optional…] - type source super-options
 std::vector<Mount> mounts_of(const std::string& controller, const std::string& root) {
   std::vector<Mount> mounts;
   std::ifstream file(root + "/proc/self/mountinfo");
@@ -33,7 +33,7 @@ std::vector<Mount> mounts_of(const std::string& controller, const std::string& r
     else if (type == "cgroup" && lists(options, controller))
       mounts.push_back({group, point, 1});
   }
-  // Where /proc tells of no mounts: the usual places, of which only some exist.
+  // If /proc lists no mounts, assume the usual directories, of which only some exist.
   if (mounts.empty())
     mounts = {{"/", "/sys/fs/cgroup", 2},
               {"/", "/sys/fs/cgroup/unified", 2},
@@ -54,7 +54,7 @@ std::string own_group(const std::string& controller, int version, const std::str
   return "";
 }
 
-// `group` as seen below a mount of `mounted`.
+// Path of `group` below a mount of the group `mounted`.
 std::string below(const std::string& group, const std::string& mounted) {
   if (mounted != "/" && group.starts_with(mounted) &&
       (group.size() == mounted.size() || group[mounted.size()] == '/'))

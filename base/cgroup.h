@@ -1,6 +1,6 @@
 #pragma once
-// Where the limits of this process's control groups (cgroups, version 1 or 2) are written.
-// Containers and batch systems set them. Thread-safe.
+// Finds the directories that hold the limits of this process's control groups (cgroups, version 1
+// or 2), which containers and batch systems set. Thread-safe.
 #include <string>
 #include <vector>
 
@@ -11,9 +11,9 @@ struct CgroupDirectory {
   int version = 2;
 };
 
-// The directories of the process's own group and of all groups above it, in each hierarchy that
-// can limit `controller` ("cpu", "memory"). A limit of any of them binds the process. Some may not
-// exist, such as the host's path in a container. `root` stands before /proc and /sys: for tests.
+// The directories of the process's own group and of all groups above it, in each hierarchy that can
+// limit `controller` ("cpu", "memory"). The limit in any of them binds the process. Some may not
+// exist, such as the host's path in a container. `root` is put before /proc and /sys, for tests.
 std::vector<CgroupDirectory> cgroup_directories(const std::string& controller,
                                                 const std::string& root = "");
 

@@ -1,7 +1,8 @@
 #pragma once
-// What this build can do with CUDA on this machine, for people: a line each, "what: found or why
-// not", without a new line at the end. A build without CUDA says so. Loads the libraries that it
-// tells of; never throws for one that is missing. base/cuda/ has the body, base/no_cuda/ stands in.
+// Describes, for people, what this build can do with CUDA on this machine: one line per item,
+// "item: what was found, or why not", without a final newline. A build without CUDA says so. Loads
+// the libraries it reports; a missing one never throws. Implemented in base/cuda/; base/no_cuda/
+// stands in for it in a build without CUDA.
 #include <string>
 
 namespace birkhoff {

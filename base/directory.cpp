@@ -23,8 +23,9 @@ bool is_plain_name(const std::string& name) {
 
 Path parent_of(const Path& path) { return path.has_parent_path() ? path.parent_path() : Path("."); }
 
-// `path` was there before, but a process may have been killed between making and flushing it. A
-// directory that cannot be opened or flushed is not one that we make others in.
+// `path` existed before, but the process that made it may have been killed before it flushed the
+// name. A parent that may not be opened or cannot be flushed is ignored: we make no directories in
+// it.
 void flush_name(const Path& path) {
   const Path parent = parent_of(path);
   const int error = try_flush_directory(parent);
@@ -81,7 +82,7 @@ InputFile Directory::open(const std::string& name) const {
   if (!is_plain_name(name))
     throw ResourceError(fmt::format("'{}' is not the name of a file in {}", printable(name),
                                     printable(path_.string())));
-  // O_NONBLOCK: a FIFO is refused, not waited for.
+  // With O_NONBLOCK a FIFO is refused, not waited for.
   Descriptor file(
       ::openat(descriptor_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) throw_system_error("open", path_ / name);
@@ -89,7 +90,7 @@ InputFile Directory::open(const std::string& name) const {
 }
 
 std::vector<std::string> Directory::names() const {
-  // A descriptor of its own, since reading a directory moves its position.
+  // Listing needs a descriptor of its own, since reading a directory moves its position.
   const int fd = ::openat(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throw_system_error("open directory", path_);
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd), ::closedir);
@@ -108,7 +109,7 @@ std::vector<std::string> Directory::names() const {
 
 void make_durable_directories(const Path& path) {
   std::error_code ignored;
-  if (!path.has_filename())  // "a/b/", "/", nothing
+  if (!path.has_filename())  // "a/b/", "/" or empty
     return path.has_relative_path() ? make_durable_directories(path.parent_path()) : void();
   if (std::filesystem::is_directory(path, ignored)) return flush_name(path);
   make_durable_directories(path.parent_path());

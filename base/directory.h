@@ -1,8 +1,8 @@
 #pragma once
-// Reading beneath a directory that others may have written: files are opened by a plain name within
-// an open directory, links are not followed, and bytes are read by offset into the caller's memory,
-// so that a file cut short under way is an error, never a SIGBUS. Errors are ResourceError (exit
-// code 5) that name the path. Thread-safe for const use.
+// Reads files beneath a directory that others may have written. Files are opened by a plain name
+// within an open directory, links are not followed, and bytes are read by offset into the caller's
+// memory, so that a file truncated meanwhile is an error, never a SIGBUS. Errors are ResourceError
+// (exit code 5) that name the path. Thread-safe for const use.
 #include <cstddef>
 #include <span>
 #include <string>
@@ -30,7 +30,7 @@ class Descriptor {
   int fd_;
 };
 
-// A file ends before the bytes that were asked for: it was cut since it was opened.
+// Thrown if a file ends before the requested bytes: it was truncated after it was opened.
 class CutShort : public ResourceError {
  public:
   using ResourceError::ResourceError;
@@ -38,12 +38,13 @@ class CutShort : public ResourceError {
 
 class InputFile {
  public:
-  // Throw unless it is a regular file. A path is one that the user gave: its links are followed.
+  // Both throw unless it is a regular file. The path comes from the user, so its links are
+  // followed.
   InputFile(Descriptor descriptor, Path path);
   explicit InputFile(const Path& path);
 
   const Path& path() const { return path_; }
-  size_t size() const { return size_; }  // when it was opened
+  size_t size() const { return size_; }  // in bytes, when it was opened
   // Fills `out` with the bytes from `offset` on; throws CutShort if the file ends before.
   void read(size_t offset, std::span<std::byte> out) const;
 
@@ -58,8 +59,8 @@ class Directory {
   explicit Directory(const Path& path);
 
   const Path& path() const { return path_; }
-  // A regular file of this directory. Throws if `name` is not a plain name, is missing, or is a
-  // link.
+  // Opens a regular file of this directory. Throws if `name` is not a plain name, or if the file is
+  // missing or a link.
   InputFile open(const std::string& name) const;
   std::vector<std::string> names() const;  // sorted, without "." and ".."
 
@@ -68,8 +69,8 @@ class Directory {
   Descriptor descriptor_;
 };
 
-// Makes `path` and its missing parents; each new name is flushed to its parent directory, and so is
-// that of what was there already.
+// Makes `path` and its missing parents and flushes each new name to its parent directory. The name
+// of the deepest directory that already existed is flushed too.
 void make_durable_directories(const Path& path);
 
 }  // namespace birkhoff

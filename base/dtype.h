@@ -1,10 +1,10 @@
 #pragma once
 // Element types of tensors. Thread-safe: no state.
 //
-// f64 exists for the reference device alone (the oracle's arithmetic); nothing trains in it.
+// f64 exists only for the reference device (the oracle's arithmetic); nothing trains in it.
 // bf16 (base/bf16.h) is storage: arithmetic is done in f32.
-// f16 (IEEE binary16) and f8_e4m3 (OCP 8-bit floating point, E4M3) are met in files of others and
-// made f32 at once: no operator takes them.
+// f16 (IEEE binary16) and f8_e4m3 (OCP 8-bit floating point, E4M3) occur only in imported files and
+// are converted to f32 at once: no operator takes them.
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -36,7 +36,7 @@ inline float to_float(f16 x) {
   return sign ? -subnormal : subnormal;
 }
 
-// Exact. E4M3 has no infinity: all bits set but the sign is NaN, and 0x7E is 448, the largest
+// Exact. E4M3 has no infinity: all bits set except the sign is NaN, and 0x7E is 448, the largest
 // value.
 inline float to_float(f8_e4m3 x) {
   const uint32_t sign = uint32_t(x.bits & 0x80u) << 24, exponent = (x.bits >> 3) & 15u;
@@ -72,7 +72,7 @@ constexpr std::string_view name_of(DType t) {
   return kNames[size_t(t)];
 }
 
-// What operators take for real numbers.
+// Whether operators accept the type for real numbers.
 constexpr bool is_floating(DType t) {
   return t == DType::f32 || t == DType::bf16 || t == DType::f64;
 }
@@ -100,8 +100,8 @@ struct DTypeOf<double> {
   static constexpr DType value = DType::f64;
 };
 
-// The one dtype dispatcher: calls f with a value of the element type. Throws InternalError on none,
-// f16 and f8_e4m3.
+// The only dtype dispatcher: calls f with a value of the element type. Throws InternalError on
+// none, f16 and f8_e4m3.
 template <class F>
 decltype(auto) dispatch(DType t, F&& f) {
   switch (t) {

@@ -56,8 +56,8 @@ void check(bool holds, fmt::format_string<A...> text, A&&... args) {
   if (!holds) throw InternalError(fmt::format(text, std::forward<A>(args)...));
 }
 
-// Text of untrusted origin, fit for one line of a log: control characters and bytes that are not
-// ASCII are written \xNN, and what is longer than `limit` bytes is cut with "...".
+// Makes untrusted text fit for one line of a log: control characters and non-ASCII bytes become
+// \xNN, and text longer than `limit` bytes is cut and ends in "...".
 std::string printable(std::string_view text, size_t limit = 200);
 
 }  // namespace birkhoff

@@ -38,7 +38,7 @@ void ExactSum<kLimbs>::add(double x) {
   }
   if (exponent == 0 && fraction == 0) return;
   const uint64_t m = exponent == 0 ? fraction : fraction | uint64_t{1} << 52;
-  // Without its trailing zeros, so that a float counts by its own lowest bit.
+  // Strips trailing zeros, so that the exponent of a widened float is that of its own lowest bit.
   const int zeros = std::countr_zero(m);
   add_integer(m >> zeros, std::max(exponent, 1) - 1075 + zeros, bits >> 63);
 }
@@ -83,7 +83,7 @@ double ExactSum<kLimbs>::value() const {
     for (int64_t& limb : sum.limbs_) limb = -limb;
     sum.carry();
   }
-  // The last limb may hold more than a digit: bits from 32·(kLimbs − 1) up to 63 further.
+  // The last limb may hold more than 32 bits: 63, from bit 32·(kLimbs − 1) on.
   const auto bit = [&](int i) {
     const int limb = std::min(i >> 5, kLimbs - 1);
     return i >= 0 && uint64_t(sum.limbs_[size_t(limb)]) >> (i - 32 * limb) & 1;
@@ -91,7 +91,8 @@ double ExactSum<kLimbs>::value() const {
   int top = 32 * (kLimbs - 1) + 62;
   while (top >= 0 && !bit(top)) --top;
   if (top < 0) return 0;
-  // The 53 bits from `top` on, fewer where double is denormal (its last bit is 2^-1074).
+  // Keeps the 53 bits from `top` down, fewer where the double is denormal (its last bit is
+  // 2^-1074).
   const int low = std::max({top - 52, kPoint - 1074, 0});
   uint64_t kept = 0;
   for (int i = top; i >= low; --i) kept = kept << 1 | uint64_t(bit(i));

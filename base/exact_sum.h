@@ -8,8 +8,9 @@
 //   FloatSum sum;  sum.add_square(x);  …  sum.value()        // rounded once, to nearest even
 //
 // Limb k is a signed 64-bit integer of weight 2^(32·(k − kLimbs/2)). A term adds less than 2^32 in
-// magnitude to each limb, so that 2^30 terms, or 2^30 sums after carry(), leave a factor of two to
-// spare; the object carries by itself, who adds raw limbs (an all-reduce) keeps that count.
+// magnitude to each limb, so 2^30 terms, or 2^30 sums after carry(), leave a factor of two to
+// spare. The object carries by itself; code that adds raw limbs (an all-reduce) must keep within
+// that count.
 // Terms that are Inf or NaN are counted, not summed.
 //
 // Not synchronised. Trivially copyable.
@@ -21,7 +22,8 @@ namespace birkhoff {
 template <int kLimbs>
 class ExactSum {
  public:
-  // REQUIRES, in all of them: the term is a multiple of 2^(−16·kLimbs) (else InternalError).
+  // REQUIRES, for all three, a term m · 2^e with an integer m and −16·kLimbs ≤ e < 16·kLimbs − 64
+  // (else InternalError).
   void add(double x);
   void add_square(float x);
   void add_integer(uint64_t m, int exponent, bool negative = false);  // ± m · 2^exponent
@@ -29,7 +31,7 @@ class ExactSum {
   void merge(const ExactSum& other);
   // Adds `count` ≥ 0 non-finite terms.
   void add_nonfinite(int64_t count) { nonfinite_ += count; }
-  // Makes the limbs canonical: all but the last in [0, 2^32), the last with the sign.
+  // Makes the limbs canonical: all but the last are in [0, 2^32), and the last has the sign.
   void carry();
 
   double value() const;  // NaN when a term was not finite, ±Inf beyond the range of double
@@ -45,10 +47,10 @@ class ExactSum {
   int64_t pending_ = 0;  // additions since the last carry()
 };
 
-// Values of f32 (2^-149 … 2^128) and their squares (2^-298 … 2^256): 2^±320.
+// Covers the values of f32 (2^-149 … 2^128) and their squares (2^-298 … 2^256): 2^±320.
 inline constexpr int kFloatLimbs = 20;
 using FloatSum = ExactSum<kFloatLimbs>;
-// Values of f64 (2^-1074 … 2^1024): 2^±1088.
+// Covers the values of f64 (2^-1074 … 2^1024): 2^±1088.
 using DoubleSum = ExactSum<68>;
 
 extern template class ExactSum<kFloatLimbs>;

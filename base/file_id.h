@@ -1,6 +1,6 @@
 #pragma once
-// Which file a path leads to: two paths of one file have the same id, whatever links or spellings
-// lie between. Thread-safe: no state.
+// Identifies the file that a path leads to: two paths to one file have the same id, whatever their
+// links and spelling. Thread-safe: no state.
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -16,7 +16,7 @@ struct FileId {
   auto operator<=>(const FileId&) const = default;
 };
 
-// Links are followed. nullopt if nothing is there, or if it cannot be reached.
+// Follows links. nullopt if no file is there or it cannot be reached.
 std::optional<FileId> file_id(const Path& path);
 // The ids of those paths that lead somewhere. "-" is the standard input.
 std::vector<FileId> file_ids(std::span<const Path> paths);

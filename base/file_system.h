@@ -6,7 +6,7 @@
 
 namespace birkhoff {
 
-// Whether this errno of a flush says that the file system cannot do it (or that the directory may
+// Whether this errno of a flush means that the file system cannot flush (or that the directory may
 // not be opened for it), rather than that bytes were lost.
 bool is_unsupported(int error);
 
@@ -15,8 +15,8 @@ int try_flush_directory(const Path& path);
 
 enum class Guarantee { durable_names, durable_files, lock };
 
-// Logs once per process what is not guaranteed, and why. `path` names the file or directory that
-// showed it.
+// Logs once per process and guarantee what is not guaranteed, and why. `path` is the file or
+// directory on which the call failed.
 void warn_without(Guarantee guarantee, const Path& path, int error);
 
 }  // namespace birkhoff

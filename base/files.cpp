@@ -121,7 +121,7 @@ void flush_directory(const Path& path) {
 
 int open_output(const Path& path, int flags) {
   struct stat s;
-  // Looked at before it is opened: opening a device or a FIFO may already have an effect.
+  // Checked before it is opened, since opening a device or a FIFO may already have an effect.
   if (::lstat(path.c_str(), &s) == 0 && !S_ISREG(s.st_mode)) refuse_kind("write", path, s.st_mode);
   const int fd = ::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
   if (fd < 0) throw_system_error("open", path);

@@ -15,8 +15,8 @@ using Path = std::filesystem::path;
 // REQUIRES a regular file of at most `limit` bytes; throws otherwise, before reading.
 std::string read_file(const Path& path, size_t limit);
 
-// The file's bytes are in `path` whole or not at all: written to a temporary name in the same
-// directory (O_EXCL), flushed, renamed; then the directory is flushed.
+// Writes `path` atomically: the bytes go to a temporary name in the same directory (O_EXCL), which
+// is flushed and renamed; then the directory is flushed.
 void write_file(const Path& path, std::span<const std::byte> bytes);
 void write_file(const Path& path, std::string_view text);
 
@@ -33,8 +33,8 @@ void flush_directory(const Path& path);
 // Returns the descriptor, which the caller closes.
 int open_output(const Path& path, int flags);
 
-// Gives `path` an inode of its own if it is a regular file with several names, as in a copy that
-// `cp --link` made: what is written to it must not change the other names' content.
+// Gives `path` an inode of its own if it is a regular file with several names, as in a copy made by
+// `cp --link`: writing to it must not change the content of the other names.
 void detach_hard_links(const Path& path);
 
 // A file descriptor, closed with the object.
@@ -47,7 +47,7 @@ class File {
   File& operator=(const File&) = delete;
 
   void write(std::span<const std::byte> bytes);  // all of it, retried on EINTR and short writes
-  void flush();         // fsync; warns once and returns where the file system has none
+  void flush();         // fsync; if the file system has none, warns once and returns
   size_t size() const;  // throws unless it is a regular file
   int descriptor() const { return fd_; }
 

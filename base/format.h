@@ -1,3 +1,3 @@
 #pragma once
-// fmt, as spdlog brings it: g++ 12 has no <format>.
+// fmt as bundled with spdlog, since g++ 12 has no <format>.
 #include <spdlog/fmt/fmt.h>

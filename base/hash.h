@@ -1,5 +1,5 @@
 #pragma once
-// xxh3 hashes of bytes: they find accidents, not attackers. Thread-safe: no state.
+// xxh3 hashes of bytes: they detect accidents, not attacks. Thread-safe: no state.
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,7 +11,7 @@ namespace birkhoff {
 uint64_t hash64(std::string_view bytes);
 std::string hash128(std::span<const std::byte> bytes);  // 32 lower-case hexadecimal digits
 
-// The same of bytes that come piece by piece. Not synchronised.
+// hash128 of bytes that arrive piece by piece. Not synchronised.
 class Hash128 {
  public:
   Hash128();

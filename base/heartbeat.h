@@ -1,5 +1,6 @@
 #pragma once
-// What long work calls as it gets on, often enough for a watchdog to see that it is no hang.
+// A callback that long work calls as it progresses, often enough for a watchdog not to take it for
+// a hang.
 #include <functional>
 
 namespace birkhoff {

@@ -52,7 +52,7 @@ class LogFile : public spdlog::sinks::base_sink<std::mutex> {
 
  private:
   File file_;
-  bool lost_ = false;  // the last line
+  bool lost_ = false;  // whether the last line was lost
 };
 
 std::shared_ptr<LogFile> open_log(const Path& path) {
@@ -68,7 +68,7 @@ std::shared_ptr<LogFile> open_log(const Path& path) {
 
 std::atomic<bool> initialised = false;
 
-// Shared, not raw: another thread may be in init_log.
+// A shared_ptr, not a raw pointer: another thread may be in init_log.
 std::shared_ptr<spdlog::logger> logger() {
   if (!initialised) init_log({});
   return spdlog::default_logger();

@@ -40,7 +40,7 @@ size_t bytes_of(const std::string& text) {  // "32768K"
                                              : value;
 }
 
-// CPUs' worth of time that a cgroup grants; infinite if it does not limit it.
+// CPU time that a cgroup grants, in CPUs; infinite if it sets no limit.
 double quota_of(const CgroupDirectory& directory) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
   double quota = 0, period = 0;
@@ -70,7 +70,7 @@ size_t memory_limit(const std::string& root) {
   for (const CgroupDirectory& directory : cgroup_directories("memory", root)) {
     std::ifstream file(directory.path +
                        (directory.version == 2 ? "/memory.max" : "/memory.limit_in_bytes"));
-    size_t limit = 0;  // "max" is no number, and no limit
+    size_t limit = 0;  // reading fails on "max", which means no limit
     if (file >> limit) least = std::min(least, limit);
   }
   return least;
@@ -80,7 +80,7 @@ Machine this_machine() {
   Machine m{.cpu = cpu_name(), .cores = usable_cores()};
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return m;
-  std::set<std::string> shared;  // L3s that have been counted
+  std::set<std::string> shared;  // L3 caches already counted
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &cpus)) continue;
     for (int index = 0;; ++index) {

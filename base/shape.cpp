@@ -5,7 +5,8 @@ namespace birkhoff {
 int64_t count(const Shape& shape) {
   int64_t n = 1;
   for (const int64_t d : shape)
-    if (d < 0 || __builtin_mul_overflow(n, d, &n))  // not check(): its text would be made each time
+    // Not check(), which would build its text for each element.
+    if (d < 0 || __builtin_mul_overflow(n, d, &n))
       throw InternalError("shape " + to_string(shape) + " has no element count");
   return n;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Shapes and tensor specs: what is known of a tensor without its bytes. Row-major, no strides:
+// Shapes and tensor specs: what is known of a tensor without its data. Row-major without strides:
 // every tensor is contiguous. Thread-safe: no state.
 #include <cstdint>
 #include <string>

@@ -8,8 +8,8 @@ namespace birkhoff {
 
 SharedLibrary::SharedLibrary(std::span<const char* const> names) {
   for (const char* name : names) {
-    // Now, not at the first call: what the library itself lacks is said here. Local: its symbols
-    // are nobody else's. For good: see the header.
+    // RTLD_NOW reports missing symbols here rather than at the first call. RTLD_LOCAL keeps the
+    // library's symbols from other libraries. RTLD_NODELETE: see the header.
     handle_.reset(dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE));
     if (handle_) {
       name_ = name;

@@ -34,8 +34,8 @@ StagedDirectory::StagedDirectory(const Path& path)
   make_aside();
 }
 
-// The lock is what says that somebody is writing: a process that was killed holds none. Whoever has
-// it may empty the directory and go on with it.
+// The lock shows that somebody is writing: a killed process holds none. Whoever gets it may empty
+// the directory and reuse it.
 void StagedDirectory::make_aside() {
   const DelaySignals whole;
   const bool is_new = ::mkdir(aside_.c_str(), 0755) == 0;

@@ -1,6 +1,6 @@
 #pragma once
-// A directory that is there whole or not at all: filled under the name `.NAME.partial` beside its
-// own, then renamed. Errors are ResourceError (exit code 5). Not synchronised.
+// A directory that appears complete or not at all: it is filled as `.NAME.partial` in the same
+// parent and then renamed. Errors are ResourceError (exit code 5). Not synchronised.
 #include "base/directory.h"
 #include "base/temporary.h"
 
@@ -8,10 +8,10 @@ namespace birkhoff {
 
 class StagedDirectory {
  public:
-  // Makes missing parents, durably, and the directory aside, which is locked and, unless it is
-  // committed, removed with this object (base/temporary.h). What a killed process left aside is
-  // removed first. Throws, having changed nothing else, if `path` exists, if another process holds
-  // the lock, or if something is aside on a file system without locks.
+  // Makes missing parents, durably, and the directory aside(), which is locked and, unless
+  // committed, removed with this object (base/temporary.h). Content left there by a killed process
+  // is removed first. Throws, having changed nothing but the parents, if `path` exists, if another
+  // process holds the lock, or if aside() exists on a file system without locks.
   explicit StagedDirectory(const Path& path);
   StagedDirectory(const StagedDirectory&) = delete;
   StagedDirectory& operator=(const StagedDirectory&) = delete;

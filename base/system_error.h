@@ -1,17 +1,17 @@
 #pragma once
-// What the system says of a call that failed, as a ResourceError. Thread-safe.
+// Turns the errno of a failed system call into a ResourceError. Thread-safe.
 #include <string>
 
 #include "base/files.h"
 
 namespace birkhoff {
 
-// ENOTSUPP: of the kernel alone, yet NFS and autofs let it out; libc has no text for it.
+// ENOTSUPP, an errno internal to the kernel that NFS and autofs leak; libc has no text for it.
 inline constexpr int kNotSupportedByDriver = 524;
 
 std::string system_reason(int error);
 
-// Throws "cannot VERB PATH: reason", the reason of errno.
+// Throws "cannot VERB PATH: reason", with the reason from errno.
 [[noreturn]] void throw_system_error(const char* verb, const Path& path);
 
 }  // namespace birkhoff

@@ -21,9 +21,9 @@ namespace {
 
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 constexpr std::string_view kMark = ".tmp-";
-constexpr int kMaxDepth = 8;  // of a temporary directory
+constexpr int kMaxDepth = 8;  // deepest nesting that is removed with a temporary directory
 
-// What the signal handler reads. `path` is written while `set` is false.
+// A path that the signal handler removes. `path` is written only while `set` is false.
 struct Slot {
   std::atomic<bool> taken = false, set = false;
   char path[4096] = {};
@@ -40,7 +40,7 @@ struct Entry {
   char name[1];
 };
 
-// A file, or a directory with all that is in it. System calls alone: async-signal-safe.
+// Removes a file, or a directory with its contents. Async-signal-safe: it makes only system calls.
 void remove_tree(int directory, const char* name, int depth) {
   if (::unlinkat(directory, name, 0) == 0 || errno == ENOENT || depth == 0) return;
   const int fd = ::openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -65,7 +65,7 @@ extern "C" void on_end_signal(int signal) {
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
   ::sigaction(signal, &action, nullptr);
-  ::raise(signal);  // taken when this handler returns
+  ::raise(signal);  // delivered when this handler returns
 }
 
 int claim(const Path& path) {
@@ -79,7 +79,7 @@ int claim(const Path& path) {
   return -1;
 }
 
-// The process of a name like FILE.tmp-1234.
+// The PID in a name like FILE.tmp-1234.
 std::optional<pid_t> process_of(std::string_view name, std::string_view file) {
   if (!name.starts_with(file)) return {};
   name.remove_prefix(file.size());
@@ -157,7 +157,7 @@ void remove_dead_temporaries(const Path& path, std::span<const FileId> keep) {
   try {
     names = Directory(directory).names();
   } catch (const ResourceError&) {
-    return;  // whoever writes there says what is wrong with it
+    return;  // the writer itself reports what is wrong with it
   }
   for (const std::string& name : names) {
     const std::optional<pid_t> pid = process_of(name, path.filename().string());

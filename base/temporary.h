@@ -1,7 +1,7 @@
 #pragma once
-// Temporary files and directories of a writer: nothing of them stays after an error, after a signal
-// that ends the process, or, once the next writer comes, after a process that was killed. Errors
-// are ResourceError (exit code 5). Thread-safe.
+// A writer's temporary files and directories. None is left after an error or after a signal that
+// ends the process; those of a killed process are removed when the next writer comes. Errors are
+// ResourceError (exit code 5). Thread-safe.
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -11,9 +11,9 @@
 
 namespace birkhoff {
 
-// Removes `path`, a file or a directory with all that is in it, when it is destroyed, and when a
-// signal ends the process (remove_temporaries_on_signals). At most 32 are registered for signals at
-// a time; more are removed by their destructors alone.
+// Removes `path`, a file or a directory with its contents, when it is destroyed, and when a signal
+// ends the process (remove_temporaries_on_signals). At most 32 are registered for signals at a
+// time; further ones are removed only by their destructors.
 class Temporary {
  public:
   explicit Temporary(const Path& path);
@@ -22,7 +22,7 @@ class Temporary {
   Temporary& operator=(const Temporary&) = delete;
 
   const Path& path() const { return path_; }
-  void release();  // it has been renamed, or is to stay
+  void release();  // keeps the file: it was renamed, or is meant to stay
 
  private:
   Path path_;
@@ -30,11 +30,11 @@ class Temporary {
   bool released_ = false;
 };
 
-// From here on SIGINT, SIGTERM and SIGHUP remove each Temporary, then end the process as they would
-// have. A signal that is ignored stays ignored (nohup). Called once, by the main thread.
+// From now on SIGINT, SIGTERM and SIGHUP remove each Temporary, then end the process as they would
+// have done. An ignored signal stays ignored (nohup). Called once, by the main thread.
 void remove_temporaries_on_signals();
 
-// Delays those signals for the calling thread, for moments that must not be cut in two.
+// Blocks those signals in the calling thread, for steps that must not be interrupted halfway.
 class DelaySignals {
  public:
   DelaySignals();
@@ -46,18 +46,18 @@ class DelaySignals {
   sigset_t before_;
 };
 
-// PATH.tmp-PID: where a process writes what becomes `path`.
+// PATH.tmp-PID, the name under which this process writes what becomes `path`.
 Path temporary_path(const Path& path);
-// A new file (O_EXCL), locked until it is closed, so that remove_dead_temporaries of another
-// process, on any host, leaves it alone.
+// Creates a new file (O_EXCL), locked until it is closed, so that remove_dead_temporaries in
+// another process, on any host, leaves it alone.
 std::unique_ptr<File> create_temporary(const Path& path);
 
-// Removes the regular files PATH.tmp-PID whose process is gone: PID is no process of this host, or
-// this one, which has made none yet, and nobody holds the file's lock. Files of `keep` stay. What
-// cannot be removed, or has no locks, stays too.
+// Removes each regular file PATH.tmp-PID whose writer is gone: nobody holds the file's lock, and
+// either no process of this host has that PID or this process has it, which has not created a file
+// yet. Files in `keep` stay, as do files that cannot be removed or locked.
 void remove_dead_temporaries(const Path& path, std::span<const FileId> keep = {});
 
-// Whether a lock on the file or directory could be had. It is released when `descriptor` is closed.
+// Tries to lock a file or directory, without waiting. Closing `descriptor` releases the lock.
 enum class FileLock { held, held_by_another, unsupported };
 FileLock lock_file(int descriptor);
 

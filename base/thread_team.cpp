@@ -9,11 +9,11 @@
 namespace birkhoff {
 namespace {
 
-// Spins for about 20 µs before sleeping: the next operator usually comes within a few.
+// Spins for about 20 µs before sleeping: the next operator usually comes within a few µs.
 constexpr int kSpins = 4000;
 constexpr int kTasksBits = 40;
 constexpr uint64_t kOneRun = uint64_t(1) << kTasksBits, kTasksMask = kOneRun - 1;
-constexpr uint64_t kEnd = uint64_t(1) << 63;  // no run has this number, none above it is counted
+constexpr uint64_t kEnd = uint64_t(1) << 63;  // shutdown; no run has this bit set
 
 template <class T>
 void await_change(const std::atomic<T>& value, T old) {
@@ -80,7 +80,7 @@ void ThreadTeam::work(int worker) {
     } catch (...) {
       if (!failed_.exchange(true)) error_ = std::current_exception();
     }
-    // Read before the count: with the last task done, the run and its fields may be gone.
+    // Read before counting: once the last task is counted, run() may return and the next run begin.
     const int64_t tasks = tasks_;
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == tasks) done_.notify_one();
   }

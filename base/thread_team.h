@@ -1,12 +1,13 @@
 #pragma once
-// A fixed team of threads: all the parallelism of a rank. The calling thread is worker 0.
+// A fixed team of threads, which is all the parallelism of a rank. The calling thread is worker 0.
 //
 //   ThreadTeam team(2);
 //   team.run(tasks, [&](int64_t task, int worker) { … });   // returns when all tasks are done
 //
-// Tasks are taken from a counter, so which worker runs which task differs from run to run. Results
-// must not depend on it: cut work into tasks by shape alone, let each task own what it writes, and
-// sum partials in task order afterwards. Then results do not depend on the number of threads.
+// Workers take tasks from a counter, so which worker runs which task differs from run to run.
+// Results must not depend on it: cut work into tasks by shape alone, let each task own what it
+// writes, and sum partials in task order afterwards. Then results do not depend on the number of
+// threads.
 //
 // Not reentrant: a task must not call run(). One caller at a time. An exception in a task is
 // rethrown by run() once all workers have stopped (the first one, if several).
@@ -58,14 +59,14 @@ class ThreadTeam {
   bool claim(int64_t& task);
 
   std::vector<std::thread> threads_;
-  // A run's number and how many of its tasks nobody has taken: kTasksBits below, the number above;
-  // or that there will be none. One word, so that who waits for it to change misses neither.
-  // run() waits for tasks, not for threads: one that wakes late, or is without a core for a while,
-  // finds nothing left and delays nobody.
+  // The number of unclaimed tasks in the low kTasksBits and the run's number above, or kEnd at
+  // shutdown. One atomic holds both, so that a waiting worker cannot miss a change of either. run()
+  // waits for tasks, not for threads: a thread that wakes late, or has no core for a while, finds
+  // nothing left and delays nobody.
   std::atomic<uint64_t> state_{0};
   std::atomic<int64_t> done_{0};
   std::atomic<bool> failed_{false};
-  // Of the current run: read by those who hold a task of it.
+  // Arguments of the current run. A worker reads them only while it holds a task of that run.
   int64_t tasks_ = 0;
   Call call_ = nullptr;
   void* body_ = nullptr;

@@ -5,7 +5,7 @@
 namespace birkhoff {
 namespace {
 
-// How many ASCII bytes `text` begins with, at least.
+// A lower bound of the number of ASCII bytes at the beginning of `text`.
 size_t ascii_prefix(std::string_view text) {
   size_t at = 0;
   for (uint64_t word; at + sizeof word <= text.size(); at += sizeof word) {
@@ -16,8 +16,8 @@ size_t ascii_prefix(std::string_view text) {
 }
 
 struct Lead {
-  int needed;               // bytes that follow; 0: not a first byte
-  unsigned char low, high;  // bounds of the first of them
+  int needed;               // continuation bytes that follow; 0: not a first byte
+  unsigned char low, high;  // bounds of the first continuation byte
 };
 
 constexpr Lead lead_of(unsigned char byte) {

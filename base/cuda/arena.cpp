@@ -8,7 +8,7 @@ namespace {
 double gib(size_t bytes) { return double(bytes) / double(size_t{1} << 30); }
 
 [[noreturn]] void throw_no_memory(const Gpu& gpu, size_t bytes, const char* what) {
-  cudaGetLastError();  // it is told here, and to nobody else
+  cudaGetLastError();  // clears the error, which is reported here
   size_t free = 0, total = 0;
   gpu.check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
   throw ResourceError(

@@ -1,5 +1,6 @@
 #pragma once
-// Memory of the device: one allocation, cut by a plan. And what stands for bytes of it.
+// Device memory: an allocation that a plan divides into slots, and a handle for a range of its
+// bytes.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,9 +9,9 @@
 
 namespace birkhoff::cuda {
 
-// Bytes of the device. It has nothing that the host could read by mistake; an address comes out by
-// as(), for a kernel. Not an owner. A part beyond the end, or an address that is not a T's, throws
-// InternalError.
+// A range of device memory, not owned. The host cannot dereference it by mistake: only as() returns
+// the address, for kernels. A part beyond the end, or a range that does not consist of whole,
+// aligned T's, throws InternalError.
 class DeviceBytes {
  public:
   DeviceBytes() = default;
@@ -31,18 +32,20 @@ class DeviceBytes {
   size_t bytes_ = 0;
 };
 
-// Of what the plan gives to a slot: that of cudaMalloc, so that an offset decides alone.
+// Alignment of each slot that the plan places. cudaMalloc aligns as much, so a slot is aligned if
+// its offset is.
 inline constexpr size_t kArenaAlignment = 256;
 
-// Movable. Freed with the object, when the device has done all that it was given.
+// Movable. Freed with the object, after the device has done all its work.
 class Arena {
  public:
-  // `what` is named where the memory is not there: "activations". Throws ResourceError (exit code
-  // 5) with what is wanted, free and there in all. Its bytes are not set.
+  // `what` names the memory in an error, e.g. "activations". Throws ResourceError (exit code 5)
+  // with the bytes wanted, free and in total. The memory is not initialised.
   Arena(const Gpu& gpu, size_t bytes, const char* what);
 
   size_t size() const { return all_.size(); }
-  // Throws InternalError if they are not inside, or do not begin at a multiple of kArenaAlignment.
+  // Throws InternalError if the range is not inside, or `offset` is not a multiple of
+  // kArenaAlignment.
   DeviceBytes at(size_t offset, size_t bytes) const;
 
  private:

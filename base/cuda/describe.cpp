@@ -20,7 +20,7 @@ std::string attribute_line(int device) {
   return fmt::format("sm_{}{}, {} multiprocessors", values[0], values[1], values[2]);
 }
 
-// No context is made: that takes memory of each device.
+// Creates no context, since one takes memory on each device.
 std::string devices() {
   int count = 0;
   if (const cudaError_t status = cudaGetDeviceCount(&count))

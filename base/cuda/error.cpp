@@ -26,7 +26,7 @@ ExitCode exit_code(cudaError_t status) {
   }
 }
 
-// Whether a kernel did it, some time before the call that tells.
+// Whether a kernel caused the error, some time before the call that reports it.
 bool by_a_kernel(cudaError_t status) {
   switch (status) {
     case cudaErrorIllegalAddress:

@@ -10,10 +10,10 @@ namespace {
 
 constexpr int kLeastMajor = 8;  // sm_80
 
-// Whose run() a thread is in: as the device that CUDA launches on is the thread's.
+// The Gpu whose run() this thread is in. Thread-local, as CUDA's current device is.
 thread_local const Gpu* at_work = nullptr;
 
-// An error that does not last is taken back, or the next operator would be told of it.
+// Clears an error that is not sticky, since the next operator would report it.
 [[noreturn]] void throw_once(const Failure& failure) {
   cudaGetLastError();
   throw_failure(failure);

@@ -9,7 +9,7 @@ namespace {
 
 std::string to_string(const Version& v) { return fmt::format("{}.{}.{}", v[0], v[1], v[2]); }
 
-// cuBLASLt and NCCL: 22703 is 2.27.3.
+// The encoding of cuBLASLt and NCCL: 22703 is 2.27.3.
 Version of_five_digits(int number) { return {number / 10000, number / 100 % 100, number % 100}; }
 
 std::optional<Version> driver_version(const SharedLibrary& library) {
@@ -43,7 +43,7 @@ std::string wrong(const LibraryNeed& need, const SharedLibrary& library,
 
 }  // namespace
 
-// The runtime that is linked runs on a driver of its own major version or a later one.
+// The linked runtime needs a driver of its own major version or a later one.
 LibraryNeed driver_need() {
   return {.names = {"libcuda.so.1"},
           .symbols = {"cuDriverGetVersion"},
@@ -52,7 +52,7 @@ LibraryNeed driver_need() {
           .below = {1000, 0, 0}};
 }
 
-// 12 and 13 have the same functions, types and numbers of what is called here.
+// Versions 12 and 13 agree in the functions, types and constants used here.
 LibraryNeed cublaslt_need() {
   return {.names = {"libcublasLt.so.13", "libcublasLt.so.12"},
           .symbols = {"cublasLtGetVersion", "cublasLtGetStatusName", "cublasLtCreate",
@@ -66,7 +66,7 @@ LibraryNeed cublaslt_need() {
           .below = {14, 0, 0}};
 }
 
-// 2.18 is the first with ncclCommSplit: groups of a communicator.
+// 2.18 is the first with ncclCommSplit, which makes groups of a communicator.
 LibraryNeed nccl_need() {
   return {.names = {"libnccl.so.2"},
           .symbols = {"ncclGetVersion", "ncclGetUniqueId", "ncclCommInitRankConfig",

@@ -1,6 +1,6 @@
 #pragma once
 // Libraries that are loaded at run time, so that the binary starts without them: the driver,
-// cuBLASLt and NCCL. What each must be able to do, and what was found.
+// cuBLASLt and NCCL. Says what each must provide, and what was found.
 #include <array>
 #include <optional>
 #include <vector>
@@ -13,8 +13,8 @@ using Version = std::array<int, 3>;  // 2.27.3
 
 struct LibraryNeed {
   std::vector<const char*> names;    // tried in turn
-  std::vector<const char*> symbols;  // all of them must be there
-  // As the library itself says it; none if its function fails.
+  std::vector<const char*> symbols;  // all must exist
+  // The version that the library reports; nullopt if its function fails.
   std::optional<Version> (*version)(const SharedLibrary&);
   Version least, below;  // least ≤ version < below
 };
@@ -24,7 +24,7 @@ LibraryNeed cublaslt_need();
 LibraryNeed nccl_need();
 
 struct LoadedLibrary {
-  SharedLibrary library;  // loaded if and only if it is what is needed
+  SharedLibrary library;  // loaded if and only if it meets the need
   std::string line;       // "libnccl.so.2, 2.27.3", or why it cannot be used
 };
 

@@ -10,8 +10,9 @@
 namespace birkhoff::cuda {
 namespace {
 
-// Of nvtx3/nvtxDetail/nvtxTypes.h: modules, with how many functions each has, the first of them
-// none; those functions of the first module that are called here; tables.
+// From nvtx3/nvtxDetail/nvtxTypes.h: the core module; the number of functions of each module,
+// counting an unused function 0 (module 0 is unused and has none); the core functions called here;
+// the ids of the export tables, and the version.
 constexpr int kCore = 1;
 constexpr std::array<unsigned, 7> kFunctions{0, 16, 9, 15, 7, 16, 7};
 constexpr size_t kRangePushA = 9, kRangePop = 11;
@@ -19,8 +20,8 @@ constexpr uint32_t kCallbacksId = 1, kVersionInfoId = 3, kNvtxVersion = 3;
 
 using Function = void();
 struct Module {
-  std::array<Function*, 16> functions{};  // where a tool writes its own
-  std::array<Function**, 17> slots{};     // their addresses; null behind the last
+  std::array<Function*, 16> functions{};  // a tool writes its own here
+  std::array<Function**, 17> slots{};     // the addresses of `functions`; null after the last
 };
 std::array<Module, kFunctions.size()> modules;
 

@@ -1,16 +1,17 @@
 #pragma once
-// Ranges that a profiler draws beside its kernels (NVTX 3). A profiler asks for them by the
-// environment's NVTX_INJECTION64_PATH, a library of its own; without it a range is a test of a
-// pointer. The protocol is that of nvtx3/nvtxDetail/nvtxTypes.h, declared anew: no header and no
-// library of CUDA is needed. A range belongs to the thread that pushes it.
+// Ranges that a profiler draws next to its kernels (NVTX 3). A profiler requests them by setting
+// NVTX_INJECTION64_PATH to a library of its own; otherwise a range costs a test of a pointer. The
+// protocol of nvtx3/nvtxDetail/nvtxTypes.h is declared anew, so that no header or library of CUDA
+// is needed. A range belongs to the thread that pushes it.
 #include <string>
 
 namespace birkhoff::cuda {
 
 class Ranges {
  public:
-  // Loads `injection`. Null or empty: nobody asks. One that cannot be loaded or refuses costs the
-  // ranges alone; line() says so. Not for two threads at a time.
+  // Loads the library `injection`; null or empty means that no profiler asks. If it cannot be
+  // loaded or refuses, only the ranges are missing, and line() says so. Not for two threads at a
+  // time.
   explicit Ranges(const char* injection);
 
   void push(const char* name) const {
@@ -27,7 +28,7 @@ class Ranges {
   std::string line_;
 };
 
-// Those of the process, by its environment. Thread-safe.
+// The process's ranges, set up from its environment. Thread-safe.
 const Ranges& ranges();
 
 }  // namespace birkhoff::cuda

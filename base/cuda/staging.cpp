@@ -35,7 +35,8 @@ Staging::Staging(const Gpu& gpu, const Options& options)
     chunks_.push_back({memory_.get() + size_t(i) * chunk_bytes_, Event(gpu)});
 }
 
-// For the device, not for the events: a copy whose event could not be recorded is under way too.
+// Waits for the device, not for the events: a copy whose event could not be recorded may be in
+// flight.
 Staging::~Staging() { cudaDeviceSynchronize(); }
 
 size_t Staging::piece_bytes(size_t piece, size_t bytes) const {
@@ -64,8 +65,7 @@ void Staging::fetch(Chunk& c, DeviceBytes from, const Stream& stream) {
   c.copied.record(stream);
 }
 
-// As many pieces are under way as there are chunks: piece i takes the chunk that piece i − chunks
-// leaves.
+// Keeps as many pieces in flight as there are chunks: piece i reuses the chunk of piece i − chunks.
 void Staging::download(std::span<std::byte> to, DeviceBytes from, const Stream& stream) {
   require_one_size("a download", to.size(), from.size());
   const size_t count = pieces(to.size()), ahead = chunks_.size(), first = next_;

@@ -1,9 +1,9 @@
 #pragma once
-// Copies between the host's memory and the device's, through a ring of pinned chunks: CUDA copies
-// from and to pinned memory alone while the host goes on. A tensor that is larger than a chunk goes
-// in pieces. Not thread-safe, like its Gpu.
+// Copies between host and device memory through a ring of pinned chunks, because CUDA copies
+// asynchronously only from and to pinned memory. A tensor larger than a chunk is copied in pieces.
+// Not thread-safe, like its Gpu.
 //
-// A caller's memory is its own again when a call returns: nobody can change or read it too early.
+// After a call returns, the caller may use its memory again: nothing reads or writes it later.
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -15,8 +15,8 @@
 namespace birkhoff::cuda {
 
 struct StagingOptions {
-  // PCIe moves 4 MiB in 80 µs (5.0 × 16) to 160 µs (4.0): much more than the 10 µs that a copy
-  // costs to start. Two would do where the host keeps pace; four forgive it a pause.
+  // PCIe moves 4 MiB in 80 µs (5.0 × 16) to 160 µs (4.0), much more than the 10 µs that it takes to
+  // start a copy. Two chunks suffice if the host keeps pace; four allow it a pause.
   size_t chunk_bytes = size_t{4} << 20;
   int chunks = 4;
 };
@@ -24,22 +24,22 @@ struct StagingOptions {
 class Staging {
  public:
   using Options = StagingOptions;
-  // Throws ResourceError where the system refuses so much pinned memory.
+  // Throws ResourceError if the system refuses to pin that much memory.
   explicit Staging(const Gpu& gpu, const Options& options = {});
   ~Staging();  // waits for the device
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  // Behind what `stream` has been given. Returns when `from` has been read; the device may be
-  // behind. Throws InternalError unless both have one size.
+  // Copies after the work already given to `stream`. Returns when `from` has been read; the device
+  // may still be copying. Throws InternalError unless the sizes are equal.
   void upload(DeviceBytes to, std::span<const std::byte> from, const Stream& stream);
-  // The same the other way. Returns when `to` has been written: the host waits for the stream.
+  // Likewise. Returns when `to` has been written, so the host waits for the stream.
   void download(std::span<std::byte> to, DeviceBytes from, const Stream& stream);
 
  private:
   struct Chunk {
     std::byte* data;
-    Event copied;  // the last copy from or to it
+    Event copied;  // recorded after the last copy from or to the chunk
   };
   struct Free {
     void operator()(std::byte* p) const { cudaFreeHost(p); }
@@ -53,7 +53,7 @@ class Staging {
   size_t chunk_bytes_;
   std::unique_ptr<std::byte, Free> memory_;
   std::vector<Chunk> chunks_;
-  size_t next_ = 0;  // chunk, counted on without end
+  size_t next_ = 0;  // running number of the next chunk, see chunk()
 };
 
 }  // namespace birkhoff::cuda

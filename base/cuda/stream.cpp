@@ -5,7 +5,7 @@
 namespace birkhoff::cuda {
 
 Stream::Stream(const Gpu& gpu, StreamKind kind) : gpu_(&gpu) {
-  int least = 0, greatest = 0;  // by priority: the numbers fall
+  int least = 0, greatest = 0;  // priorities: a lower number is a higher priority
   gpu.check(cudaDeviceGetStreamPriorityRange(&least, &greatest),
             "cudaDeviceGetStreamPriorityRange");
   cudaStream_t made = nullptr;

@@ -1,9 +1,9 @@
 #pragma once
-// Queues of the device's work, and moments in them. Movable; not thread-safe, like their Gpu. What
-// failed throws by error.h.
+// Streams (queues of device work) and events (moments in a stream). Movable; not thread-safe, like
+// their Gpu. Failures throw as described in error.h.
 //
-// A stream that is destroyed lets its work end; so does an event. Memory that the work uses is
-// another matter: arena.h and staging.h wait for it.
+// Destroying a stream or an event lets the queued work finish, but does not keep the memory alive
+// that the work uses: arena.h and staging.h wait for it.
 #include <memory>
 
 #include "base/cuda/gpu.h"
@@ -15,25 +15,25 @@ class Event;
 enum class StreamKind {
   compute,
   transfer,  // between host and device
-  // The highest priority there is: a collective has few blocks, and whoever waits for it waits for
-  // all ranks. With that of compute it would begin when a large kernel's last blocks do.
+  // Has the highest priority: a collective has few blocks, and whoever waits for it waits for all
+  // ranks. With compute's priority it would begin only when a large kernel's last blocks do.
   communication,
 };
 
-// None is ordered with CUDA's default stream.
+// No stream is ordered with CUDA's default stream.
 class Stream {
  public:
   Stream(const Gpu& gpu, StreamKind kind);
 
-  // Throws InternalError if it has been moved from: a null stream is CUDA's default one, and what
-  // is given to it is ordered with nothing.
+  // Throws InternalError if it has been moved from: a null stream is CUDA's default one, and work
+  // given to it is ordered with nothing.
   cudaStream_t get() const;
   operator cudaStream_t() const { return get(); }
 
-  // What is given to the stream from now on waits for what `event` stood for when it was last
-  // recorded. Throws InternalError if it never was: CUDA takes that for done.
+  // Work given to the stream from now on waits for what `event` marked when it was last recorded.
+  // Throws InternalError if it was never recorded, which CUDA would take for done.
   void wait(const Event& event) const;
-  // The host waits for all that it has been given.
+  // The host waits for all work given to the stream.
   void synchronise() const;
 
  private:
@@ -44,18 +44,18 @@ class Stream {
   std::unique_ptr<CUstream_st, Destroy> stream_;
 };
 
-enum class Timing { off, on };  // on: its record costs a little more
+enum class Timing { off, on };  // on: recording costs a little more
 
 class Event {
  public:
   explicit Event(const Gpu& gpu, Timing timing = Timing::off);
 
-  // From now on it stands for the end of what `stream` has been given so far.
+  // Marks the end of the work given to `stream` so far.
   void record(const Stream& stream);
   bool recorded() const { return recorded_; }
   // The host waits for it. Throws InternalError if it was never recorded.
   void synchronise() const;
-  // Between two that have been recorded with timing and waited for.
+  // Time between two events that have been recorded with timing and waited for.
   float milliseconds_since(const Event& start) const;
 
  private:
