@@ -4,7 +4,7 @@
 namespace birkhoff::nn {
 namespace {
 
-// gate and up of `experts` experts behind each other, so that one product makes both: [E, 2F, C].
+// Gate and up matrices of all experts, stacked so that one product computes both: [E, 2F, C].
 ParameterSpec gate_up_spec(const Trace& t, const std::string& name,
                            const std::vector<std::string>& experts, int64_t width) {
   const Init init{Init::Rule::normal, t.config.model.init_std};
@@ -57,7 +57,7 @@ Value moe(const Trace& t, Value x, const std::string& name, int layer) {
   if (m.experts == 1) gate_up_parts.shape.insert(gate_up_parts.shape.begin(), 1);
   const Value gate_up = p.parameter(gate_up_parts), down = p.parameter(down_spec);
 
-  // What does not fit the buffer goes in further rounds: no token is dropped.
+  // What does not fit in the buffer is left to further rounds: no token is dropped.
   const int64_t capacity =
       std::max(m.active, int64_t(m.buffer_factor * double(t.tokens * m.active)));
   enter(Phase::Part::experts);
