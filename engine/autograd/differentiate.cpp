@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// Adds to `depends` what a parameter's gradient flows through.
+// Adds to `depends` every slot that a parameter's gradient flows through.
 void mark(const Program& p, const List& list, Slots& depends) {
   for (const Call& call : list) {
     mark(p, call.body, depends);
@@ -22,7 +22,7 @@ void mark(const Program& p, const List& list, Slots& depends) {
   }
 }
 
-// Walks a forward list backwards and lets each call's rule emit.
+// Walks a forward list backwards and calls each operator's gradient rule, which emits calls.
 class Sweep final : public Gradient {
  public:
   Sweep(Program& p, const Slots& depends, const List& forward, List& input, List& weight)
@@ -30,7 +30,7 @@ class Sweep final : public Gradient {
     for (const SlotId id : surface(forward).writes) made_here_.insert(id);
   }
 
-  // From the gradients of some values.
+  // Starts from the gradients of some values.
   void run(std::map<SlotId, SlotId> seed) {
     gradient_ = std::move(seed);
     const Call* pending = nullptr;  // a rounds node whose round 0 is being swept
@@ -70,7 +70,7 @@ class Sweep final : public Gradient {
     for (const SlotId id : of) {
       check(id == kNone || seen.insert(id).second,
             "[{}] two outputs for one gradient: emit them one by one", op.name);
-      if (id == kNone || !depends_.count(id)) {  // an output for no one
+      if (id == kNone || !depends_.count(id)) {  // an unused output
         call.out.push_back(kNone), call.base.push_back(kNone);
         continue;
       }
@@ -94,7 +94,7 @@ class Sweep final : public Gradient {
       emit(kIdentity, {d}, {of}, {});
   }
 
-  std::map<SlotId, SlotId> accumulators;  // of a body: outer slot → its gradient over its rounds
+  std::map<SlotId, SlotId> accumulators;  // inside a rounds body: outer slot → its gradient
 
  private:
   SlotId find(SlotId id) const {
@@ -107,7 +107,7 @@ class Sweep final : public Gradient {
                        [&](SlotId id) { return depends_.count(id) && gradient_.count(id); });
   }
 
-  // The gradient that is added to in place: a parameter's, or inside a body that of an outer slot.
+  // The accumulator of a gradient: a parameter's, or in a rounds body an outer slot's.
   SlotId accumulator(SlotId id) {
     const Slot slot = p_.slots[size_t(id)];  // by value: add() below moves the slots
     if (slot.kind == Kind::parameter) {
@@ -121,9 +121,9 @@ class Sweep final : public Gradient {
     return it->second;
   }
 
-  // The gradient of rounds 1 … is a rounds node too. Its body rebuilds the round's values (the next
-  // round has overwritten them), then runs the body's own gradients; all of it is input gradient.
-  // It adds to what round 0 left, which has been swept before.
+  // The gradient of rounds 1 … is a rounds node too. Its body first rebuilds the round's values
+  // (the next round has overwritten them), then runs the gradients of the forward body; all of it
+  // is input gradient. It adds to the gradients of round 0, which has been swept before.
   void sweep_rounds(const Call& node) {
     Call back{.op = &kRounds, .phase = node.phase, .segment = node.segment};
     List gradients;
@@ -156,8 +156,8 @@ class Sweep final : public Gradient {
   const Call* call_ = nullptr;
 };
 
-// Gradients that a rule asked for and nobody reads, such as that of a nll whose gradient its loss
-// has brought along.
+// Drops gradients that a rule emitted but nobody reads, such as that of nll: the cross-entropy loss
+// has already made the gradients of its inputs.
 void drop_unread(Program& p) {
   Slots read;
   const auto unread = [&](const Call& call) {

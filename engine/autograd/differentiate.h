@@ -1,16 +1,16 @@
 #pragma once
-// differentiate: from program.forward and its loss to input_gradient and weight_gradient.
+// Differentiates a program: fills input_gradient and weight_gradient from program.forward and loss.
 //
 // Returns the constant that the loss's gradient starts from; the host sets it to 1.
 //
 // REQUIRES loss [1], made by the forward list; called once. Throws InternalError when a parameter
 // gets no gradient (exit code 9: the model is wired wrongly). Guarantees:
-//   · input_gradient reads no output of weight_gradient: a schedule may defer the latter at will
-//   · only what a parameter depends on is differentiated; a value's gradient is written once, the
-//     second consumer's operator adds on the first's (base), in reverse program order
+//   · input_gradient reads no output of weight_gradient, so a schedule may defer the latter at will
+//   · only what depends on a parameter is differentiated; each gradient is written once;
+//     further consumers' operators add to it (base), in reverse program order
 //   · calls of a recompute segment are emitted again, on fresh slots, before the segment's first
-//     backward call: same operators, same inputs, so the same bits. What survives is what somebody
-//     reads before that point, and what is kept
+//     backward call: same operators, same inputs, so bitwise identical. Values that are read before
+//     that point, or marked to be kept, survive
 #include <set>
 
 #include "engine/autograd/program.h"

@@ -1,7 +1,7 @@
 #pragma once
 // A step is a program: slots, and lists of operator calls over them. Plain data, one per trace.
 //
-// Every slot is written once (SSA), but for accumulators: a call whose base is its own output adds
+// Every slot is written once (SSA), except accumulators: a call whose base is its own output adds
 // to what is there, and the first such write of a step overwrites.
 //
 // Tracing is appending: a module calls functions on Values (engine/nn/functional.h), which append
@@ -32,11 +32,11 @@ struct Slot {
   TensorSpec spec;
   Kind kind = Kind::activation;
   SlotId view_of = kNone;
-  size_t offset = 0;  // of a view, in bytes
+  size_t offset = 0;  // byte offset of a view
   bool saved = false, private_link = false;
 };
 
-// Where a schedule may cut: calls of equal phase that stand together are issued together.
+// Where a schedule may cut: consecutive calls of equal phase are issued together.
 struct Phase {
   enum class Part { embed, attention, ffn, route, experts, combine, head, update };
   Part part = Part::embed;
@@ -49,11 +49,11 @@ std::string to_string(Phase phase);  // "3.attention", "head"
 struct Call {
   const Operator* op;
   std::vector<SlotId> in = {}, out = {};  // in: kNone where absent
-  std::vector<SlotId> base = {};          // per output, or kNone; == out: accumulates
+  std::vector<SlotId> base = {};          // per output; kNone: absent; == out: accumulates
   Desc desc = {};
   Phase phase = {};
   int segment = kNone;          // recompute segment
-  bool keep = false;            // its outputs are kept though the segment is recomputed
+  bool keep = false;            // outputs are kept although the segment is recomputed
   int round_zero_of = kNone;    // number of the rounds node whose first round this call is
   std::vector<Call> body = {};  // rounds nodes only
 };
@@ -75,12 +75,12 @@ class Program {
   Program(const Program&) = delete;  // Values and schedules point to it
   Program& operator=(const Program&) = delete;
 
-  // Of activations; parameters are wide (kernels/storage.h). f64: on the reference device.
+  // Dtype of activations; parameters are wide (kernels/storage.h). f64: on the reference device.
   const DType dtype;
-  const Heartbeat alive;  // called with each call that is appended
+  const Heartbeat alive;  // called for each appended call
   std::vector<Slot> slots;
   List forward, input_gradient, weight_gradient;
-  List update;                                 // once a step, behind all micro-batches
+  List update;                                 // once per step, after all micro-batches
   std::map<SlotId, SlotId> gradient_of;        // parameter → accumulator
   std::map<SlotId, ParameterSpec> parameters;  // in order of tracing
 
@@ -96,37 +96,37 @@ class Program {
   std::vector<Value> emit(const Operator& op, const std::vector<Value>& in, Desc desc = {}) {
     return emit(op, in, desc, Options());
   }
-  // Makes the outputs of `call` that are kNone by the shape rule and appends it to `list`.
+  // Creates those outputs of `call` that are kNone, by the shape rule, and appends it to `list`.
   Call& append(List& list, Call call);
 
-  // Scopes: what is traced while the handle lives carries the mark.
+  // Scopes: everything traced while the handle lives carries this phase or segment.
   using Scope = std::shared_ptr<void>;
   Scope phase(Phase phase);
   Scope segment(int segment);  // kNone: none
 
-  // y = Σ over r < count of body(): round 0 is traced inline, a rounds node does 1 … count − 1, if
-  // any. `count` is an i32 [1] that body makes; every buffer of a round is reused by the next, and
-  // nothing but y leaves. The call that makes y must be the last of the body, without a base.
+  // y = Σ over r < count of body(): round 0 is traced inline, a rounds node runs 1 … count − 1, if
+  // any. The body makes `count`, an i32 [1]. Each round reuses the buffers of the one before, and
+  // only y leaves it. The last call of the body must make y, without a base.
   struct Round {
     Value y, count;
   };
   Value rounds(const std::function<Round()>& body);
 
   SlotId root(SlotId id) const;  // the slot that owns the bytes
-  List* open = &forward;         // what is traced goes here
+  List* open = &forward;         // the list that traced calls are appended to
 
  private:
   Phase phase_;
   int segment_ = kNone, rounds_ = 0;
 };
 
-// The structural operator of Call::body: y = base + Σ_{r ≥ 1} body_r. The program, differentiate,
-// plan and executor know it by address; it has no bodies of its own.
+// The structural operator of calls with a body: y = base + Σ_{r ≥ 1} body_r. Program,
+// differentiate, plan and executor recognise it by address; it has no kernels of its own.
 extern const Operator kRounds;
 
 std::vector<TensorSpec> input_specs(const Program& program, const Call& call);
 
-// What a list reads from outside and what it leaves behind (roots are not resolved).
+// What a list reads from outside and what it writes (views are not resolved to their roots).
 struct Surface {
   std::vector<SlotId> reads, writes;
 };

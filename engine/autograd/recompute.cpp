@@ -10,21 +10,21 @@ void rename(std::vector<SlotId>& ids, const Rename& names) {
     if (const auto it = names.find(id); it != names.end()) id = it->second;
 }
 
-using Time = size_t;  // where a backward call stands among the calls of the input-gradient list
+using Time = size_t;  // position of a backward call in the input-gradient list
 
-// Recomputes segments one by one. Calls that are emitted again are put into the list at the end, so
-// that times stay and the whole is linear in the length of the lists.
+// Recomputes segments one by one. Recomputed calls are inserted into the list at the end, so that
+// times stay valid and the whole is linear in the length of the lists.
 class Recomputation {
  public:
   explicit Recomputation(Program& p) : p_(p) {
-    std::map<Phase, Time> end;  // of each phase
+    std::map<Phase, Time> end;  // last call of each phase
     for (Time i = 0; i < p.input_gradient.size(); ++i) {
       Call& call = p.input_gradient[i];
       start_.try_emplace(call.segment, i);
       end[call.phase] = i;
       note(call, i);
     }
-    // A call of the weight list runs behind the last input-gradient call of its phase.
+    // A call of the weight list runs after the last input-gradient call of its phase.
     for (Call& call : p.weight_gradient) {
       const auto last = end.find(call.phase);
       note(call, last == end.end() ? p.input_gradient.size() : last->second);
@@ -64,7 +64,7 @@ class Recomputation {
         if (id != kNone) readers_[id].push_back({time, &call});
   }
 
-  // What a call in front of the segment's backward reads is kept.
+  // A value that is read before the segment's backward begins is kept.
   void drop(SlotId id, Time start, Slots& dropped, std::vector<Call*>& later) {
     const auto& readers = readers_[id];
     for (const auto& [time, call] : readers)
@@ -74,9 +74,9 @@ class Recomputation {
   }
 
   Program& p_;
-  std::map<int, Time> start_;  // of each segment's backward
+  std::map<int, Time> start_;  // first backward call of each segment
   std::map<SlotId, std::vector<std::pair<Time, Call*>>> readers_;
-  std::map<Time, List> again_;  // what is emitted again in front of that call
+  std::map<Time, List> again_;  // recomputed calls, to be inserted before the call at that time
 };
 
 }  // namespace
@@ -111,7 +111,7 @@ List replay(Program& p, const std::vector<const Call*>& calls, const Slots& drop
     Call copy = **call;
     rename_reads(copy, names);
     for (size_t k = 0; k < copy.out.size(); ++k) {
-      if (copy.base[k] == copy.out[k]) copy.base[k] = kNone;  // counted once, not again
+      if (copy.base[k] == copy.out[k]) copy.base[k] = kNone;  // it has been counted already
       copy.out[k] = kNone;
     }
     const Call& made = p.append(list, std::move(copy));
@@ -123,7 +123,8 @@ List replay(Program& p, const std::vector<const Call*>& calls, const Slots& drop
 }
 
 void recompute_segments(Program& p) {
-  std::map<int, std::vector<const Call*>, std::greater<>> segments;  // last first: see header
+  // Last first, since a replayed call may read values of an earlier segment.
+  std::map<int, std::vector<const Call*>, std::greater<>> segments;
   for (const Call& call : p.forward)
     if (call.segment != kNone) segments[call.segment].push_back(&call);
   Recomputation recomputation(p);

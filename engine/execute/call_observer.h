@@ -1,5 +1,5 @@
 #pragma once
-// Who is told of every operator call that an executor makes: for train's --profile and --trace, and
+// Observers of every operator call that an executor makes: for train's --profile and --trace, and
 // for `birkhoff bench`. Without observers nothing is timed.
 #include <chrono>
 #include <string_view>
@@ -14,13 +14,13 @@ inline std::string_view name_of(Pass pass) {
   return kNames[size_t(pass)];
 }
 
-// A call as its executor has bound it. Its number is its place in Executor::sites().
+// A call as its executor has bound it. Its number is its index in Executor::sites().
 struct CallSite {
   const Program* program;
   const Call* call;
-  size_t part;  // of the schedule
+  size_t part;  // index in the schedule
   Pass pass;
-  bool further_rounds;  // in a rounds node: made once for each round beyond the first
+  bool further_rounds;  // in a rounds node: called once per round beyond the first
 };
 
 struct CallMade {
@@ -32,8 +32,8 @@ struct CallMade {
 
 class CallObserver {
  public:
-  // By the rank's thread, between two calls; to allocate here is to allocate in a step. A call
-  // whose outputs nobody reads is not made, and not told.
+  // Called by the rank's thread between two calls; to allocate here is to allocate in a step. Calls
+  // whose outputs nobody reads are skipped and not reported.
   virtual void made(const CallMade& call) = 0;
 
  protected:

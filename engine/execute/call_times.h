@@ -1,5 +1,5 @@
 #pragma once
-// Seconds of each operator since the start, for `birkhoff train --profile`.
+// Seconds spent in each operator since the start, for `birkhoff train --profile`.
 #include <span>
 #include <string_view>
 #include <vector>
@@ -10,7 +10,7 @@ namespace birkhoff {
 
 class CallTimes final : public CallObserver {
  public:
-  // REQUIRES sites, an executor's, outlive it.
+  // REQUIRES the sites of an executor; they outlive this object.
   explicit CallTimes(std::span<const CallSite> sites) : sites_(sites), sums_(sites.size()) {}
   void made(const CallMade& call) override;
 

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kSlack = 4096;  // behind the activation arena: shows writes beyond the plan
+constexpr size_t kSlack = 4096;  // after each arena; shows writes beyond the plan of activations
 
 size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -23,14 +23,14 @@ Pass pass_of(const Program& p, const List* list) {
 // One call, its pointers bound.
 struct Executor::Issue {
   const Call* call;
-  Body run = nullptr;            // none of a rounds node
-  size_t site = 0;               // none of a rounds node
-  bool begins_backward = false;  // the first call of a part behind its forward list
+  Body run = nullptr;            // unused by rounds nodes
+  size_t site = 0;               // unused by rounds nodes
+  bool begins_backward = false;  // first backward call after the forward calls of a part
   std::vector<Operand> in;
   std::vector<Result> out;
   std::vector<int> accumulator;          // per output: index into started_, or −1
   std::vector<Issue> body;               // rounds
-  std::vector<const std::byte*> starts;  // rounds: per output what it starts from, or null for zero
+  std::vector<const std::byte*> starts;  // rounds: initial value per output, null for zero
 };
 
 Executor::Executor(const Schedule& schedule, ThreadTeam& team, Options options)

@@ -1,10 +1,10 @@
 #pragma once
-// Runs the parts of a schedule on the arenas its plan laid out. Every call's pointers are bound
-// once, before the first run. One executor a rank; not thread-safe (the team inside is its
-// parallelism).
+// Runs the parts of a schedule in the arenas that its plan laid out. Every call's pointers are
+// bound once, before the first run. One executor per rank; not thread-safe (the thread team inside
+// is its parallelism).
 //
-// A poisoned executor fills bytes with NaN as their slots die, so that a wrong lifetime shows as
-// NaN, and can say how far the activation arena was really written.
+// With poison, the executor fills bytes with NaN as their slots die, so that a wrong lifetime shows
+// as NaN, and can report how far the activation arena was really written.
 #include <array>
 #include <memory>
 
@@ -27,8 +27,8 @@ struct ExecutorOptions {
   Device device = Device::cpu;
   Features features = host_features();
   bool poison = kPoisonByDefault;
-  std::byte canary{0};       // what a poisoned executor fills the activation arena with at start
-  Beacon* beacon = nullptr;  // ticks with every call; told when a backward list begins
+  std::byte canary{0};       // with poison: what the activation arena is filled with at first
+  Beacon* beacon = nullptr;  // ticks with every call; notified when a backward list begins
 };
 
 class Executor {
@@ -60,9 +60,9 @@ class Executor {
   // Bytes of the activation arena from its start to the last one that is not the canary.
   size_t high_water() const;
 
-  // Every call there is, those of rounds nodes in the node's place.
+  // All calls; those inside a rounds node take the node's position.
   std::span<const CallSite> sites() const { return sites_; }
-  // Tells `observer`, which outlives that, of all calls until it is taken off.
+  // Reports all calls to `observer` until unobserve(); the observer must live until then.
   void observe(CallObserver& observer) { observers_.push_back(&observer); }
   void unobserve(CallObserver& observer) { std::erase(observers_, &observer); }
 

@@ -10,7 +10,7 @@
 namespace birkhoff {
 namespace {
 
-// Sublayers of one recompute block, 0 for none: L_r* ≈ sqrt(n·L/(n+2)) with one micro-batch in
+// Sublayers per recompute block, 0 for none. Auto: L_r* ≈ sqrt(n·L/(n+2)) with one micro-batch in
 // flight (arXiv 2512.24880 §4.3.2).
 int64_t recompute_block(const Config& c) {
   if (c.train.recompute != kRecomputeAuto) return c.train.recompute;
@@ -19,13 +19,13 @@ int64_t recompute_block(const Config& c) {
   return std::max<int64_t>(1, std::llround(std::sqrt(n * sublayers / (n + 2))));
 }
 
-// Traces the blocks of one program; embedding in front, head behind.
+// Traces the embedding, the blocks and the normed read-out of one program.
 class Tracer {
  public:
   explicit Tracer(const nn::Trace& t)
       : t_(t), p_(t.program), c_(t.config), residual_(make_residual(t.config.model)) {}
 
-  // → the normed read-out, [T, C]
+  // Returns the normed read-out, [T, C].
   Value hidden(Value token) {
     Value x = residual_->prepare(nn::embedding(token, vocabulary("model.embed_tokens.weight")));
     for (int layer = 0; layer < int(c_.model.layers); ++layer) x = block(x, layer);
@@ -62,7 +62,7 @@ class Tracer {
                     });
   }
 
-  // open, F's own RMSNorm, F, close. The residual's operators and the norm may be recomputed, F
+  // open, F's own RMSNorm, F, close. The residual's operators and the norm may be recomputed; F is
   // not.
   template <class F>
   Value sublayer(Value x, int64_t index, const std::string& residual, const std::string& norm,

@@ -14,7 +14,7 @@ Cache caches(const Trace& t, const std::string& name) {
           state(".v_cache", m.heads * m.v_dim), t.length};
 }
 
-// What queries are projected from, [T, q_rank], or x itself where there is no latent.
+// The input of the query projection: the latent, [T, q_rank], or x itself where there is no latent.
 Value query_input(const Trace& t, Value x, const std::string& name) {
   const ModelConfig& m = t.config.model;
   if (m.q_rank == 0) return x;

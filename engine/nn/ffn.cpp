@@ -6,7 +6,7 @@
 namespace birkhoff::nn {
 namespace {
 
-// gate and up of `experts` experts behind each other, so that one product makes both: [E, 2F, C].
+// Gate and up matrices of all experts, stacked so that one product computes both: [E, 2F, C].
 ParameterSpec gate_up_spec(const Trace& t, const std::string& name,
                            const std::vector<std::string>& experts, int64_t width) {
   const Init init{Init::Rule::normal, t.config.model.init_std};

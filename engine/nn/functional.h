@@ -1,6 +1,6 @@
 #pragma once
-// What modules call: one function an operator, the symbolic twin of kernels/<op>.h. Values in,
-// Values out; shapes are those of the contract. `base`, where there is one: out = base + f.
+// What modules call: one function per operator, the symbolic twin of kernels/<op>.h. Takes and
+// returns Values; shapes are those of the operator's contract. With a `base`, out = base + f.
 #include "engine/autograd/program.h"
 #include "kernels/rope.h"
 
@@ -9,7 +9,7 @@ namespace birkhoff::nn {
 Value embedding(Value token, Value table);
 Value linear(Value x, Value w, Value base = {});
 Value router_logits(Value x, Value w);  // f32 throughout, whatever x is stored in
-Value head_logits(Value x, Value w);    // as linear, but not rounded
+Value head_logits(Value x, Value w);    // like linear, but not rounded
 Value rms_norm(Value x, Value gain, double eps);
 Value add(Value x, Value f);  // x + f
 Value swiglu(Value gate_up, Value offsets = {});
@@ -27,8 +27,8 @@ struct Attention {
 };
 Value attention(Value q, KeysValues kv, Value first_key, const Attention& a);
 
-// Sampling: k and v join the caches (state slots, [S, …]) at row `length`; every token attends to
-// the cache up to itself.
+// Sampling: k and v are written to the caches (state slots, [S, …]) from row `length` on; every
+// token attends to the cache up to itself.
 struct Cache {
   Value k, v, length;
 };
@@ -43,7 +43,7 @@ struct Routing {
   bool normalise;
   int64_t groups, active_groups;
 };
-// `load`: an accumulator for the tokens of each expert. Rows with a negative position are padding.
+// `load`: accumulates the number of tokens per expert. Rows with a negative position are padding.
 Routed route(Value logits, Value bias, Value position, Value load, const Routing& r);
 
 struct Layout {
@@ -59,11 +59,12 @@ Value cross_entropy(Value h, Value head, Value target);
 // Σ over tokens of scale·value, added to the accumulator `loss`.
 Value weighted_sum(Value value, Value scale, Value loss);
 // Σ over tokens of scale·nll, added to the accumulator `loss`, which must be what the program is
-// differentiated by; the gradients of h and head are made on the way. → the nll of each token
+// differentiated by; the same call makes the gradients of h and head. Returns the nll of each
+// token.
 Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value loss);
 
-// What the streams of a sublayer do, summed over the rows with position ≥ 0 where `when` is not 0:
-// → a further accumulator, `name`.
+// Statistics of a sublayer's residual streams, summed over the rows with position ≥ 0 if `when` is
+// not 0. Returns a new accumulator, `name`.
 struct Statistics {
   Value when, position;
 };

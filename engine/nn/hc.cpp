@@ -4,9 +4,9 @@
 
 namespace birkhoff {
 
-// At the start H_pre reads one stream, H_post = 1 and H_res = I: the plain residual network,
-// exactly (arXiv 2409.19606 §2.3). Its scaling of output weights by √n is left out: it would not be
-// that.
+// At the start H_pre reads one residual stream, H_post = 1 and H_res = I: exactly the plain
+// residual network (arXiv 2409.19606 §2.3). The paper's scaling of output weights by √n is left
+// out, since it would break that equality.
 Opened HcResidual::open(Value x, const std::string& name, int64_t sublayer) const {
   Program& p = *x.program;
   const int64_t n = config_.streams;

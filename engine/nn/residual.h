@@ -1,6 +1,6 @@
 #pragma once
-// The residual is an interface: the model does not know which it trains (arXiv 2512.24880, Eq. 1,
-// 3, 8). Sublayers are counted through the whole model: attention 2·block, FFN 2·block + 1.
+// The residual is an interface: the model does not know which one it trains (arXiv 2512.24880, Eq.
+// 1, 3, 8). Sublayers are numbered through the whole model: attention 2·block, FFN 2·block + 1.
 //
 //   x = prepare(embedding)                      [T, C] → the residual state, [T, n·C] or [T, C]
 //   for each sublayer:  o = open(x, k);  x = close(o, F(o.h))
@@ -28,7 +28,7 @@ class Residual {
   virtual Value read_out(Value x) const = 0;
 };
 
-// By config.residual.
+// Creates the residual that config.residual names.
 std::unique_ptr<Residual> make_residual(const ModelConfig& config);
 
 }  // namespace birkhoff

@@ -1,5 +1,5 @@
 #pragma once
-// The residuals there are; the model sees engine/nn/residual.h alone.
+// The implementations of residuals; the model sees only engine/nn/residual.h.
 #include "engine/nn/residual.h"
 
 namespace birkhoff {
@@ -12,8 +12,8 @@ class PlainResidual final : public Residual {
   Value read_out(Value x) const override;
 };
 
-// n residual streams, [T, n·C]: copies of the embedding at first, written back by mhc_close, read
-// out by their sum or a learned mix. How a sublayer is opened is the subclass's.
+// n residual streams, [T, n·C]: they start as copies of the embedding, mhc_close writes F back to
+// them, and they are read out by their sum, mean or a learned mix. The subclass opens a sublayer.
 class StreamsResidual : public Residual {
  public:
   explicit StreamsResidual(const ModelConfig& config) : config_(config) {}
@@ -22,8 +22,9 @@ class StreamsResidual : public Residual {
   Value read_out(Value x) const final;
 
  protected:
-  // Initial b = b_pre | b_post | b_res. The `own` stream of b_pre is k mod n, k the sublayer
-  // counted through the whole model, so that equal streams part; of b_res it is the diagonal.
+  // Initial b = b_pre | b_post | b_res. The `own` element of b_pre is k mod n, where k numbers the
+  // sublayers of the whole model: each starts by reading another residual stream, which breaks the
+  // symmetry between equal streams. The `own` elements of b_res are its diagonal.
   struct BiasStart {
     double pre_own, pre_other, post, res_own, res_other;
   };
@@ -41,7 +42,7 @@ class MhcResidual final : public StreamsResidual {
   Opened open(Value x, const std::string& name, int64_t sublayer) const override;
 };
 
-// Hyper-connections (arXiv 2409.19606): H_res is what it is.
+// Hyper-connections (arXiv 2409.19606): nothing bounds H_res.
 class HcResidual final : public StreamsResidual {
  public:
   using StreamsResidual::StreamsResidual;

@@ -18,7 +18,7 @@ double magnitude(const ModelConfig& m) {
   return growth(m, 1);
 }
 
-// The pair, as a real number, that makes so many turns in the original context.
+// The index of the pair, as a real number, that makes that many turns in the original context.
 double pair_of(const ModelConfig& m, double turns) {
   return double(m.rope_dim) *
          std::log(double(m.rope_original_positions) / (2 * std::numbers::pi * turns)) /

@@ -1,7 +1,7 @@
 #pragma once
-// Rotary positions of a config, as DeepSeek-V3 and transformers compute them: frequencies and size
-// of rotated features for kernels/rope.h, and the scale of attention, which yarn changes too.
-// Thread-safe: no state.
+// Rotary positions of a config, as DeepSeek-V3 and transformers compute them: frequencies and
+// number of rotated features for kernels/rope.h, and the scale of attention, which yarn changes
+// too. Thread-safe: no state.
 //
 // With model.rope_scaling: yarn, g(w) = 1 + 0.1·w·ln(factor):
 //   ramp       from c(beta_fast) to c(beta_slow), c(turns) = dims·ln(L / (2π·turns)) / (2·ln theta)
@@ -16,10 +16,10 @@
 
 namespace birkhoff::nn {
 
-// Of `heads` heads with rope_dim rotated features each.
+// For `heads` heads with rope_dim rotated features each.
 Rope::Desc rotary(const ModelConfig& model, int64_t heads);
 
-// What q·k is multiplied by: 1 / √(nope_dim + rope_dim), times yarn's part.
+// The factor of q·k: 1 / √(nope_dim + rope_dim), times yarn's factor.
 double attention_scale(const ModelConfig& model);
 
 }  // namespace birkhoff::nn

@@ -1,4 +1,4 @@
-// What hc and mhc share: n streams, what begins and ends them, and the way F is written back.
+// Shared by hc and mhc: how n residual streams begin and are read out, and how F is written back.
 #include "kernels/streams.h"
 
 #include "engine/nn/residuals.h"

@@ -1,9 +1,10 @@
 #pragma once
 // The update list: exact gradient norm, clip, AdamW on every parameter, loss-free balancing.
 //
-// All of it stays where the gradients are; the host fills `hyper` before each update and reads
+// All of it runs where the gradients are; the host fills `hyper` before each update and reads
 // `norm` afterwards. A gradient that is not finite makes `norm` not finite and changes nothing (the
-// clip scale is NaN, which AdamW and balancing refuse); the caller decides what then.
+// clip scale is NaN, and AdamW and balancing then do nothing); the caller decides what happens
+// next.
 #include <array>
 
 #include "engine/autograd/program.h"

@@ -44,7 +44,7 @@ double stable_then_decay(const OptimConfig& o, int64_t total, int64_t step) {
 double learning_rate(const OptimConfig& o, int64_t total_steps, int64_t step) {
   check(step >= 1 && total_steps >= 1, "learning_rate: step {} of {}", step, total_steps);
   step = std::min(step, total_steps);
-  // The quotient first: at step W it is exactly 1.
+  // Divides first, so that at step W the quotient is exactly 1.
   if (step <= o.warmup_steps) return o.lr * ratio(step, o.warmup_steps);
   switch (o.schedule) {
     case LrSchedule::step:

@@ -8,16 +8,17 @@
 //   wsd       then, up to D            lr;   beyond it falls linearly to lr·m at T
 //             D = max(W, T − round(decay_fraction·T))          m = optim.min_lr_fraction
 //
-// Step W has lr, step T of cosine and wsd has lr·m, steps of `step` have lr·f_i: to the last bit.
-// The factors are of the base rate, not of each other (arXiv 2512.24880, Table 5), and hold from
-// the first step behind the point: with p = 0.8, T = 30000 that is step 24001. Pure; thread-safe.
+// To the last bit, step W has lr, step T of cosine and wsd has lr·m, and steps of `step` have
+// lr·f_i. The factors multiply the base rate, not each other (arXiv 2512.24880, Table 5), and hold
+// from the first step after the point: with p = 0.8, T = 30000 that is step 24001. Pure;
+// thread-safe.
 #include <cstdint>
 
 #include "engine/config/config.h"
 
 namespace birkhoff {
 
-// `step` counts from 1; behind total_steps the last value holds. Throws InternalError for a step or
+// `step` counts from 1; after total_steps the last value holds. Throws InternalError for a step or
 // total below 1.
 double learning_rate(const OptimConfig& optim, int64_t total_steps, int64_t step);
 

@@ -17,7 +17,7 @@ int64_t total(const std::vector<GroupSum::Tensor>& tensors, DType dtype) {
   return n;
 }
 
-template <class F>  // f of a null pointer to the element type
+template <class F>  // calls f with a null pointer to the element type
 void with_type(DType dtype, F f) {
   switch (dtype) {
     case DType::f32:
@@ -25,7 +25,7 @@ void with_type(DType dtype, F f) {
     case DType::f64:
       return f(static_cast<double*>(nullptr));
     case DType::i32:
-      return f(static_cast<uint32_t*>(nullptr));  // wraps, as the counters it is for never do
+      return f(static_cast<uint32_t*>(nullptr));  // unsigned: wraps, though these counters never do
     case DType::i64:
       return f(static_cast<uint64_t*>(nullptr));
     default:
@@ -76,7 +76,7 @@ GroupSum::GroupSum(std::vector<Tensor> tensors, int64_t groups, Communicator& ra
     nodes_.push_back(nodes_of(groups, part_of(groups, ranks.size(), r)).nodes);
   size_t at = 0;
   for (const Tensor& t : tensors_) {
-    with_type(t.dtype, [](auto*) {});  // refuses what it cannot add
+    with_type(t.dtype, [](auto*) {});  // throws for a dtype it cannot add
     offsets_.push_back(at);
     at += rounded(size_t(t.count) * size_of(t.dtype));
   }
@@ -122,7 +122,7 @@ void GroupSum::finish() {
 
 template <class Visit>
 void GroupSum::walk(const Bucket& b, Visit visit) const {
-  int64_t first = 0;  // of the tensor, among all of its dtype
+  int64_t first = 0;  // index of the tensor's first element among all of its dtype
   for (size_t t = 0; t < tensors_.size(); ++t) {
     if (tensors_[t].dtype != b.dtype) continue;
     const int64_t from = std::max(first, b.begin);
@@ -137,7 +137,7 @@ const std::byte* GroupSum::node_data(size_t node, size_t tensor) const {
   return copies_[node].data() + offsets_[tensor];
 }
 
-// For each rank, its slice of each of our nodes.
+// Packs, for each rank, its slice of each of our nodes.
 void GroupSum::pack(const Bucket& b) {
   const int64_t slice = b.slice(ranks_.size());
   const size_t size = size_of(b.dtype), nodes = stack_.held().size();

@@ -1,6 +1,6 @@
 #pragma once
-// The sum over a step's groups of micro-batches, on all ranks of a data-parallel group: gradients,
-// loss, expert load.
+// Sums a step's groups of micro-batches over all ranks of a data-parallel group: gradients, loss,
+// expert load.
 //
 //   GroupSum sum(tensors, groups, ranks, team);
 //   for (g : sum.own()) { …fill the tensors with the sum of group g…; sum.close_group(); }
@@ -8,9 +8,9 @@
 //
 // The order of additions is that of engine/parallel/groups.h, whatever the number of ranks. Memory
 // beyond the tensors: a copy of them for each node of the tree that is held while a further group
-// is computed, and buckets of at most kBucketBytes for what is exchanged; none of it with one group
-// and one rank. All of it is allocated by the constructor. Collective: all ranks make the same
-// calls. Throws what the communicator throws.
+// is computed, and exchange buckets of at most kBucketBytes; neither is needed with one group and
+// one rank. The constructor allocates all of it. Collective: all ranks make the same calls. Throws
+// what the communicator throws.
 #include <array>
 #include <cstddef>
 #include <vector>
@@ -43,34 +43,35 @@ class GroupSum {
 
  private:
   struct Sizes {
-    size_t copy = 0, copies = 0;  // bytes of one, and how many
+    size_t copy = 0, copies = 0;  // bytes of one copy, and number of copies
     size_t send = 0, receive = 0;
   };
   static Sizes sizes_of(const std::vector<Tensor>& tensors, int64_t groups, int rank, int ranks);
-  // The elements [begin, begin + count) of all tensors of a dtype, one tensor behind the other.
+  // Elements [begin, begin + count) of all tensors of a dtype, concatenated.
   struct Bucket {
     DType dtype;
     int64_t begin, count;
-    int64_t slice(int ranks) const { return (count + ranks - 1) / ranks; }  // the last may be less
+    // Elements of a rank's slice; the last one may be shorter.
+    int64_t slice(int ranks) const { return (count + ranks - 1) / ranks; }
   };
-  template <class Visit>  // visit(tensor, its element, place in the bucket, count)
+  template <class Visit>  // visit(tensor, first element in it, position in the bucket, count)
   void walk(const Bucket& bucket, Visit visit) const;
   const std::byte* node_data(size_t node, size_t tensor) const;
   void add(std::byte* to, const std::byte* left, DType dtype, int64_t count);
   void exchange(const Bucket& bucket);
   void pack(const Bucket& bucket);
-  std::byte* combine(const Bucket& bucket);  // the slice's sum
+  std::byte* combine(const Bucket& bucket);  // returns the slice's sum
 
   std::vector<Tensor> tensors_;
-  std::vector<size_t> offsets_;  // of each tensor in a copy
+  std::vector<size_t> offsets_;  // offset of each tensor in a copy
   int64_t groups_;
   Communicator& ranks_;
   ThreadTeam& team_;
   Range own_;
   int64_t next_;
   TreeStack stack_;
-  std::vector<std::vector<TreeNode>> nodes_;  // that each rank has at the end
-  std::vector<Buffer> copies_;                // held nodes; at the end all but the newest
+  std::vector<std::vector<TreeNode>> nodes_;  // held by each rank at the end
+  std::vector<Buffer> copies_;                // held nodes; at the end, the newest is in tensors_
   Buffer send_, receive_;
 };
 

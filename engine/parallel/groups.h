@@ -1,6 +1,6 @@
 #pragma once
-// How the micro-batches of a step fall into groups, how the groups fall to ranks, and the tree that
-// their sums are added in. All of it is a function of the number of groups alone, so that every
+// How the micro-batches of a step are divided into groups, the groups among ranks, and the tree in
+// which their sums are added. All of it is a function of the number of groups alone, so that every
 // data-parallel degree that divides it adds the same numbers in the same order
 // (train.reduction_groups).
 //
@@ -22,7 +22,8 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
-// Part `index` of `count` things cut into `parts` parts that differ by one at most.
+// The range of part `index` when `count` things are cut into parts whose sizes differ by one at
+// most.
 Range part_of(int64_t count, int64_t parts, int64_t index);
 
 struct TreeNode {
@@ -31,16 +32,16 @@ struct TreeNode {
   bool operator==(const TreeNode&) const = default;
 };
 
-// The sums of leaves that arrive from left to right, each added to its left neighbours as far as
-// the tree goes without leaves that are to the left of the first one, or have not arrived. What it
-// holds at the end is at most 2·log2(G) + 1 nodes.
+// Sums of leaves that arrive from left to right. Each is added to its left neighbours as far up the
+// tree as possible without leaves that are left of the first one or have not arrived. At the end it
+// holds at most 2·log2(G) + 1 nodes.
 class TreeStack {
  public:
   explicit TreeStack(int64_t leaves) : leaves_(leaves) {}
 
-  // Adds a node that stands right behind the last one. Calls add(k) for each addition, in order:
-  // the new sum becomes held node k (the last one, which is taken off) + itself. Returns the place
-  // of the new sum among the held ones.
+  // Adds the node that directly follows the last one. Calls add(k) for each addition, in order: the
+  // new sum becomes held node k (the last one, which is removed) + itself. Returns the index of the
+  // new sum among the held nodes.
   template <class Add>
   int push(TreeNode node, Add add) {
     for (;;) {
@@ -60,14 +61,14 @@ class TreeStack {
   void clear() { held_.clear(); }  // keeps its memory
 
  private:
-  TreeNode raised(TreeNode node) const;  // over parents that have no other child
+  TreeNode raised(TreeNode node) const;  // moves up past parents that have no other child
 
   int64_t leaves_;
   std::vector<TreeNode> held_;
 };
 
-// The nodes that the leaves of a range leave, and the most that are held while a further leaf is
-// made.
+// The nodes that remain of the leaves of a range, and the most that are held while a further leaf
+// is computed.
 struct RangeNodes {
   std::vector<TreeNode> nodes;
   int most = 0;

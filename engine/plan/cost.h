@@ -1,6 +1,6 @@
 #pragma once
-// What a call costs, from its shapes alone: floating-point operations, and bytes that cross the
-// border of a cache that holds nothing, each byte of an operand counted once. Pure; thread-safe.
+// The cost of a call, from its shapes alone: floating-point operations, and bytes that cross the
+// boundary of an initially empty cache, each byte of an operand counted once. Pure; thread-safe.
 #include "engine/autograd/program.h"
 
 namespace birkhoff {
@@ -9,6 +9,6 @@ struct Cost {
   double flops = 0, bytes = 0;
 };
 Cost cost(const Operator& op, Specs in, const Desc& desc);
-Cost cost(const Program& program, const Call& call);  // of a rounds node: of one round
+Cost cost(const Program& program, const Call& call);  // a rounds node: cost of one round
 
 }  // namespace birkhoff

@@ -8,7 +8,7 @@ namespace birkhoff {
 void Ranges::add(Range range) {
   const auto first = std::lower_bound(ranges_.begin(), ranges_.end(), range.begin,
                                       [](const Range& r, size_t begin) { return r.end < begin; });
-  auto last = first;  // behind those that the new one touches
+  auto last = first;  // past the ranges that the new one touches
   for (; last != ranges_.end() && last->begin <= range.end; ++last) {
     range.begin = std::min(range.begin, last->begin);
     range.end = std::max(range.end, last->end);

@@ -1,7 +1,7 @@
 #pragma once
-// Inside the planner: which bytes of an arena are taken, and when. A segment tree over time, so
-// that planning stays near-linear in the number of slots: a step of L layers has O(L) slots of
-// which O(L) are alive at once, and comparing each with each took 18 s at 256 layers.
+// Internal to the planner: which bytes of an arena are taken, and when. A segment tree over time,
+// so that planning stays near-linear in the number of slots: a step of L layers has O(L) slots of
+// which O(L) are alive at once, and comparing each pair took 18 s at 256 layers.
 #include <cstddef>
 #include <vector>
 
@@ -11,7 +11,7 @@ struct Range {  // bytes [begin, end)
   size_t begin, end;
 };
 
-// A set of bytes as disjoint ranges in ascending order; ranges that touch are one.
+// A set of bytes as disjoint ranges in ascending order; ranges that touch are merged.
 class Ranges {
  public:
   void add(Range range);
@@ -32,9 +32,9 @@ class Occupancy {
   void collect(int born, int dies, std::vector<Range>& taken) const;
 
  private:
-  // A node stands for a span of time; its children are its halves. A rectangle of time and bytes is
-  // kept in the O(log times) largest nodes that it covers whole, and in `touching` of every node on
-  // the way there.
+  // A node covers a span of time; its children are its halves. A rectangle of time and bytes is
+  // kept as `covering` in the O(log times) largest nodes whose span it contains, and as `touching`
+  // in every node on the way there.
   struct Node {
     Ranges covering;  // taken during all of the node's span
     Ranges touching;  // taken at some moment of it

@@ -12,16 +12,16 @@ size_t aligned(size_t bytes) {
   return (bytes + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
 }
 
-// A life as placing sees it: from when its memory is taken, and until when for a call of each
-// stream. A stream may take it over from its first call that is ordered after all users of the
-// life; without orders (one stream) every call after the last user is.
+// A life as the placer sees it: when its memory is taken, and until when, for each device stream
+// that might take it over. A stream may do so from its first call that is ordered after all users
+// of the life; without orders (one stream) every call after the last user is.
 struct Span {
-  Stream stream = Stream::compute;  // of the call that makes it
+  Stream stream = Stream::compute;  // of the call that makes the value
   int born = 0;
   std::array<int, kStreams> dies = {};
 };
 
-// Finds the spans of lives: how far each life reaches for each stream.
+// Computes the span of each life.
 class Spans {
  public:
   explicit Spans(const CallOrders& orders) : calls_(orders.size()), orders_(orders) {
@@ -30,7 +30,7 @@ class Spans {
         calls_[part][size_t(orders[part].stream[call])].push_back(int(call));
   }
 
-  // Streams that make calls.
+  // Device streams that have calls.
   std::vector<size_t> streams() const {
     std::vector<size_t> used;
     for (size_t s = 0; s < kStreams; ++s)
@@ -45,7 +45,7 @@ class Spans {
     if (orders_.empty()) return span;
     const CallOrder& order = orders_[life.part];
     span.stream = order.stream[size_t(life.users.front())];
-    Counts last = {};  // user of the life, by stream
+    Counts last = {};  // number of the life's last user, by stream
     for (const int user : life.users) {
       int& number = last[size_t(order.stream[size_t(user)])];
       number = std::max(number, order.number[size_t(user)]);
@@ -56,8 +56,8 @@ class Spans {
   }
 
  private:
-  // When the stream's first call begins that knows those turns to be over, else when the part ends.
-  // What a stream knows only grows from call to call.
+  // The time when the stream's first call begins that knows those turns to be over, else when the
+  // part ends. What a stream knows only grows from call to call, hence the binary search.
   int first_after(size_t part, size_t stream, const Counts& turns) const {
     const CallOrder& order = orders_[part];
     const std::vector<int>& calls = calls_[part][stream];
@@ -74,8 +74,8 @@ class Spans {
   const CallOrders& orders_;
 };
 
-// The bytes that are taken, by the stream that takes them and the stream that wants to know:
-// for how long a life is in the way depends on both.
+// The taken bytes, by the device stream that takes them and the stream that asks: for how long a
+// life is in the way depends on both.
 class TakenBytes {
  public:
   TakenBytes(int times, const std::vector<size_t>& streams) : streams_(streams) {
@@ -94,12 +94,12 @@ class TakenBytes {
   }
 
  private:
-  std::vector<size_t> streams_;  // in use
+  std::vector<size_t> streams_;  // those in use
   std::array<std::array<std::optional<Occupancy>, kStreams>, kStreams> taken_;
 };
 
-// The smallest gap between taken ranges that holds `bytes`, the first of equal ones; else the end
-// of them all. Sorts `taken`.
+// The offset of the smallest gap between taken ranges that holds `bytes`, the first of equal ones;
+// else the end of all ranges. Sorts `taken`.
 size_t best_fit(std::vector<Range>& taken, size_t bytes) {
   std::sort(taken.begin(), taken.end(),
             [](const Range& a, const Range& b) { return a.begin < b.begin; });

@@ -28,7 +28,7 @@ Arena arena_of(Kind kind) {
   }
 }
 
-// Slots that somebody reads (roots), by program.
+// Collects the slots (roots) that any call of the list reads.
 void collect_reads(const Program& p, const List& list, std::set<SlotId>& reads) {
   for (const Call& call : list) {
     for (const SlotId id : call.in)
@@ -51,7 +51,7 @@ class Planner {
  public:
   Planner(const Heartbeat& alive, const Target& target) : alive_(alive), target_(target) {}
 
-  // Without stream_of: one stream.
+  // Without stream_of: one device stream.
   Plan run(const Schedule& schedule, const StreamOf* stream_of) {
     for (const SchedulePart& part : schedule)
       for (const Together& together : part.steps)
@@ -87,7 +87,7 @@ class Planner {
   }
 
  private:
-  // The host sets them whether or not a call is left that reads them.
+  // The host sets constants even if no call that reads them is left.
   void keep_constants(const Program& p, int lane) {
     for (SlotId id = 0; id < SlotId(p.slots.size()); ++id)
       if (p.slots[size_t(id)].kind == Kind::constant) keep(p, lane, id);
@@ -133,7 +133,7 @@ class Planner {
       keep(p, lane, id);
       return;
     }
-    if (!reads_[&p].count(id)) return;  // for no one
+    if (!reads_[&p].count(id)) return;  // nobody reads it
     const Plan::Key key = Plan::key(p, lane, id);
     Item& item = items_[key];
     item.bytes = p.slots[size_t(id)].spec.bytes();
@@ -144,7 +144,7 @@ class Planner {
     written_.insert(key);
   }
 
-  // Everything but activations has its place from the first sight on.
+  // Everything but activations gets its place when it is first seen.
   void keep(const Program& p, int lane, SlotId id) {
     const Slot& slot = p.slots[size_t(id)];
     const auto [it, fresh] = plan_.places_.try_emplace(Plan::key(p, lane, id));
@@ -164,8 +164,8 @@ class Planner {
     }
   }
 
-  // out = base + …: if base dies there, out may take over its memory, unless the body still reads
-  // it.
+  // out = base + …: if base dies at this call, out may take over its memory, unless base is an
+  // input too.
   void may_share(const Program& p, int lane, const Call& call, SlotId base, SlotId out) {
     const bool owns = p.root(base) == base && p.slots[size_t(base)].kind == Kind::activation &&
                       p.slots[size_t(out)].kind == Kind::activation && reads_[&p].count(out);
@@ -183,7 +183,7 @@ class Planner {
 
   static Item* home(Item* i) { return i->in ? home(i->in) : i; }
 
-  // A base that dies in every life where its output is born shares its memory.
+  // An output shares its base's memory if the base dies where the output is born, in every life.
   void merge(const CallOrders& orders) {
     for (const auto& [first, out] : in_place_) {
       Item* base = home(first);
@@ -202,7 +202,7 @@ class Planner {
     }
   }
 
-  // For the order that data alone asks for: nothing has the memory of another.
+  // Gives every item memory of its own: shows the order that the data alone demands.
   void place_apart() {
     size_t end = 0;
     for (const auto& [key, item] : items_) {
@@ -242,8 +242,8 @@ class Planner {
   std::vector<std::pair<Item*, Item*>> in_place_;
   int time_ = 0;
   size_t part_ = 0;
-  int call_ = 0;                         // in the part's walk; a rounds node is one, with its body
-  std::vector<std::vector<int>> began_;  // by part: when each call of the walk begins, and its end
+  int call_ = 0;                         // in the part's walk; a rounds node and its body are one
+  std::vector<std::vector<int>> began_;  // by part: when each call begins; last, when it ends
 };
 
 Plan::Key Plan::key(const Program& p, int lane, SlotId root) {

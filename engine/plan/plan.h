@@ -1,9 +1,10 @@
 #pragma once
-// Where every slot lives, before anything runs: arenas with fixed offsets, no allocation in a step.
+// The memory plan: a fixed offset in an arena for every slot, before anything runs, so that a step
+// allocates nothing.
 //
 //   parameters, accumulators, state   by name: shared by all programs of the schedule
-//   io                                inputs, constants and outputs, each at a place of its own
-//   activations                       places reused as lifetimes end (best fit by size)
+//   io                                inputs, constants and outputs, each in memory of its own
+//   activations                       memory is reused as lifetimes end (best fit by size)
 //   workspace                         the largest need of one call
 //
 // plan_memory throws InternalError when a call reads what nothing has written (a wrong schedule).
@@ -29,9 +30,9 @@ struct Place {
 
 class Plan {
  public:
-  // Of a slot (views resolved). Throws InternalError when the slot has no bytes: see placed().
+  // The place of a slot (views resolved). Throws InternalError when it has no memory: see placed().
   Place place(const Program& program, int lane, SlotId id) const;
-  // False for an output that nothing reads: the body is told so.
+  // False for an output that nothing reads: its body gets a null pointer.
   bool placed(const Program& program, int lane, SlotId id) const;
 
   struct Named {
@@ -39,18 +40,20 @@ class Plan {
     TensorSpec spec;
     Place place;
   };
-  // Persistent slots of a kind in order of name. Kinds: parameter, accumulator, state.
+  // Persistent slots of a kind (parameter, accumulator or state), in order of name.
   std::vector<Named> named(Kind kind) const;
 
   size_t bytes(Arena arena) const { return bytes_[size_t(arena)]; }
   size_t activation_floor = 0;  // most bytes alive at one time: no placement can need less
   Workspace workspace;          // shared, and for each thread
-  // Per part and issue: places whose slots are dead once that call is over, and all issued by then.
+  // Per part and issue: places whose slots are dead once that call and all issued before it have
+  // ended.
   std::vector<std::vector<std::vector<Place>>> freed;
 
  private:
   friend class Planner;
-  // Persistent slots: program null, by (kind, name). Others: by program, lane and root slot.
+  // Persistent slots: null, kind, kNone, name. Others: program, lane (constants: −1), root slot,
+  // "".
   using Key = std::tuple<const Program*, int, SlotId, std::string>;
   static Key key(const Program& program, int lane, SlotId root);
 

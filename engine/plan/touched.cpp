@@ -6,7 +6,7 @@ namespace birkhoff {
 
 void Touched::need(const Access& a, Counts& needs) const {
   auto it = segments_.upper_bound({a.space, a.begin});
-  if (it != segments_.begin()) --it;  // the one that may reach into the access
+  if (it != segments_.begin()) --it;  // the segment that may reach into the access
   for (; it != segments_.end() && it->first < Begin{a.space, a.end}; ++it) {
     const Segment& s = it->second;
     if (it->first.first != a.space || s.end <= a.begin) continue;
@@ -15,7 +15,7 @@ void Touched::need(const Access& a, Counts& needs) const {
   }
 }
 
-// Lets a segment begin at `at`, if one reaches over it.
+// Splits the segment that spans `at`, if there is one, so that a segment begins there.
 void Touched::cut(int space, size_t at) {
   auto it = segments_.lower_bound({space, at});
   if (it == segments_.begin()) return;
@@ -40,7 +40,7 @@ void Touched::add(const Access& a, Stream stream, int number) {
     return;
   }
   cut(a.space, a.begin), cut(a.space, a.end);
-  size_t at = a.begin;  // up to here the bytes have a segment
+  size_t at = a.begin;  // the bytes before it have a segment
   while (at < a.end) {
     auto it = segments_.lower_bound({a.space, at});
     const bool inside = it != segments_.end() && it->first < Begin{a.space, a.end};

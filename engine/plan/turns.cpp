@@ -11,7 +11,7 @@ class TurnLister {
   TurnLister(const Plan& plan, const StreamOf& stream_of) : plan_(plan), stream_of_(stream_of) {}
 
   std::vector<TouchingTurn> run(const SchedulePart& part) {
-    std::set<size_t> uploaded, downloaded;  // by place in the io arena
+    std::set<size_t> uploaded, downloaded;  // by offset in the io arena
     walk(part, [&](const Cursor& c, const Call& call) { uploads(c, call, uploaded); });
     walk(part, [&](const Cursor& c, const Call& call) {
       const bool rounds = call.op == &kRounds;
@@ -67,7 +67,7 @@ class TurnLister {
 
   void touch(const Cursor& c, const Call& call, std::vector<Access>& accesses) const {
     const auto placed = [&](SlotId id) { return plan_.placed(*c.program, c.lane, id); };
-    if (std::none_of(call.out.begin(), call.out.end(), placed)) return;  // it is not made
+    if (std::none_of(call.out.begin(), call.out.end(), placed)) return;  // the call is skipped
     for (const SlotId id : call.in) touch(c, id, false, accesses);
     for (size_t k = 0; k < call.out.size(); ++k) {
       const SlotId out = call.out[k], base = call.base[k];

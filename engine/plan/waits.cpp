@@ -1,10 +1,11 @@
-// Waits and events from what turns touch.
+// Derives waits and events from the bytes that turns touch.
 //
-// A stream knows, at any time, how many turns of each stream are over: in the run under way, and in
-// the last run of each part. That a turn of the last run is over means so are those of the runs
-// before, since a stream keeps its order. Parts come in any order, and least is known when a part
-// comes right behind the other, so a stream begins with what it knew when the other ended, and a
-// turn of an earlier run tells what it knew of its own run alone: others may have run since.
+// For each device stream, the deriver tracks how many turns of every stream are known to be over:
+// in the current run, and in the last run of each part. If a turn of the last run is over, so are
+// all turns of earlier runs on its stream, since a stream keeps its order. Parts run in any order,
+// and least is known when a part directly follows the other; so a stream begins with what it knew
+// when the other ended, and a turn of an earlier run passes on only what it knew of its own run:
+// others may have run since.
 #include <algorithm>
 #include <climits>
 #include <set>
@@ -14,7 +15,7 @@
 namespace birkhoff {
 namespace {
 
-// By epoch: the last run of each part, behind them the run under way.
+// By epoch: the last run of each part, then the current run.
 using Clock = std::vector<Counts>;
 
 constexpr Counts kAll = {INT_MAX, INT_MAX, INT_MAX, INT_MAX};
@@ -23,16 +24,16 @@ void join(Counts& to, const Counts& other) {
   for (size_t t = 0; t < kStreams; ++t) to[t] = std::max(to[t], other[t]);
 }
 
-struct Cause {  // a turn that must be over before another
+struct Cause {  // a turn that must end before another begins
   size_t epoch;
   size_t stream;
-  int number;   // on it, from 1
-  size_t turn;  // of that part
+  int number;   // on that stream, from 1
+  size_t turn;  // index in its part
 };
 
-struct Derived {                           // of a part
-  std::vector<std::vector<Cause>> causes;  // by turn: those that no other implies
-  std::vector<Clock> clocks;               // by turn: what its end tells, itself included
+struct Derived {                           // for one part
+  std::vector<std::vector<Cause>> causes;  // by turn, without those that others imply
+  std::vector<Clock> clocks;               // by turn: over when it ends, itself included
   std::array<Clock, kStreams> ends;
   Touched touched;                                  // in this run
   std::array<std::vector<size_t>, kStreams> turns;  // by stream
@@ -40,7 +41,7 @@ struct Derived {                           // of a part
 
 class Deriver {
  public:
-  // `runs`: how runs of all parts end. Without them: as if nothing had run before.
+  // `runs`: how runs of all parts end; null: nothing has run before.
   Deriver(size_t parts, const std::vector<Derived>* runs) : now_(parts), runs_(runs) {
     for (size_t s = 0; s < kStreams; ++s) {
       streams_[s].assign(parts, kAll);
@@ -96,7 +97,7 @@ class Deriver {
     return causes;
   }
 
-  // What the end of that turn tells of an epoch.
+  // What is known of an epoch once the cause has ended.
   Counts told(const Cause& cause, size_t epoch) const {
     const Clock& clock = run_of(cause.epoch).clocks[cause.turn];
     if (cause.epoch == now_) return clock[epoch];
@@ -130,8 +131,8 @@ std::vector<Derived> first_runs(const TouchingTurns& parts) {
   return runs;
 }
 
-// A turn that other runs wait for has its event for itself: it stands until its part runs again.
-// The others share the numbers of one pool, each in use from its record to its last wait.
+// A turn that other runs wait for owns its event, which is not reused until the part runs again.
+// The other turns share one pool of event numbers, each in use from its record to its last wait.
 class EventNumbers {
  public:
   EventNumbers(const std::vector<Derived>& runs, std::vector<std::vector<Turn>>& parts)
@@ -152,7 +153,7 @@ class EventNumbers {
 
  private:
   void share(size_t part) {
-    std::map<size_t, size_t> last;  // turn → the last one that waits for it in this run
+    std::map<size_t, size_t> last;  // turn → the last turn that waits for it in this run
     for (size_t i = 0; i < parts_[part].size(); ++i)
       for (const Cause& c : runs_[part].causes[i])
         if (c.epoch == parts_.size() && !own_[part].count(c.turn)) last[c.turn] = i;
@@ -180,7 +181,7 @@ class EventNumbers {
 
   const std::vector<Derived>& runs_;
   std::vector<std::vector<Turn>>& parts_;
-  std::vector<std::set<size_t>> own_;  // by part
+  std::vector<std::set<size_t>> own_;  // turns that own their event, by part
   int pool_ = 0;
 };
 

@@ -9,11 +9,11 @@
 
 namespace birkhoff {
 
-struct Cursor {  // a place in one list of one program, for one lane
+struct Cursor {  // a position in one list of one program, for one lane
   const Program* program;
   const List* list;
   int lane = 0;
-  bool follows = false;  // runs a phase right after the cursor before it has run that phase
+  bool follows = false;  // runs each phase right after the previous cursor has run that phase
   size_t at = 0;
   bool done() const { return at == list->size(); }
   Phase phase() const { return (*list)[at].phase; }
@@ -32,7 +32,8 @@ struct SchedulePart {
 };
 using Schedule = std::vector<SchedulePart>;
 
-// A micro-batch on one rank: forward, then backward with each weight gradient behind its phase.
+// A micro-batch on one rank: forward, then backward with each phase's weight gradients right after
+// it.
 SchedulePart micro_batch_part(const Program& program);
 SchedulePart forward_part(const std::string& name, const Program& program);
 SchedulePart update_part(const Program& program);
@@ -42,7 +43,7 @@ void walk(const SchedulePart& part, Visit visit) {
   for (Together together : part.steps)
     for (bool more = true; more;) {
       more = false;
-      bool led = false;  // did the cursor before run a phase in this turn, and which
+      bool led = false;  // whether the previous cursor ran a phase in this pass; `lead` says which
       Phase lead;
       for (Cursor& c : together) {
         if (c.done()) {

@@ -1,7 +1,7 @@
 #pragma once
-// What a parameter is beside its values: a shard knows its place. A slot may hold several canonical
-// tensors behind each other (gate and up; every expert): each is a Part with its own frozen name,
-// and initialisation, norms, checkpoints and export see parts alone.
+// Describes a parameter apart from its values. A slot may hold several canonical tensors one after
+// another (gate and up; every expert): each is a Part with its own frozen name, and initialisation,
+// norms, checkpoints and export see parts alone.
 #include <span>
 #include <string>
 #include <vector>
@@ -10,13 +10,13 @@
 
 namespace birkhoff {
 
-// How a part starts. Values are functions of (seed, part name, element index): base/rng.h.
+// How a part is initialised. Values are functions of (seed, part name, element index): base/rng.h.
 struct Init {
   enum class Rule { constant, normal, one_hot, diagonal };
   Rule rule = Rule::constant;
-  double value = 0;   // constant; the standard deviation of normal; elsewhere than `peak`
+  double value = 0;   // constant; standard deviation of normal; elements other than the peak
   double peak = 0;    // one_hot: at `index`; diagonal: at (i, i) of a square part
-  int64_t index = 0;  // of one_hot
+  int64_t index = 0;  // position of the peak of one_hot
 };
 
 struct Part {
@@ -28,19 +28,20 @@ struct Part {
 // Which optim.weight_decay… key applies.
 enum class Decay { matrix, embedding, phi, fixed, norm };
 
-// Axes of the mesh over which a rank's gradient is only a part of the sum.
+// Axes of the mesh over which a rank's gradient is only a partial sum.
 enum Axis : unsigned { kNoAxis = 0, kTp = 1, kDp = 2, kEp = 4 };
 
 struct ParameterSpec {
-  std::string name;  // of the slot
+  std::string name;  // name of the slot
   Shape shape;
   Decay decay = Decay::matrix;
   std::vector<Part> parts = {};  // in order, covering the slot; empty: one part, the slot itself
-  Init init = {};                // where parts is empty
+  Init init = {};                // used when parts is empty
   unsigned reduced_over = kDp;
 };
 
-// The parts of a parameter, itself if it has none. Throws InternalError unless they cover it.
+// Returns the parts of a parameter, or itself if it has none. Throws InternalError unless they
+// cover it.
 std::vector<Part> parts_of(const ParameterSpec& spec);
 
 // Writes the initial values of one part (f32).
