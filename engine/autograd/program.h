@@ -41,8 +41,7 @@ struct Phase {
   enum class Part { embed, attention, ffn, route, experts, combine, head, update };
   Part part = Part::embed;
   int layer = -1;
-  // clang-tidy 14 takes the 0 that a rewritten < compares with for a null pointer.
-  auto operator<=>(const Phase&) const = default;  // NOLINT(modernize-use-nullptr)
+  auto operator<=>(const Phase&) const = default;  // NOLINT(modernize-use-nullptr): not a pointer
 };
 std::string to_string(Phase phase);  // "3.attention", "head"
 
