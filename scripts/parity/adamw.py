@@ -1,5 +1,5 @@
-"""AdamW alone, from equal gradients of 1 down to 1e-24 and eps 1e-20: Birkhoff and PyTorch in fp32,
-each against the algorithm in fp64. docs/numerics.md derives the bound, element by element."""
+"""Compares AdamW alone, with equal gradients from 1 down to 1e-24 and eps 1e-20: Birkhoff and
+PyTorch in fp32, each with the algorithm in fp64. docs/numerics.md derives each element's bound."""
 import dataclasses
 import math
 
@@ -12,7 +12,7 @@ from rounding import UNIT
 STEPS = 8
 SIZES = [10.0 ** -k for k in range(25)]
 EACH = 7  # elements of each size
-DENORMAL = 2.0 ** -149  # the distance of neighbours there
+DENORMAL = 2.0 ** -149  # distance between neighbouring denormal numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,8 @@ class AdamWCase:
         return {"run": "adamw"} | {k: getattr(self, k) for k in keys}, self.tensors()
 
     def tensors(self):
-        """Gradients between ½ and 2 times their size, of either sign; weights small enough that
-        a step is not lost in their rounding: p starts at 0 but where decay is looked at."""
+        """Gradients between ½ and 2 times their size, with either sign. Weights are so small that
+        a step is not lost in their rounding: p starts at 0 except where decay is tested."""
         size = torch.tensor(SIZES).repeat_interleave(EACH)
         g = size * torch.exp2(shapes.normal(f"{self.name} g", (STEPS, len(size))).clamp(-1, 1))
         sign = shapes.normal(f"{self.name} sign", (len(size),)).sign()
@@ -55,7 +55,7 @@ class AdamWCase:
         """({p, m, v} in fp64, their bounds), [STEPS, N] each."""
         t = {name: value.double() for name, value in self.tensors().items()}
         p, m, v = t["p"], torch.zeros_like(t["p"]), torch.zeros_like(t["p"])
-        dp, dm, dv = (torch.zeros_like(p) for _ in range(3))  # bounds of what they are off
+        dp, dm, dv = (torch.zeros_like(p) for _ in range(3))  # bounds of their errors
         largest = t["g"].abs().amax(0)
         values = {"p": [], "m": [], "v": []}
         bounds = {"p": [], "m": [], "v": []}
@@ -82,7 +82,7 @@ class AdamWCase:
                 {key: torch.stack(x) for key, x in bounds.items()})
 
     def compare(self, sides):
-        """Of each side, tensor and size the element that comes closest to its bound."""
+        """For each side, tensor and size, the element that comes closest to its bound."""
         want, bounds = self.exact()
         entries = []
         for side, got in sides.items():

@@ -1,6 +1,6 @@
-"""The list of cases and what each compares. A case runs in f32, and where Birkhoff's reference
-bodies can, in f64: there only what is really different is left of an error. Those of bf16 are cases
-of their own: which experts are chosen must be plain at 8 bits."""
+"""The list of cases and what each compares. A case runs in f32, and, if Birkhoff's reference bodies
+can run it, in f64, where only real differences remain. bf16 has separate cases, in which the choice
+of experts must be clear at 8 bits."""
 import dataclasses
 import math
 
@@ -21,7 +21,8 @@ class ModelCase:
     shape: Shape
     batch: tuple = (2, 5)
     train: dict = dataclasses.field(default_factory=dict)
-    # Ends of names of tensors of a thousandth of the usual size: what norms them shows its eps.
+    # Suffixes of tensor names that get a thousandth of the usual size, so that the eps of the norm
+    # that reads them has an effect.
     small: tuple = ()
     seed: int = 1
     dtypes: tuple = ("f32", "f64")
@@ -40,7 +41,7 @@ class ModelCase:
         return p, token, target
 
     def case(self):
-        """Metadata and tensors, as tests/support/parity.h wants them."""
+        """Metadata and tensors in the form of tests/support/parity.h."""
         p, token, target = self.tensors()
         return ({"run": "model", "config": self.config()},
                 {"parameter." + name: t for name, t in p.items()} |
@@ -56,7 +57,7 @@ class ModelCase:
         loss.backward()
         values = {"loss": loss.detach().reshape(1), "logits": logits.detach().flatten(0, -2)}
         for name, t in p.items():
-            if t.requires_grad:  # an expert that no token chose takes no part
+            if t.requires_grad:  # an expert that no token chose has no gradient
                 values["gradient." + name] = torch.zeros_like(t) if t.grad is None else t.grad
         return values, routing
 
@@ -68,13 +69,13 @@ class ModelCase:
 
 @dataclasses.dataclass(frozen=True)
 class Together:
-    """A model with several seeds: beside each tensor's bound, one for all errors together."""
+    """A model with several seeds. Besides each tensor's bound, all errors together have one."""
     name: str
     model: ModelCase
     seeds: int = 12
 
     def compare(self, run, dtype):
-        """run(metadata, tensors, dtype) → tensors, as Engine's."""
+        """`run` maps (metadata, tensors, dtype) to tensors, as Engine.run does."""
         side, entries = f"birkhoff {dtype}", []
         for seed in range(1, self.seeds + 1):
             case = dataclasses.replace(self.model, name=self.name, seed=seed)
@@ -86,15 +87,15 @@ class Together:
 
 @dataclasses.dataclass(frozen=True)
 class OperatorCase:
-    """mHC alone, with a sublayer's output f as an input of its own."""
+    """mHC alone, with a sublayer's output f as a separate input."""
     name: str
     n: int
     tokens: int
     width: int
     sinkhorn: str = "paper"
-    spread: float = 1.0  # of b, and of alpha: how far the logits lie apart
+    spread: float = 1.0  # size of b and alpha, and so the spread of the logits
     eps: float = 1e-6
-    size: float = 1.0  # of x: where it is 1e-3, eps shows
+    size: float = 1.0  # size of x; at 1e-3 eps has an effect
     iterations: int = 20
     dtypes: tuple = ("f32", "f64")
 
@@ -133,11 +134,11 @@ RAGGED = {"vocab": 31, "dim": 13, "heads": 3, "nope_dim": 5, "rope_dim": 6, "v_d
           "kv_rank": 3, "dense_ffn_dim": 11, "experts": 5, "active": 3, "shared": 2,
           "expert_dim": 3, "scaling": 2.5}
 
-# Of five pairs two keep their frequency, two are between, and the last is divided by 8.
+# Of five pairs, two keep their frequency, two are in between, and the last one is divided by 8.
 YARN = {"rope_dim": 10, "rope_theta": 100.0, "rope_scaling": "yarn", "rope_factor": 8.0,
         "rope_original_positions": 1024, "rope_beta_slow": 8.0}
 
-# Against DeepseekV3ForCausalLM and the model of model.py.
+# Compared with DeepseekV3ForCausalLM and the model of model.py.
 PLAIN = [
     ModelCase("plain_dense", Shape(layers=2, dense_layers=2)),
     ModelCase("plain_moe", Shape()),
@@ -164,7 +165,7 @@ BF16_SEEDS = {"plain": 199, "hc": 349, "mhc": 172}
 
 
 def residual_cases(residual):
-    """Streams: against the model of model.py alone, since nobody else has these models."""
+    """Models with streams, compared only with model.py, as no other implementation exists."""
     base = {"residual": residual, "norm_eps": 1e-20}
     cases = [
         ModelCase(residual, Shape(**base)),
@@ -185,8 +186,8 @@ def residual_cases(residual):
 
 
 def bf16_cases(residual):
-    """At 8 bits most routing is a near tie: where experts are chosen there are few tokens, and a
-    seed out of 400. Where several experts have a token, all have it."""
+    """With 8 bits most routing is a near tie. Models that choose one expert per token have few
+    tokens, and a seed found among 400; in the others every token takes all experts."""
     base, learned = {"layers": 2}, {}
     if residual != "plain":
         base |= {"residual": residual, "norm_eps": 1e-20}

@@ -1,4 +1,4 @@
-"""Birkhoff's side: a case goes to tests/programs/parity.cpp as a file, its results come back."""
+"""Birkhoff's side: passes a case to tests/programs/parity.cpp as a file, and reads its results."""
 import pathlib
 import subprocess
 import tempfile
@@ -15,7 +15,7 @@ class Engine:
         return self._run("residuals").split()
 
     def run(self, metadata, tensors, dtype="f32"):
-        """tests/support/parity.h says which metadata and tensors; results as fp64."""
+        """Runs a case with the metadata and tensors of tests/support/parity.h; returns fp64."""
         with tempfile.TemporaryDirectory() as scratch:
             case, result = pathlib.Path(scratch) / "case", pathlib.Path(scratch) / "result"
             save(case, metadata, tensors)

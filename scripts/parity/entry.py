@@ -1,11 +1,11 @@
-"""One comparison. Needs no PyTorch, nor does report.py: ordinary tests look at both."""
+"""One comparison. Neither this nor report.py needs PyTorch, as ordinary tests use both."""
 import dataclasses
 import math
 
 
 @dataclasses.dataclass
 class Entry:
-    """One tensor of one side against the oracle; errors are norms of differences."""
+    """One tensor of one side compared with the oracle; errors are norms of differences."""
     case: str
     side: str
     tensor: str

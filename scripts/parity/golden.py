@@ -1,5 +1,5 @@
-"""The few results that ordinary tests compare with: tests/golden/parity, one file a case, holding
-the case, what others made of it (want.…) and how far f32, or bf16, may be from that (bound.…)."""
+"""Writes the few results that ordinary tests compare with to tests/golden/parity. Each file has a
+case, the oracle's results (want.…), and how far f32, or bf16, may be from them (bound.…)."""
 import json
 import pathlib
 
@@ -33,7 +33,7 @@ def tensors(case, oracle, sides):
 
 
 def sort_metadata(path):
-    """safetensors writes them in an order of chance; the same values are to be the same bytes."""
+    """Sorts the metadata, so that equal values give equal bytes: safetensors' order is random."""
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + size])
@@ -54,11 +54,11 @@ def write(cases, versions):
 
 Written by `scripts/parity.sh --accept` with {lines}.
 Random values are functions of the names and seeds of cases and the names of tensors
-(scripts/parity/shape.py), so the same command gives the same inputs. Read by
+(scripts/parity/shape.py), so the same command gives the same inputs. The files are read by
 [tests/engine/model/parity_test.cpp](../../engine/model/parity_test.cpp).
 
-A file is a case of [tests/support/parity.h](../../support/parity.h), with what its `oracle` made of
-it as `want.NAME`, and as `bound.NAME` how far f32 (bf16 in `bf16_…`) may be from that: the norm of
-the difference, or for AdamW each element's. [docs/numerics.md](../../../docs/numerics.md) derives
+A file is a case of [tests/support/parity.h](../../support/parity.h). `want.NAME` is the result of
+its `oracle`, and `bound.NAME` says how far f32 (bf16 in `bf16_…`) may be from it: the norm of the
+difference, or each element's for AdamW. [docs/numerics.md](../../../docs/numerics.md) derives
 the bounds ({COVER} deviations, twice where the oracle rounds too).
 """, encoding="utf-8")

@@ -1,5 +1,6 @@
-"""Directories as models are published, with every key of their config.json and their extra tensors:
-imported by Birkhoff, loaded by transformers, and computed by model.py. Sizes are cut."""
+"""Directories in the form of published models, with every key of their config.json and their extra
+tensors. Birkhoff imports them, transformers loads them, and model.py computes them. Sizes are
+reduced."""
 import dataclasses
 import json
 import pathlib
@@ -18,7 +19,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[2] / "build/parity/hf"
 AUTO_MAP = {"AutoConfig": "configuration_deepseek.DeepseekV3Config",
             "AutoModel": "modeling_deepseek.DeepseekV3Model",
             "AutoModelForCausalLM": "modeling_deepseek.DeepseekV3ForCausalLM"}
-# What the published files say beside shapes: moonshotai/Moonlight-16B-A3B, deepseek-ai/DeepSeek-V3.
+# Published keys other than shapes, of moonshotai/Moonlight-16B-A3B and deepseek-ai/DeepSeek-V3.
 COMMON = {
     "architectures": ["DeepseekV3ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
     "auto_map": AUTO_MAP, "aux_loss_alpha": 0.001, "ep_size": 1, "hidden_act": "silu",
@@ -39,7 +40,7 @@ YARN = {"rope_scaling": "yarn", "rope_factor": 40.0, "rope_original_positions": 
 
 
 def config_keys(s):
-    """The keys that give a shape."""
+    """The keys that define a shape."""
     return {"vocab_size": s.vocab, "hidden_size": s.dim, "num_hidden_layers": s.layers,
             "first_k_dense_replace": s.dense_layers, "num_attention_heads": s.heads,
             "num_key_value_heads": s.heads, "qk_nope_head_dim": s.nope_dim,
@@ -58,7 +59,7 @@ class ImportCase:
     shape: Shape
     published: dict
     batch: tuple = (2, 9)
-    block: int = 0  # side of the blocks of fp8 weights; 0: bf16
+    block: int = 0  # edge length of fp8 weights' blocks; 0 for bf16
     seed: int = 1
     dtypes: tuple = ("f32", "f64")
 
@@ -69,7 +70,7 @@ class ImportCase:
         return shapes.random_batch(self.shape, f"{self.name} {self.seed}", self.batch)
 
     def stored(self):
-        """Tensors as files have them, and what the parameters are."""
+        """The tensors of the files, and the parameters that they represent."""
         s, files, values = self.shape, {}, {}
         for name, t in shapes.random_parameters(s, f"{self.name} {self.seed}").items():
             if name.endswith(shapes.BIAS):
@@ -82,7 +83,7 @@ class ImportCase:
         if self.tied():
             del files["lm_head.weight"]
             values["lm_head.weight"] = values["model.embed_tokens.weight"].clone()
-        if not s.q_rank:  # as Moonlight has them
+        if not s.q_rank:  # Moonlight has these buffers
             exponent = torch.arange(0, s.rope_dim, 2, dtype=torch.float32) / s.rope_dim
             for layer in range(s.layers):
                 files[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = \
@@ -106,7 +107,7 @@ class ImportCase:
                 {"batch.token": token, "batch.target": target})
 
     def merged(self, results):
-        """transformers has one gradient of tied matrices: their sum."""
+        """Adds the gradients of tied matrices, since transformers has only their sum."""
         if self.tied() and "gradient.lm_head.weight" in results:
             results["gradient.model.embed_tokens.weight"] = (
                 results["gradient.model.embed_tokens.weight"] +
@@ -128,7 +129,7 @@ class ImportCase:
 
 
 def quantised(t, block):
-    """Codes of float8_e4m3fn, scales of blocks, and the weights that they stand for."""
+    """float8_e4m3fn codes, scales of blocks, and the weights that they represent."""
     rows, columns = (-(-n // block) for n in t.shape)
     scales = torch.empty(rows, columns)
     across = torch.empty_like(t)
@@ -142,7 +143,7 @@ def quantised(t, block):
 
 
 def predictor(files, s):
-    """A layer for multi-token prediction behind the last one, as published."""
+    """A layer for multi-token prediction after the last one, as published."""
     last, own = f"model.layers.{s.layers - 1}.", f"model.layers.{s.layers}."
     tensors = {own + name[len(last):]: t for name, t in files.items() if name.startswith(last)}
     for name in ("enorm", "hnorm", "shared_head.norm"):

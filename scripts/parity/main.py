@@ -2,9 +2,9 @@
 
     main.py PROGRAM OUT [--only TEXT] [--accept]
 
-PROGRAM is tests/programs/parity.cpp, built. OUT/report.json and OUT/report.md get the results.
---only: cases whose name has TEXT. --accept: docs/numerics.md's tables and tests/golden/parity are
-written anew. Exit code 1 if a bound is broken.
+PROGRAM is the executable of tests/programs/parity.cpp. The results are OUT/report.json and
+OUT/report.md. --only runs only cases whose name contains TEXT. --accept rewrites docs/numerics.md's
+tables and tests/golden/parity. Exit code 1 if a bound is exceeded.
 """
 import argparse
 import pathlib
@@ -29,7 +29,7 @@ VERSIONS = {"torch": torch.__version__, "transformers": transformers.__version__
 
 
 def all_cases(residuals):
-    """A residual that the binary does not have is not compared."""
+    """The cases to run; residuals that the binary lacks are left out."""
     streams = [r for r in residuals if r != "plain"]
     return (cases.PLAIN + [c for r in streams for c in cases.residual_cases(r)] +
             [c for form in ("paper", "v4") for c in cases.operator_cases(form)] +
@@ -39,7 +39,7 @@ def all_cases(residuals):
 
 
 def others(case):
-    """What somebody else makes of it, in fp32: {side: tensors}."""
+    """Results of independent implementations in fp32: {side: tensors}."""
     if case in cases.PLAIN:
         return {"transformers f32": public.deepseek_v3(case.shape, *case.tensors())}
     if isinstance(case, imports.ImportCase):
@@ -51,7 +51,7 @@ def others(case):
 
 
 def compare(case, birkhoff):
-    """Entries of all sides, and what goldens are made of."""
+    """Entries of all sides, and the data for goldens."""
     if isinstance(case, adamw.AdamWCase):
         sides = {"birkhoff f32": birkhoff.run(*case.case()), "torch f32": case.torch_fp32()}
         return case.compare(sides), None, sides
@@ -78,7 +78,7 @@ def main():
     args = parser.parse_args()
     if args.accept and args.only:
         parser.error("--accept takes all cases")
-    torch.set_num_threads(1)  # tensors this small are slower by two
+    torch.set_num_threads(1)  # with two threads such small tensors are slower
     birkhoff = engine.Engine(args.program)
     entries, goldens = [], {}
     for case in all_cases(birkhoff.residuals()):

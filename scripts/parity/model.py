@@ -1,7 +1,7 @@
 """The whole model in plain PyTorch, from the equations, in whatever dtype its parameters have.
 
-Nothing here is fast and nothing is shared with Birkhoff but the names of the tensors, and where it
-stores bf16 (storage.py).
+Nothing here is fast, and nothing is shared with Birkhoff except the names of the tensors and the
+places where it stores bf16 (storage.py).
 """
 import math
 
@@ -12,8 +12,8 @@ from storage import attended, read, rounded, stored
 
 
 def forward(p, token, s):
-    """p by canonical name, token [B, S] → logits [B, S, V], and of every MoE layer the numbers that
-    experts are chosen by, [B, S, E]."""
+    """Maps p by canonical name and token [B, S] to logits [B, S, V], and for every MoE layer to the
+    numbers by which experts are chosen, [B, S, E]."""
     x = rounded(p["model.embed_tokens.weight"][token.long()])
     streams = s.residual != "plain"
     if streams:
@@ -67,13 +67,13 @@ def swiglu(p, name, x):
 
 
 def grown(s, weight):
-    """Of yarn, arXiv 2309.00071 §3.4: what a longer context multiplies sizes by."""
+    """yarn's scaling of sizes for a longer context, arXiv 2309.00071 §3.4."""
     return 1.0 + 0.1 * weight * math.log(s.rope_factor)
 
 
 def turns(s, dtype):
-    """Angle a position of each pair: theta^(−2i/D) (arXiv 2104.09864); by yarn (arXiv 2309.00071
-    §3.2) those that turn seldom in the original context are slower."""
+    """The angle per position of each pair, theta^(−2i/D) (arXiv 2104.09864). yarn (arXiv 2309.00071
+    §3.2) slows down pairs that make few turns in the original context."""
     exponent = torch.arange(0, s.rope_dim, 2, dtype=dtype) / s.rope_dim
     frequency = torch.exp(-math.log(s.rope_theta) * exponent)
     if s.rope_scaling == "none":
@@ -94,7 +94,7 @@ def turns(s, dtype):
 
 
 def rotated_size(s):
-    """What rotated features are multiplied by."""
+    """The factor of rotated features."""
     if s.rope_scaling == "none":
         return 1.0
     if s.rope_attention_factor:
@@ -112,7 +112,7 @@ def attention_scale(s):
 
 
 def rotate(x, s):
-    """x [B, S, H, D], neighbours as pairs."""
+    """Rotates x [B, S, H, D] in pairs of neighbours."""
     sequence = x.shape[1]
     angle = torch.arange(sequence, dtype=x.dtype).unsqueeze(1) * turns(s, x.dtype)  # [S, D/2]
     cos, sin = angle.cos().unsqueeze(1), angle.sin().unsqueeze(1)
@@ -155,8 +155,8 @@ def softmax(x):
 
 
 def in_kept_groups(choice, s):
-    """What experts are chosen by; out of reach where the best two of their group sum to too little.
-    The number they get shows when rounding changes which these are."""
+    """The numbers by which experts are chosen. Experts of rejected groups, whose best two have too
+    small a sum, get a number out of reach that shows if rounding changes which groups these are."""
     grouped = choice.unflatten(-1, (s.groups, -1))
     best = grouped.sort(-1, descending=True)[0][..., :2].sum(-1)
     kept = best.sort(-1, descending=True)[1][..., :s.active_groups]
@@ -165,10 +165,10 @@ def in_kept_groups(choice, s):
 
 
 def moe(p, name, x, s, routing):
-    """arXiv 2412.19437 eq. 12-16: the bias takes part in the choice alone.
+    """arXiv 2412.19437 eq. 12-16; the bias affects only the choice.
 
-    x has three readers, so that its gradient is written as the shared expert's share, as that and
-    the experts', and as the sum."""
+    x has three readers, so its gradient is written three times: as the shared expert's part, with
+    the routed experts' part added, and as the whole sum."""
     score = torch.sigmoid(x @ p[name + ".gate.weight"].T)
     with torch.no_grad():
         choice = score + p[name + ".gate.e_score_correction_bias"]

@@ -1,7 +1,7 @@
-"""An fp64 result and, by tensor, how far rounding to f32, or to bf16 where that is stored, may take
-another's from it.
+"""Computes an fp64 result, and for each tensor how far another result may be from it through
+rounding to f32, or to bf16 where that is stored.
 
-docs/numerics.md derives the bounds; here is their arithmetic.
+docs/numerics.md derives the bounds; this file computes them.
 """
 import math
 
@@ -11,15 +11,15 @@ from entry import Entry
 from rounding import UNIT, Rounding
 
 SAMPLES = 16
-# Deviations of the error's size from its root mean square over SAMPLES. Where a tensor is one
-# number the quotient has Student's t with 16 degrees of freedom: beyond 8 once in 2 million.
+# The bound in units of the root mean square of the error over SAMPLES. For a tensor with one
+# element the quotient has Student's t with 16 degrees of freedom, beyond 8 once in 2 million.
 COVER = 8
 F64 = math.sqrt(2) * 2.0 ** -53 / UNIT  # both sides round, to 53 bits
 
 
 class Oracle:
-    """compute() → ({name: tensor}, [choices of routing]); active: experts of a token; storage: unit
-    of what is stored, where that is not f32."""
+    """compute() returns ({name: tensor}, [choices of routing]); `active` is the number of experts
+    per token, `storage` the rounding unit of stored values if they are not f32."""
 
     def __init__(self, compute, active=0, samples=SAMPLES, storage=0.0):
         self.values, routing = compute()
@@ -37,7 +37,7 @@ class Oracle:
 
     @staticmethod
     def _assert_margins(routing, active, moved):
-        """A choice of experts is no continuous function: a near tie would compare two models."""
+        """Refuses near ties: choosing experts is not continuous, so the models could differ."""
         for number, (choice, by) in enumerate(zip(routing, moved)):
             if active == choice.shape[-1]:
                 continue
@@ -51,7 +51,7 @@ class Oracle:
         return COVER * self.deviation[name] * (F64 if dtype == "f64" else 1)
 
     def compare(self, case, side, got, dtype="f32"):
-        """Entries of every tensor of either; one that only one of them has has the error NaN."""
+        """Entries for every tensor of both; the error is NaN if only one of them has the tensor."""
         entries = []
         for name, want in self.values.items():
             error = math.nan

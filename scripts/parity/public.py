@@ -1,17 +1,17 @@
-"""What others wrote: transformers' DeepseekV3ForCausalLM and DeepseekV4HyperConnection."""
+"""Independent implementations: transformers' DeepseekV3ForCausalLM, DeepseekV4HyperConnection."""
 import torch
 import transformers
 from transformers.models.deepseek_v4.modeling_deepseek_v4 import DeepseekV4HyperConnection
 
 import shape as shapes
 
-transformers.logging.set_verbosity_error()  # it lists what it passes over, and doubts yarn's factor
+transformers.logging.set_verbosity_error()  # it lists skipped tensors, and questions yarn's factor
 transformers.logging.disable_progress_bar()
 
 
 def deepseek_v3(s, p, token, target):
-    """Loss, logits and gradients by canonical name, in fp32. Its norms of latents have eps 1e-6
-    whatever its config says, hence s.kv_norm_eps."""
+    """Loss, logits and gradients by canonical name, in fp32. Its norms of latents always have eps
+    1e-6, whatever its config says, hence s.kv_norm_eps."""
     assert s.kv_norm_eps == 1e-6 and s.residual == "plain"
     config = transformers.DeepseekV3Config(
         vocab_size=s.vocab, hidden_size=s.dim, num_hidden_layers=s.layers,
@@ -32,7 +32,7 @@ def deepseek_v3(s, p, token, target):
 
 
 def rope_parameters(s):
-    """As transformers 5 writes them."""
+    """The rope parameters in the form of transformers 5."""
     if s.rope_scaling == "none":
         return {"rope_type": "default", "rope_theta": s.rope_theta}
     values = {"rope_type": "yarn", "rope_theta": s.rope_theta, "factor": s.rope_factor,
@@ -46,7 +46,7 @@ def rope_parameters(s):
 
 
 def from_directory(folder, token, target):
-    """The same of a directory that transformers loads by itself, weights made f32."""
+    """The same for a directory that transformers loads itself, with weights converted to f32."""
     model = transformers.DeepseekV3ForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager",
         experts_implementation="eager").train()
@@ -64,7 +64,7 @@ def _results(model, token, target):
 
 
 def _parts(name, tensor):
-    """Canonical names and tensors of one of theirs: they keep all experts of a layer in two."""
+    """Canonical names and tensors for one of theirs, which stack all experts of a layer."""
     if ".mlp.experts." not in name:
         yield name, tensor
         return
@@ -91,8 +91,8 @@ def _load(model, s, p):
 
 
 def hyper_connection(t, n, iterations, eps):
-    """DeepseekV4HyperConnection on a case's tensors, as its decoder layer uses it; fp32. It keeps
-    comb = resᵀ, so that the columns of phi and b that make res are transposed against ours."""
+    """DeepseekV4HyperConnection on a case's tensors in fp32, as its decoder layer uses it. It keeps
+    comb = resᵀ, so the columns of phi and b that make res are transposed relative to ours."""
     width = t["f"].shape[-1]
     config = transformers.DeepseekV4Config(
         hidden_size=width, hc_mult=n, hc_sinkhorn_iters=iterations, hc_eps=1e-6, rms_norm_eps=eps)

@@ -1,4 +1,4 @@
-"""What a comparison found: report.json, and tables for docs/numerics.md."""
+"""Writes the results of a comparison: report.json, and tables for docs/numerics.md."""
 import json
 import math
 import pathlib
@@ -17,12 +17,12 @@ def write_json(path, entries, versions):
 
 
 def _finite(value):
-    """JSON has no NaN and no infinity: null."""
+    """Replaces NaN and infinity by null, since JSON has neither."""
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def table(entries, versions):
-    """Markdown: a line for each case and side."""
+    """A Markdown table with a line for each case and side."""
     lines = ["By " + ", ".join(f"{k} {v}" for k, v in versions.items()) + ".", "",
              "| case | side | tensors | largest relative error | closest to its bound | of it |",
              "|---|---|---|---|---|---|"]
@@ -38,7 +38,7 @@ def table(entries, versions):
 
 
 def _relative(e):
-    """0 for what is 0 but for rounding: there the bound is all there is."""
+    """The relative error; 0 if a tensor is 0 except for rounding, where only the bound counts."""
     if math.isnan(e.error):
         return math.inf
     return e.error / e.norm if e.norm > e.bound else 0.0
@@ -49,7 +49,7 @@ def short(tensor):
 
 
 def write_docs(text):
-    """Between the marks of docs/numerics.md."""
+    """Writes the table between the marks in docs/numerics.md."""
     path = pathlib.Path(__file__).resolve().parents[2] / "docs/numerics.md"
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,9 +1,9 @@
-"""The residuals from their papers' equations, one token state x [..., n, C] (plain: [..., C]).
+"""The residuals from their papers' equations, on a token's state x [..., n, C] (plain: [..., C]).
 
-Each gives (h, close): h is what the sublayer reads, close(f) the next state.
+Each returns (h, close): h is the sublayer's input, close(f) the next state.
 
-Marked where Birkhoff stores bf16 (storage.py): f comes rounded, x with the gradient of all its
-readers to be written here.
+Places where Birkhoff stores bf16 are marked (storage.py). f is already rounded, and the gradient of
+x for all its readers is written here.
 """
 import torch
 
@@ -45,8 +45,8 @@ def coefficients(x, phi, alpha, b, eps, form, iterations):
 
 
 def sinkhorn(logits, iterations):
-    """Columns, then rows, of exp(logits). The first pair by differences of logarithms, which is the
-    same function: exp(logits) alone would overflow at 710."""
+    """Normalises columns, then rows, of exp(logits). The first pair subtracts logarithms instead,
+    which is the same function: exp(logits) by itself would overflow at 710."""
     logits = logits - logits.logsumexp(-2, keepdim=True)
     m = (logits - logits.logsumexp(-1, keepdim=True)).exp()
     for _ in range(iterations - 1):
@@ -56,7 +56,7 @@ def sinkhorn(logits, iterations):
 
 
 def sinkhorn_v4(logits, iterations, eps=1e-6):
-    """The same in DeepSeek-V4's form. There the matrix is comb[j, i] = res[i, j]."""
+    """The same in DeepSeek-V4's form, whose matrix is comb[j, i] = res[i, j]."""
     comb = torch.softmax(logits.transpose(-1, -2), -1) + eps
     comb = comb / (comb.sum(-2, keepdim=True) + eps)
     for _ in range(iterations - 1):
@@ -66,8 +66,8 @@ def sinkhorn_v4(logits, iterations, eps=1e-6):
 
 
 def hc(p, name, x, s):
-    """Hyper-connections (arXiv 2409.19606; as arXiv 2512.24880 eq. 5 writes them): each stream is
-    normed for itself, tanh, no manifold; static: its constants alone."""
+    """Hyper-connections (arXiv 2409.19606; as written in arXiv 2512.24880 eq. 5): each stream has
+    its own norm, there is a tanh and no manifold. The static form has only the constants."""
     x = read(x)
     pre, post, res = p[name + ".b_pre"], p[name + ".b_post"], p[name + ".b_res"]
     if s.hc == "dynamic":

@@ -1,30 +1,30 @@
-"""What rounding to 24 bits does to a computation: docs/numerics.md has the derivation.
+"""Simulates the effect of rounding to 24 bits; docs/numerics.md has the derivation.
 
     with Rounding(seed):
         …                       # PyTorch in fp64, forward and backward
 
-Every operation that PyTorch runs meanwhile, those of the backward pass too, has its result moved at
-random by as much as an f32 machine may have moved it. An operation that this file does not know is
-refused, so that none is exact by accident. Rounding(seed, BF16): beside that, what storage.py marks
-is moved by as much as its storage as bf16 may move it.
+The result of every operation that PyTorch runs in this context, also in the backward pass, is
+perturbed at random by as much as f32 may round it. Operations that this file does not know are
+refused, so that none is exact by accident. With Rounding(seed, BF16), values marked by storage.py
+are also perturbed by as much as storage in bf16 may round them.
 """
 import math
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-UNIT = 2.0 ** -24  # half the distance of neighbours in [1, 2)
+UNIT = 2.0 ** -24  # half the distance between neighbours in [1, 2)
 
-# Moves or chooses elements; arithmetic on integers; exact in binary.
+# Operations that move or choose elements, compute on integers, or are exact in binary.
 EXACT = set("""
 _local_scalar_dense _record_function_enter_new _record_function_exit _to_copy _unsafe_view alias
 amax arange bincount cat clamp clone detach eq expand gather ge gt index lift_fresh masked_fill neg
 new_zeros ones ones_like permute select select_backward sign slice slice_backward sort
 split_with_sizes squeeze stack t transpose triu unsqueeze view zeros_like
 """.split())
-# One rounding. scatter_add is gather's gradient, and each place is gathered once.
+# Operations with one rounding. scatter_add is gather's gradient, and gathers each element once.
 ONCE = set("add sub mul div add_ mul_ reciprocal sqrt scatter_add".split())
-# Functions that take several, and more than an ulp in the last step: four.
+# Functions with several roundings and up to an ulp in the last step: they count as four.
 FUNCTIONS = set("exp sin cos tanh sigmoid rsqrt pow".split())
 
 
@@ -41,7 +41,7 @@ class Rounding(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if exact or not isinstance(out, torch.Tensor) or not out.is_floating_point():
             return out
-        if scale is None:  # of the result itself
+        if scale is None:  # relative to the result itself
             scale = out.abs() * (UNIT if name in ONCE else 4 * UNIT)
         noise = scale * (2 * torch.rand(out.shape, generator=self.random, dtype=out.dtype) - 1)
         noise = torch.where(out.isfinite(), noise, 0.0)
@@ -58,7 +58,7 @@ class Rounding(TorchDispatchMode):
 
 
 def _sum_of(terms, squares, result):
-    """Sums of `terms` numbers: sequential, each partial sum rounded."""
+    """A sequential sum of `terms` numbers, where each partial sum is rounded."""
     return math.sqrt(terms) * torch.sqrt(squares + result * result)
 
 
@@ -86,7 +86,7 @@ def _mean(x, dim=None, keepdim=False, dtype=None):
 
 
 def _logsumexp(x, dim, keepdim=False):
-    """log of a sum of exponentials: the sum's relative error, then the logarithm's own."""
+    """The relative error of the sum of exponentials, plus the logarithm's own."""
     dims = _dims(x, dim)
     terms = math.prod(x.shape[d] for d in dims)
     return 4 * math.sqrt(terms) + 4 * x.logsumexp(dims, keepdim).abs()
@@ -105,7 +105,7 @@ def _softmax_backward(g, y, dim, dtype):
 
 
 def _index_put(into, indices, values, accumulate=False):
-    """With `accumulate` the gradient of rows that were read: a sum over those who read a row."""
+    """With `accumulate`, the gradient of rows that were read: a sum over the readers of a row."""
     assert accumulate
     squares = torch.zeros_like(into).index_put(indices, values * values, accumulate=True)
     result = into.index_put(indices, values, accumulate=True)
@@ -121,11 +121,11 @@ SUMS = {
     "logsumexp": _logsumexp,
     "_softmax": _softmax,
     "_softmax_backward_data": _softmax_backward,
-    # y·(1 − y)·g: where y is near 1, 1 − y has the absolute error of y.
+    # y·(1 − y)·g; if y is near 1, 1 − y has the absolute error of y.
     "sigmoid_backward": lambda g, y: 4 * (g * y).abs(),
     "tanh_backward": lambda g, y: 4 * g.abs(),
     "index_put": _index_put,
-    # a·x + (1 − a)·y and x ± a·y·z, in place, of AdamW: each product and the sum once.
+    # AdamW's a·x + (1 − a)·y and x ± a·y·z, in place: each product and the sum is rounded once.
     "lerp_": lambda x, y, a: 3 * torch.maximum(x.abs(), a * y.abs()),
     "addcmul_": lambda x, y, z, value=1: 3 * (x.abs() + abs(value) * (y * z).abs()),
     "addcdiv_": lambda x, y, z, value=1: x.abs() + 3 * abs(value) * (y / z).abs(),

@@ -1,4 +1,4 @@
-"""A model's shape: Birkhoff's config keys, the canonical names of its tensors, random values."""
+"""The shape of a model: Birkhoff's config keys, canonical tensor names, and random values."""
 import dataclasses
 import zlib
 
@@ -6,13 +6,13 @@ import torch
 
 BIAS = "mlp.gate.e_score_correction_bias"
 
-# Of hc, where random values start. Where the weights of h cancel, F's norm makes much of little.
+# Means of hc's random values. If the weights of h cancelled, F's norm would amplify rounding.
 HC_STATIC = {"b_pre": torch.ones, "b_post": torch.ones, "b_res": torch.eye}
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """Fields are the keys of model.… and moe.… and their defaults a small model."""
+    """Fields are the keys of model.… and moe.…; their defaults are a small model."""
     vocab: int = 29
     dim: int = 12
     layers: int = 3
@@ -24,7 +24,7 @@ class Shape:
     kv_rank: int = 6
     q_rank: int = 0
     rope_theta: float = 10000.0
-    rope_scaling: str = "none"  # or yarn, with the keys that follow
+    rope_scaling: str = "none"  # or yarn, with the following keys
     rope_factor: float = 1.0
     rope_original_positions: int = 4096
     rope_beta_fast: float = 32.0
@@ -37,7 +37,7 @@ class Shape:
     norm_eps: float = 1e-6
     kv_norm_eps: float = 1e-6
     residual: str = "plain"
-    hc: str = "dynamic"  # or static; of residual "hc"
+    hc: str = "dynamic"  # or static; for residual "hc"
     streams: int = 4
     sinkhorn: str = "paper"
     sinkhorn_iterations: int = 20
@@ -63,7 +63,7 @@ class Shape:
             del values["hc"]
         if self.groups == 1:
             del moe["groups"], moe["active_groups"]
-        if self.rope_scaling == "none":  # keys of yarn do nothing then
+        if self.rope_scaling == "none":  # keys of yarn have no effect then
             values = {key: v for key, v in values.items() if key not in YARN}
         return {"model": values, "moe": moe}
 
@@ -77,7 +77,7 @@ YARN = {f.name for f in dataclasses.fields(Shape)
 
 
 def yaml(sections):
-    """Two levels of keys as a config of Birkhoff."""
+    """Writes two levels of keys as a Birkhoff config."""
     def text(value):
         return str(value).lower() if isinstance(value, bool) else str(value)
     lines = []
@@ -87,7 +87,7 @@ def yaml(sections):
 
 
 def parameters(s):
-    """Canonical name → shape, of every parameter and balancing bias."""
+    """Canonical name → shape for every parameter and balancing bias."""
     named = {"model.embed_tokens.weight": (s.vocab, s.dim), "lm_head.weight": (s.vocab, s.dim),
              "model.norm.weight": (s.dim,)}
     head = s.nope_dim + s.rope_dim
@@ -144,13 +144,13 @@ def generator(name):
 
 
 def normal(name, shape, sd=1.0, mean=0.0):
-    """f32 values, a function of the name."""
+    """f32 values that depend only on the name."""
     return mean + sd * torch.randn(shape, generator=generator(name))
 
 
 def random_parameters(s, seed, phi_sd=None):
-    """A generic state: no two streams, gates or gains alike. Projections keep the size of what they
-    are given (sd 1/√inputs), so that every nonlinearity is used where it bends."""
+    """A generic state in which no two streams, gates or gains are equal. Projections preserve the
+    size of their input (sd 1/√inputs), so that every nonlinearity works where it is curved."""
     values = {}
     for name, shape in parameters(s).items():
         key, leaf = f"{seed} {name}", name.rsplit(".", 1)[-1]
@@ -161,8 +161,8 @@ def random_parameters(s, seed, phi_sd=None):
         elif name.endswith(BIAS):
             values[name] = normal(key, shape, 0.1)
         elif s.residual == "hc" and leaf in HC_STATIC:
-            # Nothing keeps hc's mixing from growing: near its start, as alpha above, or rounding
-            # grows in 50 steps until there is nothing to compare.
+            # Nothing bounds hc's mixing. It starts near its initial value, like alpha above, since
+            # rounding would otherwise grow in 50 steps until nothing could be compared.
             values[name] = HC_STATIC[leaf](s.streams) + normal(key, shape, 0.2)
         elif leaf.startswith("b_") or leaf == "base":
             values[name] = normal(key, shape)
@@ -176,7 +176,7 @@ def random_parameters(s, seed, phi_sd=None):
 
 
 def random_batch(s, seed, shape):
-    """Tokens and targets i32 of a shape; one target of seven is not counted (−1)."""
+    """Tokens and targets as i32 of a shape; one target in seven is not counted (−1)."""
     token = torch.randint(s.vocab, shape, generator=generator(f"{seed} token"))
     target = torch.randint(s.vocab, shape, generator=generator(f"{seed} target"))
     target.view(-1)[3::7] = -1

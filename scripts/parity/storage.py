@@ -1,21 +1,21 @@
-"""Where Birkhoff stores bf16 (kernels/storage.h): marks in the oracle's equations.
+"""Marks in the oracle's equations where Birkhoff stores bf16 (kernels/storage.h).
 
-    rounded(x)        x is written as bf16: an activation, or a weight as factor of a product
-    read(x)           the gradient that comes back to x from here is written as bf16
+    rounded(x)        x is written as bf16: an activation, or a weight that is a factor of a product
+    read(x)           the gradient that flows back to x from here is written as bf16
     stored(x)         both
 
-They are the identity, in exact runs and where f32 is compared. Under Rounding(seed, BF16) each
-moves what it marks at random by as much as rounding to bf16 may. docs/numerics.md says where they
-stand.
+In exact runs, and if f32 is compared, the marks are the identity. Under Rounding(seed, BF16) each
+perturbs its value at random by as much as rounding to bf16 may. docs/numerics.md says where they
+are used.
 """
 import torch
 
-BF16 = 2.0 ** -8  # half the distance of neighbours in [1, 2)
+BF16 = 2.0 ** -8  # half the distance between neighbours in [1, 2)
 
 
 @torch.library.custom_op("parity::store", mutates_args=())
 def _store(x: torch.Tensor) -> torch.Tensor:
-    """What rounding.py knows by its name."""
+    """rounding.py recognises this operation by its name."""
     return x.clone()
 
 
@@ -60,6 +60,7 @@ class _Attended(torch.autograd.Function):
 
 
 def attended(o, log_sum):
-    """Rounds what attention writes, o = Σ_j p_j·v_j. Its gradient takes ds_j = p_j·(do·v_j − do·o)
-    from that o, where PyTorch has the exact one: log_sum, whose gradient p is, brings the rest."""
+    """Rounds attention's output o = Σ_j p_j·v_j. Birkhoff's gradient ds_j = p_j·(do·v_j − do·o)
+    uses the rounded o, PyTorch's the exact one; log_sum, whose gradient is p, adds the
+    difference."""
     return _Attended.apply(o, log_sum)

@@ -1,5 +1,5 @@
-"""Training steps in PyTorch: torch.optim.AdamW on the model of model.py, everything round it (loss,
-clipping, schedule, decay groups, balancing) from its definition."""
+"""Training steps in PyTorch: torch.optim.AdamW on the model of model.py, with everything else
+(loss, clipping, schedule, decay groups, balancing) written from its definition."""
 import dataclasses
 
 import torch
@@ -9,13 +9,13 @@ import shape as shapes
 from oracle import Oracle
 from shape import Shape
 
-# Every group of tensors decays at a rate of its own, so that none can stand in another's.
+# Every group of tensors has its own decay rate, so that a tensor in the wrong group is noticed.
 OPTIM = {"lr": 3e-3, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1,
          "weight_decay_embedding": 0.05, "weight_decay_phi": 0.2, "weight_decay_static": 0.03,
          "weight_decay_norm": 0.01, "clip_norm": 1.0, "schedule": "step", "warmup_steps": 5,
          "step_points": [0.6, 0.8], "step_factors": [0.316, 0.1]}
 STEPS = 50
-# By residual: no near tie of experts in 50 steps, which Oracle asserts.
+# Seeds without a near tie of experts in 50 steps, which Oracle asserts.
 SEEDS = {"plain": 1, "hc": 1, "mhc": 2}
 SAMPLES = 8  # each is a whole training
 
@@ -25,7 +25,7 @@ class TrainingCase:
     name: str
     shape: Shape
     optim: dict = dataclasses.field(default_factory=lambda: dict(OPTIM))
-    speed: float = 1e-3  # of balancing
+    speed: float = 1e-3  # speed of balancing
     batch: tuple = (4, 2, 6)  # global_batch, micro_batch, sequence
     seed: int = 1
     dtypes: tuple = ("f32",)
@@ -66,7 +66,7 @@ class TrainingCase:
         history = {"loss": [], "grad_norm": [], "lr": []}
         choices = []
         for t in range(1, STEPS + 1):
-            for parameter in p.values():  # an expert that no token chose has the gradient 0
+            for parameter in p.values():  # so that an expert without tokens has the gradient 0
                 parameter.grad = torch.zeros_like(parameter)
             logits, routing = model.forward(p | biases, tokens[t - 1], s)
             loss = model.mean_loss(logits, targets[t - 1])
@@ -86,7 +86,7 @@ class TrainingCase:
 
 
 def decay_key(name):
-    """Which of Birkhoff's keys decays a tensor."""
+    """The key of Birkhoff's config that gives a tensor's decay."""
     leaf = name.rsplit(".", 1)[-1]
     if "norm" in name:
         return "weight_decay_norm"
@@ -100,8 +100,8 @@ def decay_key(name):
 
 
 def clip(gradients, largest):
-    """Scales to the norm `largest` if theirs is larger; returns theirs. (torch's own adds 1e-6 to
-    the norm.)"""
+    """Scales the gradients to the norm `largest` if theirs is larger; returns their norm. (torch's
+    own function adds 1e-6 to the norm.)"""
     norm = sum((g * g).sum() for g in gradients).sqrt()
     if norm > largest:
         for g in gradients:
@@ -110,7 +110,7 @@ def clip(gradients, largest):
 
 
 def learning_rate(o, step):
-    """Linear warm-up, then lr times the factor of the last point that has been passed."""
+    """Linear warm-up, then lr times the factor of the last point passed."""
     base = torch.tensor(o["lr"], dtype=torch.float64)
     if step <= o["warmup_steps"]:
         return base * (step / o["warmup_steps"])
@@ -122,7 +122,7 @@ def learning_rate(o, step):
 
 
 def balance(biases, routing, s, speed):
-    """Loss-free balancing (arXiv 2408.15664), by MoE layer in order."""
+    """Loss-free balancing (arXiv 2408.15664), for each MoE layer in order."""
     for layer, choice in zip(range(s.dense_layers, s.layers), routing):
         chosen = choice.sort(-1, descending=True)[1][..., :s.active]
         load = torch.bincount(chosen.flatten(), minlength=s.experts)
@@ -131,7 +131,7 @@ def balance(biases, routing, s, speed):
 
 
 def training_cases(residual):
-    # Few iterations: the samples of 50 steps take long, and 20 are compared elsewhere.
+    # Uses few iterations, as the samples of 50 steps take long; 20 are compared in other cases.
     streams = {} if residual == "plain" else {
         "residual": residual, "readout": "learned", "sinkhorn_iterations": 4}
     return [TrainingCase(f"training_{residual}", Shape(layers=2, **streams), seed=SEEDS[residual])]
