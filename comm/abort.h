@@ -1,5 +1,6 @@
 #pragma once
-// One job's end: set once, by a failed rank or by a watchdog, and seen by every wait. Thread-safe.
+// A flag that ends a job: a failed rank or a watchdog raises it once, and every wait checks it.
+// Thread-safe.
 #include <atomic>
 #include <string>
 
@@ -9,8 +10,9 @@ namespace birkhoff {
 
 class AbortFlag {
  public:
-  // Waits and later calls throw the error of this code with this line: ExitCode::peer for a rank
-  // that failed, ExitCode::hang for one that is stuck. Returns false if another came first.
+  // Makes waits and later calls throw the error of this code with this line: ExitCode::peer for a
+  // rank that failed, ExitCode::hang for one that is stuck. Returns false if the flag was already
+  // raised.
   bool raise(ExitCode code, std::string line);
 
   bool raised() const { return raised_.load(std::memory_order_acquire); }

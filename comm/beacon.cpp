@@ -5,7 +5,7 @@
 namespace birkhoff {
 namespace {
 
-// How often a reader looks again that the writer overtakes. It takes two writes within a look.
+// How often a reader retries when the writer overtakes it, which takes two writes during one read.
 constexpr int kMaxLooks = 1000;
 
 }  // namespace
@@ -17,8 +17,8 @@ std::string_view name_of(Activity activity) {
   return kNames[size_t(activity)];
 }
 
-// Fields are stored with release and loaded with acquire, so that who sees one of a later write
-// also sees the version move (without fences: TSan knows none).
+// Fields are stored with release and loaded with acquire, so that a reader that sees a field of a
+// later write also sees the version change. Fences would do too, but TSan does not support them.
 Beacon::Snapshot Beacon::read(const Fields& f) {
   const auto get = [](const auto& field) { return field.load(std::memory_order_acquire); };
   return {
@@ -49,7 +49,8 @@ void Beacon::enter(int64_t step, Activity activity) {
 
 void Beacon::begin(const CollectiveCall& call) {
   Snapshot s = snapshot();
-  // Before the rank counts as waiting: it fails on its way in, as the others wait for it.
+  // The drill runs before the rank is marked as waiting: it fails on its way in, while the others
+  // already wait for it.
   if (drill_) drill_->at(rank_, s.step, call.operation);
   s.last = call, s.waiting = true;
   write(s);

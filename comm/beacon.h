@@ -1,14 +1,14 @@
 #pragma once
-// What one rank is doing, for others to see: written by the rank's own thread, read by its watchdog
-// at any time. Lock-free; a write costs a few stores.
+// Publishes what one rank is doing: the rank's own thread writes it, its watchdog reads it at any
+// time. Lock-free; a write costs a few stores.
 //
 //   beacon.enter(step, Activity::backward);
-//   beacon.tick();                                   // still alive: once an operator, once a chunk
+//   beacon.tick();                                   // still alive: once per operator or chunk
 //   beacon.begin({.sequence = 17, .operation = "all_reduce", .bytes = 4096});  …  beacon.end();
 //
-// A watchdog takes what does not tick for stuck, so long work ticks as it gets on; and it takes
-// ranks that all wait without a tick for deadlocked, so a wait for others does not tick while
-// nothing comes.
+// A watchdog takes a rank that does not tick for stuck, so long work must tick as it progresses. It
+// takes ranks that all wait without a tick for deadlocked, so a wait for other ranks must not tick
+// while nothing arrives.
 #include <atomic>
 #include <cstdint>
 #include <string_view>
@@ -24,12 +24,12 @@ constexpr int kActivities = 10;
 std::string_view name_of(Activity activity);
 
 struct CollectiveCall {
-  int64_t sequence = 0;            // of the rank's calls in its group, from 1; 0: none yet
+  int64_t sequence = 0;            // number of the call in its group, from 1; 0: none yet
   const char* operation = "none";  // a string literal
   int64_t bytes = 0;
 };
 
-// Told of the same as it happens, by the rank's thread: for a timeline.
+// An observer of the same events, called by the rank's thread as they happen; for a timeline.
 class BeaconListener {
  public:
   virtual void entered(int64_t step, Activity activity) = 0;
@@ -42,26 +42,26 @@ class BeaconListener {
 
 class Beacon {
  public:
-  // By the rank's thread.
+  // Called by the rank's thread.
   void enter(int64_t step, Activity activity);
   void begin(const CollectiveCall& call);
   void end();
-  // Failures to rehearse, before the run; the drill outlives the beacon's use.
+  // Sets a failure to rehearse, before the run. The drill must outlive the use of the beacon.
   void rehearse(Drill& drill, int rank) { drill_ = &drill, rank_ = rank; }
-  void tell(BeaconListener* listener) { listener_ = listener; }  // who outlives that; null: nobody
+  // The listener must outlive the use of the beacon; null: none.
+  void tell(BeaconListener* listener) { listener_ = listener; }
 
-  // By any thread of the rank's.
+  // Called by any thread of the rank.
   void tick() { ticks_.fetch_add(1, std::memory_order_relaxed); }
 
   struct Snapshot {
     int64_t step = 0;
     Activity activity = Activity::init;
-    CollectiveCall last;   // collective
-    bool waiting = false;  // in it
-    uint64_t ticks = 0;    // grows with all of the above
+    CollectiveCall last;   // the latest collective
+    bool waiting = false;  // whether the rank waits in it
+    uint64_t ticks = 0;    // grows with every change of the above
   };
-  // What stood together at one moment. Async-signal-safe, in a handler that interrupted a write
-  // too.
+  // The fields as of one moment. Async-signal-safe, also in a handler that interrupted a write.
   Snapshot snapshot() const;
 
  private:
@@ -74,7 +74,8 @@ class Beacon {
   static Snapshot read(const Fields& fields);
   void write(const Snapshot& snapshot);
 
-  std::atomic<uint64_t> version_{0};  // of the fields: [version % 2] stand, the others are written
+  // fields_[version_ % 2] are valid; a write goes to the others.
+  std::atomic<uint64_t> version_{0};
   Fields fields_[2];
   std::atomic<uint64_t> ticks_{0};
   Drill* drill_ = nullptr;
@@ -82,7 +83,7 @@ class Beacon {
   BeaconListener* listener_ = nullptr;
 };
 
-// Ticks the beacon; empty without one.
+// A heartbeat that ticks the beacon; empty if there is no beacon.
 inline Heartbeat heartbeat_of(Beacon* beacon) {
   return beacon ? Heartbeat([beacon] { beacon->tick(); }) : Heartbeat();
 }

@@ -9,14 +9,14 @@
 namespace birkhoff {
 namespace {
 
-// Scratch of a reduction is two chunks a peer: 16 MiB in all for up to 128 ranks. A chunk of 1 MiB
-// is far above what a message costs to start, one of 64 KiB still is.
+// A reduction's scratch is two chunks per peer: at most 16 MiB for up to 128 ranks. Sending 1 MiB
+// takes far longer than starting a message, and so does sending 64 KiB.
 int64_t chunk_for(int ranks) {
   const int64_t chunk = (int64_t(8) << 20) / ranks / 4096 * 4096;
   return std::clamp<int64_t>(chunk, 64 << 10, 1 << 20);
 }
 
-// Of group(): what each rank tells the others.
+// Layout of the row of numbers that each rank sends in group().
 constexpr int64_t kNextGroup = 0, kListed = 1, kList = 2;
 
 }  // namespace
@@ -56,7 +56,7 @@ Pending Collectives::start(const CommCall& call) {
                                           .chunk_bytes = chunk_bytes_}));
 }
 
-// Runs on all ranks over the same lists, so that all throw or none.
+// Runs on all ranks over the same lists, so that either all throw or none.
 void Collectives::check_lists(std::span<const int64_t> lists) const {
   const int64_t row = kList + size();
   const auto list = [&](int64_t rank) {
@@ -85,8 +85,8 @@ std::unique_ptr<Communicator> Collectives::group(std::span<const int> ranks) {
   std::copy(ranks.begin(), ranks.end(), own.begin() + kList);
   all_gather(elements(std::span<const int64_t>(own)), elements(std::span(lists)));
   check_lists(lists);
-  // Ranks may have been in different numbers of groups: a number that is new to all of them.
-  // Groups made by one call share it; no two ranks are in two of them.
+  // Takes a number that is new to all ranks, which may have been in different numbers of groups.
+  // Groups made by one call share the number, since they have no rank in common.
   int64_t id = 0;
   for (int r = 0; r < size(); ++r) id = std::max(id, lists[size_t(r) * row + kNextGroup]);
   check(id < Channel::kGroups, "[group] more than {} groups", Channel::kGroups);

@@ -1,6 +1,6 @@
 #pragma once
-// The communicator over a Transport. All ranks of a run have one over all of them; groups come from
-// that. Not for use outside comm/.
+// The Communicator over a Transport. Each rank of a run has one that spans all ranks; groups are
+// made from it. Not for use outside comm/.
 #include <vector>
 
 #include "comm/communicator.h"
@@ -10,8 +10,8 @@ namespace birkhoff {
 
 class Collectives final : public Communicator {
  public:
-  // Over all ranks. `chunk_bytes`: what large buffers are cut into, the same on all ranks, a
-  // multiple of 8; 0: a choice by the number of ranks.
+  // Spans all ranks. Large buffers are cut into chunks of `chunk_bytes`, the same on all ranks and
+  // a multiple of 8; 0 chooses by the number of ranks.
   explicit Collectives(std::shared_ptr<Transport> transport, int64_t chunk_bytes = 0);
 
   int rank() const override { return rank_; }
@@ -28,10 +28,10 @@ class Collectives final : public Communicator {
 
   std::shared_ptr<Progress> progress_;
   int id_ = 0, rank_ = 0;
-  std::vector<int> ranks_;  // of the run, by rank of the group
+  std::vector<int> ranks_;  // world rank of each rank of the group
   int64_t chunk_bytes_ = 0;
   int64_t calls_ = 0;
-  std::vector<int64_t> sent_, received_;  // messages, by rank
+  std::vector<int64_t> sent_, received_;  // numbers of messages, by rank
 };
 
 }  // namespace birkhoff

@@ -1,5 +1,6 @@
 #pragma once
-// What ranks say to each other, over threads (comm/local) or MPI (comm/mpi): the same bits by both.
+// Communication between ranks, over threads (comm/local) or MPI (comm/mpi), with the same bits by
+// both.
 //
 //   all_reduce       x = Σ_r x_r (or the largest), in rank order: the same bits on every rank
 //   all_gather       out = x_0 | x_1 | … | x_{n−1}
@@ -7,22 +8,23 @@
 //   all_to_all       send_counts[r] elements go to rank r, receive_counts[r] come from it
 //   broadcast, send, receive, barrier
 //
-// The sum of bf16 is taken in f32 and rounded once; a sum of integers wraps; a NaN among floats is
-// the largest. Counts are in elements and equal on all ranks unless said otherwise; input and
-// output do not overlap.
+// bf16 is summed in f32 and rounded once; integer sums wrap; a NaN among floats counts as the
+// largest. Counts are in elements and equal on all ranks unless said otherwise; input and output
+// must not overlap.
 //
-// Order: all ranks make a communicator's collectives in one order, and so do two ranks with the
-// messages from one to the other, as seen among these collectives. Every call tells its signature
-// (sequence, operation, dtype, count, root, reduction); where two do not fit, InternalError names
-// both ranks and what each is in. Communicators are independent of each other.
+// Order: all ranks make a communicator's collectives in the same order. Two ranks make the messages
+// from one to the other in the same order too, also relative to the collectives. Every call sends
+// its signature (sequence, operation, dtype, count, root, reduction); if two do not match,
+// InternalError names both ranks and the call each is in. Communicators are independent of each
+// other.
 //
-// start_… returns at once; buffers belong to the call until its Pending is done, which must be
-// before its communicator's end. Several, at most 128, may be under way and be waited for in any
-// order; waiting for one moves all. The plain call is start and wait.
+// start_… returns at once. The buffers belong to the call until its Pending is done, which must
+// happen before the communicator is destroyed. At most 128 calls may be in flight; they may be
+// waited for in any order, and waiting for one advances all. The plain call is start and wait.
 //
-// Errors: InternalError (exit 9) on what does not fit; PeerError (6), or what the abort was raised
-// with, once a rank has failed. After an error no call of this rank works any more: each
-// throws. Threads: all calls of a rank, and of its groups, come from one thread.
+// Errors: InternalError (exit 9) for a mismatch; after a rank has failed, PeerError (6) or the
+// error that the abort was raised with. After an error every further call of this rank throws.
+// Threads: all calls of a rank, and of its groups, come from one thread.
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -68,7 +70,7 @@ enum class Collective : uint8_t {
 };
 const char* name_of(Collective operation);  // "all_reduce"
 
-// One call with its arguments; what an operation does not take is left out.
+// One call with its arguments; those that an operation does not take are left out.
 struct CommCall {
   Collective operation = Collective::barrier;
   ConstElements in = {};
@@ -78,15 +80,15 @@ struct CommCall {
   std::span<const int64_t> send_counts = {}, receive_counts = {};
 };
 
-// A call under way. Dropping one that is not done is a bug (or an exception passing): the call is
-// cut off, its buffers are free, and no further call of this rank works.
+// A call in flight. Destroying it before it is done is a bug (unless an exception unwinds): the
+// call is cancelled, its buffers may be reused, and no further call of this rank works.
 class [[nodiscard]] Pending {
  public:
   class Work {
    public:
-    virtual bool done() = 0;  // moves all calls of the rank; throws as communicators do
+    virtual bool done() = 0;  // advances all calls of the rank; throws as communicators do
     virtual void wait() = 0;
-    virtual void release() noexcept = 0;  // the Pending is through with it
+    virtual void release() noexcept = 0;  // the Pending no longer needs it
 
    protected:
     ~Work() = default;
@@ -121,18 +123,19 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // A communicator of some of the ranks. All ranks call it at the same place of their order; each
-  // gives the ranks of the group it will be in, ascending, itself among them; two ranks' lists are
-  // the same or have no rank in common (an axis of a mesh). An empty list: in no group, null comes
-  // back. InternalError on all ranks if lists overlap. May outlive its parent.
+  // Makes a communicator of some of the ranks. All ranks call it at the same point of their order.
+  // Each passes the ranks of the group it will be in, ascending and including itself; the lists of
+  // two ranks are equal or disjoint (an axis of a mesh). A rank that passes an empty list is in no
+  // group and gets null. Throws InternalError on all ranks if lists overlap. The group may outlive
+  // its parent.
   virtual std::unique_ptr<Communicator> group(std::span<const int> ranks) = 0;
 
-  // This rank has failed: all others throw PeerError(line) from the call they are in, or from
-  // their next one. Returns soon; never throws. The first line wins. Best called before what the
-  // exception unwinds: MPI may still look at the buffers of calls under way.
+  // Reports that this rank has failed: all others throw PeerError(line) from the call they are in,
+  // or from their next one. Returns soon; never throws. The first line wins. Best called before an
+  // exception unwinds the stack: MPI may still access the buffers of calls in flight.
   virtual void abort(const std::string& line) noexcept = 0;
 
-  // Tells the beacon of each wait, on this communicator and all groups of this rank. Null: nobody.
+  // Reports each wait to the beacon, on this communicator and all groups of this rank. Null: none.
   virtual void watch(Beacon* beacon) = 0;
 
   virtual Pending start(const CommCall& call) = 0;
@@ -151,7 +154,7 @@ class Communicator {
     return start(
         {.operation = Collective::reduce_scatter, .in = x, .out = out, .reduction = reduction});
   }
-  // The counts are read before it returns.
+  // The counts are read before the function returns.
   Pending start_all_to_all(ConstElements x, std::span<const int64_t> send_counts, Elements out,
                            std::span<const int64_t> receive_counts) {
     return start({.operation = Collective::all_to_all,

@@ -21,8 +21,8 @@ constexpr std::array<std::string_view, 8> kCollectives = {
     "all_reduce", "all_gather", "reduce_scatter", "all_to_all",
     "broadcast",  "send",       "receive",        "barrier"};
 
-// A killed or stopped process says nothing more: what the others know of it is its last heartbeat
-// (4 a second). A rehearsal lets one pass, so that its line names the place that was ordered.
+// A killed or stopped process reports nothing more: the others know only its last heartbeat (4 per
+// second). The drill lets one pass, so that its line names the place that was ordered.
 constexpr auto kOneHeartbeat = std::chrono::milliseconds(600);
 
 template <class Names>

@@ -1,16 +1,16 @@
 #pragma once
-// A failure to order, to rehearse on a new cluster what one day will happen by itself:
+// A failure on demand, to rehearse on a new cluster what will one day happen by itself:
 //
 //   rank=1,step=3,at=backward,kind=segv
 //
-//   rank   who fails
+//   rank   the rank that fails
 //   at     where: an activity (init, load, …, finish) or a collective (all_reduce, barrier, …)
 //   kind   throw | segv | abort | exit (code 0, without a goodbye) | kill | stop | loop
-//   step   when; left out: any
-//   count  at which visit that fits all this, from 1 (the second micro-batch's backward is 2)
+//   step   the training step; any step if left out
+//   count  the number of the matching visit, from 1 (the second micro-batch's backward is 2)
 //
-// Each key at most once, in any order, separated by commas. docs/reliability.md tells what then
-// happens. One thread, that of the rank.
+// Each key occurs at most once, in any order, separated by commas. docs/reliability.md says what
+// then happens. Not thread-safe: used by the rank's thread.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,7 +23,7 @@ class Drill {
   // Throws ConfigError (exit code 2) that says what is wrong.
   explicit Drill(std::string_view text);
 
-  // Fails if this is the place; InternalError for `throw`.
+  // Fails if rank, step and place match the order; `throw` throws InternalError.
   void at(int rank, int64_t step, std::string_view place);
 
   int rank() const { return int(rank_); }

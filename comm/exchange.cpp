@@ -7,7 +7,7 @@ namespace birkhoff {
 namespace {
 
 constexpr int64_t kLongestText = int64_t(1) << 30;
-constexpr int64_t kWord = sizeof(int64_t);  // texts travel in whole words
+constexpr int64_t kWord = sizeof(int64_t);  // texts are sent in whole words
 
 int64_t words_of(int64_t bytes) { return (bytes + kWord - 1) / kWord; }
 

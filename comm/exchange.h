@@ -1,6 +1,6 @@
 #pragma once
-// Texts and verdicts that all ranks come to share. Every rank calls them at the same place of its
-// order. They allocate: for start-up, saves and ends, not for a step.
+// Exchange of texts and errors among all ranks. Every rank calls these functions at the same point
+// of its order. They allocate, so they are for start-up, saves and shutdown, not for a step.
 #include <exception>
 #include <optional>
 #include <string>
@@ -15,23 +15,23 @@ namespace birkhoff {
 // The text of each rank, in rank order. At most 1 GiB each.
 std::vector<std::string> all_gather_texts(Communicator& ranks, std::string_view own);
 
-// The root's text, on all ranks; that of others is not looked at.
+// Returns the root's text on all ranks; the text of other ranks is ignored.
 std::string broadcast_text(Communicator& ranks, std::string_view text, int root);
 
 struct SharedError {
   ExitCode code = ExitCode::internal;
   std::string line;
-  int rank = 0;  // that had it; set by agree()
+  int rank = 0;  // the rank that had it; set by agree()
 };
 
-// Of an exception in flight; what is no Error is internal.
+// Code and line of an exception; one that is no Error counts as internal.
 SharedError shared_error_of(const std::exception_ptr& error);
 
-// What the lowest rank with a failure has, on all ranks; nothing if no rank has one.
+// Returns on all ranks the error of the lowest rank that has one, or nullopt if none has.
 std::optional<SharedError> agree(Communicator& ranks, const std::optional<SharedError>& own);
 
-// Runs `body` on each rank; if it threw on any, all throw the lowest such rank's error: of its
-// code, with its line. `body` makes no calls of `ranks`.
+// Runs `body` on each rank. If it throws on any, all ranks throw the error of the lowest such rank,
+// with its code and its line. `body` must not call `ranks`.
 template <class Body>
 void together(Communicator& ranks, Body&& body) {
   std::optional<SharedError> own;

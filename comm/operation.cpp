@@ -12,7 +12,7 @@ namespace {
 // Slices begin at multiples of this many elements: whole cache lines.
 constexpr int64_t kSliceUnit = 32;
 
-// Where slice `rank` of `count` elements in `size` slices begins.
+// First element of slice `rank` when `count` elements are cut into `size` slices.
 int64_t slice_begin(int64_t count, int size, int rank) {
   const int64_t slice = (count + size - 1) / size;
   return std::min(count, (slice + kSliceUnit - 1) / kSliceUnit * kSliceUnit * rank);
@@ -80,11 +80,11 @@ void Operation::sign(const CommCall& call, const Place& place) {
 
 void Operation::plan_exchange(const CommCall& call, const Place& place) {
   const int64_t width = int64_t(size_of(dtype_of(call)));
-  const int64_t part = call.in.count * width;  // of one rank
-  int64_t sent = 0, received = 0;              // of an all_to_all, so far
+  const int64_t part = call.in.count * width;  // bytes of one rank's part
+  int64_t sent = 0, received = 0;              // bytes of an all_to_all so far
   for (Peer& peer : peers_) {
     if (call.operation == Collective::all_to_all && peer.rank == place.rank + 1) {
-      sent += call.send_counts[size_t(place.rank)] * width;  // its own part lies in between
+      sent += call.send_counts[size_t(place.rank)] * width;  // skips this rank's own part
       received += call.receive_counts[size_t(place.rank)] * width;
     }
     switch (call.operation) {
@@ -108,7 +108,7 @@ void Operation::plan_exchange(const CommCall& call, const Place& place) {
         peer.take = {.data = at(call.out.data, 0), .bytes = bytes_};
         break;
       default:
-        break;  // a barrier is its signatures
+        break;  // a barrier consists of its signatures
     }
   }
 }
@@ -148,7 +148,7 @@ void Operation::post_signatures() {
   const Channel channel = {.group = signature_.group, .lane = Channel::header};
   for (Peer& peer : peers_) {
     if (signature_.operation == Collective::send)
-      peer.open = true;  // nothing comes from there
+      peer.open = true;  // the receiver sends no signature
     else
       peer.arrived_request =
           transport.receive(peer.world_rank, channel, &peer.arrived, sizeof(Signature));
@@ -192,7 +192,7 @@ bool Operation::advance_data(Peer& peer) {
   if (!peer.open) return moved;
   moved |= move(peer, peer.take, false, lane,
                 peer.take.ring ? reduced_ + kWindow : chunks(peer.take.bytes));
-  // A sum comes to where this rank's own values were: not before these have left.
+  // Sums arrive where this rank's own values are, so each chunk must have been sent before.
   moved |= move(peer, peer.take_sum, false, Channel::result, peer.give.done);
   return moved;
 }

@@ -1,11 +1,12 @@
 #pragma once
-// A call under way: one state machine for all collectives, over a Transport. Not for use outside
+// A call in flight: one state machine for all collectives, over a Transport. Not for use outside
 // comm/.
 //
-// Every pair of ranks exchanges signatures first; nothing of a peer's data is taken before its
-// signature fits. Data goes straight from buffer to buffer, in chunks, a few in flight. Reductions
-// cut the data into a slice per rank: rank r gets all ranks' slice r, sums it in rank order chunk
-// by chunk (so scratch is a few chunks a peer) and, for all_reduce, sends the sums to all.
+// Every pair of ranks exchanges signatures first; a rank receives a peer's data only after the
+// peer's signature has matched. Data goes straight from buffer to buffer, in chunks, a few in
+// flight. Reductions cut the data into a slice per rank: rank r gets slice r of all ranks, sums it
+// in rank order chunk by chunk (so scratch is a few chunks per peer) and, for all_reduce, sends the
+// sums to all.
 #include <array>
 #include <cstddef>
 #include <vector>
@@ -20,10 +21,10 @@ class Progress;
 
 class Operation final : public Pending::Work {
  public:
-  // Where a call is made, and what number it has.
+  // The group that makes a call, and the call's number.
   struct Place {
-    int group = 0, rank = 0;     // this rank in the group
-    std::span<const int> ranks;  // of the run, by rank of the group
+    int group = 0, rank = 0;     // the group's number; this rank within it
+    std::span<const int> ranks;  // world rank of each rank of the group
     int64_t sequence = 0;
     int64_t chunk_bytes = 0;  // a multiple of every element's size
   };
@@ -32,16 +33,16 @@ class Operation final : public Pending::Work {
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
 
-  // Posts the signatures. `call` fits (check_call), and its own part is copied already.
+  // Posts the signatures. REQUIRES a valid `call` (check_call) whose own part is already copied.
   void start(const CommCall& call, const Place& place);
 
-  // One round over all that is open; true if anything moved. Throws InternalError on a mismatch.
+  // Makes one pass over all open requests; true if any progressed. InternalError on a mismatch.
   bool advance();
   bool complete() const { return complete_; }
-  void cut_off() noexcept;  // cancels what is open
+  void cut_off() noexcept;  // cancels open requests
 
-  bool same_order(const Signature& s) const;                 // numbered in one row with it
-  const Signature& signature() const { return signature_; }  // as it goes to no peer in particular
+  bool same_order(const Signature& s) const;                 // whether one sequence numbers both
+  const Signature& signature() const { return signature_; }  // not specific to a peer
   int64_t bytes() const { return bytes_; }
 
   bool done() override;
@@ -51,11 +52,11 @@ class Operation final : public Pending::Work {
  private:
   static constexpr int64_t kWindow = 2;  // chunks in flight
 
-  // One direction of data with a peer.
+  // Data in one direction between this rank and a peer.
   struct Stream {
     std::byte* data = nullptr;
     int64_t bytes = 0;
-    bool ring = false;             // data has room for kWindow chunks, used in turn
+    bool ring = false;             // data holds kWindow chunks, reused in turn
     int64_t posted = 0, done = 0;  // chunks
     std::array<Transport::Request, kWindow> requests = {Transport::kNone, Transport::kNone};
   };
@@ -63,7 +64,7 @@ class Operation final : public Pending::Work {
     int rank = 0, world_rank = 0;
     Signature says, expects, arrived;
     Transport::Request says_request = Transport::kNone, arrived_request = Transport::kNone;
-    bool open = false;  // its signature has come, and fits
+    bool open = false;  // its signature has arrived and matches
     Stream give, take, give_sum, take_sum;
   };
 
@@ -87,10 +88,10 @@ class Operation final : public Pending::Work {
 
   // Reductions: this rank's slice.
   bool reduces_ = false;
-  int own_place_ = 0;  // its rank in the group
+  int own_place_ = 0;  // this rank within the group
   const std::byte* own_ = nullptr;
   std::byte* sums_ = nullptr;
-  int64_t slice_bytes_ = 0, reduced_ = 0;  // chunks summed
+  int64_t slice_bytes_ = 0, reduced_ = 0;  // reduced_: chunks summed
   Buffer scratch_;
   std::vector<const void*> inputs_;
 };

@@ -7,8 +7,9 @@
 namespace birkhoff {
 namespace {
 
-// Calls of one order that may be under way: half of the sequence numbers that channels tell apart,
-// so that the two sides of a pair, each within that of its oldest call, never mix two up.
+// Limit of calls in flight per sequence: half of the sequence numbers that channels distinguish.
+// Both sides of a pair stay within this distance of their oldest call, so they never confuse two
+// calls.
 constexpr int64_t kMostUnderWay = Channel::kSequences / 2;
 
 struct Waiting {
@@ -75,7 +76,7 @@ Operation& Progress::start(const CommCall& call, const Operation::Place& place) 
   });
 }
 
-// One round; calls that are complete leave the list.
+// One pass over all calls; complete ones leave the list.
 bool Progress::advance() {
   bool moved = false;
   for (Operation* operation : active_)

@@ -1,6 +1,6 @@
 #pragma once
-// All calls of one rank that are under way, in all of its groups. Waiting for one moves all. Not
-// for use outside comm/. All calls come from the rank's thread.
+// All calls of one rank in flight, in all of its groups. Waiting for one advances all. Not for use
+// outside comm/. All calls come from the rank's thread.
 #include <exception>
 #include <memory>
 #include <vector>
@@ -19,7 +19,7 @@ class Progress {
 
   Transport& transport() { return *transport_; }
   void watch(Beacon* beacon) { beacon_ = beacon; }
-  int next_group = 1;  // number of the group made next, as far as this rank knows
+  int next_group = 1;  // number of the next group, as far as this rank knows
 
   Operation& start(const CommCall& call, const Operation::Place& place);
   bool done(Operation& operation);
@@ -30,7 +30,7 @@ class Progress {
  private:
   bool advance();
   template <class F>
-  decltype(auto) guarded(F&& f);  // the first exception is the last word, and cuts all calls off
+  decltype(auto) guarded(F&& f);  // keeps the first exception and cancels all calls
   void fail(std::exception_ptr failure) noexcept;
 
   std::shared_ptr<Transport> transport_;

@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kBlock = 1024;
 
 template <class T>
-struct Sum {  // the type that sums are taken in
+struct Sum {  // the type in which T is summed
   using Type = T;
 };
 template <>
@@ -75,7 +75,7 @@ void largest(std::span<const void* const> inputs, T* out, int64_t begin, int64_t
     const T* x = static_cast<const T*>(inputs[r]) + begin;
     for (int64_t i = 0; i < n; ++i) {
       const S value = widen<S>(x[i]);
-      // A NaN is taken, and stays, since nothing is above it.
+      // A NaN is taken and stays, since nothing compares greater.
       if (r == 0 || value > found[i] || is_nan(value)) found[i] = value;
     }
   }

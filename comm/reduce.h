@@ -1,7 +1,7 @@
 #pragma once
 // Elementwise sum or maximum of several ranks' values, in rank order: Σ is ((x_0 + x_1) + x_2) + …
-// in the element type; of bf16 in f32, rounded once. Integers wrap. A NaN is the largest.
-// Stateless.
+// in the element type; bf16 is summed in f32 and rounded once. Integers wrap. A NaN counts as the
+// largest. Stateless.
 #include <span>
 
 #include "comm/communicator.h"

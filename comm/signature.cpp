@@ -16,7 +16,7 @@ std::string ordinal(int64_t n) {
                                  : "th");
 }
 
-// As seen by the sender, or by the receiver of the same message.
+// The call as seen by its sender, or by the receiver of the same message.
 std::string describe(const Signature& s, bool sender) {
   const bool message = s.operation == Collective::send;
   std::string text = message && !sender ? "receive" : name_of(s.operation);

@@ -1,8 +1,8 @@
 #pragma once
-// What moves bytes between ranks, below all collectives: messages from one rank to another, in
-// order within a channel. Nothing blocks but pause(). Not for use outside comm/.
+// Moves bytes between ranks, below all collectives: messages from one rank to another, in order
+// within a channel. Only pause() blocks. Not for use outside comm/.
 //
-// The ranks here are those of the whole run. All calls of a rank's transport come from its thread.
+// Ranks here are those of the whole run. All calls of a rank's transport come from its thread.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,8 +12,10 @@
 
 namespace birkhoff {
 
-// Messages of a channel are received in the order they were sent; channels pass each other.
-// A number below 2^20: the tags that MPI libraries are known to grant, with room to spare.
+// Messages within a channel are received in the order they were sent; those of different channels
+// may overtake each other. The lane says what a message carries: a signature (header), a
+// contribution, a reduced result, or the data of send and receive. number() is below 2^20, well
+// within the tags that MPI libraries are known to grant.
 struct Channel {
   static constexpr int kGroups = 1024, kSequences = 256;
   enum Lane { header, contribution, result, message };
@@ -36,24 +38,25 @@ class Transport {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // `bytes` is the same on both sides, at most 2^30; memory stays valid until test() or cancel().
+  // `bytes` is the same on both sides, at most 2^30. Memory must stay valid until test() or
+  // cancel().
   virtual Request send(int to, Channel channel, const void* data, size_t bytes) = 0;
   virtual Request receive(int from, Channel channel, void* data, size_t bytes) = 0;
 
-  // Whether it is complete; then the request is gone.
+  // Whether the request is complete; if so, it no longer exists.
   virtual bool test(Request request) = 0;
 
-  // Gives up a request that is not complete, on the way to the end of the run.
+  // Gives up an incomplete request, on the way to the end of the run.
   virtual void cancel(Request request) noexcept = 0;
 
-  // After `idle` rounds of tests in a row that found nothing: lets time pass, at most some
-  // milliseconds, and looks for the abort of another rank.
+  // Called after `idle` consecutive rounds of tests without progress. Waits for at most a few
+  // milliseconds, and checks for another rank's abort.
   virtual void pause(int64_t idle) = 0;
 
   // Raises the flag here and on all other ranks.
   virtual void raise_everywhere(const std::string& line) noexcept = 0;
 
-  // All ranks, with no request open: the end. Nothing else works after it.
+  // Ends the transport; called by all ranks, with no request open. Nothing else works after it.
   virtual void finish() = 0;
 
   AbortFlag& abort() const { return *abort_; }

@@ -24,7 +24,7 @@ std::string host_name() {
 }  // namespace
 
 bool launched() {
-  // Open MPI, its runtime PMIx (Slurm's srun too), and MPICH's.
+  // Set by Open MPI, by its runtime PMIx (also by Slurm's srun) and by MPICH's runtime.
   return std::ranges::any_of(
       std::initializer_list<const char*>{"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"},
       [](const char* name) { return std::getenv(name) != nullptr; });

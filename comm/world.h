@@ -1,14 +1,13 @@
 #pragma once
-// All ranks of this run: what a process holds from its start to its end. Over MPI where a launcher
-// has started the process (mpirun and its like leave their marks in the environment), else one
-// rank.
+// All ranks of this run; a process holds its World from start to end. Uses MPI if a launcher has
+// started the process (mpirun and the like set environment variables), else it is one rank.
 //
 //   World world;                                   // first thing of the process's main thread
 //   train(config, world.ranks());
 //   world.finish();                                // all ranks, and only after success
 //
-// Without finish() MPI is left as it stands: to end it properly would wait for ranks that may be
-// gone. The process then leaves by its exit code, and the launcher ends what is left.
+// Without finish() MPI is not finalised, since that would wait for ranks that may be gone. The
+// process then ends with its exit code, and the launcher ends the remaining ranks.
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,8 +21,8 @@ class Transport;
 
 class World {
  public:
-  // ConfigError when a launcher started several ranks of a binary that has no MPI in it; PeerError
-  // when MPI does not start. One at a time in a process.
+  // Throws ConfigError if a launcher started several ranks of a binary without MPI, and PeerError
+  // if MPI does not start. Only one may exist in a process at a time.
   World();
   ~World();
   World(const World&) = delete;
@@ -33,13 +32,14 @@ class World {
   int rank() const { return ranks_->rank(); }
   int size() const { return ranks_->size(); }
   const std::vector<std::string>& hosts() const { return hosts_; }  // by rank
-  int local_rank() const { return local_rank_; }                    // among those of this host
+  int local_rank() const { return local_rank_; }                    // among the ranks of this host
   int local_size() const { return local_size_; }
 
-  // Raised by a watchdog's thread, it ends every wait of this rank.
+  // A watchdog's thread may raise it, which ends every wait of this rank.
   const std::shared_ptr<AbortFlag>& abort_flag() const { return abort_; }
 
-  // Waits for all ranks; finds calls that one of them did not make. Then ranks() is of no use.
+  // Waits for all ranks; throws if one of them has missed a call. Afterwards ranks() must not be
+  // used.
   void finish();
 
  private:
@@ -50,7 +50,7 @@ class World {
   int local_rank_ = 0, local_size_ = 1;
 };
 
-// Whether a launcher has started this process, by the environment.
+// Whether a launcher has started this process, judging by the environment.
 bool launched();
 
 }  // namespace birkhoff

@@ -1,5 +1,5 @@
 #pragma once
-// The communicator of a run that is one rank: collectives copy, and there is nobody to send to.
+// The communicator of a run with one rank: collectives only copy, and no rank exists to send to.
 #include "comm/communicator.h"
 
 namespace birkhoff {

@@ -36,7 +36,7 @@ void run_ranks(int size, const std::function<void(Communicator&)>& body,
   run(0);
   for (std::thread& thread : threads) thread.join();
   if (root) std::rethrow_exception(root);
-  // The flag was raised from elsewhere, or by Communicator::abort: an error of its own goes first.
+  // The flag was raised elsewhere, or by Communicator::abort: prefer an error other than the abort.
   for (const bool any : {false, true})
     for (const auto& error : errors)
       if (error && (any || shared_error_of(error).line != abort->line()))

@@ -1,10 +1,10 @@
 #pragma once
-// Ranks that are threads of one process: for tests.
+// Runs ranks as threads of one process, for tests.
 //
 //   run_ranks(4, [](Communicator& ranks) { … });      // returns when all four have
 //
 // An exception on one rank aborts the others: they throw PeerError "rank R: <its line>" from
-// whatever they wait in. run_ranks then rethrows the first rank's exception.
+// whatever they wait in. run_ranks then rethrows the exception that came first.
 #include <functional>
 #include <memory>
 
@@ -14,8 +14,8 @@
 namespace birkhoff {
 
 struct RunRanksOptions {
-  int64_t chunk_bytes = 0;                     // of large buffers; 0: as in production
-  std::shared_ptr<AbortFlag> abort = nullptr;  // raised from outside it ends all waits
+  int64_t chunk_bytes = 0;                     // for large buffers; 0: as in production
+  std::shared_ptr<AbortFlag> abort = nullptr;  // raising it from outside ends all waits
 };
 
 void run_ranks(int size, const std::function<void(Communicator&)>& body,

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// A pause ends by itself after this: an abort raised from outside wakes nobody.
+// Limits a pause, since an abort raised from outside wakes no thread.
 constexpr std::chrono::milliseconds kLongestPause(5);
 
 }  // namespace

@@ -1,5 +1,5 @@
 #pragma once
-// The transport between threads of one process. One lock for all: it is for tests, of a few ranks.
+// The transport between threads of one process. All share one lock: it is for tests with few ranks.
 #include <condition_variable>
 #include <mutex>
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace birkhoff {
 
-// What the ranks share. A message is copied once, when both sides have posted it; a send is
-// complete when it has been received, so that no program gets by on buffering. Thread-safe.
+// The state that the ranks share. A message is copied once, when both sides have posted it. A send
+// completes only when it has been received, so that no program relies on buffering. Thread-safe.
 class ThreadExchange {
  public:
   explicit ThreadExchange(int size) : ranks_(size_t(size)) {}
@@ -19,7 +19,7 @@ class ThreadExchange {
   int receive(int to, int from, int channel, void* data, size_t bytes);
   bool test(int rank, int request);
   void cancel(int rank, int request);
-  void pause(int rank);  // until a request of the rank completes; some milliseconds at most
+  void pause(int rank);  // until a request of the rank completes, at most a few milliseconds
 
  private:
   struct Post {
@@ -31,8 +31,8 @@ class ThreadExchange {
   struct Rank {
     std::vector<State> requests;
     std::vector<int> free;
-    std::vector<Post> sends, receives;  // to this rank, in order, without their other side
-    int64_t completed = 0, seen = 0;    // requests
+    std::vector<Post> sends, receives;  // to this rank, in order, not yet matched
+    int64_t completed = 0, seen = 0;    // numbers of requests
     std::condition_variable changed;
   };
 

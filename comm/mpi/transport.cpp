@@ -13,15 +13,15 @@
 namespace birkhoff {
 namespace {
 
-// An abort travels by itself, outside of all channels: to a receive that every rank keeps posted.
+// An abort is sent outside of all channels, to a receive that every rank keeps posted.
 constexpr int kAbortTag = 1 << 20;  // above every Channel::number()
-constexpr int kAbortBytes = 1024;   // of its line, zero-padded; longer ones are cut
+constexpr int kAbortBytes = 1024;   // size of its zero-padded line; longer ones are cut
 
-// Waiting: look again at once, then let others run (ranks may share a core), then sleep.
+// A wait first polls again at once, then yields (ranks may share a core), then sleeps.
 constexpr int64_t kSpins = 64, kYields = 1024;
 constexpr int64_t kShortestSleep = 10, kLongestSleep = 100;  // microseconds
 
-// How long an abort may take to leave, before the process goes on to its end.
+// How long sending an abort may take before the process goes on to its end.
 constexpr std::chrono::milliseconds kAbortTime(200);
 
 void require(int result, const char* call) {
@@ -49,7 +49,7 @@ class MpiTransport final : public Transport {
  private:
   struct Open {
     MPI_Request request = MPI_REQUEST_NULL;
-    int bytes = 0;  // that must come; -1: a send
+    int bytes = 0;  // expected bytes; -1: a send
   };
   Request open(int bytes);
   void listen();
@@ -60,8 +60,8 @@ class MpiTransport final : public Transport {
   std::vector<Open> open_;
   std::vector<Request> free_;
   MPI_Request abort_request_ = MPI_REQUEST_NULL;
-  char abort_line_[kAbortBytes] = {};      // of another rank
-  char own_abort_line_[kAbortBytes] = {};  // lives as long as its sends
+  char abort_line_[kAbortBytes] = {};      // from another rank
+  char own_abort_line_[kAbortBytes] = {};  // outlives its sends
 };
 
 MpiTransport::MpiTransport(std::shared_ptr<AbortFlag> flag) : Transport(std::move(flag)) {
@@ -127,7 +127,7 @@ bool MpiTransport::test(Request request) {
   return true;
 }
 
-// A receive is taken back; a send cannot be, and is left to itself.
+// A receive is cancelled; a send cannot be, and is left to complete by itself.
 void MpiTransport::cancel(Request request) noexcept {
   Open& open = open_[size_t(request)];
   if (open.request != MPI_REQUEST_NULL) {
@@ -164,7 +164,7 @@ void MpiTransport::look_for_abort() {
 }
 
 void MpiTransport::raise_everywhere(const std::string& line) noexcept {
-  if (!abort().raise(ExitCode::peer, line)) return;  // the others know of another, or will
+  if (!abort().raise(ExitCode::peer, line)) return;  // the others know of an earlier abort, or will
   line.copy(own_abort_line_, kAbortBytes - 1);
   std::vector<MPI_Request> sends(static_cast<size_t>(size_), MPI_REQUEST_NULL);
   for (int r = 0; r < size_; ++r)

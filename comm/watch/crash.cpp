@@ -19,11 +19,11 @@ namespace {
 constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 constexpr size_t kStackBytes = size_t(64) << 10;
 
-// What the handler reads: made before it is installed, never freed under it.
+// What the handler reads: made before the handler is installed, freed after it is removed.
 struct State {
   const Beacon* beacon = nullptr;
   std::unique_ptr<std::atomic<int>[]> descriptors;
-  std::unique_ptr<bool[]> told;  // the handler's own
+  std::unique_ptr<bool[]> told;  // used by the handler only
   int count = 0;
   pid_t pid = 0;
   std::atomic<bool> crashed{false}, settled{false};
@@ -48,8 +48,8 @@ void tell_all(State& s, int signal) {
   const CrashMessage message{
       .step = now.step, .activity = int32_t(now.activity), .signal = int32_t(signal)};
   std::memcpy(frame.message, &message, sizeof message);
-  // mpirun kills the others once it sees a rank end: they get a moment to tell the cause first.
-  // Other threads go on, so a rank may be let in meanwhile: it is told as well.
+  // mpirun kills the other ranks once it sees one end, so they get a moment to report the cause
+  // first. Other threads go on and may let in a rank meanwhile: it is told as well.
   for (int turn = 0; turn < 50; ++turn) {
     for (int i = 0; i < s.count; ++i) {
       const int fd = s.descriptors[i].load(std::memory_order_acquire);
@@ -62,14 +62,14 @@ void tell_all(State& s, int signal) {
   }
 }
 
-// On the way in the signal is blocked for this thread; it is delivered anew on the way out, to who
-// handled it before: by raise, or by the instruction that faults again (a sanitizer wants its
+// Inside the handler the signal is blocked for this thread. On return it is delivered again, to the
+// previous handler: by raise, or because the instruction faults again (a sanitizer needs its
 // address).
 void on_fatal(int signal, siginfo_t* info, void*) {
   State* s = state.load(std::memory_order_acquire);
   if (s && s->pid == ::getpid()) {
     if (s->crashed.exchange(true))
-      nap(900);  // another thread's crash is being told
+      nap(900);  // another thread's crash is being reported
     else
       tell_all(*s, signal);
     for (size_t i = 0; i < std::size(kSignals); ++i)

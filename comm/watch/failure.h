@@ -1,6 +1,6 @@
 #pragma once
-// What ended a job: who, where, doing what, why. The one line that people read, and the exit code
-// that every rank leaves with.
+// What ended a job: which rank, where, doing what, and why. Makes the line that people read and the
+// exit code of every rank.
 #include <string>
 
 #include "base/error.h"
@@ -28,15 +28,16 @@ struct Failure {
   std::string line() const;
 };
 
-// `judge` saw it; `process` is that of the rank it names, if it is known.
+// The failure that `judge` found; `process` is that of the rank it names, if known.
 Failure failure_of(const Judgement& judgement, const Judge& judge, const ProcessId& process,
                    double timeout);
 
-// An exception of this rank. Its code if it is an Error, resource if memory ran out, else internal.
+// An exception of this rank: an Error keeps its code, bad_alloc becomes resource, any other
+// internal.
 Failure failure_of(const std::exception& error, int rank, const ProcessId& process,
                    const Beacon& beacon);
 
-// A fatal signal of a rank, as its last frame told it.
+// A fatal signal of a rank, as reported by its last frame.
 Failure failure_of(const CrashMessage& crash, int rank, const ProcessId& process);
 
 }  // namespace birkhoff

@@ -27,7 +27,7 @@ std::optional<std::string> text_of(const char (&field)[kSize]) {
 bool is_activity(int64_t value) { return value >= 0 && value < kActivities; }
 
 constexpr size_t kMaxQueue = size_t(1) << 20;
-constexpr int kMaxReads = 16;  // of 4 KiB, in one turn
+constexpr int kMaxReads = 16;  // of 4 KiB each, per receive()
 
 }  // namespace
 
@@ -132,7 +132,7 @@ void Connection::flush() {
   while (!out_.empty()) {
     const ssize_t n = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return;  // full, or broken: reading will tell
+    if (n < 0) return;  // full or broken: receive() finds out
     out_.erase(0, size_t(n));
   }
 }
@@ -141,7 +141,7 @@ std::vector<Frame> Connection::receive() {
   std::vector<Frame> frames;
   bool ended = closed();
   if (!ended) flush();
-  // Bounded, so that a peer that never stops sending does not hold up the others.
+  // Bounded, so that a peer that never stops sending does not delay the others.
   for (int reads = 0; reads < kMaxReads && !ended; ++reads) {
     char bytes[4096];
     const ssize_t n = ::recv(fd_, bytes, sizeof bytes, MSG_DONTWAIT);

@@ -1,7 +1,7 @@
 #pragma once
-// What goes over the side channel: frames of a type and at most kMaxPayload bytes, the memory of
-// one of the structs below (all ranks run the same binary). Whatever arrives is checked field by
-// field before it is believed. Pure, but for Connection.
+// Messages of the side channel. A frame has a type and a payload of at most kMaxPayload bytes, the
+// memory of one of the structs below (all ranks run the same binary). Received frames are checked
+// field by field before they are believed. Pure, except for Connection.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -24,7 +24,7 @@ struct FrameHeader {
 };
 
 using Token = std::array<uint8_t, 16>;
-// Constant time: how long it takes tells nothing of where they differ.
+// Takes constant time, so that the time reveals nothing of where they differ.
 bool same(const Token& a, const Token& b);
 
 struct PeerMessage {
@@ -51,14 +51,14 @@ struct BeatMessage {
   int32_t waiting = 0;
   char operation[24] = {};
 };
-struct FailureMessage {  // of type failure and verdict
+struct FailureMessage {  // for the types failure and verdict
   PeerMessage who;
   int64_t step = 0;
   int32_t activity = 0;
   int32_t code = 0;
   char cause[1024] = {};
 };
-// CrashMessage: comm/watch/failure.h.
+// CrashMessage is in comm/watch/failure.h.
 
 PeerMessage message_of(int rank, const ProcessId& process);
 BeatMessage message_of(const Sign& sign);
@@ -68,7 +68,7 @@ struct Frame {
   FrameType type = FrameType::goodbye;
   std::string payload;
 
-  // Nothing if the payload has another size.
+  // nullopt if the payload has another size.
   template <class Message>
   std::optional<Message> as() const {
     if (payload.size() != sizeof(Message)) return std::nullopt;
@@ -78,8 +78,8 @@ struct Frame {
   }
 };
 
-// What a frame says, or nothing if it says nothing that can be true: texts end within their fields
-// and are made printable, activities, codes and signals exist, ranks are below `ranks`.
+// The content of a frame, or nullopt if it cannot be true: texts must end within their fields and
+// are made printable, activities, codes and signals must exist, and ranks must be below `ranks`.
 struct PeerNote {
   int rank = 0;
   ProcessId process;
@@ -89,7 +89,7 @@ std::optional<Sign> read_beat(const Frame& frame);
 std::optional<Failure> read_failure(const Frame& frame, int ranks);
 std::optional<CrashMessage> read_crash(const Frame& frame);
 
-// One end of a TCP connection; owns the descriptor, which does not block. One thread.
+// One end of a TCP connection. Owns its descriptor, which does not block. Not thread-safe.
 class Connection {
  public:
   Connection() = default;
@@ -101,15 +101,16 @@ class Connection {
   int descriptor() const { return fd_; }  // −1: closed
   void close();
 
-  // Queued if the peer does not read; beats are left out then, they are soon old.
+  // Queues the frame if the peer does not read; beats are dropped then, since they are soon
+  // outdated.
   template <class Message>
   void send(FrameType type, const Message& message) {
     send(type, reinterpret_cast<const char*>(&message), sizeof message);
   }
   void send(FrameType type, const char* payload = nullptr, size_t bytes = 0);
 
-  // The frames that have arrived, all of them before closed() turns true. A frame that cannot be
-  // one of ours closes the connection.
+  // Returns the frames that have arrived; closed() turns true only after all of them. An invalid
+  // frame closes the connection.
   std::vector<Frame> receive();
   bool closed() const { return fd_ < 0; }
 

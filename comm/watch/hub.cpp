@@ -11,12 +11,12 @@
 namespace birkhoff {
 namespace {
 
-constexpr double kHelloSeconds = 5;    // a stranger has to say who it is
-constexpr size_t kMaxStrangers = 256;  // at a time besides the ranks; the oldest makes room
+constexpr double kHelloSeconds = 5;    // within which a stranger must say who it is
+constexpr size_t kMaxStrangers = 256;  // at a time, besides the ranks; then the oldest is dropped
 constexpr double kSymptomSeconds = 0.5;
 constexpr double kPartSeconds = 2;  // for the goodbyes to arrive
 
-// A descriptor for each rank and stranger, where the usual soft limit is 1024.
+// Makes room for a descriptor per rank and stranger; the usual soft limit is 1024.
 void raise_descriptor_limit(int ranks) {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -74,13 +74,13 @@ void Hub::let_in() {
   std::erase_if(strangers_, [&](Stranger& s) {
     const std::vector<Frame> frames = s.connection.receive();
     if (!frames.empty()) {
-      // A rank waits for its welcome before it says more.
+      // A rank waits for its welcome before it sends more.
       if (frames.size() == 1) welcome(frames[0], s.connection);
       return true;
     }
     return s.connection.closed() || now() - s.since > kHelloSeconds;
   });
-  // Once all are in, nobody else has any business here.
+  // Once all ranks are in, no other connection is expected.
   const bool all_in =
       std::all_of(peers_.begin(), peers_.end(), [](const ProcessId& p) { return p.pid > 0; });
   if (!all_in || listener_ < 0) return;
@@ -106,7 +106,8 @@ bool Hub::welcome(const Frame& frame, Connection& connection) {
   return true;
 }
 
-// To those of its machine, who may have to end it, and they to it; everyone knows rank 0.
+// Ranks of one machine learn each other's process, since one may have to kill another. All learn
+// rank 0's.
 void Hub::introduce(int rank) {
   const ProcessId& process = peers_[size_t(rank)];
   for (int r = 0; r < options_.size; ++r) {
@@ -140,8 +141,8 @@ void Hub::hear(int rank) {
   judge_.lost(rank);
 }
 
-// That a peer is gone is a symptom of what that peer died of, which may be on its way to us: it is
-// believed when nothing better has come for half a second.
+// A failure with code 6 is only the symptom that a peer is gone. The peer's own report may still
+// arrive, so the symptom is believed if nothing better has come for half a second.
 void Hub::accuse(const Failure& failure) {
   if (failure.code != ExitCode::peer) return conclude(failure, true);
   if (symptom_) return;
@@ -161,7 +162,7 @@ void Hub::judge() {
   }
 }
 
-// Nobody leaves before all are done, so that whose end comes too early is missed by all.
+// No rank leaves before all are done, so that all notice a rank that ends too early.
 void Hub::part() {
   if (!parted_) {
     for (int r = 1; r < options_.size; ++r) {
@@ -188,7 +189,8 @@ void Hub::drop_connections() {
   for (int r = 1; r < options_.size; ++r) crash_.tell(r, -1), ranks_[size_t(r)].close();
 }
 
-// They close when they have heard the verdict; before that, our own end could cut it off.
+// The others close when they have heard the verdict; if this process ended before, it might be
+// lost.
 bool Hub::others_left() {
   bool left = true;
   for (Connection& c : ranks_) {

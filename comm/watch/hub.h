@@ -1,5 +1,6 @@
 #pragma once
-// Rank 0's end of the side channel: lets the ranks in, hears them, judges, tells all. Internal.
+// Rank 0's end of the side channel: accepts the ranks, hears their frames, judges, and sends the
+// verdict to all. Internal to comm/watch.
 #include "comm/watch/rendezvous.h"
 #include "comm/watch/station.h"
 
@@ -24,7 +25,7 @@ class Hub final : public Station {
     double since = 0;
   };
   void let_in();
-  // Whether the frame is a hello that belongs to the job; then the connection is a rank's.
+  // Whether the frame is a hello of this job; if so, the connection becomes the rank's.
   bool welcome(const Frame& frame, Connection& connection);
   void introduce(int rank);
   void hear(int rank);
@@ -39,7 +40,7 @@ class Hub final : public Station {
   Judge judge_;
   std::optional<Failure> symptom_;
   double symptom_at_ = 0;
-  std::optional<double> parted_;  // when all had said goodbye
+  std::optional<double> parted_;  // when all ranks had said goodbye
 };
 
 }  // namespace birkhoff

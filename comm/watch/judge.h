@@ -1,16 +1,16 @@
 #pragma once
-// Who has failed, from what the ranks' beacons showed over time. Pure: no clock, no sockets. Times
-// are seconds of a clock of the caller's that stands still while the caller itself does not run, so
-// that a judge who slept accuses nobody.
+// Decides which rank has failed, from what the ranks' beacons showed over time. Pure: no clock, no
+// sockets. Times are seconds of the caller's clock, which must stand still while the caller itself
+// does not run, so that a judge that slept accuses no rank.
 //
 //   dead       its connection closed
-//   silent     nothing heard of it for the timeout: stopped, or its host is gone
+//   silent     nothing heard from it for the timeout: stopped, or its host is gone
 //   stuck      heard, not waiting in a collective, and its ticks stood still for the timeout
-//   deadlock   every rank that has not finished waits in a collective, and nobody ticked for the
-//              timeout; named is the rank with the lowest sequence: it is the one that is late
+//   deadlock   every rank that has not finished waits in a collective, and none ticked for the
+//              timeout; names the rank with the lowest sequence, which is the late one
 //
-// The first of these that holds is the judgement; work that ticks is never an alarm, however long.
-// One thread.
+// The first of these that holds is the judgement. Work that ticks never raises an alarm, however
+// long it takes. Not thread-safe.
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +19,7 @@
 
 namespace birkhoff {
 
-// A beacon's snapshot that may have come from elsewhere.
+// A beacon's snapshot that may come from another process.
 struct Sign {
   int64_t step = 0;
   Activity activity = Activity::init;
@@ -43,10 +43,10 @@ class Judge {
   Judge(int ranks, double now);
 
   void heard(int rank, double now, const Sign& sign);
-  void lost(int rank);      // its connection is gone
-  void finished(int rank);  // it has nothing left to do but to wait for the others
+  void lost(int rank);      // its connection is closed
+  void finished(int rank);  // from now on it only waits for the others
 
-  // REQUIRES timeout > 0. absent(): dead or silent alone.
+  // REQUIRES timeout > 0. absent() finds only dead and silent.
   std::optional<Judgement> judge(double now, double timeout) const;
   std::optional<Judgement> absent(double now, double timeout) const;
 
@@ -59,10 +59,10 @@ class Judge {
  private:
   struct Rank {
     Sign sign;
-    double heard_at = 0;    // last
-    double changed_at = 0;  // when its ticks were first seen as they are
+    double heard_at = 0;    // last time
+    double changed_at = 0;  // when its current ticks were first seen
     bool heard = false, lost = false, finished = false;
-    double still() const { return heard_at - changed_at; }  // as far as it was heard
+    double still() const { return heard_at - changed_at; }  // as of the last sign
   };
   std::optional<Judgement> deadlock(double timeout) const;
 

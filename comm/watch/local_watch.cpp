@@ -23,8 +23,7 @@ LocalWatch::LocalWatch(LocalWatchOptions options)
         options_.beacons.size(), options_.timeout);
   const double round = std::min(0.25, options_.timeout / 8);
   thread_ = std::jthread([this, round](const std::stop_token& stop) {
-    // What counts of a round is what was slept: time in which the process did not run accuses
-    // nobody.
+    // Only the time slept counts: time in which the process did not run accuses no rank.
     for (; !stop.stop_requested() && look(); now_ += round)
       std::this_thread::sleep_for(std::chrono::duration<double>(round));
   });

@@ -18,7 +18,7 @@
 namespace birkhoff {
 namespace {
 
-// A file of /proc: it has no size. Empty if it cannot be read.
+// Reads a file of /proc, which reports no size. Empty if it cannot be read.
 std::string read_proc(const std::string& path) {
   char text[4096];
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -83,8 +83,8 @@ ProcessState state_of(const ProcessId& process) {
 void kill_process(const ProcessId& process) {
   const ProcessId self = this_process();
   if (process.machine != self.machine || process.pid == self.pid || process.pid <= 1) return;
-  // The descriptor holds on to the process: once its start is seen to be right, the signal can
-  // reach no other.
+  // The descriptor holds on to the process: once its start is found to be right, the signal can
+  // reach no other process.
   const int fd = int(::syscall(SYS_pidfd_open, pid_t(process.pid), 0));
   if (fd < 0 && errno != ENOSYS) return;
   if (state_of(process) != ProcessState::gone) {
@@ -100,8 +100,8 @@ std::string how_it_ended(const ProcessId& process) {
   constexpr const char* kUnknown = "its process is gone (killed, or ended without a goodbye)";
   if (process.machine != this_process().machine) return kUnknown;
   std::vector<std::string> fields = fields_of(process);
-  // The status is set before the process closes its sockets, but 0 also stands there while it runs:
-  // one that is on its way out is given a moment to be gone.
+  // The status is set before the process closes its sockets, but it is also 0 while the process
+  // runs: waits a moment for one that is about to end.
   for (int looks = 0; looks < 40 && fields.size() > kExitCode; ++looks) {
     if (number<int>(fields, kExitCode) != 0 || state_of(process) == ProcessState::gone) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -1,5 +1,5 @@
 #pragma once
-// Which process a rank is, for others to find it, and to be sure that it is still that one.
+// Identifies a rank's process, so that others can find it and be sure that it is still the same.
 // Thread-safe.
 #include <cstdint>
 #include <string>
@@ -17,16 +17,16 @@ ProcessId this_process();
 
 enum class ProcessState { gone, stopped, running };
 
-// REQUIRES a process of this machine. One whose start differs is another that was given the pid.
+// REQUIRES a process of this machine. If its start differs, the pid was reused and it is gone.
 ProcessState state_of(const ProcessId& process);
 
-// SIGKILL, unless it is of another machine, is this process or has gone; never a process that got
-// its pid later.
+// Sends SIGKILL, unless the process is on another machine, is this process, or is gone. Never kills
+// a process that was given the pid later.
 void kill_process(const ProcessId& process);
 
-// "killed by signal 9 (SIGKILL)" or "exited with code 0 without a goodbye", if it is of this
-// machine and the kernel still knows; else what can be said of any. Waits up to 0.2 s for one that
-// has no status yet.
+// "killed by signal 9 (SIGKILL)" or "exited with code 0 without a goodbye", if the process is of
+// this machine and the kernel still knows; else a text that fits any end. Waits up to 0.2 s for a
+// process that has no status yet.
 std::string how_it_ended(const ProcessId& process);
 
 const char* name_of_signal(int signal);  // async-signal-safe; "SIGSEGV", "signal" if rare

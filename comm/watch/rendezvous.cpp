@@ -52,7 +52,7 @@ Token token_of(const std::string& text) {
   return token;
 }
 
-// Numeric addresses of the interfaces that are up, loopback last: it is of use on this host alone.
+// Numeric addresses of the interfaces that are up; loopback last, since it works on this host only.
 std::vector<std::string> own_addresses() {
   std::vector<std::string> all;
   ifaddrs* list = nullptr;
@@ -67,7 +67,7 @@ std::vector<std::string> own_addresses() {
         ::inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
       } else if (i->ifa_addr->sa_family == AF_INET6) {
         const auto* v6 = reinterpret_cast<const sockaddr_in6*>(i->ifa_addr);
-        if (!IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))  // needs an interface to go with it
+        if (!IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))  // usable only with an interface
           ::inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
       }
       if (*text && all.size() < kMaxAddresses) all.emplace_back(text);
@@ -100,10 +100,9 @@ int try_connect(const std::string& address, int port, Clock::time_point until) {
   return fd;
 }
 
-// Whether who answers knows the reply.
+// Whether the peer answers with `reply`.
 bool welcomed(Connection& connection, const Token& reply, Clock::time_point until) {
-  // A byte at a time would do no harm, but the frames behind the welcome must stay unread: the
-  // answer is as long as it is.
+  // Reads exactly the welcome: the frames after it must stay unread.
   constexpr size_t kBytes = sizeof(FrameHeader) + sizeof(WelcomeMessage);
   char answer[kBytes];
   size_t have = 0;
@@ -147,7 +146,7 @@ Rendezvous listen_for_ranks(int& listener) {
                .addresses = own_addresses()};
   const int off = 0;
   sockaddr_storage any = {};
-  // One socket for both families, or for the old one where there is no other.
+  // One socket for both families, or for IPv4 alone if the system has no IPv6.
   listener = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   any.ss_family = AF_INET6;  // any address and port 0 are zeros in both families
   if (listener < 0 || ::setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0 ||

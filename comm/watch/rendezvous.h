@@ -1,8 +1,8 @@
 #pragma once
 // How the ranks find rank 0's side channel, and how both sides know that the other belongs to the
-// job: rank 0 listens on a port that the system chooses and hands out, by a way that is trusted,
-// its addresses and two random tokens. Who connects presents the first, rank 0 answers with the
-// second.
+// job. Rank 0 listens on a port that the system chooses, and distributes its addresses and two
+// random tokens over a trusted path. A rank that connects presents the first token; rank 0 answers
+// with the second.
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,12 +23,12 @@ struct Rendezvous {
   static Rendezvous parse(const std::string& text);
 };
 
-// Listens on all interfaces; tokens from the system's random source. Throws ResourceError.
-// `listener` is the caller's to close.
+// Listens on all interfaces; the tokens come from the system's random source. Throws ResourceError.
+// The caller must close `listener`.
 Rendezvous listen_for_ranks(int& listener);
 
-// Connects, says hello, waits for the answer: each address for 2 s, again and again for `seconds`.
-// Throws PeerError, with what went wrong last.
+// Connects, says hello and waits for the answer: tries each address for 2 s, repeatedly for
+// `seconds`. Throws PeerError with the port and the addresses tried.
 Connection connect_to_rank_0(const Rendezvous& rendezvous, int rank, const ProcessId& self,
                              double seconds = 30);
 

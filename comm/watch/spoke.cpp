@@ -5,7 +5,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr double kAnswerSeconds = 2;  // rank 0 has to answer a failure that it was told
+constexpr double kAnswerSeconds = 2;  // for rank 0 to answer a reported failure
 
 }  // namespace
 
@@ -53,13 +53,13 @@ void Spoke::hear(const Frame& frame) {
   }
 }
 
-// Rank 0 cannot tell anyone. The lowest rank that lives prints: 1 if it is on another machine,
-// where we cannot look.
+// Rank 0 can tell no other rank, so the lowest living rank prints. A lower rank on another machine
+// counts as living, since this rank cannot look there.
 void Spoke::lost(const Failure& failure) {
   lost_rank_0_ = true;
   bool prints = lowest_here(1);
   for (int r = 1; r < options_.rank; ++r)
-    prints = prints && peers_[size_t(r)].pid > 0;  // known: of this machine
+    prints = prints && peers_[size_t(r)].pid > 0;  // a known pid: on this machine
   std::vector<std::string> details;
   if (failure.code == ExitCode::hang)
     details.push_back(fmt::format("rank 0 {}", judge_.last_collective(0, now())));
@@ -74,7 +74,7 @@ void Spoke::speak() {
   }
   if (told_ && now() - told_at_ >= kAnswerSeconds) return conclude(*told_, true);
   if (finish_asked() && !said_goodbye_) {
-    beat();  // its last collective is what the others are measured by
+    beat();  // the other ranks are compared with its last collective
     connection_.send(FrameType::goodbye);
     said_goodbye_ = true;
   }

@@ -1,6 +1,6 @@
 #pragma once
-// The end of the side channel of every rank but 0: tells rank 0 what it does, hears the verdict,
-// and judges rank 0 when rank 0 is lost. Internal.
+// The end of the side channel on every rank but 0: reports to rank 0 what this rank does, hears the
+// verdict, and judges rank 0 when rank 0 is lost. Internal to comm/watch.
 #include "comm/watch/station.h"
 
 namespace birkhoff {
@@ -21,7 +21,7 @@ class Spoke final : public Station {
   void speak();
 
   Connection connection_;
-  Judge judge_;  // of rank 0
+  Judge judge_;  // for rank 0 only
   std::optional<Failure> told_;
   double told_at_ = 0;
   bool said_goodbye_ = false, done_ = false;

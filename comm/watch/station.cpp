@@ -17,14 +17,14 @@ using std::chrono::milliseconds;
 
 constexpr double kBeatSeconds = 0.25;
 constexpr double kDefaultTimeout = 60, kStepsOfPatience = 5;
-constexpr double kMaxRound = 1;                      // of a round's time that counts
+constexpr double kMaxRound = 1;                      // most that a round adds to the clock
 constexpr auto kGrace = milliseconds(1000);          // for the rank's thread to leave by itself
-constexpr auto kReap = milliseconds(3000);           // for all others of this machine
-constexpr auto kNoAnswer = std::chrono::seconds(5);  // of our own thread
+constexpr auto kReap = milliseconds(3000);           // for all other ranks of this machine to leave
+constexpr auto kNoAnswer = std::chrono::seconds(5);  // from the watchdog's thread
 constexpr auto kLook = milliseconds(20);
 
-// Straight to the descriptor: the rank's thread may hold any lock. A reader that does not read (a
-// stopped mpirun) must not hold up the end.
+// Writes straight to the descriptor, since the rank's thread may hold any lock. If nobody reads (a
+// stopped mpirun), gives up: that must not delay the end.
 void print(const std::string& text) {
   pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
   if (::poll(&ready, 1, 200) != 1) return;
@@ -41,7 +41,8 @@ void print_failure(const Failure& failure, const std::vector<std::string>& detai
   print(text);
 }
 
-// Signals are for the rank's threads; SIGPIPE of a closed stderr must not end us half way.
+// Signals are for the rank's threads, and a SIGPIPE from a closed stderr must not end the process
+// here.
 void block_signals() {
   sigset_t all;
   ::sigfillset(&all);
@@ -100,7 +101,7 @@ ExitCode Station::report(const std::exception& error) {
     news_.wait_for(lock, kNoAnswer, [&] { return failure_.has_value(); });
   }
   if (failure_) return failure_->code;
-  print_failure(own, {});  // after the others' goodbye: nobody else will
+  print_failure(own, {});  // finish() has returned on all ranks: no other rank will
   return own.code;
 }
 
@@ -133,7 +134,7 @@ void Station::complete() {
 void Station::conclude(const Failure& failure, bool prints,
                        const std::vector<std::string>& details) {
   if (failure_) return;
-  // First said, then told: mpirun kills all as soon as one leaves.
+  // Prints before it tells the others: mpirun kills all ranks as soon as one leaves.
   if (prints) print_failure(failure, details);
   leave_verdict(failure.code);
   tell(failure);
@@ -147,7 +148,7 @@ void Station::conclude(const Failure& failure, bool prints,
   write_log(failure, details);
 }
 
-// By a thread of its own: the file system that does not answer may be the failure.
+// Writes on a thread of its own, since the failure may be a file system that does not answer.
 void Station::write_log(const Failure& failure, const std::vector<std::string>& details) {
   std::vector<std::string> lines = {failure.line()};
   lines.insert(lines.end(), details.begin(), details.end());
@@ -211,13 +212,13 @@ void Station::end() {
     while (Clock::now() - began < limit && condition()) {
       news_.wait_for(lock, kLook);
       lock.unlock();
-      others_left();  // reads on, so that they are not held up
+      others_left();  // keeps reading, so that the others are not blocked
       lock.lock();
     }
   };
-  // With rank 0 gone, the others look at who is there to find out which of them prints.
+  // If rank 0 is lost, waits even if leaving: others check who is running to find who prints.
   wait_while(kGrace, [&] { return !leaving_ || lost_rank_0_; });
-  kill_stopped();  // not before: to the others, a stopped rank 0 would be one that was killed
+  kill_stopped();  // not earlier: the others would take a stopped rank 0 for killed
   wait_while(kReap, [&] { return !others_left(); });
   if (lowest_here(0)) {
     wait_while(kReap, [&] { return any_here(); });

@@ -1,6 +1,6 @@
 #pragma once
-// What the watchdogs of rank 0 (Hub) and of the others (Spoke) share: the thread, what the rank's
-// own thread asks of it, and how a failure ends the process. Internal to comm/watch.
+// What the watchdogs of rank 0 (Hub) and of the other ranks (Spoke) share: the thread, the requests
+// of the rank's own thread, and how a failure ends the process. Internal to comm/watch.
 #include <poll.h>
 
 #include <atomic>
@@ -24,7 +24,7 @@ class Station {
   Station(const Station&) = delete;
   Station& operator=(const Station&) = delete;
 
-  // By the rank's thread; start() and stop() by who owns the complete object.
+  // Called by the rank's thread; start() and stop() by the owner of the complete object.
   void start();
   void stop();
   void step_took(double seconds);
@@ -34,31 +34,31 @@ class Station {
  protected:
   using Clock = std::chrono::steady_clock;
 
-  // By the watchdog's thread.
-  virtual void listen_to(std::vector<pollfd>& set) const = 0;  // what to wake up for
-  virtual void serve() = 0;             // reads what came, judges, conclude() or complete()
+  // Called by the watchdog's thread.
+  virtual void listen_to(std::vector<pollfd>& set) const = 0;  // adds what to wake up for
+  virtual void serve() = 0;             // reads frames, judges; may conclude() or complete()
   virtual void beat() = 0;              // four times a second
-  virtual void tell(const Failure&) {}  // the others
-  virtual void drop_connections() {}    // of a rank that leaves without a word
+  virtual void tell(const Failure&) {}  // sends the verdict to the others
+  virtual void drop_connections() {}    // of a rank that leaves without a goodbye
   virtual bool others_left() { return true; }
 
-  // The failure that counts is the first. `details`: further lines.
+  // Makes `failure` the verdict, unless there is one. `details` are further lines.
   void conclude(const Failure& failure, bool print, const std::vector<std::string>& details = {});
-  void complete();  // finish() returns
+  void complete();  // lets finish() return
 
   bool concluded() const { return bool(failure_); }  // on the watchdog's thread
-  std::optional<Failure> take_report();              // once
+  std::optional<Failure> take_report();              // at most once
   bool finish_asked();
   double timeout() const;
   double now() const { return now_; }
-  // Of lower ranks on this machine, is none running? Ranks before `from` do not count.
+  // Whether no lower rank of this machine is running. Ranks below `from` do not count.
   bool lowest_here(int from) const;
 
   const WatchdogOptions options_;
   const ProcessId self_;
-  std::vector<ProcessId> peers_;  // by rank; pid 0: not known
+  std::vector<ProcessId> peers_;  // by rank; pid 0: unknown
   CrashReport crash_;
-  bool lost_rank_0_ = false;  // and nobody but us can say so
+  bool lost_rank_0_ = false;  // so the remaining ranks must report it themselves
 
  private:
   void run();

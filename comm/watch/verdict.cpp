@@ -15,7 +15,7 @@ void append(std::string_view line) noexcept {
   if (!path) return;
   const int file = ::open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
   if (file < 0) return;
-  if (::write(file, line.data(), line.size()) < 0) {  // the launcher then has its own code
+  if (::write(file, line.data(), line.size()) < 0) {  // the launcher then uses its own code
   }
   ::close(file);
 }
