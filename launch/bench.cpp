@@ -25,8 +25,8 @@ struct Options {
   BenchOptions bench;
 };
 
-// Refuses, before the minutes that it takes to fill the file, one that is not to be written. An
-// earlier result is replaced, and an empty file.
+// Throws if the output file must not be written, before the minutes that the measurement takes. An
+// earlier result or an empty file may be replaced.
 void check_output(const Path& file) {
   const Path directory = file.has_parent_path() ? file.parent_path() : Path(".");
   if (::access(directory.c_str(), W_OK) != 0) throw_system_error("write to", directory);

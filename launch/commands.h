@@ -12,7 +12,7 @@ class App;
 
 namespace birkhoff {
 
-// train CONFIG [key=value …]; `result`: what the process is to leave with
+// train CONFIG [key=value …]; `result` is set to the process's exit code
 void add_train(CLI::App& app, ExitCode& result);
 void add_plan(CLI::App& app);    // plan CONFIG [key=value …] [--json] [--listing]
 void add_bench(CLI::App& app);   // bench CONFIG [key=value …] [--json FILE] [--steps N] …
@@ -23,14 +23,14 @@ void add_import(CLI::App& app);  // import DIR|CKPT --out RUN [--residual …] [
 void add_export(CLI::App& app);  // export CKPT --to hf --out DIR
 void add_data(CLI::App& app);    // data prepare | inspect | verify | split
 
-// Standard output. A write or flush that fails is a ResourceError: a full disk or a closed pipe
-// must not pass for success. main() flushes when a subcommand has ended.
+// Standard output. A failed write or flush is a ResourceError: a full disk or a closed pipe must
+// not pass for success. main() flushes after the subcommand.
 void write_out(std::string_view bytes);
 void flush_out();
-void warn(std::string_view text);  // a line on the standard error; nothing if empty
+void warn(std::string_view text);  // prints a line on standard error; nothing if empty
 
-// Shows how far long work is, on the standard error (engine/train/progress.h): "verified", of bytes
-// or tokens. The line goes with the last copy.
+// Returns a function that shows the progress of long work, in bytes or tokens, on standard error
+// (engine/train/progress.h). `done` is the verb: "verified". The line goes with the last copy.
 std::function<void(size_t done, size_t total)> show_work(std::string_view done,
                                                          bool tokens = false);
 

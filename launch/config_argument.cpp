@@ -23,7 +23,7 @@ bool sets(const std::vector<std::string>& overrides, std::string_view key) {
   });
 }
 
-// As YAML, since a path may begin with what an override takes for YAML.
+// Quotes text as YAML, since a path may begin with what an override parses as YAML.
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -63,7 +63,7 @@ ConfigArgument load_run(const Path& directory, std::vector<std::string> override
   return loaded;
 }
 
-// The config.yaml of a run that was renamed or copied names the place where the run was before.
+// The config.yaml of a renamed or copied run still names the run's earlier directory.
 std::string misplaced(const Path& file, const Config& config) {
   Path home = file.parent_path();
   if (home.empty()) home = ".";

@@ -13,10 +13,10 @@ struct ConfigArgument {
   std::vector<std::string> warnings;
 };
 
-// A run directory stands for its config.yaml, of the run in that directory: run.dir is the
-// directory whatever the file says. What an earlier start was asked for alone is not asked again:
-// run.resume: never, run.allow_changes, train.stop_at. Throws ConfigError, also for other
-// directories. Warns of a config.yaml that lies in a run directory and names another one.
+// Loads a config file, or the config.yaml of a run directory: then run.dir is that directory,
+// whatever the file says, and settings that were meant for an earlier start only are reset
+// (run.resume: never, run.allow_changes, train.stop_at). Throws ConfigError, also for a directory
+// that is no run. Warns of a config.yaml that lies in a run directory but names another one.
 ConfigArgument load_config_argument(const std::string& given,
                                     const std::vector<std::string>& overrides,
                                     Use use = Use::reading);

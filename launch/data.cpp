@@ -17,7 +17,7 @@
 namespace birkhoff {
 namespace {
 
-// A line on stderr that is rewritten every second, or one every ten where that is no terminal.
+// A progress line on stderr, rewritten every second; without a terminal, a new line every ten.
 class ProgressLine {
  public:
   ProgressLine() : terminal_(::isatty(2) != 0), next_(Clock::now() + interval()) {}
@@ -87,7 +87,7 @@ void run_prepare(Options& options) {
 }
 
 void print_lengths(const TokenDataset& dataset) {
-  std::array<int64_t, 65> count{};  // by the number of bits of the length
+  std::array<int64_t, 65> count{};  // documents by the bit width of their length
   for (int64_t d = 0; d < dataset.documents(); ++d)
     ++count[size_t(std::bit_width(uint64_t(dataset.length(d))))];
   const int64_t most = *std::max_element(count.begin(), count.end());

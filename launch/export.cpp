@@ -1,4 +1,4 @@
-// birkhoff export: a checkpoint in the form of others.
+// birkhoff export: writes a checkpoint in another project's format.
 #include "engine/train/export_model.h"
 
 #include <CLI/CLI.hpp>
@@ -20,7 +20,7 @@ void run(Options& o) {
   remove_temporaries_on_signals();
   o.model.progress = show_work("exported");
   const size_t tensors = export_model(o.model);
-  o.model.progress = nullptr;  // its line goes
+  o.model.progress = nullptr;  // removes its line
   write_out(fmt::format("{}: {} tensors in {}\n", printable(o.model.out.string()), tensors,
                         name_of(o.model.dtype)));
 }

@@ -1,4 +1,4 @@
-// birkhoff import: a model that exists becomes a run that starts from it.
+// birkhoff import: makes a run that starts from an existing model.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -23,7 +23,7 @@ void run(const Options& o) {
   remove_temporaries_on_signals();
   options.progress = show_work("imported");
   const Imported imported = import_model(options);
-  options.progress = nullptr;  // its line goes
+  options.progress = nullptr;  // removes its line
   if (!imported.passed_over.empty())
     fmt::print(stderr, "birkhoff: {}\n", printable(imported.passed_over));
   write_out(fmt::format(

@@ -1,5 +1,5 @@
-// birkhoff: one binary, one file a subcommand. Every failure ends here: one line on stderr, the
-// exit code of its type.
+// birkhoff: one binary, with one file per subcommand. Every failure ends here, with one line on
+// stderr and the exit code of its type.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -55,7 +55,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write, not a death
+  // Writing beyond the file size limit then fails with an error instead of killing the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return run(argc, argv);
   } catch (const birkhoff::Error& e) {

@@ -1,31 +1,31 @@
 #!/usr/bin/env bash
-# mpirun as a training run needs it; takes what mpirun takes:
+# Runs mpirun as a training run needs it. Takes the arguments of mpirun:
 #
 #   launch/mpirun.sh -np 2 build/release/birkhoff train configs/tiny.yaml
 #
-# - As root (containers, CI) Open MPI wants to be told that this is meant.
+# - For root (containers, CI) it adds the flag that Open MPI requires.
 # - Ranks have threads of their own: no rank is bound to a core, unless the call says how. More
-#   ranks than cores are allowed where no batch system has counted them.
+#   ranks than cores are allowed unless a batch system has allotted the cores.
 # - Ctrl-C, a lost connection (SIGHUP), SIGTERM and SIGUSR1 reach every rank as SIGUSR1: the run
 #   finishes its step, saves and exits with 75. mpirun itself would kill the ranks within a second,
 #   so it has a session of its own, where the terminal's signals do not arrive. A second signal (one
-#   within 0.2 seconds counts as the first) ends all processes at once, with 128 + its number. What
-#   was ignored when the launcher started (nohup) stays ignored.
+#   within 0.2 seconds counts as the first) ends all processes at once, with 128 + its number.
+#   Signals that were ignored when the launcher started (nohup) stay ignored.
 # - A reader that leaves (`| head`) does not end the run; mpirun gives up at the eleventh SIGPIPE.
 # - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung, 2: the program
-#   could not be launched), where mpirun's own is that of whichever rank it saw end first. Its boxes
-#   about exit codes are printed at the end, and only if something failed.
-# - mpirun ends with its ranks. PMIx 4.2 can lock itself out when a rank is killed while it leaves,
-#   and mpirun then waits for ever.
-# - BIRKHOFF_RESTARTS=N: starts again, at most N times, what ended because a rank died or hung
-#   (exit codes 6 and 7); the run goes on from its newest checkpoint. What never started is not
-#   started again: a rank on this machine must have completed a step, or have told the cause.
+#   could not be launched); mpirun's own is that of whichever rank it saw end first. mpirun's
+#   message boxes about exit codes are printed at the end, and only if something failed.
+# - mpirun is killed if it outlives its ranks. PMIx 4.2 can deadlock when a rank is killed while it
+#   exits, and mpirun then waits for ever.
+# - BIRKHOFF_RESTARTS=N restarts, at most N times, a run that ended because a rank died or hung
+#   (exit codes 6 and 7); the run continues from its newest checkpoint. A run that never started is
+#   not restarted: a rank on this machine must have completed a step or reported the cause.
 #   BIRKHOFF_RESTART_PAUSE: seconds before the first restart (default 5); doubles each time, to 60.
 set -uo pipefail
 
-place=''  # a directory for the pipes and for what ranks leave
-child=''  # mpirun
-guard=''  # of end_without_children
+place=''  # a directory for the pipes and the files that ranks write
+child=''  # pid of mpirun
+guard=''  # pid of end_without_children
 asked=''  # when the first signal came, in microseconds
 passed='' # the request is on its way to the ranks
 
@@ -79,7 +79,7 @@ end_at_once() { # SIGNAL
   local ranks segments='' looks pid
   ignore_signals
   if [ -n "$child" ]; then
-    kill -USR1 "$child"  # to ranks on other hosts this is the second
+    kill -USR1 "$child"  # for ranks on other hosts this is the second request
     mapfile -t ranks < <(ranks_of "$child")
     for pid in "${ranks[@]}"; do  # shared memory that nobody else would remove
       segments+=" $(grep -o '/dev/shm/vader_segment[^ ]*' /proc/"$pid"/maps | sort -u)"
@@ -99,7 +99,7 @@ end_at_once() { # SIGNAL
 } 2>/dev/null
 
 on_signal() { # NUMBER
-  # Without `date`, since the next signal could end that process. SECONDS: for bash 4.
+  # Does not use `date`, since the next signal could end that process. SECONDS is for bash 4.
   local now=${EPOCHREALTIME:-$SECONDS.000000}
   now=${now//[!0-9]/}
   if [ -z "$asked" ]; then
@@ -118,8 +118,9 @@ catch_signals() {
   trap 'end_at_once 3' QUIT
 }
 trap '' PIPE
-# Ctrl-Z: mpirun stops its ranks (orte_forward_job_control). SIGCONT has no trap: it comes with the
-# SIGHUP of a lost terminal, and of two signals in one moment bash's `wait` forgets the first.
+# On Ctrl-Z mpirun stops its ranks (orte_forward_job_control). SIGCONT has no trap, because it comes
+# with the SIGHUP of a lost terminal, and bash's `wait` forgets the first of two simultaneous
+# signals.
 suspend() {
   [ -z "$child" ] || kill -TSTP "$child"
   kill -STOP $$
@@ -136,15 +137,16 @@ restarts=$(count BIRKHOFF_RESTARTS "${BIRKHOFF_RESTARTS:-0}") || exit 2
 pause=$(count BIRKHOFF_RESTART_PAUSE "${BIRKHOFF_RESTART_PAUSE:-5}") || exit 2
 
 given=" $* "
-# What mpirun waits for before it kills the ranks beside one that failed, even if all are gone.
+# The timeout is what mpirun waits before it kills the ranks beside a failed one, even if all are
+# gone.
 flags=(--mca odls_base_sigkill_timeout 1 --mca orte_forward_job_control 1)
 if [ "$(id -u)" = 0 ]; then flags+=(--allow-run-as-root); fi
 case $given in *" --bind-to "* | *" -bind-to "*) ;; *) flags+=(--bind-to none) ;; esac
 if [ -z "${SLURM_JOB_ID:-}${PBS_JOBID:-}${LSB_JOBID:-}" ]; then flags+=(--oversubscribe); fi
-# Single copies between processes need a right (CAP_SYS_PTRACE) that containers usually lack.
+# Single copies between processes need a capability (CAP_SYS_PTRACE) that containers usually lack.
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
-# Not in shared memory, whose lock a rank that is killed while it starts takes along: mpirun then
-# waits for it for ever (PMIx 4.2, once in 60 such kills).
+# Keeps PMIx's store out of shared memory: a rank that is killed while it starts may hold the
+# store's lock, and mpirun then waits for it for ever (PMIx 4.2, once in 60 such kills).
 export PMIX_MCA_gds=${PMIX_MCA_gds:-hash}
 
 command -v mpirun >/dev/null || {
@@ -158,9 +160,9 @@ mkfifo "$place/out" "$place/err" || exit 5
 # The ranks of this machine append to it: comm/watch/verdict.h.
 export BIRKHOFF_VERDICT=$place/verdict
 
-# Kills a process that had children and has had none for 3 seconds. (Normally mpirun is gone within
-# 1.5.) Without /proc/…/children, an option of the kernel, it kills nobody. Should the launcher
-# itself be killed, the run is asked to save.
+# Kills a process that had children and has had none for 3 seconds. (Normally mpirun exits within
+# 1.5.) Kills nothing if the kernel lacks /proc/…/children, which is a build option. If the launcher
+# itself is killed, asks the run to save.
 end_without_children() { # PID
   local children had='' idle=0
   ignore_signals
@@ -180,14 +182,14 @@ end_without_children() { # PID
   exit 1
 }
 
-# Passes on what mpirun and the ranks print, as it comes. What nobody reads any more is dropped.
+# Passes on what mpirun and the ranks print, as it arrives. Output without a reader is dropped.
 pass_out() {
   ignore_signals
   cat || cat >/dev/null
 } 2>/dev/null
 
-# The same for stderr, without mpirun's lines about forwarded signals. Boxes about exit codes are
-# put aside.
+# Passes on stderr likewise, without mpirun's lines about forwarded signals. Boxes about exit codes
+# are put aside.
 rule=--------------------------------------------------------------------------
 pass_err() {
   local line box='' LC_ALL=C
@@ -213,7 +215,7 @@ pass_err() {
   [ -z "$box" ] || printf '%s\n' "$box"
 } 2>/dev/null
 
-# A trapped signal ends `wait` before the child has ended.
+# Waits for a child to end. A trapped signal ends `wait` before, so `wait` is repeated.
 wait_for() { # PID
   local status last
   while :; do
@@ -222,7 +224,7 @@ wait_for() { # PID
     if ! kill -0 "$1" 2>/dev/null; then
       wait "$1" 2>/dev/null
       last=$?
-      [ $last = 127 ] || status=$last  # the one before was the trap's
+      [ $last = 127 ] || status=$last  # the earlier status was the trap's
       return $status
     fi
   done
@@ -242,7 +244,7 @@ while :; do
   launched=$SECONDS
   "${session[@]}" mpirun "${flags[@]}" "$@" <&0 >"$place/out" 2>"$place/err" &
   child=$!
-  pass_request_once  # a signal that came meanwhile
+  pass_request_once  # for a signal that came meanwhile
   end_without_children "$child" >/dev/null 2>&1 </dev/null &
   guard=$!
   wait_for "$child"
@@ -263,7 +265,7 @@ while :; do
       status=2
     elif [ $status -gt 128 ]; then
       status=6
-      # The request came before the first step, and may have ended a rank as it started.
+      # The request came before the first step, and may have ended a rank that was starting.
       if [ -n "$asked" ] && [ ! -s "$BIRKHOFF_VERDICT" ]; then status=75; fi
     fi
     [ "$status" = 75 ] || cat "$place/boxes" >&2 2>/dev/null

@@ -1,4 +1,4 @@
-// What the subcommands print: lost output is an error, never silence.
+// Output of the subcommands: lost output is an error, never silent.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -27,7 +27,7 @@ void warn(std::string_view text) {
 }
 
 void flush_out() {
-  // ferror: a print in between that failed, and whose bytes are gone.
+  // ferror finds an earlier print that failed and whose bytes are lost.
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) refuse_output();
 }
 

@@ -42,7 +42,7 @@ void run(const Options& o) {
   const Config& config = loaded.config;
   if (o.streams) return print_streams(config);
   if (o.listing) return print_listing(config);
-  // The places of documents that are there already: 40 bytes each, of an index with 20 or more.
+  // Memory for the positions of existing documents: 40 bytes each, where the index has at least 20.
   std::error_code missing;
   const auto bytes = std::filesystem::file_size(config.data.path + ".idx", missing);
   const MemoryReport report =

@@ -1,4 +1,4 @@
-// birkhoff sample: text from a checkpoint, byte by byte as it is chosen, or token ids.
+// birkhoff sample: generates text from a checkpoint, byte by byte, or token ids.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -23,8 +23,8 @@ struct Options {
   TokenChoice choice{.temperature = 0.8, .top_k = 0, .top_p = 0.95, .seed = 1};
 };
 
-// The model has seen positions below its training sequence only. When the window is full it starts
-// again with the newest half of it.
+// Keeps positions below the model's training sequence, since it has seen no others. A full window
+// starts again with its newest half.
 class Window {
  public:
   Window(Generator& generator, int64_t size) : generator_(generator), size_(size) {}
@@ -50,7 +50,7 @@ class Window {
   std::vector<int32_t> seen_;
 };
 
-// What the model goes on from, which of its ids it may choose, and which of them ends a document.
+// The ids to continue from, the number of ids to choose among, and the ids that end a document.
 struct Start {
   std::vector<int32_t> ids;
   int64_t vocab = 0;

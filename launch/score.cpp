@@ -1,4 +1,4 @@
-// birkhoff score: log-probability of every token of a file, by a checkpoint.
+// birkhoff score: log-probability of every token of a file, given by a checkpoint's model.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -16,7 +16,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kMaxTokens = size_t(64) << 20;  // bytes of a token file
+constexpr size_t kMaxTokens = size_t(64) << 20;  // largest input file, in bytes
 
 struct Options {
   std::string checkpoint, tokens, text;
@@ -44,7 +44,7 @@ std::vector<int32_t> read_tokens(const Options& o) {
   return ids;
 }
 
-// Window w scores the tokens behind its first; windows overlap by one token.
+// A window scores all of its tokens except the first; windows overlap by one token.
 Batch window(const std::vector<int32_t>& ids, size_t first, int64_t rows, int64_t sequence) {
   Batch batch;
   batch.resize(rows, sequence);
@@ -61,7 +61,7 @@ Batch window(const std::vector<int32_t>& ids, size_t first, int64_t rows, int64_
   return batch;
 }
 
-// Of each token but the first.
+// Log-probability of each token except the first.
 std::vector<double> score(Scorer& scorer, const std::vector<int32_t>& ids, int64_t sequence) {
   const auto show = show_work("scored", true);
   std::vector<double> log_probability;

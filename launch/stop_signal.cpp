@@ -24,7 +24,7 @@ std::atomic<const Beacon*> announcing{nullptr};
 std::atomic<bool> announced{false};
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
-// A line put together without allocating. What does not fit is dropped.
+// Builds a line without allocating. Text that does not fit is dropped.
 class Line {
  public:
   Line& operator<<(std::string_view text) {
@@ -51,7 +51,7 @@ class Line {
   size_t size_ = 0;
 };
 
-// On a terminal the line of progress is in the way.
+// Begins a line; on a terminal it replaces the progress line.
 Line begun_line() {
   Line line;
   if (::isatty(STDERR_FILENO) == 1) line << "\r\x1b[K";

@@ -20,8 +20,8 @@ void catch_stop_signals();
 bool stop_requested();
 
 // While it exists, the first request is announced on stderr as it arrives, by one line that says
-// what the run will do. A request that came before is announced by the constructor. The beacon
-// outlives the object; one object at a time.
+// what the run will do. A request that came before is announced by the constructor. The beacon must
+// outlive the object; one object at a time.
 class StopAnnouncement {
  public:
   explicit StopAnnouncement(const Beacon& beacon);

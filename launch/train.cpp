@@ -1,4 +1,4 @@
-// birkhoff train: a run from its config, on one rank or on as many as a launcher started.
+// birkhoff train: a run from its config, on one rank or on as many as a launcher has started.
 #include "engine/train/trainer.h"
 
 #include <CLI/CLI.hpp>
@@ -30,7 +30,7 @@ Config load(const Options& o, World& world) {
   std::optional<ConfigArgument> loaded;
   together(world.ranks(), [&] {
     loaded = load_config_argument(o.config, o.overrides, Use::training);
-    if (!o.drill.empty()) Drill{o.drill};  // its faults are told with those of the config
+    if (!o.drill.empty()) Drill{o.drill};  // its errors are reported with the config's
   });
   std::vector<std::string> warnings = validate(loaded->config, Use::training);
   warnings.insert(warnings.end(), loaded->warnings.begin(), loaded->warnings.end());
@@ -43,7 +43,7 @@ ExitCode run_watched(const Options& o, const Config& config, World& world) {
   Beacon beacon;
   std::optional<StopAnnouncement> announcement;
   if (world.rank() == 0) announcement.emplace(beacon);
-  bool got_on = world.local_rank() != 0;  // one rank of a machine says so
+  bool got_on = world.local_rank() != 0;  // one rank per machine reports progress
   std::optional<Drill> drill;
   if (!o.drill.empty()) beacon.rehearse(drill.emplace(o.drill), world.rank());
   world.ranks().watch(&beacon);
@@ -82,7 +82,7 @@ ExitCode run(const Options& o) {
   try {
     return run_watched(o, load(o, world), world);
   } catch (const Error& e) {
-    // Ranks that have no watchdog yet agree on what is wrong: one of them says it.
+    // Ranks without a watchdog agree on the error, and rank 0 reports it.
     if (world.rank() == 0) throw;
     return e.code();
   }

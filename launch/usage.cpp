@@ -17,7 +17,7 @@ std::vector<std::string> options_of(const CLI::App& app) {
   return names;
 }
 
-// A word that was not finished, or was mistyped.
+// The known word that `word` abbreviates or misspells; empty if there are none or several.
 std::string nearest(const std::string& word, const std::vector<std::string_view>& known) {
   std::string found;
   for (const std::string_view candidate : known) {

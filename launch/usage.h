@@ -1,5 +1,5 @@
 #pragma once
-// What is wrong with a command line that CLI11 has refused, in one line that names the word.
+// Says in one line, which names the word, what is wrong with a command line that CLI11 refused.
 #include <span>
 #include <string>
 
@@ -10,8 +10,8 @@ class ParseError;
 
 namespace birkhoff {
 
-// `arguments` without the program's name. Names the first unknown subcommand or option and the
-// nearest that exists; else says what CLI11 says.
+// `arguments` excludes the program's name. Names the first unknown subcommand or option and the
+// nearest known one, or else repeats CLI11's message.
 std::string usage_fault(const CLI::App& app, const CLI::ParseError& error,
                         std::span<char* const> arguments);
 

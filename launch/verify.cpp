@@ -1,5 +1,5 @@
-// birkhoff verify CKPT: reads a whole checkpoint against its hashes; exit code 4 at the first byte
-// that is not as it was written.
+// birkhoff verify CKPT: checks a whole checkpoint against its hashes. The exit code is 4 if any
+// byte is not as it was written.
 #include <CLI/CLI.hpp>
 #include <memory>
 
