@@ -15,8 +15,8 @@
 # - The exit code is that of the failure's cause (6: a rank died, 7: a rank hung, 2: the program
 #   could not be launched); mpirun's own would be that of the rank it saw end first. Its boxes
 #   about exit codes are printed at the end, and only if something failed.
-# - mpirun ends with its ranks. PMIx 4.2 can deadlock if a rank is killed while it exits, and mpirun
-#   alone would then wait forever.
+# - mpirun is killed if it outlives its ranks. PMIx 4.2 can deadlock if a rank is killed while it
+#   exits, and mpirun alone would then wait forever.
 # - BIRKHOFF_RESTARTS=N: restarts the run, at most N times, if a rank died or hung (exit codes 6
 #   and 7); it resumes from its newest checkpoint. A run that never really started is not restarted:
 #   a rank on this machine must have completed a step, or have reported the cause.

@@ -9,13 +9,13 @@
 //   beacon      what a rank's thread publishes of its state (comm/beacon.h); a sign is a copy of it
 //   beat        a frame with the rank's sign, sent four times a second: the heartbeat
 //   frame       a message over the side channel, the TCP connections between the watchdogs
-//   hub, spoke  the watchdog of rank 0, and that of any other rank; a station is either
+//   hub, spoke  the watchdog of rank 0, and the watchdog of any other rank; a station is either
 //   rendezvous  the addresses and tokens with which a spoke connects to the hub
 //   stranger    a connection to the hub that has not yet presented the token (hello)
-//   judgement   which rank failed, and how, as a judge concludes it from signs alone
+//   judgement   which rank failed, and how, as concluded from signs and closed connections
 //   failure     the rank, place, cause and exit code of a failure, from whatever source
 //   symptom     a failure of another rank that this one noticed; its true cause may still arrive
-//   verdict     the failure that ends the job: the first one that the hub accepts
+//   verdict     the failure that ends the job: the first that the hub (without it, a spoke) accepts
 //   goodbye     the frame of a rank that has finished; ending without it counts as a death
 //
 //   Watchdog watchdog({.rank = r, .size = n, .beacon = &beacon, .abort = …, .broadcast = …});

@@ -28,13 +28,13 @@ TEST(Box, Text) {
   EXPECT_EQ(to_string(whole_slice(Shape{})), "[]");
 }
 
-// Every pair of elements that is one and the same is in one run, and no other.
+// Every pair of identical elements is in exactly one run, and no other pair is.
 TEST(Box, RunsAreWhatSlicesShare) {
   Dice dice(1);
   for (int trial = 0; trial < 5000; ++trial) {
     const Shape shape = random_shape(dice, dice.below(5), 5);
     const Slice a = random_slice(dice, shape), b = random_slice(dice, shape);
-    std::map<int64_t, int64_t> in_b;  // place in the whole → in b
+    std::map<int64_t, int64_t> in_b;  // index in the whole → index in b
     for (const int64_t place : elements_of(b, shape)) in_b.emplace(place, int64_t(in_b.size()));
     std::vector<std::pair<int64_t, int64_t>> wanted, got;
     int64_t i = 0;
@@ -50,7 +50,7 @@ TEST(Box, RunsAreWhatSlicesShare) {
   }
 }
 
-// A slice of a huge box costs what it holds, not what the box does.
+// The cost of a slice of a huge box depends on the slice, not on the box.
 TEST(Box, RunsSkipWhatTheRangesLeaveOut) {
   const int64_t side = int64_t(1) << 30;
   const Slice a{{{0, 0}, {side, side - 1}}, side * 7, side * 7 + 100};

@@ -16,8 +16,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// The oracle: a signed bit string of the whole range of double, added bit by bit, two's complement.
-// Rounds by comparing candidates exactly instead of by guard and sticky bits.
+// The oracle: a signed bit string that spans the whole range of double, added bit by bit in two's
+// complement. Rounds by comparing candidates exactly instead of by guard and sticky bits.
 class BitSum {
  public:
   void add(double x) {
@@ -31,11 +31,12 @@ class BitSum {
     }
     add(x < 0 ? negated(term) : term);
   }
-  // Square of a float: its 48 bits are exact in a double, whatever the exponent.
+  // Adds the square of a float: its 48 bits are exact in a double, whatever the exponent.
   void add_square(float x) { add(double(x) * double(x)); }
 
   bool negative() const { return bits_[kBits - 1]; }
-  // The double nearest to the sum: below and above it, the closer; the even one if equally close.
+  // The double nearest to the sum: of the doubles below and above, the closer, or the even one on a
+  // tie.
   double value() const {
     const auto magnitude = negative() ? negated(bits_) : bits_;
     double below = 0;
@@ -92,7 +93,7 @@ double total(const std::vector<double>& terms) {
   return sum.value();
 }
 
-// Terms of very different size, with neighbours that cancel but for a few bits.
+// Terms of very different magnitude, with neighbours that cancel except for a few bits.
 std::vector<double> terms(std::string_view name, int count, int spread, bool floats) {
   const Random random(3, name);
   std::vector<double> all;
@@ -130,7 +131,8 @@ TEST(ExactSum, TiesGoToEven) {
 }
 
 TEST(ExactSum, RoundsOnceWhereDoubleIsDenormal) {
-  // At 53 bits 2^-1088 would fall, and leave a tie at 2^-1074 that then falls too.
+  // Rounded to 53 bits first, 2^-1088 would vanish and leave a tie at 2^-1074, which then vanishes
+  // too.
   DoubleSum sum;
   for (const int exponent : {-1035, -1075, -1088}) sum.add_integer(1, exponent);
   EXPECT_EQ(sum.value(), std::ldexp(1.0, -1035) + std::ldexp(1.0, -1074));
@@ -179,7 +181,7 @@ TEST(ExactSum, SquaresOfEveryExponent) {
 }
 
 TEST(ExactSum, CarriesBeforeALimbOverflows) {
-  // 2^30 equal limbs of 2^32 − 1: the most that raw additions may reach.
+  // 2^30 additions of 2^32 − 1 to a limb are the most that raw additions may reach.
   std::array<int64_t, kFloatLimbs> limbs{};
   const int64_t most = 0xFFFFFFFF * (int64_t{1} << 30);
   limbs[3] = limbs[4] = most;

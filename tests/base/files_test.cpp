@@ -46,7 +46,7 @@ std::string output_refusal(const Path& path) {
   return "opened";
 }
 
-// None of them is waited for, followed or changed.
+// None of these files is waited for, followed or changed.
 TEST(Files, AnOutputIsARegularFile) {
   const Scratch scratch;
   spill(scratch / "mine", "mine");

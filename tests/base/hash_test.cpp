@@ -9,7 +9,7 @@
 namespace birkhoff {
 namespace {
 
-// Of no bytes, as the reference implementation (xxhsum -H2) prints it.
+// Hash of no bytes, as printed by the reference implementation (xxhsum -H2).
 TEST(Hash, KnownDigits) {
   EXPECT_EQ(hash128({}), "99aa06d3014798d86001c324468d497f");
   EXPECT_EQ(Hash128().digits(), "99aa06d3014798d86001c324468d497f");

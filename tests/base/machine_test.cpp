@@ -12,7 +12,7 @@
 namespace birkhoff::testing {
 namespace {
 
-// sysconf knows the caches of one core, from the processor itself; 0 where it does not.
+// sysconf gets the caches of one core from the processor itself, or 0 if it cannot.
 TEST(Machine, CachesAsSysconfSaysThem) {
   const Machine m = this_machine();
   const auto same = [](size_t bytes, int name) {
@@ -23,7 +23,7 @@ TEST(Machine, CachesAsSysconfSaysThem) {
   };
   same(m.l1, _SC_LEVEL1_DCACHE_SIZE);
   same(m.l2, _SC_LEVEL2_CACHE_SIZE);
-  // Of L3 sysconf tells the whole processor's, which no core of an AMD one can use.
+  // For L3 sysconf reports the whole processor's, which no single core of an AMD processor can use.
   EXPECT_TRUE(m.l3 == 0 || m.l3 >= m.l2);
   EXPECT_FALSE(m.cpu.empty());
 }
@@ -47,7 +47,7 @@ TEST(Machine, CoresThatTheProcessMayUse) {
 
 constexpr size_t kGiB = size_t(1) << 30;
 
-// A system that has a cgroup, and files by their paths.
+// A fake system with a cgroup and files at given paths.
 class System : public ::testing::Test {
  protected:
   void write(const std::string& path, const std::string& text) {
@@ -60,7 +60,7 @@ class System : public ::testing::Test {
 
 class MemoryLimit : public System {
  protected:
-  // What is measured without any limit.
+  // The limit without any cgroup.
   size_t built_in() const { return memory_limit(Scratch().path()); }
   size_t limit() const { return memory_limit(system_.path()); }
 };
@@ -72,7 +72,7 @@ TEST_F(MemoryLimit, PhysicalMemoryWhereNothingElseIsSaid) {
   EXPECT_EQ(limit(), built_in());
 }
 
-// A batch system sets the limit of a job, and the process is in a group below that.
+// A batch system limits the job; the process is in a group below the job's.
 TEST_F(MemoryLimit, TheLeastOfTheGroupAndThoseAbove) {
   write("/proc/self/cgroup", "0::/slurm/job_1/step_0/task\n");
   write("/sys/fs/cgroup/slurm/job_1/memory.max", "1073741824\n");
@@ -101,8 +101,8 @@ TEST_F(MemoryLimit, OfVersionOneToo) {
   EXPECT_EQ(limit(), built_in());
 }
 
-// Quotas are compared with the cores of this process, so each stands beside `cores` as it counts
-// without any: a quota of n CPUs leaves min(n, cores), and one core is the least.
+// Quotas are compared with this process's cores, so each test states what `cores` should be: n CPUs
+// give min(n, cores without a quota), and at least one.
 class CpuQuota : public System {
  protected:
   static int of(double cpus) {
@@ -155,8 +155,8 @@ TEST_F(CpuQuota, OfVersionOne) {
   EXPECT_EQ(cores(), of(1e9));  // it is not in a hierarchy of cpu
 }
 
-// Where mountinfo says what is mounted where: another name of the directory, and a container that
-// sees its own group as the root of the mount, but the host's path in /proc/self/cgroup.
+// mountinfo says what is mounted where: one directory has another name, and one container sees its
+// own group as the root of the mount but the host's path in /proc/self/cgroup.
 TEST_F(CpuQuota, WhereTheHierarchiesAreMounted) {
   write("/proc/self/mountinfo",
         "30 25 0:26 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755\n"

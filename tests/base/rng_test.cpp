@@ -8,7 +8,7 @@
 namespace birkhoff {
 namespace {
 
-// Known answers of the authors' Random123 library (kat_vectors, philox4x32 10).
+// Known answers from the authors' Random123 library (kat_vectors, philox4x32 10).
 TEST(Philox, KnownAnswers) {
   EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}),
             (Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
@@ -19,8 +19,8 @@ TEST(Philox, KnownAnswers) {
             (Counter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-// The normal value is the inverse of the distribution function at the 24 upper bits drawn: Giles
-// gives 3 ulp of erfinv in single precision, so Φ comes back to a few 1e-7.
+// The normal value inverts the distribution function at the 24 upper bits drawn: Giles's erfinv has
+// an error of 3 ulp in single precision, so Φ of the value matches to a few 1e-7.
 TEST(Random, NormalInvertsTheDistributionFunction) {
   const Random random(5, "normal");
   double worst = 0, sum = 0, squares = 0;
@@ -32,7 +32,7 @@ TEST(Random, NormalInvertsTheDistributionFunction) {
     sum += x, squares += x * x;
   }
   EXPECT_LT(worst, 1e-6);
-  // Standard errors: 1/sqrt(count) and sqrt(2/count); four of each.
+  // Standard errors are 1/sqrt(count) and sqrt(2/count); the bounds are four of each.
   EXPECT_NEAR(sum / count, 0, 4 / std::sqrt(double(count)));
   EXPECT_NEAR(squares / count, 1, 4 * std::sqrt(2.0 / count));
 }

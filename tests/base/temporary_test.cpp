@@ -16,7 +16,7 @@ using testing::spill;
 
 void make_tree(const Path& path) {
   std::filesystem::create_directories(path / "a" / "b");
-  for (int i = 0; i < 200; ++i)  // more than a buffer of directory entries
+  for (int i = 0; i < 200; ++i)  // more entries than one directory buffer holds
     spill(path / "a" / ("a file with a long name, so that few fit " + std::to_string(i)), "x");
   spill(path / "a" / "b" / "c", "x");
 }
@@ -40,7 +40,7 @@ TEST(Temporary, IsRemovedUnlessReleased) {
   EXPECT_EQ(slurp(scratch / "outside"), "x");
 }
 
-// How a child ends that has made temporaries and then gets `signal`.
+// Exit status of a child that has made temporaries and then receives `signal`.
 int end_of_child(const Path& directory, int signal, bool ignored) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -52,12 +52,12 @@ int end_of_child(const Path& directory, int signal, bool ignored) {
     spill(kept.path(), "x");
     make_tree(tree.path());
     kept.release();
-    std::vector<std::unique_ptr<Temporary>> many;  // more than are registered
+    std::vector<std::unique_ptr<Temporary>> many;  // more than can be registered
     for (int i = 0; i < 100; ++i) many.push_back(std::make_unique<Temporary>(directory / "none"));
     {
       const DelaySignals whole;
       ::raise(signal);
-      spill(directory / "after", "x");  // still there
+      spill(directory / "after", "x");  // the signal is still delayed
     }
     ::_exit(0);
   }

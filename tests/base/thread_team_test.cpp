@@ -24,7 +24,7 @@ TEST(ThreadTeam, RunsEveryTaskOnce) {
   }
 }
 
-// Writes of one run are seen by the next, whoever takes which task; TSan watches.
+// Writes of one run are visible in the next, whichever worker takes which task; TSan checks it.
 TEST(ThreadTeam, RunsFollowEachOther) {
   ThreadTeam team(3);
   std::vector<int64_t> x(64, 0);
@@ -33,7 +33,7 @@ TEST(ThreadTeam, RunsFollowEachOther) {
   for (int64_t i = 0; i < 64; ++i) EXPECT_EQ(x[size_t(i)], 300 * (63 - i));
 }
 
-// A team ends wherever its threads are: at the start, in their wait, or on the way to it.
+// A team can end wherever its threads are: starting, waiting, or on the way to waiting.
 TEST(ThreadTeam, EndsAtAnyMoment) {
   std::atomic<int> done = 0;
   for (int round = 0; round < 2000; ++round) {

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// Of a code point, by the definition; surrogates and too large ones get their bytes too.
+// Encodes a code point as defined; surrogates and too large ones are encoded too.
 std::string encoded(uint32_t code, int bytes) {
   if (bytes == 1) return {char(code)};
   std::string out;
@@ -29,7 +29,7 @@ TEST(Utf8, TakesEachCodeInItsShortestFormAlone) {
     EXPECT_EQ(!utf8_error(encoded(code, code < 0x10000 ? 3 : 4)), is_scalar(code)) << code;
 }
 
-// A fault at each place of a text, which comes in pieces of each size.
+// A fault at different offsets of a text that comes in pieces of each size.
 TEST(Utf8, NamesThePlaceHoweverTheTextIsCut) {
   const std::string good = "abcdefgh\u00e9\u65e5\U0001F642ijklmnopqrstuvwxyz\u00e9";
   const std::pair<std::string, int64_t> texts[] = {{good, -1},

@@ -87,7 +87,7 @@ TEST(CommunicatorAbortOnce, ByCallTellsItsLine) {
   EXPECT_EQ(what, "5: disk is full");
 }
 
-// As a watchdog would, from a thread that is no rank.
+// The flag is raised as a watchdog would, from a thread that is no rank.
 TEST(CommunicatorAbortOnce, ByTheFlagEndsAllWaitsWithItsCode) {
   const auto flag = std::make_shared<AbortFlag>();
   std::thread watchdog([&] {
@@ -105,7 +105,7 @@ TEST(CommunicatorAbortOnce, ByTheFlagEndsAllWaitsWithItsCode) {
   EXPECT_EQ(what, "7: rank 1 is late");
 }
 
-// While an exception passes, calls under way are cut off; the others' data stays where it is.
+// While an exception unwinds, calls in flight are cancelled; the other ranks' data stays in place.
 TEST(CommunicatorAbortOnce, AnExceptionPassesCallsUnderWay) {
   const std::string what = failure_in_time(3, [&](Communicator& ranks) {
     std::vector<double> x(5000, 1);

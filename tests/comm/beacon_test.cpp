@@ -30,7 +30,7 @@ TEST(Beacon, TellsWhatItWasTold) {
   EXPECT_EQ(after.ticks, in.ticks + 2);
 }
 
-// What is read stood together: operation, sequence and bytes of one call.
+// A snapshot is consistent: operation, sequence and bytes belong to one call.
 TEST(BeaconThread, SnapshotsAreOfOneMoment) {
   constexpr const char* kOperations[] = {"barrier", "all_reduce", "broadcast"};
   Beacon beacon;
@@ -41,13 +41,14 @@ TEST(BeaconThread, SnapshotsAreOfOneMoment) {
       beacon.enter(n, Activity(n % kActivities));
       beacon.begin({.sequence = n, .operation = kOperations[n % 3], .bytes = 7 * n});
       beacon.end();
-      // A rank works between its calls; without a pause a reader would never get a look in.
+      // A rank works between its calls; without a pause the reader would never get a consistent
+      // read.
       for (std::atomic<int> pause{0}; pause < 200;) pause.store(pause + 1);
     }
   });
   while (beacon.snapshot().last.sequence == 0) std::this_thread::yield();
   uint64_t ticks = 0;
-  // On a busy machine the two may take turns: what counts is how often the reader saw it move.
+  // On a busy machine the two may run alternately: counts how often the reader saw a change.
   for (int64_t moves = 0, before = 0; moves < 2'000;) {
     const Beacon::Snapshot s = beacon.snapshot();
     EXPECT_EQ(int64_t(s.activity), s.step % kActivities);
@@ -65,7 +66,7 @@ TEST(BeaconThread, SnapshotsAreOfOneMoment) {
   EXPECT_EQ(beacon.snapshot().ticks, uint64_t(3 * last));
 }
 
-// Rank 1 gets stuck while rank 0 waits for it and rank 2 is done.
+// Rank 1 is stuck while rank 0 waits for it and rank 2 is done.
 TEST(LocalWatchThread, NamesTheStuckRank) {
   Beacon beacons[3];
   std::atomic<bool> known{false};
@@ -83,7 +84,7 @@ TEST(LocalWatchThread, NamesTheStuckRank) {
     beacons[0].begin({.sequence = 4, .operation = "all_gather", .bytes = 10});
     watch.finished(2);
     stuck = std::thread([&] {
-      // Longer than the timeout, with ticks: no alarm.
+      // Longer than the timeout, but with ticks: raises no alarm.
       for (int i = 0; i < 30; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
         EXPECT_FALSE(known);

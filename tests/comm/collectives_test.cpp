@@ -15,8 +15,8 @@ using testing::run_in_time;
 
 constexpr int64_t kCounts[] = {0, 1, 2, 7, 31, 97, 601};
 
-// Rank r's element i of input `salt`. Floats of many sizes, so that the order of a sum shows;
-// integers of all bits, so that sums wrap.
+// Element i of rank r for input `salt`. Floats have many magnitudes, so that the order of a sum
+// matters; integers use all bits, so that sums wrap.
 template <class T>
 T value(int rank, int64_t i, int salt) {
   const Random random(uint64_t(salt), "values");
@@ -119,7 +119,7 @@ void try_moves(Communicator& ranks, int64_t count, Jitter& jitter) {
     EXPECT_TRUE(same(x, values<T>(root, count, 4))) << "broadcast of " << count << " by " << root;
   }
 
-  // Around the ring, sent and received at once.
+  // Sends around the ring, and receives at the same time.
   if (n > 1) {
     std::vector<T> x(static_cast<size_t>(count));
     const std::vector<T> own = values<T>(self, count, 5);
@@ -133,7 +133,7 @@ void try_moves(Communicator& ranks, int64_t count, Jitter& jitter) {
   ranks.barrier();
 }
 
-// Rank a sends rank b a number of elements that is a function of both.
+// Number of elements that rank a sends rank b, a function of both.
 int64_t to_send(int from, int to, int64_t count) { return (from * 7 + to * 4 + 1) % 5 * count / 3; }
 
 template <class T>
@@ -180,7 +180,7 @@ TEST_P(CommunicatorRanks, EveryCollectiveIsAsByBruteForce) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, CommunicatorRanks, ::testing::Values(1, 2, 3, 4, 5, 8));
 
-// Several chunks a slice, of the size that runs have, and a short one at the end.
+// Several chunks per slice, in production's chunk size, and a short one at the end.
 TEST(CommunicatorLarge, ReductionsGoInSeveralChunks) {
   constexpr int64_t kCount = 1'800'001;
   const auto element = [](int rank, int64_t i) {
@@ -201,14 +201,14 @@ TEST(CommunicatorLarge, ReductionsGoInSeveralChunks) {
     });
 }
 
-// 1e8 + 1 rounds to 1e8 in f32: in rank order the sum is 1; from the last rank to the first it is
-// 0, and so it is in pairs; exact, it is 2. bf16 keeps 8 bits: 256 + 1 + 1 is 258 in f32, and 256
-// if it were rounded each time.
+// 1e8 + 1 rounds to 1e8 in f32: in rank order the sum is 1. From the last rank to the first, or in
+// pairs, it is 0; exactly, it is 2. bf16 keeps 8 bits: 256 + 1 + 1 is 258 in f32, but 256 if
+// rounded each time.
 TEST(CommunicatorOrder, SumsAreInRankOrderAndRoundedOnce) {
   const float floats[] = {1e8f, 1, -1e8f, 1};
   const float halves[] = {256, 1, 1, 0};
   run_in_time(4, [&](Communicator& ranks) {
-    for (const int64_t count : {1, 5, 130}) {  // 130: slices of all ranks
+    for (const int64_t count : {1, 5, 130}) {  // 130: every rank has a slice
       std::vector<float> x(size_t(count), floats[ranks.rank()]);
       ranks.all_reduce(out(x), Reduction::sum);
       EXPECT_EQ(x, std::vector<float>(size_t(count), 1.0f));

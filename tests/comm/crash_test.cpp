@@ -22,7 +22,7 @@ struct Pair {
 
 using Message = std::array<char, sizeof(FrameHeader) + sizeof(CrashMessage)>;
 
-// Rank 0 has let in rank 1, and lets in rank 2 when its crash is being told.
+// Rank 0 has accepted rank 1, and accepts rank 2 while its crash is being reported.
 [[noreturn]] void crash(const Pair& first, const Pair& second) {
   const Beacon beacon;
   CrashReport report(beacon, 3);

@@ -50,7 +50,7 @@ TEST(Drill, RefusesWhatItDoesNotUnderstand) {
     EXPECT_EQ(refusal(text), "accepted");
 }
 
-// At which visits of a place a drill throws.
+// The visits of a place at which a drill throws.
 std::vector<int> thrown(Drill drill, int rank, int64_t step, std::string_view place) {
   std::vector<int> at;
   for (int visit = 1; visit <= 3; ++visit) try {
@@ -84,7 +84,7 @@ TEST(Drill, FollowsTheBeacon) {
   beacon.begin({.sequence = 2, .operation = "barrier", .bytes = 0});
   beacon.end();
   EXPECT_THROW(reduce(), InternalError);
-  EXPECT_FALSE(beacon.snapshot().waiting);  // it never came to the collective
+  EXPECT_FALSE(beacon.snapshot().waiting);  // it never reached the collective
 }
 
 }  // namespace

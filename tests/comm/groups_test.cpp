@@ -1,4 +1,4 @@
-// Groups of ranks: the axes of a mesh, groups of groups, lists that do not fit.
+// Groups of ranks: the axes of a mesh, groups of groups, invalid lists.
 #include <gmock/gmock.h>
 
 #include <vector>
@@ -37,7 +37,7 @@ TEST(CommunicatorGroups, AxesOfAMesh) {
       EXPECT_EQ(sum_of(*columns, self), 2 * column + 4);
       EXPECT_EQ(sum_of(ranks, self), 28);
     }
-    // One call of each under way at once, started in different orders.
+    // One call of each in flight at once, started in different orders.
     int64_t a = self, b = self;
     Pending one = (row ? *rows : *columns)
                       .start_all_reduce(elements(std::span(row ? &a : &b, 1)), Reduction::sum);
@@ -49,7 +49,7 @@ TEST(CommunicatorGroups, AxesOfAMesh) {
   });
 }
 
-// Ranks that have been in different numbers of groups still agree on the number of the next.
+// Ranks that have been in different numbers of groups still agree on the next group's number.
 TEST(CommunicatorGroups, OfGroupsThatOutliveThem) {
   run_in_time(5, [](Communicator& ranks) {
     const int self = ranks.rank();
@@ -98,7 +98,7 @@ TEST(CommunicatorGroups, ListsThatDoNotFitAreRefusedOnAllRanks) {
       } catch (const InternalError& e) {
         seen[size_t(ranks.rank())] = e.what();
       }
-      ranks.barrier();  // all have refused, so that it goes on
+      ranks.barrier();  // all have refused, so the communicator still works
     });
     EXPECT_EQ(seen[1], seen[0]);
     EXPECT_EQ(seen[2], seen[0]);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kTimeout = 2;
 
-// What happens to one rank over time: heard each quarter of a second, until told otherwise.
+// What happens to one rank over time. It is heard every quarter of a second until `heard_until`.
 struct Course {
   double heard_until = 1e9;
   double ticks_until = 1e9;
@@ -46,7 +46,7 @@ struct Row {
   const char* what;
   std::vector<Course> ranks;
   std::optional<Judgement> expected;
-  double from = 0, to = 0;  // seconds in which the judgement falls
+  double from = 0, to = 0;  // seconds between which the judgement falls
 };
 
 const Course kWell;

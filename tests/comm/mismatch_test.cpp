@@ -1,4 +1,4 @@
-// Ranks that make different calls: found by comparing signatures, both named; no hang, no data.
+// Ranks that make different calls: signatures reveal it, both are named, no hang, no data moves.
 #include <gmock/gmock.h>
 
 #include <functional>
@@ -23,8 +23,8 @@ struct Buffers {
 
 using Step = std::function<void(Communicator&, Buffers&)>;
 
-// Ranks 0 and 1 of three make the first call, rank 2 the second: one of the three finds out, and
-// says of rank 2 and another what each is in.
+// Ranks 0 and 1 of three make the first call, rank 2 the second. One of the three finds out, and
+// names the calls that rank 2 and another are in.
 void expect_found(const Step& most, const std::string& first, const Step& odd,
                   const std::string& second) {
   for (int round = 0; round < 5; ++round) {
@@ -36,7 +36,7 @@ void expect_found(const Step& most, const std::string& first, const Step& odd,
       (ranks.rank() == 2 ? odd : most)(ranks, buffers);
       for (const float x : buffers.f) EXPECT_EQ(x, 1);
       for (const int64_t x : buffers.i) EXPECT_EQ(x, 1);
-      ranks.barrier();  // where a call has sent all it had to without hearing of the others
+      ranks.barrier();  // for a call that has sent everything without hearing from the others
     });
     const std::string two = "rank 2 is in " + second, to_two = "rank 2 in " + second;
     const auto both = [&](int r) {
@@ -122,7 +122,7 @@ TEST(CommunicatorMismatch, MessagesDiffer) {
             "in group 0)");
   EXPECT_THAT(run(send, [](Communicator& c, Buffers& b) { c.receive(b.integers(5), 0); }),
               HasSubstr("rank 1 in receive of 5 i64 from rank 0"));
-  // A message where a collective is expected, and the other way round.
+  // A message where a collective is expected, and vice versa.
   EXPECT_THAT(run(send, kBarrier), HasSubstr("rank 1 in barrier (its 1st call in group 0)"));
   EXPECT_THAT(run(kReduce, [](Communicator& c, Buffers& b) { c.receive(b.floats(100), 0); }),
               HasSubstr("rank 0 is in all_reduce of 100 f32 (its 1st call in group 0), rank 1 in "

@@ -1,4 +1,4 @@
-// Calls under way together, waited for in any order, and dropped.
+// Several calls in flight, waited for in any order, and dropped.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ TEST(CommunicatorPending, ManyAreWaitedForInAnyOrder) {
       [](Communicator& ranks) {
         const int n = ranks.size(), self = ranks.rank();
         Jitter jitter(self);
-        // Each rank waits in an order of its own.
+        // Each rank waits in its own order.
         const Random random(uint64_t(self), "order");
         std::vector<size_t> order(kCalls);
         for (size_t k = 0; k < order.size(); ++k) order[k] = k;
@@ -91,7 +91,7 @@ TEST(CommunicatorPending, MessagesOfAPairKeepTheirOrder) {
   });
 }
 
-// Far beyond the sequence numbers that channels tell apart.
+// Goes far beyond the sequence numbers that channels distinguish.
 TEST(CommunicatorPending, SequencesGoOn) {
   run_in_time(2, [](Communicator& ranks) {
     for (int k = 0; k < 1000; ++k) {
@@ -112,7 +112,7 @@ TEST(CommunicatorPending, TooManyUnderWayAreRefused) {
   EXPECT_THAT(what, HasSubstr("9: [receive] 128 calls of group 0 are under way"));
 }
 
-// Many chunks each: neither can end while a rank moves only the one it waits for.
+// Both calls have many chunks: neither can end if a rank advances only the call it waits for.
 TEST(CommunicatorPending, WaitingForOneMovesAll) {
   run_in_time(2,
               [](Communicator& ranks) {
@@ -131,7 +131,7 @@ void wait_until(const std::atomic<bool>& flag) {
   while (!flag) std::this_thread::yield();
 }
 
-// Chunks of the second are there before those of the first that are still to come.
+// Chunks of the second call arrive before the remaining ones of the first.
 TEST(CommunicatorPending, ChunksOfTwoCallsDoNotMix) {
   std::atomic<bool> sent{false};
   run_in_time(2,
@@ -147,7 +147,7 @@ TEST(CommunicatorPending, ChunksOfTwoCallsDoNotMix) {
                 }
                 wait_until(sent);
                 Pending one = ranks.start_receive(elements(std::span(a)), 0);
-                for (int k = 0; k < 10; ++k) (void)one.done();  // takes what has come
+                for (int k = 0; k < 10; ++k) (void)one.done();  // receives what has arrived
                 Pending two = ranks.start_receive(elements(std::span(b)), 0);
                 two.wait(), one.wait();
                 EXPECT_EQ(a, std::vector<float>(1000, 1));
@@ -156,7 +156,7 @@ TEST(CommunicatorPending, ChunksOfTwoCallsDoNotMix) {
               {.chunk_bytes = 64});
 }
 
-// Dropped with chunks posted that rank 1 sends only afterwards: the memory is the caller's again.
+// Dropped with chunks posted that rank 1 sends only later: the memory belongs to the caller again.
 TEST(CommunicatorPending, ADroppedCallIsTheEndOfTheRank) {
   std::atomic<bool> sent{false}, dropped{false};
   std::string second;

@@ -1,5 +1,5 @@
 #pragma once
-// Several ranks as threads, late at random, under a hard timeout.
+// Runs several ranks as threads, with random delays, under a hard timeout.
 #include <chrono>
 #include <thread>
 
@@ -9,7 +9,7 @@
 
 namespace birkhoff::testing {
 
-// Now and then a pause of up to 0.3 ms, so that ranks come to a call in any order.
+// Sometimes pauses for up to 0.3 ms, so that ranks reach a call in any order.
 class Jitter {
  public:
   explicit Jitter(int rank) : random_(uint64_t(rank), "jitter") {}
@@ -29,7 +29,7 @@ inline void run_in_time(int size, const std::function<void(Communicator&)>& body
   run_ranks(size, body, options);
 }
 
-// What the first rank to fail threw, as code and line; "none" if nothing.
+// Code and line of what the first rank to fail threw; "none" if none failed.
 inline std::string failure_in_time(int size, const std::function<void(Communicator&)>& body,
                                    const RunRanksOptions& options = {}) {
   try {

@@ -1,4 +1,4 @@
-// Strangers at rank 0's door, and what the frames of a member may say.
+// Strangers that connect to rank 0's side channel, and what frames of a member are believed.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 using ::testing::Each;
 using ::testing::HasSubstr;
 
-// A stranger's socket: blocks for at most 20 s.
+// A stranger's socket, which blocks for at most 20 s.
 class Stranger {
  public:
   explicit Stranger(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -52,7 +52,7 @@ class Stranger {
     return say(std::string(reinterpret_cast<const char*>(&header), sizeof header) +
                std::string(reinterpret_cast<const char*>(&message), sizeof message));
   }
-  // "closed", or the first byte that came.
+  // "closed", "silent", or the first byte that arrived.
   std::string answer() const {
     char byte = 0;
     const ssize_t n = ::recv(fd_, &byte, 1, 0);
@@ -64,7 +64,7 @@ class Stranger {
   int fd_;
 };
 
-// Rank 0 of a job whose other ranks have not come yet.
+// Rank 0 of a job whose other ranks have not connected yet.
 class SideChannel : public ::testing::Test {
  protected:
   void start(int rank, int size, const std::string& more = "dwell=0") {
@@ -78,13 +78,13 @@ class SideChannel : public ::testing::Test {
       std::this_thread::sleep_for(milliseconds(5));
     rendezvous_ = Rendezvous::parse(slurp(path));
   }
-  // Of a member that this test plays: of another machine, or it would be ended with the job.
+  // A member that this test plays, on another machine: otherwise it would be killed with the job.
   static ProcessId elsewhere() {
     ProcessId process = this_process();
     process.machine = "elsewhere";
     return process;
   }
-  // As a member does that this test plays.
+  // Joins the collective, for a member that this test plays.
   void join_collective() const {
     const int fd = ::open((job_.path() / "counter").c_str(), O_RDWR | O_CLOEXEC);
     void* shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -126,21 +126,21 @@ TEST_F(SideChannel, StrangersChangeNothing) {
   const FrameHeader oversized{.bytes = 0xFFFF, .type = FrameType::hello};
   const std::string_view head(reinterpret_cast<const char*>(&oversized), sizeof oversized);
   EXPECT_EQ(Stranger(port).say(head).answer(), "closed");
-  EXPECT_EQ(silent.answer(), "closed");  // the oldest of too many, or after its five seconds
+  EXPECT_EQ(silent.answer(), "closed");  // as the oldest of too many, or after its five seconds
 
   start(1, 3), start(2, 3);
   EXPECT_THAT(job_.wait(), Each(0)) << job_.err();
   EXPECT_EQ(job_.err(), "");
 }
 
-// A member is believed in what it says of itself, if that can be true.
+// A member is believed in what it says of itself, if it is valid.
 TEST_F(SideChannel, AMembersNonsenseIsItsDeath) {
   open(2);
   const Stranger member(rendezvous_.port);
   EXPECT_NE(member.say(FrameType::hello, hello(1)).answer(), "closed");
   BeatMessage beat{.step = 4, .activity = int32_t(Activity::data)};
   member.say(FrameType::beat, beat);
-  // Not believed: no such activity; the failure of another rank; an exit code that is none of ours.
+  // Not believed: an unknown activity, the failure of another rank, an exit code that is not ours.
   beat = {.step = 9, .activity = kActivities};
   member.say(FrameType::beat, beat);
   const Failure of_another{.rank = 0, .process = this_process(), .cause = "x"};
@@ -155,11 +155,11 @@ TEST_F(SideChannel, AMembersNonsenseIsItsDeath) {
   EXPECT_THAT(job_.err(), HasSubstr("step 4 activity data: "));
 }
 
-// A member of another machine cannot ask the kernel how rank 0 ended.
+// A member on another machine cannot ask the kernel how rank 0 ended.
 TEST_F(SideChannel, ACrashIsTold) {
   open(2, "drill=rank=0,step=2,at=backward,kind=segv");
   Connection member = connect_to_rank_0(rendezvous_, 1, elsewhere());
-  join_collective();  // of step 1: rank 0 waits for its member there
+  join_collective();  // of step 1, where rank 0 waits for its member
   std::optional<CrashMessage> told;
   for (int i = 0; i < 4000 && !member.closed() && !told; ++i) {
     for (const Frame& frame : member.receive())
@@ -218,7 +218,7 @@ TEST(Connection, ClosesOnWhatIsNoFrame) {
         header(0, 0), header(0, 9), header(0, 255), header(0, int(FrameType::goodbye), 0)}) {
     Pair pair;
     pair.put(good + bad);
-    EXPECT_EQ(pair.connection.receive().size(), 1u);  // what came before it counts
+    EXPECT_EQ(pair.connection.receive().size(), 1u);  // frames before it still count
     EXPECT_TRUE(pair.connection.closed());
   }
 }
@@ -238,7 +238,7 @@ TEST(Rendezvous, RoundTrips) {
   ::close(listener);
 }
 
-// Another server at rank 0's address does not know the reply: nobody talks to it.
+// Another server at rank 0's address does not know the reply, so no rank talks to it.
 TEST(Rendezvous, AnImpostorIsNotRank0) {
   int listener = -1;
   Rendezvous r = listen_for_ranks(listener);
@@ -248,7 +248,7 @@ TEST(Rendezvous, AnImpostorIsNotRank0) {
     pollfd wait{.fd = listener, .events = POLLIN, .revents = 0};
     ::poll(&wait, 1, 20'000);
     Connection guest(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    guest.send(FrameType::welcome, WelcomeMessage{r.token});  // what it was told, not the reply
+    guest.send(FrameType::welcome, WelcomeMessage{r.token});  // what it was sent, not the reply
     while (!guest.closed()) guest.receive(), std::this_thread::sleep_for(milliseconds(5));
   });
   EXPECT_THROW(connect_to_rank_0(r, 1, this_process(), 0.01), PeerError);
@@ -264,7 +264,7 @@ class Sleeper {
     }
     process_ = this_process();
     process_.pid = pid_;
-    // Field 22: the name in parentheses has no blanks here.
+    // The name in parentheses has no blanks here, so fields can be counted to 22.
     std::ifstream stat(fmt::format("/proc/{}/stat", pid_));
     std::string field;
     for (int i = 0; i < 22; ++i) stat >> field;
@@ -278,7 +278,7 @@ class Sleeper {
 TEST(Process, KillsOnlyWhoItMeans) {
   const Sleeper sleeper;
   EXPECT_EQ(state_of(sleeper.process_), ProcessState::running);
-  ProcessId later = sleeper.process_;  // as if the pid had been given anew
+  ProcessId later = sleeper.process_;  // as if the pid had been reused
   ++later.start;
   EXPECT_EQ(state_of(later), ProcessState::gone);
   kill_process(later);

@@ -1,5 +1,5 @@
-// Real processes that fail in every way, and what the others make of it. The limits are generous:
-// what would be late by a mistake is a minute late here.
+// Real processes that fail in every way, and how the others react. The limits are generous: what is
+// late because of a mistake is a minute late here.
 #include "comm/watch/watchdog.h"
 
 #include <gmock/gmock.h>
@@ -20,7 +20,7 @@ using ::testing::Matches;
 using ::testing::MatchesRegex;
 
 constexpr int kLimit = 45;       // seconds, for a job
-constexpr double kNoHang = 300;  // a timeout that no test reaches: a death must not need it
+constexpr double kNoHang = 300;  // a timeout that no test reaches: deaths must not need it
 constexpr double kHang = 2;
 
 struct Rehearsal {
@@ -29,10 +29,10 @@ struct Rehearsal {
   std::string at = "backward";
   double timeout = kNoHang;
   std::string cause = "";
-  int code = 0;                        // of the others
-  int victims = -1;                    // code; −1: any but 0, for the sanitizers have their own
+  int code = 0;      // exit code of the others
+  int victims = -1;  // exit code of the victim; −1: any but 0, since sanitizers differ
   std::vector<std::string> more = {};  // arguments of the victim
-  std::vector<std::string> last = {};  // of the last rank
+  std::vector<std::string> last = {};  // arguments of the last rank
 };
 
 struct Running {
@@ -68,7 +68,7 @@ std::vector<std::string> root_causes(const std::string& err) {
   return found;
 }
 
-// Where the line says that it happened: a drill at a collective is in `reduce`.
+// The place that the line names: a drill at a collective is in `reduce`.
 std::string place(const Rehearsal& h, pid_t pid) {
   const bool early = h.at == "init" || h.at == "load";
   return fmt::format("rank {} host [^ ]+ pid {} step {} activity {}: .*{}", h.victim, pid,
@@ -94,8 +94,9 @@ void finish(Running& r) {
   const std::vector<std::string> lines = root_causes(err);
   ASSERT_EQ(lines.size(), 1u) << err;
   EXPECT_THAT(lines[0], ContainsRegex(place(h, r.job.pid(h.victim))));
-  // Who lived to write one has the cause in its log. Nobody is told when rank 0 has died without a
-  // word: each looks for itself, and one that looks after the process was reaped sees less.
+  // Every survivor that wrote a log has the cause in it. If rank 0 died without a report, nobody
+  // tells the others: each looks for itself, and one that looks after the process was reaped sees
+  // less.
   const bool each_looked = h.victim == 0 && h.code == int(ExitCode::peer) && h.cause.empty();
   for (int rank = 0; rank < h.size; ++rank) {
     if (rank == h.victim) continue;
@@ -105,7 +106,7 @@ void finish(Running& r) {
     else
       EXPECT_EQ("birkhoff: " + log, lines[0]);
     if (h.at != "backward" || !h.last.empty()) continue;
-    // It waited for the victim in a collective, and was let out of it.
+    // It waited for the victim in a collective, and the watchdog ended that wait.
     EXPECT_EQ(slurp(r.job.path() / fmt::format("caught-{}", rank)),
               "a wait was ended by the watchdog");
   }
@@ -114,7 +115,7 @@ void finish(Running& r) {
   }
 }
 
-// All jobs at a time: they mostly wait.
+// Runs all jobs at once: they mostly wait.
 void rehearse(const std::vector<Rehearsal>& rehearsals) {
   std::list<Running> jobs;
   for (const Rehearsal& h : rehearsals) jobs.emplace_back(h);
@@ -141,7 +142,7 @@ TEST(WatchdogDrills, ThrowEndsAllWithItsOwnCode) {
   rehearse(all);
 }
 
-// Rank 2 notices that a peer is gone, and says so before rank 1 says what happened to it.
+// Rank 2 reports that a peer is gone before rank 1 reports what happened to it.
 TEST(WatchdogDrills, ASymptomIsNotTheCause) {
   rehearse({{.kind = "throw",
              .victim = 1,
@@ -212,7 +213,7 @@ TEST(WatchdogDrills, AStoppedRankIsKilledAndAnEndlessLoopNamed) {
   rehearse(all);
 }
 
-// Who leaves a collective out is one behind and comes to the end first.
+// A rank that skips a collective is one call behind, and reaches the end first.
 TEST(WatchdogDrills, ASkippedCollectiveNamesWhoIsBehind) {
   std::list<Running> jobs;
   for (const int victim : {0, 1})
@@ -242,7 +243,7 @@ TEST(WatchdogDrills, ASkippedCollectiveNamesWhoIsBehind) {
 
 TEST(WatchdogDrills, NothingIsSaidOfRanksThatFinishAtDifferentTimes) {
   std::list<Running> jobs;
-  // A save of three timeouts, of rank 0 or another: it ticks.
+  // A save that takes three timeouts but ticks, on rank 0 or another.
   for (const int slow : {0, 1, 2})
     jobs.emplace_back(Rehearsal{.victim = slow, .size = 3, .timeout = 0.7, .more = {"dwell=2"}});
   for (Running& r : jobs) start(r);
@@ -252,7 +253,7 @@ TEST(WatchdogDrills, NothingIsSaidOfRanksThatFinishAtDifferentTimes) {
   }
 }
 
-// The whole job is stopped for longer than the timeout, as by Ctrl-Z, and goes on.
+// The whole job is stopped for longer than the timeout, as by Ctrl-Z, and then continues.
 TEST(WatchdogDrills, AJobThatWasSuspendedGoesOn) {
   Running r{{.victim = 1, .size = 3, .timeout = 1.5, .more = {"dwell=1"}}, {}};
   start(r);

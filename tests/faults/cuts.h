@@ -1,5 +1,5 @@
 #pragma once
-// Power cuts in a recorded run, each with every state that it may leave on the disk.
+// Simulates power cuts in a recorded run, each with every state that it may leave on the disk.
 #include <set>
 
 #include "base/hash.h"
@@ -21,9 +21,10 @@ inline std::string hash_of(const Tree& tree, size_t committed) {
   return text;
 }
 
-// Cuts behind each of `calls` that `wanted(call)` says, and before all and behind all. Ends at the
-// first fault: `inspect(directory, committed, number)` returns what is wrong with what was left in
-// a directory, where the checkpoints of those steps had been committed; `number` counts the states.
+// Cuts after each of `calls` for which `wanted(call)` holds, before the first and after the last.
+// Stops at the first fault: `inspect(directory, committed, number)` returns what is wrong with the
+// state left in `directory`, given that the checkpoints of the steps `committed` had been
+// committed; `number` counts the states.
 template <class W, class F>
 Cuts cut_power(const std::vector<FileCall>& calls, W wanted, F inspect) {
   Cuts found;

@@ -9,9 +9,9 @@
 namespace birkhoff::testing {
 namespace {
 
-constexpr size_t kAllCombinations = 8;  // of so many changes: 256
+constexpr size_t kAllCombinations = 8;  // up to so many changes, all combinations: 256
 
-// Which of `n` changes are done.
+// Sets of changes, out of `n`, that may be done.
 std::vector<std::vector<bool>> combinations(size_t n) {
   std::set<std::vector<bool>> found;
   if (n <= kAllCombinations) {
@@ -190,7 +190,7 @@ Tree Disk::live() const {
   return tree;
 }
 
-// Of the directories that a name leads to, now or after some cut: directory → changes.
+// Number of unflushed changes of each directory that a name leads to, now or after some cut.
 std::map<Disk::Id, size_t> Disk::unflushed_changes() const {
   std::map<Id, size_t> found;
   std::set<Id> seen = {0};

@@ -66,7 +66,7 @@ TEST(DiskAfterACut, MayDoHalfOfARenameBetweenDirectories) {
                                    Tree{{"d", kDirectory}, {"d/b", "x"}}));
 }
 
-// The fault that a save without a flush of its directory has: the new name, and nothing in it.
+// The fault of a save that does not flush its directory: the new name, with nothing in it.
 TEST(DiskAfterACut, MayHoldARenamedDirectoryWithoutItsFiles) {
   const Disk disk =
       after({call("mkdir", "aside"), call("create", "aside/f"), write("aside/f", 0, "x"),

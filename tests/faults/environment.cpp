@@ -1,6 +1,6 @@
-// The scratch directories of these tests are in memory where there is room for them: what a disk
-// would do is replayed, not waited for. On a disk they take 20 times as long. At the end a line
-// says how many runs there were.
+// Puts the scratch directories of these tests in memory if there is room for them: what a disk
+// would do is replayed, not waited for. On a disk the tests take 20 times as long. At the end a
+// line reports the number of runs.
 #include <gtest/gtest.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 namespace {
 
 constexpr const char* kPlace = "/dev/shm/";
-constexpr size_t kRoom = size_t(48) << 20;  // ten times what a test has at a time
+constexpr size_t kRoom = size_t(48) << 20;  // ten times what a test holds at a time
 
 class Surroundings : public ::testing::Environment {
  public:

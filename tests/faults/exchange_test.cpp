@@ -1,5 +1,5 @@
-// Import and export with one of their file calls gone wrong, for each of them in turn: what they
-// make is there whole or not at all, and what a killed one left aside is removed by the next.
+// Import and export with one of their file calls failing, for each call in turn: their result is
+// there whole or not at all, and the next run removes what a killed one left behind.
 #include <gmock/gmock.h>
 
 #include <cstring>
@@ -20,7 +20,7 @@ Tree beneath(const Tree& tree, const std::string& directory) {
   return part;
 }
 
-// Run in the directory, so that what is made says the same wherever that is.
+// Commands run in the directory, so that their results do not depend on its path.
 class ExchangeFaults : public ::testing::TestWithParam<const char*> {
  protected:
   ExchangeFaults() {
@@ -55,7 +55,8 @@ class ExchangeFaults : public ::testing::TestWithParam<const char*> {
     return some;
   }
 
-  // Whole or not at all; the next one makes it, whatever a killed one has left aside.
+  // The result is whole or absent, and the next run makes it, whatever a killed one has left
+  // behind.
   void expect_whole_or_nothing(const Path& directory) const {
     const bool there = std::filesystem::exists(directory / "made");
     if (there) {
@@ -134,7 +135,7 @@ TEST_P(ExchangeFaults, APowerCutLeavesAllOrNothing) {
       });
   EXPECT_EQ(found.first_fault, "");
   EXPECT_GT(found.states, 20u);
-  // Behind the last call, with which the command says that it is done, it is there.
+  // After the last call, with which the command reports that it is done, the result is there.
   Disk disk;
   for (const FileCall& call : whole_.calls) disk.apply(call);
   for (const Tree& tree : disk.after_cut()) EXPECT_TRUE(beneath(tree, "made") == made_);

@@ -1,4 +1,4 @@
-// File systems that cannot lock a file or flush a directory: one warning, and the run goes on.
+// File systems that cannot lock a file or flush a directory: one warning, and the run continues.
 #include <gmock/gmock.h>
 
 #include "engine/checkpoint/checkpoint.h"
@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int kNotSupported = 524;  // of the kernel alone: NFS and autofs let it out
+constexpr int kNotSupported = 524;  // internal to the kernel, but NFS and autofs leak it
 
 size_t count_of(const std::string& text, std::string_view what) {
   size_t n = 0;
@@ -28,7 +28,7 @@ class Guarantees : public ::testing::Test {
             "train.stop_at=" + stop_at,
             "train.eval_every=0"};
   }
-  // A run from its start; `text` is said once.
+  // A run from its start, which logs `text` once.
   void expect_warned(const Fault& fault, const std::string& text) {
     std::filesystem::remove_all(scratch_ / "run");
     const Finished ran = run_with(fault, scratch_.path(), train("1"));

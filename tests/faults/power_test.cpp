@@ -1,5 +1,5 @@
-// A save whose disk loses power between any two file calls: whatever of what was not yet flushed is
-// lost, each committed checkpoint is whole and no torn one is to be seen.
+// A save whose disk loses power between any two file calls: whatever unflushed data is lost, each
+// committed checkpoint is whole and no torn one is visible.
 #include <gtest/gtest.h>
 
 #include "tests/faults/cuts.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr auto kEverywhere = [](const FileCall&) { return true; };
 
-// As it is run, and with all checkpoints kept.
+// With the oldest pruned, as usual, and with all checkpoints kept.
 TEST(PowerCuts, LoseNoCommittedCheckpointAndTearNone) {
   for (const auto& [keep, kept] : {std::pair("2", kKept), std::pair("9", size_t(9))}) {
     const Scratch scratch;
@@ -27,7 +27,7 @@ TEST(PowerCuts, LoseNoCommittedCheckpointAndTearNone) {
   }
 }
 
-// The machine starts again and the run goes on, to the same checkpoints.
+// The machine restarts and the run continues to the same checkpoints.
 TEST(PowerCuts, AreNotInTheNextRunsWay) {
   const Scratch scratch;
   const Recording saved = record(scratch.path(), save_command(scratch.path()));
@@ -43,7 +43,7 @@ TEST(PowerCuts, AreNotInTheNextRunsWay) {
   EXPECT_EQ(found.first_fault, "");
 }
 
-// A run is killed, the next one goes on with what the kernel has of the first, and then the power
+// A run is killed, the next one continues with what the kernel has of the first, and then the power
 // fails: what the first had not yet flushed, the second must.
 TEST(PowerCuts, BehindAKillLoseNothingEither) {
   std::vector<FileCall> first;
@@ -70,7 +70,7 @@ TEST(PowerCuts, BehindAKillLoseNothingEither) {
   }
 }
 
-// Faults of a save that the replay must see, each in the calls of a sound one.
+// Faults of a save that the replay must detect, each planted in the calls of a sound save.
 std::string fault_of(const std::vector<FileCall>& calls) {
   return cut_power(calls, kEverywhere,
                    [&](const Path& left, const std::set<int64_t>& committed, size_t) {
@@ -86,7 +86,7 @@ class PlantedInTheCalls : public ::testing::Test {
     calls_ = record(scratch.path(), save_command(scratch.path(), "stop", "9")).calls;
     ASSERT_EQ(fault_of(calls_), "");
   }
-  // Without the calls that `left_out` says.
+  // The fault after omitting the calls for which `left_out` holds.
   template <class F>
   std::string fault_without(F left_out) {
     std::vector<FileCall> some;

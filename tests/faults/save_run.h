@@ -1,6 +1,6 @@
 #pragma once
-// Runs of fault_save: three checkpoints, the oldest pruned. `run` is beneath the directory whose
-// calls are counted.
+// Runs fault_save, which saves three checkpoints and prunes the oldest. `run` is beneath the
+// directory whose calls are counted.
 #include <gtest/gtest.h>
 
 #include "tests/faults/recording.h"

@@ -1,5 +1,5 @@
 // A save whose Nth file call goes wrong, for every N: no committed checkpoint is lost, none is
-// torn, the process ends as it should, and the next run is not disturbed by what was left behind.
+// torn, the process ends as it should, and what is left behind does not disturb the next run.
 #include <gmock/gmock.h>
 
 #include <cstring>
@@ -23,7 +23,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// The steps that a run said it had saved.
+// The steps that a run reported as saved.
 std::set<int64_t> committed_in(const Finished& ran) {
   std::set<int64_t> steps;
   for (const std::string& line : lines_of(ran.err)) {
@@ -34,7 +34,7 @@ std::set<int64_t> committed_in(const Finished& ran) {
   return steps;
 }
 
-// What is left of a run when its log is not looked at: times differ.
+// The run's files without its log, whose times differ.
 Tree without_log(const Path& directory) {
   Tree tree = read_tree(directory / "run");
   std::erase_if(tree, [](const auto& entry) { return entry.first.starts_with("log"); });
@@ -65,7 +65,7 @@ class SaveFaults : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete calls_, delete left_, delete left_by_next_; }
 
-  // Every call of the third save and the pruning behind it; of those before it some.
+  // Every call of the third save and of the pruning after it, and a sample of the earlier calls.
   static std::vector<FileCall> swept() {
     std::vector<FileCall> some;
     for (const FileCall& call : *calls_) {
@@ -78,13 +78,13 @@ class SaveFaults : public ::testing::Test {
     EXPECT_EQ(save_reference().unsound(directory / "run", committed, kKept), "");
   }
 
-  // The same run, and one save more.
+  // The same run with one more save.
   static Command next_command(const Path& directory) {
     Command command = save_command(directory);
     command.push_back("12");
     return command;
   }
-  // What was left behind is in nobody's way: the next run ends as it ever does.
+  // Files left behind do not matter: the next run ends as usual.
   static void expect_next_run_ends_as_ever(const Path& directory) {
     const Finished again = run_with({}, directory, next_command(directory));
     EXPECT_EQ(again.code, 0) << again.err;
@@ -99,7 +99,7 @@ std::vector<FileCall>* SaveFaults::calls_ = nullptr;
 Tree *SaveFaults::left_ = nullptr, *SaveFaults::left_by_next_ = nullptr;
 size_t SaveFaults::first_ = 0, SaveFaults::second_ = 0;
 
-// Before the first save, `starting`, the line names what could not be opened or made.
+// If `starting`, before the first save, the line names what could not be opened or made.
 void expect_one_line_about(const Finished& ran, const FileCall& call, const Fault& fault,
                            bool starting) {
   std::vector<std::string> errors;
@@ -197,7 +197,7 @@ TEST_F(SaveFaults, AKillLosesNothingThatWasCommitted) {
   }
 }
 
-// 64 disks, from one that is full to one that takes all three saves.
+// 64 disks, from a full one to one that has room for all three saves.
 TEST_F(SaveFaults, ADiskThatRunsFull) {
   size_t written = 0;
   for (const FileCall& call : *calls_) written += call.bytes.size();
@@ -220,7 +220,7 @@ TEST_F(SaveFaults, ADiskThatRunsFull) {
   EXPECT_THAT(saved, ::testing::ElementsAre(0u, 1u, 2u, 3u));
 }
 
-// The kernel's own limit, whose signal would kill a program that does not expect it.
+// The kernel's own limit, whose signal would kill an unprepared program.
 TEST_F(SaveFaults, AFileThatMayNotGrow) {
   for (const int limit : {251, 299, 311, 500, 1000, 1029, 2000, 2389}) {
     SCOPED_TRACE(limit);

@@ -1,4 +1,4 @@
-// The shim itself, before the calls of a program that is not ours.
+// Tests the shim itself, on the calls of a program that is not ours.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -112,7 +112,7 @@ TEST(FaultShim, ADiskWithRoomForSoManyBytes) {
   const Scratch scratch;
   const Finished ran = run_with({.room = 11}, scratch.path(), python(scratch.path()));
   EXPECT_THAT(ran.out, HasSubstr("None\n10\n1\nNo space left on device\n"));
-  const Scratch other;  // what is unlinked is room again
+  const Scratch other;  // unlinking gives room back
   const Finished again = run_with({.room = 3}, other.path(), python(other.path(), R"(
 import os, sys
 os.chdir(sys.argv[1])
@@ -136,8 +136,8 @@ TEST(FaultShim, LeavesOtherRanksAlone) {
             128 + 9);
 }
 
-// Each rank writes a file of its own, then renames it to one name: the order of the recording is
-// that of the file system.
+// Each rank writes its own file, then renames it to a common name: the recording must have the
+// order of the file system.
 TEST(FaultShim, RanksOfMpirun) {
   if (::access("/usr/bin/mpirun", X_OK) != 0) GTEST_SKIP() << "there is no mpirun";
   constexpr const char* kRenames = R"(
@@ -157,7 +157,7 @@ for turn in range(20):
   for (const FileCall& call : seen.calls) disk.apply(call);
   EXPECT_EQ(seen.calls.size(), 2u * 20 * 4);
   EXPECT_TRUE(disk.live() == read_tree(scratch.path()));
-  const Scratch other;  // rank 1 alone dies, and mpirun ends the other
+  const Scratch other;  // only rank 1 dies, and mpirun ends the other
   const Finished killed = run_with({.kind = "kill_before", .at = 4, .rank = 1}, other.path(),
                                    over_mpi(2, python(other.path(), kRenames)));
   EXPECT_NE(killed.code, 0);

@@ -9,7 +9,8 @@
 namespace birkhoff::testing {
 namespace {
 
-// Every byte is hashed there. Without the config, which names the run's directory.
+// The manifest, which has hashes of every byte, without the config, which names the run's
+// directory.
 std::string essence(Manifest manifest) {
   manifest.info.config.clear();
   return manifest_text(manifest);

@@ -1,5 +1,5 @@
 #pragma once
-// What must hold of a run's directory after anything that happened to it (docs/reliability.md).
+// Checks what must hold for a run's directory, whatever has happened to it (docs/reliability.md).
 #include <map>
 #include <set>
 #include <string>
@@ -8,16 +8,16 @@
 
 namespace birkhoff::testing {
 
-// Of each checkpoint of an undisturbed run its tensors and hashes, by step.
+// The tensors and hashes of each checkpoint of an undisturbed run, by step.
 class Reference {
  public:
-  // `run`: a directory that holds every checkpoint of the run (keep: all).
+  // `run` must hold every checkpoint of the run (keep: all).
   explicit Reference(const Path& run);
 
-  // Nothing, or what is wrong with `run`, where the checkpoints `committed` were committed and the
-  // newest `keep` of all are kept:
+  // Returns "", or what is wrong with `run`, given that the checkpoints `committed` were committed
+  // and that the newest `keep` of all are kept. It is sound if
   //   - each directory step-… is whole, every byte of it as in the undisturbed run: none is torn;
-  //   - a committed one is there, unless `keep` newer ones are;
+  //   - a committed checkpoint is there, unless `keep` newer ones are;
   //   - the newest is found, and is no older than the newest committed one.
   std::string unsound(const Path& run, const std::set<int64_t>& committed, size_t keep) const;
 

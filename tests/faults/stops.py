@@ -1,8 +1,8 @@
-"""Asks runs to stop at random moments (scripts/torture.sh --stops): INT, HUP and TERM, one process
-and several under launch/mpirun.sh, where the signal goes to the whole process group, as a terminal
-sends it. Each run must end with 75, or be over, and go on to the bits of the unbroken run. A third
-gets a second signal on its way: then all processes must be gone within a second, and what was saved
-must be whole. Standard library only."""
+"""Asks runs to stop at random moments (scripts/torture.sh --stops) by INT, HUP and TERM: one
+process, and several under launch/mpirun.sh, where the signal goes to the whole process group, as a
+terminal sends it. Each run must end with 75, or have ended already, and then continue to the same
+bits as the unbroken run. A third of the runs gets a second signal: then all processes must be gone
+within a second, and what was saved must be whole. Standard library only."""
 import collections
 import os
 import pathlib
@@ -15,12 +15,12 @@ import time
 from torture import ROOT, Torture, processes, results
 
 SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
-AT_ONCE = 1.0  # seconds, the promise of docs/reliability.md
+AT_ONCE = 1.0  # seconds, as docs/reliability.md promises
 DEBOUNCE = 0.2  # launch/stop_signal.h
 
 
 def ready(pid):
-    """Whether the process has a handler for SIGUSR1: all that are to be asked to stop do."""
+    """Whether the process has a handler for SIGUSR1, as it must before it is asked to stop."""
     try:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -40,7 +40,7 @@ class Stops(Torture):
         return super().command(config) if self.under_mpirun else one
 
     def unbroken(self):
-        """By whether it is under mpirun: shards are cut by ranks."""
+        """Results without and with mpirun, which differ, since shards are cut by ranks."""
         want, self.lengths = {}, {}
         for self.under_mpirun in (False, True):
             if (self.place / "unbroken").exists():
@@ -50,7 +50,7 @@ class Stops(Torture):
         return want
 
     def gone(self, mark, since):
-        """Seconds until the processes are gone."""
+        """Waits until the processes are gone. Returns the seconds since `since`."""
         while processes(mark):
             if time.monotonic() - since > 60:
                 sys.exit(f"torture: left behind after a minute: {processes(mark)}")
@@ -64,7 +64,7 @@ class Stops(Torture):
             started.send_signal(number)
 
     def trial(self, run):
-        """Starts, asks to stop. What it was, and what was wrong with it."""
+        """Starts a run and asks it to stop. Returns its kind, exit code and allowed codes."""
         number = self.draw.choice(SIGNALS)
         twice = self.draw.random() < 1 / 3
         mark = str(self.place / f"{run.name}.yaml")
@@ -94,7 +94,7 @@ class Stops(Torture):
         return kind, status, (75, 0)
 
     def whole(self, run):
-        """Every checkpoint that is there can be read to its last byte."""
+        """Checks that every checkpoint can be read to its last byte."""
         for checkpoint in sorted(run.glob("checkpoints/step-????????")):
             done = subprocess.run([self.binary, "verify", checkpoint], capture_output=True,
                                   text=True, check=False)

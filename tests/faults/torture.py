@@ -13,9 +13,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-ENDED_WITHIN = 5.0  # seconds, the promise of docs/reliability.md; what is slower is counted
+ENDED_WITHIN = 5.0  # seconds, as docs/reliability.md promises; slower ends are counted
 
-# Epochs end within steps, the schedule has two joints, four groups of micro-batches a step.
+# Epochs end within steps, the schedule has two joints, and a step has four groups of micro-batches.
 CONFIG = """
 run: {{dir: {run}, threads: 1}}
 data: {{path: {data}, validation_fraction: 0.1}}
@@ -31,7 +31,7 @@ checkpoint: {{every: 3, keep: 2}}
 
 
 def text():
-    """Documents of few words, drawn with a seed of their own."""
+    """Short documents, drawn with a fixed seed."""
     draw = random.Random(1)
     words = "the stream of a river mixes and ends north stone light never again".split()
     return "\n\n".join(" ".join(draw.choices(words, k=draw.randint(20, 50)))
@@ -70,7 +70,7 @@ def results(run):
 
 
 def default_signals():
-    """In a child: what nohup or a shell's `&` had us ignore, a run would go on to ignore."""
+    """Called in a child: signals ignored here (nohup, a shell's `&`) would stay ignored there."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
 
@@ -106,7 +106,7 @@ class Torture:
         return results(run)
 
     def strike(self, started, mark):
-        """Something dies. Returns what it was."""
+        """Kills or signals something. Returns what, or None."""
         living = processes(mark)
         ranks = [p for p, name in living.items() if name == "birkhoff"]
         parents = [p for p, name in living.items() if name == "mpirun"]
@@ -131,7 +131,7 @@ class Torture:
         return kind
 
     def once(self, run, kill):
-        """One start, killed on the way if `kill`. True if the run has come to its end."""
+        """Starts the run once, and strikes it if `kill`. True if the run reached its end."""
         mark = str(self.place / f"{run.name}.yaml")
         started = self.start(run)
         kind = None
@@ -167,7 +167,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     if options.stops:
-        from stops import try_stops  # which needs this module
+        from stops import try_stops  # which imports this module
         sys.exit(not try_stops(options.binary.resolve(), options.ranks, options.seed,
                                options.stops))
     torture = Torture(options.binary.resolve(), options.ranks, options.seed)

@@ -1,6 +1,5 @@
-// The shipped binary with one of its file calls gone wrong: a sample of all calls of a run, of
-// every kind; BIRKHOFF_FAULTS=all takes every call. Its checkpoints, its metrics, its config and
-// its lock.
+// The shipped binary with one of its file calls failing: a sample of all calls of a run, of every
+// kind; BIRKHOFF_FAULTS=all takes every call. Covers checkpoints, metrics, config and lock.
 #include <gmock/gmock.h>
 
 #include <cstring>
@@ -17,7 +16,7 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-constexpr size_t kAll = 9;  // checkpoints are kept
+constexpr size_t kAll = 9;  // more than the checkpoints made: none is pruned
 std::vector<std::string> lines_with(const std::string& text, std::string_view what) {
   std::vector<std::string> lines;
   for (size_t at = 0, end; at < text.size(); at = end + 1) {
@@ -36,16 +35,16 @@ std::set<int64_t> committed_in(const Finished& ran) {
   return steps;
 }
 
-// A run goes on without lines of its log; a file is closed whatever close() says; that a name is
-// free is tried by removing it.
+// A run continues without lines of its log, a file is closed whatever close() returns, and unlink
+// is used to make sure that a name is free.
 bool can_do_without(const FileCall& call) {
   return call.operation == "close" || call.operation == "unlink" ||
          (call.operation == "write" && call.path.ends_with(".log"));
 }
 
-// A directory that was there before has its name flushed again, in case a process was killed in
-// between. On a file system that cannot be written to there is nothing to flush then; the same
-// answer to the flush of a new name is an error.
+// The name of an existing directory is flushed again, in case its maker was killed before flushing
+// it. If the file system is read-only, there is nothing to flush then; for a new name the same
+// errno is an error.
 bool is_name_that_was_there(const FileCall& call, const Fault& fault) {
   return call.operation == "flush" && call.path.find('.') == call.path.npos && fault.error == EROFS;
 }
@@ -73,7 +72,7 @@ class TrainFaults : public ::testing::Test {
             "train.eval_batches=1",   "checkpoint.on_error=" + on_error};
   }
 
-  // Every call, but of the writes of tensors, which are alike, a few.
+  // Every call, except that the writes of tensors, which are alike, are sampled.
   static std::vector<FileCall> sample() {
     std::vector<FileCall> some;
     for (const FileCall& call : whole_->calls) {
@@ -100,7 +99,7 @@ Recording* TrainFaults::whole_ = nullptr;
 Reference* TrainFaults::reference_ = nullptr;
 Tree* TrainFaults::left_ = nullptr;
 
-// The whole recording, replayed, is the directory: the shim misses nothing that a run does.
+// Replaying the recording gives the directory: the shim misses nothing that a run does.
 TEST_F(TrainFaults, TheRecordingIsWhole) {
   Disk disk;
   for (const FileCall& call : whole_->calls) disk.apply(call);
@@ -137,7 +136,7 @@ TEST_F(TrainFaults, AnErrorStopsTheRunWithOneLine) {
   }
 }
 
-// on_error: continue is about checkpoints alone: without its metrics a run stops all the same.
+// on_error: continue applies to checkpoints only: a run that cannot write its metrics stops.
 TEST_F(TrainFaults, AnErrorOfASaveIsAWarningWhereThatIsAsked) {
   bool saving = false;
   for (const FileCall& call : sample()) {
@@ -188,7 +187,7 @@ TEST_F(TrainFaults, ShortWritesAreInvisible) {
   EXPECT_EQ(committed_in(ran).size(), 2u);
 }
 
-// The kernel's own limit sends a signal too, which must not be the end.
+// The kernel's own limit also sends a signal, which must not end the process.
 TEST_F(TrainFaults, AFileThatMayNotGrowIsAnError) {
   const Scratch scratch;
   Command command = train(scratch.path());
@@ -199,7 +198,7 @@ TEST_F(TrainFaults, AFileThatMayNotGrowIsAnError) {
   expect_sound(scratch.path(), {});
 }
 
-// The power fails in a real run: of a committed checkpoint the metrics are there too.
+// The power fails in a real run: the metrics of a committed checkpoint's step are there too.
 TEST_F(TrainFaults, APowerCutLosesNothingThatWasCommitted) {
   const Cuts found = cut_power(
       whole_->calls,

@@ -11,11 +11,11 @@
 namespace birkhoff::fuzz {
 namespace {
 
-// By 128-bit arithmetic: what the tensors hold must be the file, one behind the other.
+// Checks in 128-bit arithmetic that the tensors, one after the other, make up the whole file.
 void require_cover(const SafetensorsHeader& header, size_t file_bytes) {
   unsigned __int128 at = header.bytes;
   for (const SafetensorsEntry& e : header.tensors) {
-    // Of no elements, dims before the zero may multiply to more than the file.
+    // For a tensor without elements, the dims before the zero may multiply to more than the file.
     const bool empty = std::ranges::find(e.spec.shape, 0) != e.spec.shape.end();
     unsigned __int128 bytes = empty ? 0 : size_of(e.spec.dtype);
     for (const int64_t dim : e.spec.shape) {
@@ -30,7 +30,7 @@ void require_cover(const SafetensorsHeader& header, size_t file_bytes) {
   require(at == file_bytes, "the tensors do not cover the file");
 }
 
-// The file as our writer would have it: in order of name.
+// The header as our writer writes it, in order of name.
 SafetensorsHeader rewritten(const SafetensorsHeader& header, size_t file_bytes) {
   std::map<std::string, TensorSpec> sorted;
   for (const SafetensorsEntry& e : header.tensors) sorted[e.name] = e.spec;
@@ -43,7 +43,7 @@ SafetensorsHeader rewritten(const SafetensorsHeader& header, size_t file_bytes) 
   return again;
 }
 
-// `text` with the hash that belongs to it: what an attacker would write.
+// `text` with its correct hash, as an attacker would write it.
 std::string forged(std::string_view text) {
   std::string body(text.substr(0, text.rfind("\"manifest_hash\"")));
   const std::string hash = hash128(std::as_bytes(std::span(body)));
@@ -60,7 +60,8 @@ bool safetensors(std::string_view bytes) {
   SafetensorsHeader header;
   const bool accepted = accepts<CheckpointError>([&] {
     const size_t n = safetensors_header_bytes(start, file_bytes, "F");
-    if (n > start.size()) throw CheckpointError("F: ends in its header");  // as who reads it finds
+    // A reader of the file would find this.
+    if (n > start.size()) throw CheckpointError("F: ends in its header");
     header = parse_safetensors(start.first(n), file_bytes, "F");
   });
   if (!accepted) return false;

@@ -1,5 +1,5 @@
-// The committed corpus through the fuzzer's entry points, in any build: what the fuzzer once found
-// stays found where there is no clang. Linked with base and the formats alone.
+// Runs the committed corpus through the fuzzer's entry points, in any build: what the fuzzer once
+// found stays found where there is no clang. Linked with base and the formats only.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -39,7 +39,7 @@ TEST_P(Corpus, SeedsAreAccepted) {
   EXPECT_GE(number + int(seeds(GetParam().name).size()), 3);
 }
 
-// Every prefix of a seed, and every seed with one byte changed: the neighbours of what is accepted.
+// Every prefix of a seed, and every seed with one byte changed: near misses of accepted inputs.
 TEST_P(Corpus, NeighboursOfSeedsKeepEveryProperty) {
   for (const std::string& seed : seeds(GetParam().name)) {
     const size_t stride = seed.size() / 100 + 1;
@@ -67,7 +67,7 @@ TEST(Formats, HaveNoTransportAndNoDevice) {
     EXPECT_EQ(all.str().find(library), std::string::npos) << library;
 }
 
-// A target without a folder of its own would be fuzzed from nothing.
+// A target without a corpus folder would be fuzzed from nothing.
 TEST(Formats, EveryFolderOfTheCorpusIsATargets) {
   std::set<std::string> folders, names;
   for (const auto& entry : std::filesystem::directory_iterator(kCorpus))
@@ -76,7 +76,7 @@ TEST(Formats, EveryFolderOfTheCorpusIsATargets) {
   EXPECT_EQ(folders, names);
 }
 
-// The harness itself: it must see what it is there to see.
+// Tests the harness itself: it must detect violations.
 TEST(Properties, AreSeenToFail) {
   EXPECT_THROW(require_message("a\x1b[31m"), PropertyError);
   EXPECT_THROW(require_message("one\ntwo"), PropertyError);

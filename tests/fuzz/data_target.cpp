@@ -9,7 +9,7 @@
 namespace birkhoff::fuzz {
 namespace {
 
-using Wide = __int128;  // no sum or product of the numbers of an index leaves it
+using Wide = __int128;  // holds any sum or product of an index's numbers
 
 template <class T>
 Wide number(std::string_view bytes, Wide at) {
@@ -21,8 +21,8 @@ int width_of(int code) {
   return code >= 0 && code < 9 ? kWidths[code] : 0;
 }
 
-// docs/formats/dataset.md, read as slowly as it is written. What is good gives the documents'
-// places; else the result is empty.
+// docs/formats/dataset.md, implemented literally and slowly. Returns the first token of each
+// document, or nothing if the index is invalid.
 std::vector<int64_t> places(std::string_view idx, Wide bin_bytes) {
   if (idx.size() < 34 || idx.substr(0, 9) != std::string_view("MMIDIDX\0\0", 9)) return {};
   if (number<uint64_t>(idx, 9) != 1) return {};

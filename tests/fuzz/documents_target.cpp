@@ -17,10 +17,10 @@ using Split = DocumentOptions::Split;
 
 constexpr const char* kPrefix = "##";
 
-// What stands for half a surrogate pair: characters that nothing else has.
+// Stands for half a surrogate pair: characters that occur nowhere else.
 constexpr std::string_view kHalf = "\uFDD0\uFDD1";
 
-// What is to come out, by the simplest means: all lines in memory, JSON as a tree.
+// The expected result by the simplest means: all lines in memory, JSON as a tree.
 struct Expected {
   std::vector<std::string> documents = {};
   bool refused = false;  // after these documents
@@ -51,7 +51,7 @@ bool is_blank(const std::string& line) {
   });
 }
 
-// How many characters of `text` are a number of JSON, or one of the names that Python writes.
+// Number of characters of `text` that are a JSON number, or one of the names that Python writes.
 size_t number_at(std::string_view text) {
   for (const std::string_view word : {"NaN", "Infinity", "-Infinity"})
     if (text.starts_with(word)) return word.size();
@@ -59,7 +59,7 @@ size_t number_at(std::string_view text) {
   for (size_t n = 1; n <= text.size() && std::string_view("+-.0123456789eE").find(text[n - 1]) !=
                                              std::string_view::npos;
        ++n) {
-    // Each exponent is cut to one digit: its size must not matter to who says what a number is.
+    // Cut each exponent to one digit: its size must not affect what counts as a number.
     std::string part(text.substr(0, n));
     const size_t e = part.find_first_of("eE");
     const size_t digit = e == part.npos ? part.npos : part.find_first_of("0123456789", e);
@@ -79,8 +79,8 @@ int code_at(std::string_view text) {
   return std::stoi(std::string(text.substr(2, 4)), nullptr, 16);
 }
 
-// JSON that nlohmann's parser takes if ours is to take `line`: numbers are 0, and half a surrogate
-// pair is kHalf.
+// JSON that nlohmann's parser accepts if ours is to accept `line`: numbers become 0, and half a
+// surrogate pair becomes kHalf.
 std::string plain_json(std::string_view line) {
   std::string out;
   bool in_string = false;
@@ -191,7 +191,7 @@ bool documents(std::string_view bytes) {
   const bool accepted = accepts<DataError>([&] { read_documents(file, options, reader); });
   require(accepted != wanted.refused, "accepted: {}, by a slow reading: {}", accepted,
           !wanted.refused);
-  // Text is refused where the fault lies, after documents that went before.
+  // Text is refused where the fault lies, after the documents before it.
   if (!accepted && options.format == Format::text) return false;
   require(got == wanted.documents, "{} documents, by a slow reading {}", got.size(),
           wanted.documents.size());

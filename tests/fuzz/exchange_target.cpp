@@ -8,9 +8,9 @@
 namespace birkhoff::fuzz {
 namespace {
 
-constexpr size_t kMostLines = 64;  // a line a feature
+constexpr size_t kMostLines = 64;  // one line per feature
 
-// `parse` returns, or refuses: a damaged file in one line, features in a line each.
+// Whether `parse` returns. It may refuse: a damaged file in one line, features in a line each.
 template <class F>
 bool reads(F&& parse) {
   try {
@@ -37,10 +37,10 @@ bool hf_config(std::string_view bytes) {
   std::string text;
   const auto write = [&] { text = hf_config_text(config, DType::f32, false, hf.special); };
   if (!accepts<ConfigError>(write, kMostLines))
-    return true;  // one expert, which transformers cannot choose from
+    return true;  // a single expert, from which transformers cannot choose
   HfModel again = parse_hf_config(text, "W");
-  again.interleaved = hf.interleaved;  // written as pairs always
-  // What export never writes: it has none of these.
+  again.interleaved = hf.interleaved;  // always written as pairs
+  // Export never writes these.
   again.tied = hf.tied, again.mtp_layers = hf.mtp_layers, again.blocks = hf.blocks;
   require(again == hf, "what is written is not what was read:\n{}", text);
   return true;

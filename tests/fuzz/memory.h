@@ -1,7 +1,7 @@
 #pragma once
-// Bytes of the heap that this thread holds, and their highest number. memory_by_new.cpp counts by a
-// replacement of operator new, which holds for the whole executable; memory_by_sanitizer.cpp by the
-// hooks of the sanitizer that the build is for, since its operator new is not to be replaced.
+// Counts the bytes of the heap that this thread holds, and their peak. memory_by_new.cpp replaces
+// operator new, which affects the whole executable; memory_by_sanitizer.cpp uses the hooks of the
+// build's sanitizer, whose operator new must not be replaced.
 #include <cstdint>
 
 namespace birkhoff::fuzz {

@@ -15,7 +15,7 @@ Memory& memory() {
 
 }  // namespace birkhoff::fuzz
 
-// The other forms of new and delete, those for aligned types apart, lead here.
+// The other forms of new and delete call these, except those for over-aligned types.
 void* operator new(std::size_t bytes) {
   void* p = std::malloc(std::max<std::size_t>(bytes, 1));
   if (!p) throw std::bad_alloc();

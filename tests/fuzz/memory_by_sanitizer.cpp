@@ -1,10 +1,10 @@
-// memory.h where a sanitizer has its own allocator: by the sanitizer's hooks.
+// memory.h for sanitizers with their own allocator: counts by the sanitizer's hooks.
 #include <algorithm>
 #include <cstddef>
 
 #include "tests/fuzz/memory.h"
 
-// As in sanitizer/allocator_interface.h, which Debian's g++ comes without.
+// As in sanitizer/allocator_interface.h, which Debian's g++ does not have.
 extern "C" {
 int __sanitizer_install_malloc_and_free_hooks(void (*given)(const volatile void*, size_t),
                                               void (*taken_back)(const volatile void*));

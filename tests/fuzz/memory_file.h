@@ -1,12 +1,12 @@
 #pragma once
-// A file that has no disk behind it, for parsers that read files. One at a time.
+// A file in memory, for parsers that read files. Only one exists at a time.
 #include <string_view>
 
 #include "base/directory.h"
 
 namespace birkhoff::fuzz {
 
-// Holds `bytes` until the next call. Its path works in this process alone.
+// Holds `bytes` until the next call. The path works in this process only.
 Path memory_file(std::string_view bytes);
 
 }  // namespace birkhoff::fuzz

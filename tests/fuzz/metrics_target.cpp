@@ -13,7 +13,7 @@ bool same(double a, double b) {
   return std::isnan(a) ? std::isnan(b) : std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b);
 }
 
-// Its values, written as those of a step and read back.
+// Writes a record's values as those of a step and reads them back.
 void require_round_trip(const MetricsRecord& record) {
   constexpr std::string_view kFixed[] = {"step",        "loss",         "grad_norm",
                                          "lr",          "tokens",       "nonfinite",

@@ -108,7 +108,7 @@ std::vector<std::string> manifest_seeds() {
   return out;
 }
 
-// An index of the writer, and a manifest.
+// Indexes made by the writer, or manifests.
 std::vector<std::string> data_seeds(bool index) {
   std::vector<std::string> out;
   const Folder folder;

@@ -1,5 +1,5 @@
 #pragma once
-// Inputs that every target accepts, made by the tree's own writers: where the fuzzer starts from.
+// Inputs that every target accepts, made by the project's own writers: the fuzzer starts from them.
 #include <string>
 #include <string_view>
 #include <vector>

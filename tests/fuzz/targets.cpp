@@ -9,8 +9,8 @@ namespace birkhoff::fuzz {
 namespace {
 
 constexpr size_t kMiB = size_t(1) << 20;
-// A list of JSON costs 16 bytes for "0,", and twice that while it grows; an object of "":0 fields
-// costs a node of about 100 bytes, and the names that are watched for duplicates as much again.
+// A JSON list costs 16 bytes for "0,", and twice that while it grows. An object of "":0 fields
+// costs a node of about 100 bytes, and as much again for the names that are checked for duplicates.
 constexpr size_t kJsonFactor = 64;
 constexpr std::array kTargets = {
     Target{"config", config, 16 * kMiB, 32},

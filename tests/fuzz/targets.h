@@ -2,12 +2,12 @@
 // Every parser of untrusted bytes as a function of bytes, for the fuzzer (fuzzer.cpp) and for the
 // test that feeds it the corpus (corpus_test.cpp). A target checks more than that nothing crashes:
 //
-//   refused    by the format's own exception, in lines that are printable ASCII of bounded length
-//   accepted   only what an independent, slow reading accepts too, where there is one, and what the
-//              tree's writer writes from it reads back as equal
-//   memory     at most base + factor · bytes of the input, everything that the target does included
+//   refused    with the format's own exception, in lines of printable ASCII of bounded length
+//   accepted   only if an independent, slow parser accepts it too, where one exists; and what the
+//              project's writer writes from it reads back as equal
+//   memory     at most base + factor · bytes of the input, including all that the target does
 //
-// What is not so is a PropertyError: a bug of the parser or of the target.
+// A violation is a PropertyError: a bug of the parser or of the target.
 #include <span>
 #include <stdexcept>
 #include <string_view>
@@ -26,35 +26,35 @@ void require(bool holds, fmt::format_string<A...> text, A&&... args) {
   if (!holds) throw PropertyError(fmt::format(text, std::forward<A>(args)...));
 }
 
-// Each says whether it accepts its input. The bytes are, where it is not the file alone:
-bool config(std::string_view bytes);       // YAML, then overrides, each behind a byte 0xFF
+// Each returns whether it accepts its input. If the bytes are not just the file, they are:
+bool config(std::string_view bytes);       // YAML, then overrides, each after a byte 0xFF
 bool safetensors(std::string_view bytes);  // u64 size of the file | its length and header
-bool manifest(std::string_view bytes);     // of a checkpoint; its hash is put right first
+bool manifest(std::string_view bytes);     // of a checkpoint; its hash is corrected first
 bool index(std::string_view bytes);        // u64 size of PREFIX.bin | PREFIX.idx
 bool dataset(std::string_view bytes);      // PREFIX.json
 bool metrics(std::string_view bytes);
-bool hf_config(std::string_view bytes);      // config.json of others
+bool hf_config(std::string_view bytes);      // another project's config.json
 bool hf_index(std::string_view bytes);       // model.safetensors.index.json
-bool hf_generation(std::string_view bytes);  // generation_config.json of others
-bool tokenizer(std::string_view bytes);      // tokenizer.json of others
+bool hf_generation(std::string_view bytes);  // another project's generation_config.json
+bool tokenizer(std::string_view bytes);      // another project's tokenizer.json
 bool documents(std::string_view bytes);      // u8 how to split | input of `data prepare`
 bool token_list(std::string_view bytes);     // input of `score --tokens`
 
 struct Target {
   std::string_view name;
   bool (*run)(std::string_view bytes);
-  size_t base, factor;  // bound of memory
+  size_t base, factor;  // memory bound
 };
 std::span<const Target> targets();
 const Target& target(std::string_view name);  // throws std::out_of_range
 
-// Runs the target and holds it to its bound of memory.
+// Runs the target and checks its memory bound.
 bool run(const Target& target, std::string_view bytes);
 
-// Exception messages: lines of printable ASCII, none empty, none longer than 5,000 bytes.
+// Checks an exception's message: lines of printable ASCII, none empty or longer than 5,000 bytes.
 void require_message(std::string_view what, size_t lines = 1);
 
-// Whether `parse` returns; if it throws, then an E with a good message. Other exceptions pass.
+// Whether `parse` returns. If it throws an E, checks its message; other exceptions pass through.
 template <class E, class F>
 bool accepts(F&& parse, size_t lines = 1) {
   try {

@@ -36,7 +36,7 @@ std::optional<Ids> array_of(std::string_view text) {
   return ids;
 }
 
-// Parts between commas, each of one word at least, unless there is nothing at all.
+// Parts between commas, each with at least one word, unless the text is empty.
 std::optional<Ids> list_of(std::string_view text) {
   Ids ids;
   if (text.find_first_not_of(kSpace) == text.npos) return ids;

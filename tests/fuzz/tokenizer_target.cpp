@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-// The number of ids by a tree of the text: 1 + the largest.
+// The number of ids, from a tree of the text: 1 + the largest.
 int64_t ids_of(const json& tree) {
   int64_t count = 0;
   const auto take = [&](const json& id) { count = std::max(count, id.get<int64_t>() + 1); };
@@ -33,7 +33,7 @@ bool tokenizer(std::string_view bytes) {
   int64_t vocab = 0;
   if (!accepts<JsonError>([&] { vocab = tokenizer_vocab(bytes); })) return false;
   require(vocab >= 1 && vocab <= INT32_MAX, "{} ids", vocab);
-  try {  // a tree, which has each key once
+  try {  // a tree has each key once
     const json tree = parse_json(bytes, {.bytes = kMaxTokenizer, .depth = 64});
     require(ids_of(tree) == vocab, "{} ids, {} by a slow reading", vocab, ids_of(tree));
   } catch (const JsonError&) {

@@ -1,4 +1,4 @@
-// write_seeds FOLDER: the seeds of each target in a folder of its name.
+// write_seeds FOLDER: writes the seeds of each target to a folder of its name.
 #include <cstdio>
 #include <exception>
 

@@ -1,5 +1,5 @@
 #pragma once
-// Boxes and tilings made at random, and what a slice holds, found the slow way.
+// Random boxes and tilings, and the elements of a slice, found by brute force.
 #include <vector>
 
 #include "base/box.h"
@@ -19,7 +19,7 @@ class Dice {
   uint64_t draws_ = 0;
 };
 
-// Flat places in the whole tensor of the elements of a slice, in order: an odometer over the box.
+// Flat indices, in the whole tensor, of a slice's elements, in order: an odometer over the box.
 inline std::vector<int64_t> elements_of(const Slice& slice, const Shape& shape) {
   std::vector<int64_t> places;
   const Box& box = slice.box;
@@ -57,7 +57,7 @@ inline Slice random_slice(Dice& dice, const Shape& shape) {
   return slice;
 }
 
-// Cuts a box in two, and the parts again, now and then; then parts into flat ranges.
+// Cuts a box in two, and sometimes the parts again; then cuts parts into flat ranges.
 inline void tile(Dice& dice, const Box& box, int depth, std::vector<Slice>& slices) {
   const size_t dims = box.begin.size();
   const size_t d = dims ? size_t(dice.below(int64_t(dims))) : 0;

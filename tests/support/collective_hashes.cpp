@@ -10,10 +10,10 @@
 namespace birkhoff::testing {
 namespace {
 
-// The last makes several chunks of a slice, with a short one at the end.
+// The last count makes several chunks per slice, with a short one at the end.
 constexpr int64_t kCounts[] = {0, 1, 31, 1009, 600'011};
 
-// Random finite values of many sizes; integers of all bits.
+// Random finite values of many magnitudes; integers use all bits.
 std::vector<std::byte> random_bytes(DType dtype, int64_t count, const Random& random) {
   std::vector<std::byte> bytes(size_t(count) * size_of(dtype));
   dispatch(dtype, [&](auto type) {

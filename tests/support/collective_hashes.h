@@ -1,5 +1,5 @@
 #pragma once
-// What a fixed row of collectives leaves on a rank, as hashes: to compare transports bit for bit.
+// Hashes of the results of a fixed sequence of collectives, to compare transports bit for bit.
 #include <string>
 #include <vector>
 
@@ -7,7 +7,8 @@
 
 namespace birkhoff::testing {
 
-// "all_reduce f32 31: 0123…", a line for each operation, element type and count. Collective.
+// "all_reduce f32 31: 0123…", a line for each operation, element type and count. Called by all
+// ranks.
 std::vector<std::string> collective_hashes(Communicator& ranks);
 
 }  // namespace birkhoff::testing

@@ -1,5 +1,5 @@
 #pragma once
-// Ends the whole test process if it is still there after so many seconds: for tests in which a
+// Ends the whole test process if it still runs after the given seconds, for tests in which a
 // mistake would make ranks wait for each other for ever.
 //
 //   const HardTimeout timeout(60, "all_reduce over 8 ranks");

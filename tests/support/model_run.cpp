@@ -38,8 +38,8 @@ void ModelRun::fill_parameters() {
       initialise(part, config.seed, own);
       if (options.generic) {
         const Random random(3, part.name);
-        // Gains stay near 1, and HC's biases near where they begin: nothing bounds what it makes of
-        // them, and differences say nothing of a loss behind the norm of streams that nearly
+        // Gains stay near 1 and HC's biases near their initial values. HC bounds nothing, and
+        // central differences are meaningless for a loss after the norm of streams that nearly
         // vanish.
         const bool near = part.name.find("norm") != std::string::npos ||
                           (config.model.residual == ResidualKind::hc &&
@@ -74,7 +74,7 @@ void ModelRun::fill_inputs() {
     executor->data<int32_t>(io.target)[size_t(t)] =
         counted ? int32_t(random.below(uint64_t(t + tokens), uint64_t(config.model.vocab))) : -1;
     executor->data<int32_t>(io.position)[size_t(t)] = int32_t(position);
-    // The second half of a sequence is a document of its own.
+    // The second half of a sequence is a separate document.
     const int64_t half = (config.train.sequence + 1) / 2;
     executor->data<int32_t>(io.first_key)[size_t(t)] =
         int32_t(t - position + (position >= half ? half : 0));

@@ -1,5 +1,5 @@
 #pragma once
-// One micro-batch of a small model, traced, differentiated, planned, filled and run: for tests.
+// One micro-batch of a small model, traced, differentiated, planned, filled and run, for tests.
 #include <map>
 #include <optional>
 
@@ -13,17 +13,18 @@ namespace birkhoff::testing {
 Config small_config();
 
 struct ModelRunOptions {
-  DType dtype = DType::f32;  // of activations; f64: on the reference device
+  DType dtype = DType::f32;  // of activations; f64 runs on the reference device
   Device device = Device::cpu;
   int threads = 1;
   bool poison = true;
   std::byte canary{0xA5};
   bool generic = true;    // random parameters everywhere; else the config's own initialisation
-  double spread = 0.4;    // their standard deviation; of gains a quarter, round 1
-  int micro_batches = 1;  // the same one several times
+  double spread = 0.4;    // their standard deviation; gains: a quarter of it, around 1
+  int micro_batches = 1;  // runs the same one several times
 };
 
-using Tensors = std::map<std::string, std::vector<double>>;  // by part name; f32 fits exactly
+// By part name; double holds f32 exactly.
+using Tensors = std::map<std::string, std::vector<double>>;
 
 class ModelRun {
  public:
@@ -39,7 +40,7 @@ class ModelRun {
   ModelRunOptions options;
   Program program;
   ModelIo io;
-  Value seed;  // of the loss's gradient
+  Value seed;  // gradient of the loss
   ThreadTeam team;
   Schedule schedule;
   std::optional<Executor> executor;
@@ -50,7 +51,7 @@ class ModelRun {
   void fill_inputs();
 };
 
-// Largest |a − b| over the norm of b, per tensor; fails if the names differ.
+// Norm of a − b over the norm of b; throws if the sizes differ.
 double relative_difference(const std::vector<double>& a, const std::vector<double>& b);
 
 }  // namespace birkhoff::testing

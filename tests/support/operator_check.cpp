@@ -21,7 +21,7 @@ Tensor base_for(const TensorSpec& spec, size_t k) {
                                  : Tensor(spec, std::vector<double>(size_t(spec.count()), 3));
 }
 
-// Runs rules eagerly: a slot is an index into `slots`.
+// Runs gradient rules eagerly: a slot is an index into `slots_`.
 class EagerGradient final : public Gradient {
  public:
   EagerGradient(std::vector<Tensor> inputs, std::vector<Tensor> outputs, std::vector<Tensor> dys,
@@ -98,7 +98,7 @@ void check_base_rule(const Example& e) {
       const auto got = run(*e.op, e.inputs, e.desc,
                            {.device = device, .bases = true, .in_place = in_place}, e.round);
       for (size_t k = 0; k < got.size(); ++k) {
-        if (outputs[k].view_of != kNone) continue;  // no body sets it
+        if (outputs[k].view_of != kNone) continue;  // no body writes it
         Tensor want = base_for(plain[k].spec, k);
         double scale = 0;
         for (int64_t i = 0; i < want.spec.count(); ++i) {
@@ -117,8 +117,8 @@ void check_base_rule(const Example& e) {
 // Half an ulp of bf16, relative: 8 bits of significand.
 constexpr double kHalfUlp = 1.0 / 256;
 
-// The example with its activations in bf16, as the cpu gets it, or as f64 sees it: activations, and
-// what is read as bf16, rounded.
+// The example's inputs with activations in bf16, as the cpu gets them; or, for f64, with
+// activations and inputs that are read as bf16 rounded to bf16.
 std::vector<Tensor> stored_inputs(const Example& e, bool in_f64) {
   std::vector<Tensor> inputs = e.inputs;
   for (const int i : e.stored)
@@ -128,8 +128,8 @@ std::vector<Tensor> stored_inputs(const Example& e, bool in_f64) {
   return in_double(inputs);
 }
 
-// bf16 is rounded once: |got − want| ≤ 2^-8·|want|, beside what f32 may be off (and, for what is
-// rounded in between, stored_tolerance and stored_bounds).
+// bf16 is rounded once: |got − want| ≤ 2^-8·|want|, plus the error of f32 and, for rounded
+// intermediate values, stored_tolerance and stored_bounds.
 void expect_stored(const Example& e, size_t output, const Tensor& got, const Tensor& want,
                    const std::string& what) {
   const auto& loose = e.stored_tolerance_of;
@@ -174,7 +174,7 @@ void check_stored(const Example& e) {
       if (specs[k].view_of != kNone) continue;
       Tensor sum = base_for(specs[k].spec, k).as(want[k].spec.dtype);
       for (int64_t i = 0; i < sum.spec.count(); ++i) sum.set(i, sum.at(i) + want[k].at(i));
-      double largest = 0;  // of what cancels in the sum
+      double largest = 0;  // magnitude of what cancels in the sum
       for (int64_t i = 0; i < sum.spec.count(); ++i)
         largest = std::max(largest, std::abs(want[k].at(i)));
       Example of_sum = e;
@@ -186,7 +186,7 @@ void check_stored(const Example& e) {
   }
 }
 
-// Elements of an input that are differenced, evenly spread: each costs two runs of the reference.
+// Number of elements per input that are differenced, evenly spread: each costs two reference runs.
 constexpr int64_t kDifferences = 200;
 
 double weighted(const std::vector<Tensor>& out, const std::vector<Tensor>& weights) {
@@ -202,7 +202,7 @@ void check_gradient(const Example& e, const std::vector<Tensor>& out) {
   std::vector<Tensor> weights;
   const auto outputs = e.op->outputs(specs_of(inputs), e.desc);
   for (size_t k = 0; k < out.size(); ++k)
-    // What the gradient of a private link means is between two operators: their pair is tested.
+    // The gradient of a private link has a meaning only between two operators: the pair is tested.
     weights.push_back(is_floating(out[k].spec.dtype) && !outputs[k].saved &&
                               !outputs[k].private_link
                           ? random_tensor(out[k].spec, fmt::format("weight{}", k))
@@ -226,7 +226,8 @@ void check_gradient(const Example& e, const std::vector<Tensor>& out) {
       want.set(j, (f[1] - f[0]) / (2 * h));
       scale = std::max({scale, std::abs(want.at(j)), std::abs(f[0]) * 1e-3});
     }
-    // Differences: h² of truncation and 1e-16/h of rounding, both about 1e-10 of the scale.
+    // Central differences have an error of h² by truncation and 1e-16/h by rounding, both about
+    // 1e-10 of the scale.
     expect_close(rule[i], want, 1e-6 * std::max(scale, 1e-3),
                  fmt::format("{} gradient of input {}", name_of(e), i));
   }
@@ -272,7 +273,7 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
   Workspace w = workspace(op, specs, desc, target);
   w.per_thread = (w.per_thread + 63) / 64 * 64;
   Buffer shared(w.shared), per_thread(w.per_thread * size_t(options.threads));
-  // What the call before left there: a body must not count on zeros.
+  // Garbage as left by an earlier call: a body must not rely on zeros.
   for (const Buffer* b : {&shared, &per_thread}) std::fill_n(b->data(), b->size(), std::byte{0xFF});
   Context context{.team = &team,
                   .shared_workspace = shared.data(),
@@ -281,7 +282,7 @@ std::vector<Tensor> run(const Operator& op, const std::vector<Tensor>& inputs, c
                   .round = round};
   const Args args{operands, results, &desc, &context};
   if (outputs.size() > 0) {
-    // A view of an input: its bytes are the input's.
+    // The bytes of a view are those of its input.
     bool only_views = true;
     for (size_t k = 0; k < outputs.size(); ++k)
       if (outputs[k].view_of != kNone) {

@@ -26,7 +26,7 @@ Device device_of(DType dtype) { return dtype == DType::f64 ? Device::reference :
 
 TensorSpec f64(Shape shape) { return {std::move(shape), DType::f64}; }
 
-// Every parameter of the case to its place, in the place's dtype.
+// Copies every parameter of the case to its view, converted to the view's dtype.
 void load(const TensorFile& from, const std::vector<TensorView>& views) {
   size_t named = 0;
   for (const auto& [name, tensor] : from.tensors) named += name.starts_with(kParameter);
@@ -43,7 +43,7 @@ void load(const TensorFile& from, const std::vector<TensorView>& views) {
         fmt::format("{} parameters for a model that has {}", named, views.size()));
 }
 
-// Sequences [first, first + count) of the case's, each one document.
+// Sequences [first, first + count) of the case; each is a document.
 Batch batch_of(const TensorFile& from, int64_t first, int64_t count, int64_t sequence) {
   const Tensor &token = from.tensor("batch.token"), &target = from.tensor("batch.target");
   check((first + count) * sequence <= token.spec.count(), "no sequence {} of {}", first + count - 1,

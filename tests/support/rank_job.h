@@ -1,5 +1,5 @@
 #pragma once
-// Several processes that are the ranks of one job: started, waited for under a hard limit.
+// Processes that are the ranks of one job: starts them, and waits for them under a hard limit.
 #include <sys/types.h>
 
 #include <string>
@@ -11,14 +11,13 @@ namespace birkhoff::testing {
 
 class RankJob {
  public:
-  RankJob();   // nothing runs yet; `path` has a shared page of zeros, `counter`
-  ~RankJob();  // kills what is left
+  RankJob();   // starts nothing; makes `counter` in path(), a shared page of zeros
+  ~RankJob();  // kills what still runs
 
-  // argv of the next rank. Its stderr is appended to one file for all.
+  // Starts the next rank with this argv. The stderr of all ranks is appended to one file.
   void start(const std::vector<std::string>& command);
 
-  // Exit codes by rank, 128 + signal for a killed one. After `seconds` all are killed and the test
-  // fails.
+  // Exit codes by rank; 128 + signal if killed. After `seconds` all are killed and the test fails.
   std::vector<int> wait(int seconds = 60);
 
   const Path& path() const { return scratch_.path(); }

@@ -1,6 +1,5 @@
 #pragma once
-// What a run left, as far as it is a function of config and data: for comparing two runs bit by
-// bit.
+// The results of a run that depend only on config and data, for comparing two runs bit by bit.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -12,7 +11,7 @@
 
 namespace birkhoff::testing {
 
-// Of metrics.jsonl: each line up to its fields of time, which stand last.
+// metrics.jsonl with each line cut before its time fields, which are last.
 inline std::string without_times(const std::string& metrics) {
   std::string out;
   std::istringstream in(metrics);
@@ -24,7 +23,7 @@ inline std::string without_times(const std::string& metrics) {
   return out;
 }
 
-// Every tensor of a checkpoint, verified as it is read, whatever ranks wrote which part of it.
+// Every tensor of a checkpoint, verified while it is read, whichever ranks wrote its parts.
 inline std::map<std::string, std::string> tensors_of(const Path& checkpoint_directory) {
   const Checkpoint checkpoint = Checkpoint::open(checkpoint_directory);
   std::map<std::string, std::string> all;
@@ -39,8 +38,8 @@ inline std::map<std::string, std::string> tensors_of(const Path& checkpoint_dire
 // "metrics" or a checkpoint's name → its parts by name.
 using Results = std::map<std::string, std::map<std::string, std::string>>;
 
-// metrics without times, and of each checkpoint its tensors and the loop's state. Empty if the run
-// has left no metrics.
+// metrics without times, and the tensors and loop state of each checkpoint. Empty if the run has
+// left no metrics.
 inline Results results_of(const Path& run) {
   Results all;
   if (!std::filesystem::exists(run / "metrics.jsonl")) return all;
@@ -54,7 +53,7 @@ inline Results results_of(const Path& run) {
   return all;
 }
 
-// The names of what two runs do not have in common, a line each; their bytes would fill pages.
+// Names of the parts in which two runs differ, one per line; their bytes would fill pages.
 inline std::string differences(const Results& got, const Results& want) {
   std::map<std::string, std::array<const std::string*, 2>> both;
   for (const auto& [name, parts] : got)
@@ -70,7 +69,7 @@ inline std::string differences(const Results& got, const Results& want) {
   return out;
 }
 
-// Every file of a run but its lock, which names the process that looked last, and its logs.
+// Every file of a run except its lock, which names the last process that looked, and its logs.
 inline std::map<std::string, std::string> kept_files(const Path& run) {
   std::map<std::string, std::string> all;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(run)) {

@@ -1,5 +1,5 @@
 #pragma once
-// A directory of a test's own, removed with the object.
+// A temporary directory for one test, removed with the object.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -30,8 +30,8 @@ class Scratch {
   Path path_;
 };
 
-// Bytes of a small file, and replacing it, without any of the care that files.h takes. Removed
-// first: some file systems flush a file that was cut to nothing and written again.
+// Read a small file and replace one, without any of the care that files.h takes. The old file is
+// removed first, because some file systems flush a file that is truncated and rewritten.
 inline std::string slurp(const Path& path) { return read_file(path, size_t(1) << 28); }
 inline void spill(const Path& path, std::string_view bytes) {
   std::filesystem::remove(path);

@@ -9,7 +9,7 @@
 
 namespace birkhoff::testing {
 
-// 60 documents of 20 to 49 words; a word is drawn by a linear congruential generator.
+// 60 documents of 20 to 49 words, drawn by a linear congruential generator.
 inline std::string generated_text() {
   constexpr const char* kWords[] = {"the",  "stream", "of",    "a",     "river", "mixes", "and",
                                     "ends", "north",  "stone", "light", "never", "again"};
@@ -27,7 +27,7 @@ inline std::string generated_text() {
   return text;
 }
 
-// data.path is `set`, the config small.yaml, run.dir `run`; all below path().
+// Below at(""): the dataset `set` (data.path), the config small.yaml, and run.dir `run`.
 class SmallRun {
  public:
   SmallRun() {

@@ -33,7 +33,7 @@ void become(const std::vector<std::string>& command, const std::string& director
   const int err = open((directory + "/err").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int in = open("/dev/null", O_RDONLY);
   dup2(in, 0), dup2(out, 1), dup2(err, 2);
-  // What nohup or a shell's `&` had the tests ignore, the program would go on to ignore.
+  // Signals that the tests ignore (nohup, a shell's `&`) would stay ignored in the program.
   for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1}) signal(number, SIG_DFL);
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
@@ -54,7 +54,7 @@ std::vector<Process> all_processes() {
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     const std::string text = contents(entry.path() / "stat");
     const size_t open = text.find('('), close = text.rfind(')');
-    if (open == text.npos || close == text.npos) continue;  // no process, or gone
+    if (open == text.npos || close == text.npos) continue;  // not a process, or gone
     Process p{.pid = std::atoi(text.c_str()), .name = text.substr(open + 1, close - open - 1)};
     if (std::sscanf(text.c_str() + close + 1, " %c %d", &p.state, &p.parent) == 2) all.push_back(p);
   }

@@ -1,5 +1,5 @@
 #pragma once
-// Programs that tests start: what they printed, how they ended, the memory they used.
+// Runs programs for tests: reports their output, how they ended, and the memory they used.
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +14,7 @@ struct Finished {
   size_t peak_bytes = 0;  // largest resident set; 0 under a sanitizer
 };
 
-// A program that runs while the test goes on; killed with all its descendants when the object ends.
+// A program that runs while the test continues; the destructor kills it with all its descendants.
 class Started {
  public:
   explicit Started(const std::vector<std::string>& command);  // argv
@@ -23,8 +23,8 @@ class Started {
   Started& operator=(const Started&) = delete;
 
   int pid() const { return pid_; }
-  void signal_descendants(int signal, const std::string& name) const;  // those of that name
-  Finished wait(int seconds);  // killed after that, with all its descendants
+  void signal_descendants(int signal, const std::string& name) const;  // descendants with that name
+  Finished wait(int seconds);  // kills it with all its descendants after that time
 
  private:
   Scratch scratch_;
@@ -38,10 +38,10 @@ Finished run_program(const std::vector<std::string>& command, int seconds = 120)
 // The birkhoff binary of this build.
 Finished birkhoff(std::vector<std::string> arguments, int seconds = 120);
 
-// Living processes of which an argument contains `text`, and whose program is `name` (any if
-// empty).
+// Living processes whose program is `name` (any if empty) and one of whose arguments contains
+// `text`.
 std::vector<int> processes_with(const std::string& text, const std::string& name = "");
 bool gone_within(const std::string& text, double seconds);  // no process has it in an argument
-bool appears(const std::string& path, double seconds);      // a file that is not empty
+bool appears(const std::string& path, double seconds);      // a file that exists and is not empty
 
 }  // namespace birkhoff::testing

@@ -1,5 +1,5 @@
 #pragma once
-// Small tensors for tests: values as double, spec beside them.
+// Small tensors for tests: a spec and bytes, read and written as double.
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -14,7 +14,7 @@ struct Tensor {
   std::vector<std::byte> bytes;
 
   Tensor() = default;
-  explicit Tensor(TensorSpec s, std::byte fill = std::byte{0xFF})  // NaN unless told otherwise
+  explicit Tensor(TensorSpec s, std::byte fill = std::byte{0xFF})  // NaN by default
       : spec(std::move(s)), bytes(spec.bytes(), fill) {}
   Tensor(TensorSpec s, const std::vector<double>& values) : Tensor(std::move(s)) {
     check(int64_t(values.size()) == spec.count(), "{} values for {}", values.size(),
@@ -47,7 +47,7 @@ struct Tensor {
     for (int64_t i = 0; i < spec.count(); ++i) v.push_back(at(i));
     return v;
   }
-  // The same values in another dtype (rounded if it is narrower).
+  // The same values in another dtype, rounded if it is narrower.
   Tensor as(DType t) const { return {TensorSpec{spec.shape, t}, values()}; }
 };
 

@@ -12,7 +12,7 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
   std::map<std::string, Tensor> tensors;
 
-  // Throw CheckpointError that names what is missing.
+  // Throw CheckpointError that names the missing key or tensor.
   const std::string& text(const std::string& key) const;
   double number(const std::string& key) const;
   const Tensor& tensor(const std::string& name) const;
@@ -22,7 +22,7 @@ struct TensorFile {
 TensorFile read_tensors(const Path& path);
 void write_tensors(const Path& path, const TensorFile& file);
 
-// √Σ (a − b)² by place, whatever the shapes; √Σ a². NaN where an element is.
+// √Σ (a − b)² by flat index, whatever the shapes; √Σ a². NaN if an element is NaN.
 double distance(const Tensor& a, const Tensor& b);
 double norm(const Tensor& a);
 

@@ -1,13 +1,12 @@
 #pragma once
-// A checkpoint as it was written in format version 1, before checkpoints said which tokenizer they
-// are of.
+// A checkpoint in format version 1, which did not yet record the tokenizer.
 #include "base/hash.h"
 #include "engine/checkpoint/checkpoint.h"
 #include "tests/support/scratch.h"
 
 namespace birkhoff::testing {
 
-// Rewrites the manifest of a checkpoint by its text alone, and removes tokenizer.json.
+// Rewrites a checkpoint's manifest as text and removes tokenizer.json.
 inline void make_version_one(const Path& checkpoint) {
   std::string text = slurp(checkpoint / "manifest.json");
   const auto replace = [&](size_t begin, size_t end, const std::string& by) {

@@ -1,7 +1,7 @@
-// fault_save RUN stop|continue KEEP STEP…: what a training run does with its checkpoints, without
-// the training, so that thousands of runs take seconds. Goes on behind the newest checkpoint; those
-// of the given steps are saved, with one line in the log for each, and the oldest pruned; errors
-// end as they do in birkhoff. One process; several would need a communicator.
+// fault_save RUN stop|continue KEEP STEP…: does what a training run does with its checkpoints,
+// without the training, so that thousands of runs take seconds. Continues after the newest
+// checkpoint: saves each of the given steps, with one line in the log, and prunes the oldest;
+// errors end as they do in birkhoff. One process; several would need a communicator.
 #include <signal.h>
 
 #include <cstdio>
@@ -51,7 +51,8 @@ void save_all(const Path& run, bool stop, int64_t keep, std::span<char*> steps) 
   init_log({.file = run / "log" / "rank-0000.log"});
   const std::optional<Checkpoint> latest = latest_checkpoint(run);
   const int64_t done = latest ? latest->manifest().info.step : 0;
-  std::set<std::string> proven;  // whole, as a run that goes on has read it
+  // Hashes of checkpoints known to be whole: a resuming run has read the newest one.
+  std::set<std::string> proven;
   if (latest) latest->verify(), proven.insert(latest->manifest().hash);
   for (size_t i = 0; i < steps.size(); ++i) {
     const int64_t step = std::stoll(steps[i]);

@@ -1,4 +1,4 @@
-// The calls that libfault_shim.so stands before, under all the names that compilers emit for them.
+// The calls that libfault_shim.so intercepts, under all the names that compilers emit for them.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ int do_open(int directory, const char* name, int flags, mode_t mode) {
       call, [&](size_t) -> long { return syscall(SYS_openat, directory, name, flags, mode); }));
 }
 
-ssize_t do_write(int fd, const void* bytes, size_t count, off_t offset) {  // −1: where it stands
+ssize_t do_write(int fd, const void* bytes, size_t count, off_t offset) {  // −1: current position
   Place place;
   find_descriptor(place, fd);
   const Call call = {.operation = "write",
@@ -125,12 +125,13 @@ int do_close(int fd) {
     return syscall(SYS_close, fd);
   }));
   const int error = errno;
-  if (!closed) syscall(SYS_close, fd);  // as the kernel does it: closed, whatever the result
+  if (!closed) syscall(SYS_close, fd);  // the kernel also closes it, whatever the result
   errno = error;
   return result;
 }
 
-// Streams write within libc; one on a file of the directory gets calls of ours instead.
+// Streams write within libc, unseen by the shim, so a stream on a file of the directory uses our
+// calls.
 int flags_of_mode(const char* mode) {
   int flags = mode[0] == 'r' ? 0 : O_CREAT | (mode[0] == 'w' ? O_TRUNC : O_APPEND);
   flags |= strchr(mode, '+') ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
@@ -154,7 +155,7 @@ FILE* do_fopen(const char* name, const char* mode, const char* real) {
   io.read = [](void* c, char* to, size_t n) { return ::read(descriptor_of(c), to, n); };
   io.write = [](void* c, const char* from, size_t n) -> ssize_t {
     const ssize_t done = do_write(descriptor_of(c), from, n, -1);
-    return done < 0 ? 0 : done;  // what fopencookie wants to hear
+    return done < 0 ? 0 : done;  // how fopencookie expects an error
   };
   io.seek = [](void* c, off64_t* offset, int whence) {
     const off_t at = lseek(descriptor_of(c), *offset, whence);
@@ -170,7 +171,7 @@ FILE* do_fopen(const char* name, const char* mode, const char* real) {
 
 using namespace birkhoff::fault;
 
-// The mode of a variadic open, if it was given one.
+// Reads the mode of a variadic open, if it has one.
 #define FAULT_MODE(flags)                                 \
   mode_t mode = 0;                                        \
   if ((flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) { \
@@ -217,7 +218,7 @@ ssize_t writev(int fd, const iovec* parts, int count) {
   Place place;
   find_descriptor(place, fd);
   if (!place.inside) return syscall(SYS_writev, fd, parts, count);
-  // Of several parts the first that is not empty: a short write, which every caller must expect.
+  // Writes only the first non-empty part: a short write, which every caller must expect.
   while (count > 1 && parts->iov_len == 0) ++parts, --count;
   return count < 1 ? 0 : do_write(fd, parts->iov_base, parts->iov_len, -1);
 }

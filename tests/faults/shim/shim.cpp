@@ -56,7 +56,7 @@ int open_log(const char* name) {
   const long fd =
       syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) give_up("cannot open FAULT_LOG or FAULT_DATA");
-  // Out of the way of hosts that expect their first descriptors to have certain numbers.
+  // Moves it out of the way of programs that expect certain numbers for their first descriptors.
   const int moved = fcntl(int(fd), F_DUPFD_CLOEXEC, 500);
   syscall(SYS_close, fd);
   return moved;
@@ -81,7 +81,7 @@ __attribute__((constructor)) void read_settings() {
   memcpy(settings.directory, resolved, sizeof resolved);
 }
 
-// Other processes wait at the log's lock, threads of this one at the mutex.
+// Serialises calls: other processes wait for the log's lock, threads of this one for the mutex.
 struct Turn {
   Turn() {
     pthread_mutex_lock(&one_at_a_time);
@@ -124,7 +124,7 @@ void record(const Call& call, long result) {
   errno = error;
 }
 
-// The bytes of a write that the disk still takes; 0: none.
+// Number of bytes of a write that the disk still has room for.
 size_t within_room(const Call& call) {
   if (settings.room < 0) return call.count;
   return call.count < size_t(settings.room) ? call.count : size_t(settings.room);
@@ -143,7 +143,7 @@ bool now_or_later(const Call& call) {
   return settings.kind == Kind::fail && call.takes >= (full ? Takes::room : Takes::change);
 }
 
-// The path behind "<directory>/", or null.
+// The path after "<directory>/", or null.
 const char* beneath(const char* path) {
   const size_t n = strlen(settings.directory);
   if (n == 0 || strncmp(path, settings.directory, n) != 0) return nullptr;
@@ -188,7 +188,8 @@ void find_name(Place& place, int directory, const char* name) {
   const size_t n = strlen(path);
   snprintf(path + n, sizeof path - n, "%s%s", n ? "/" : "", name);
   for (size_t end = strlen(path); end > 1 && path[end - 1] == '/';) path[--end] = '\0';
-  char* slash = strrchr(path, '/');  // the last part is not resolved: it may be a link, or not yet
+  // The last part is not resolved: it may be a link, or may not exist yet.
+  char* slash = strrchr(path, '/');
   const char* last = slash + 1;
   if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0) {
     if (realpath(path, parent)) place_at(place, parent);
