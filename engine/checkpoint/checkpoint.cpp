@@ -22,8 +22,8 @@ Manifest read_manifest(const Directory& directory) {
   return parse_manifest(text, file.path().string());
 }
 
-// A directory may have any name but that of another step: a renamed one would be resumed from in
-// the wrong order.
+// A directory may have any name except that of another step: runs would resume from it in the wrong
+// order.
 void check_directory_name(const Path& directory, const Manifest& manifest) {
   const std::string name = directory.filename().string();
   if (name.starts_with("step-") && name != checkpoint_name(manifest.info.step))
@@ -85,7 +85,7 @@ std::string read_tokenizer(const Directory& directory, const Manifest& manifest)
   return text;
 }
 
-// Reads bytes of one piece, in ascending order: each chunk once, verified before any of it is used.
+// Reads bytes of one piece, in ascending order. Each chunk is read once and verified before use.
 class PieceReader {
  public:
   PieceReader(const Directory& directory, const StoredTensor& tensor, const StoredPiece& piece,
@@ -103,7 +103,7 @@ class PieceReader {
       const size_t end = std::min(begin + chunk_bytes_, piece_.end - piece_.begin);
       const size_t n = std::min(end - at, out.size());
       if (n == end - begin && index != loaded_) {
-        load(index, begin, out.first(n));  // verified where it is wanted: no copy
+        load(index, begin, out.first(n));  // verified in place: no copy
       } else {
         if (index != loaded_) {
           chunk_.resize(end - begin);
@@ -117,7 +117,7 @@ class PieceReader {
     }
   }
 
-  // Reads and verifies all of it.
+  // Reads and verifies the whole piece.
   void verify() {
     for (size_t index = 0; index < piece_.hashes.size(); ++index) {
       const size_t begin = index * chunk_bytes_;
@@ -128,7 +128,7 @@ class PieceReader {
 
  private:
   void load(size_t index, size_t at, std::span<std::byte> bytes) {
-    constexpr size_t kStep = size_t(16) << 20;  // between calls of progress
+    constexpr size_t kStep = size_t(16) << 20;  // bytes between calls of progress
     const size_t begin = piece_.begin + at;
     for (size_t done = 0; done < bytes.size(); done += kStep) {
       const size_t n = std::min(kStep, bytes.size() - done);
@@ -155,7 +155,7 @@ class PieceReader {
 
 Checkpoint Checkpoint::open(const Path& path) {
   return as_checkpoint_error([&] {
-    // "run/checkpoints/step-00000100/" has no last name; without the slash it has.
+    // "run/checkpoints/step-00000100/" has no file name; without the slash it has one.
     Directory directory(path.has_filename() ? path : path.parent_path());
     Manifest manifest = read_manifest(directory);
     check_directory_name(directory.path(), manifest);
@@ -193,7 +193,7 @@ void Checkpoint::read(std::string_view name, const TensorSpec& whole, const Slic
   as_checkpoint_error([&] {
     int64_t got = 0;
     for (const StoredPiece& piece : tensor.pieces) {
-      std::optional<PieceReader> reader;  // opened if the piece has some of it
+      std::optional<PieceReader> reader;  // opened only if the piece has some of it
       for_each_shared_run(piece.slice, slice, [&](const SharedRun& run) {
         if (!reader) reader.emplace(directory_, tensor, piece, manifest_.chunk_bytes, progress);
         const size_t n = size_t(run.count) * size;

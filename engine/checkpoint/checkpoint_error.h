@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// Runs `f`; what the file system refuses is an error of the checkpoint (exit code 4).
+// Runs `f` and reports errors of the file system as errors of the checkpoint (exit code 4).
 template <class F>
 auto as_checkpoint_error(F&& f) {
   try {

@@ -8,14 +8,14 @@
 namespace birkhoff {
 namespace {
 
-using Place = std::array<int64_t, kMaxCutDims>;  // indices of the dims that are cut
+using Place = std::array<int64_t, kMaxCutDims>;  // indices in the dims that are cut
 
 struct Corner {
   Place place;
   int64_t sign;
 };
 
-// Adds the corners of a box, times `sign`, where only `dims` count.
+// Adds the corners of a box in the dims `dims`, times `sign`.
 void add_corners(const Box& box, std::span<const size_t> dims, int64_t sign,
                  std::vector<Corner>& corners) {
   for (size_t mask = 0; mask < size_t(1) << dims.size(); ++mask) {
@@ -35,8 +35,8 @@ std::string element_at(const Place& place, std::span<const size_t> dims, size_t 
   return fmt::format("element {}", to_string(index));
 }
 
-// Of the first place whose corners do not cancel, no earlier one does either: how often its element
-// is covered, less once, is just their sum.
+// Before the first place whose corners do not cancel, all corners cancel, so the sum of its corners
+// is how often its element is covered, less one.
 std::string boxes_fault(const Shape& shape, const std::vector<Box>& boxes) {
   std::vector<size_t> dims;
   for (size_t d = 0; d < shape.size(); ++d) {

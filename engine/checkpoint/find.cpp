@@ -1,4 +1,4 @@
-// The finding side of checkpoint.h.
+// Finds and opens the checkpoints of a run (checkpoint.h).
 #include <algorithm>
 #include <charconv>
 

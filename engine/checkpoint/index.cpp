@@ -1,4 +1,4 @@
-// ShardIndex of save.h as text.
+// ShardIndex (save.h) as text.
 #include "base/error.h"
 #include "engine/checkpoint/save.h"
 #include "engine/checkpoint/stored.h"

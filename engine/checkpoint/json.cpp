@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-// Throws if brackets nest deeper than `limit`. Brackets in strings do not count; what is not JSON
+// Throws if brackets nest deeper than `limit`. Ignores brackets in strings; text that is not JSON
 // at all is left to the parser.
 void bound_depth(std::string_view text, int limit) {
   int depth = 0;

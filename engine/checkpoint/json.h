@@ -1,7 +1,7 @@
 #pragma once
-// JSON of untrusted origin: bounded in bytes and depth before it is parsed, duplicate keys refused,
-// and every field asked for by name and type, none left over. Errors are JsonError; callers turn
-// them into the error of their format, with the file's name. Thread-safe: no state.
+// Parses JSON of untrusted origin: bytes and depth are bounded before parsing, duplicate keys are
+// refused, every field is read by name and type, and none may be left over. Errors are JsonError;
+// callers turn them into the error of their format, with the file's name. Thread-safe: no state.
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -21,11 +21,11 @@ struct JsonLimits {
   int depth = 8;  // of nested objects and arrays
 };
 
-// The parser takes a NUL for the end of the text and would pass over all that follows.
+// Throws if there is a NUL: the parser would take it for the end of the text and ignore the rest.
 void refuse_nul(std::string_view text);
 
 nlohmann::json parse_json(std::string_view text, const JsonLimits& limits);
-std::string json_string(std::string_view text);  // quoted and escaped; bytes not UTF-8 as U+FFFD
+std::string json_string(std::string_view text);  // quoted and escaped; invalid UTF-8 as U+FFFD
 std::string utf8(std::string_view text);         // what a reader of json_string(text) gets
 
 // The fields of one object. Each getter throws if the field is missing or of another type.
@@ -39,7 +39,7 @@ class JsonFields {
   const nlohmann::json& array(const std::string& key);
   const std::string& text(const std::string& key);
   uint64_t count(const std::string& key, uint64_t limit = INT64_MAX);  // an integer in [0, limit]
-  void done() const;  // throws if the object has a field that was not asked for
+  void done() const;  // throws if the object has a field that was never read
 
   const std::string& where() const { return where_; }
 

@@ -14,7 +14,7 @@ Path beside(const Path& checkpoint, std::string_view ending) {
   return parent / fmt::format(".{}{}", checkpoint.filename().string(), ending);
 }
 
-// ".step-00000100.partial" and the like; of a step's checkpoint alone.
+// Whether `name` is like ".step-00000100.partial", of a step's checkpoint.
 bool is_leftover(std::string_view name) {
   for (const std::string_view ending : {kPartial, kPruned}) {
     if (!name.starts_with('.') || !name.ends_with(ending)) continue;

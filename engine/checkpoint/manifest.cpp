@@ -56,7 +56,7 @@ std::string order_fault(const std::vector<T>& list, std::string_view what) {
   return {};
 }
 
-// What is wrong with a piece in itself.
+// What is wrong with a piece by itself.
 std::string piece_fault(const StoredTensor& t, const StoredPiece& p, size_t chunk_bytes) {
   if (!lies_in(p.slice, t.spec.shape)) return "does not lie in it";
   if (p.end < p.begin || p.end - p.begin != size_t(p.slice.count()) * size_of(t.spec.dtype))
@@ -90,7 +90,7 @@ struct Part {  // of a file
   std::string_view tensor;
 };
 
-// Pieces touch, from the header to the end.
+// Checks that pieces fill the file from its header to its end, without gaps.
 std::string file_fault(const ShardFile& file, std::vector<Part>& parts) {
   std::sort(parts.begin(), parts.end(),
             [](const Part& a, const Part& b) { return a.begin < b.begin; });

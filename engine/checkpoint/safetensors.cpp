@@ -17,8 +17,8 @@ constexpr std::pair<std::string_view, DType> kDTypes[] = {
     {"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32},        {"I64", DType::i64},
     {"F64", DType::f64}, {"F16", DType::f16},   {"F8_E4M3", DType::f8_e4m3}};
 
-// Accepts the header's JSON and nothing else, straight into a SafetensorsHeader: no tree is built,
-// so a hostile header costs no more memory than its own size.
+// Accepts only the header's JSON, and fills a SafetensorsHeader directly: no tree is built, so a
+// hostile header costs no more memory than its own size.
 class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
  public:
   HeaderReader(SafetensorsHeader& header, std::string_view file) : header_(header), file_(file) {}
@@ -144,11 +144,11 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   std::string name_, metadata_key_;
   Place place_ = Place::outside;
   bool inside_ = false, listing_ = false, metadata_seen_ = false;
-  int seen_ = 0, field_ = 0;  // bits: 1 dtype, 2 shape, 4 data_offsets; field_: wants its value
+  int seen_ = 0, field_ = 0;  // bits: 1 dtype, 2 shape, 4 data_offsets; field_: awaits its value
   std::vector<int64_t> numbers_;
 };
 
-// False if the spec has no size in 63 bits.
+// False if the size does not fit in 63 bits.
 bool size_in_bytes(const TensorSpec& spec, size_t& bytes) {
   int64_t n = int64_t(size_of(spec.dtype));
   for (const int64_t dim : spec.shape) {

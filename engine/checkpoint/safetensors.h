@@ -6,10 +6,10 @@
 //
 // Written: F32, BF16, F16, F8_E4M3, I32, I64, F64; tensors in order of name without gaps; data at
 // a multiple of 8. Read: the same dtypes, tensors in any order, but covering the data exactly.
-// Nothing in a file is trusted: lengths are checked before anything is allocated, JSON deeper or
-// other than the above, duplicate names, unknown dtypes, sizes that overflow, ranges that overlap,
-// leave a hole or leave the file are refused. Errors of reading are CheckpointError (exit code 4)
-// that name the file and the tensor. Thread-safe: no state.
+// Nothing in a file is trusted: lengths are checked before anything is allocated; other or deeper
+// JSON, duplicate names, unknown dtypes, sizes that overflow, and ranges that overlap, leave a hole
+// or leave the file are refused. Errors of reading are CheckpointError (exit code 4) that name the
+// file and the tensor. Thread-safe: no state.
 #include <cstddef>
 #include <map>
 #include <span>
@@ -25,7 +25,7 @@ inline constexpr size_t kMaxSafetensorsHeader = 100'000'000;  // the format's ow
 inline constexpr size_t kMaxTensorDims = 16;
 inline constexpr size_t kMaxTensorName = 255;
 
-// Parts of [A-Za-z0-9_-]+ joined by single dots, at most kMaxTensorName bytes.
+// Whether `name` is parts of [A-Za-z0-9_-]+ joined by single dots, at most kMaxTensorName bytes.
 bool is_tensor_name(std::string_view name);
 
 struct NamedTensor {
@@ -44,19 +44,19 @@ struct SafetensorsEntry {
 struct SafetensorsHeader {
   size_t bytes = 0;  // of length and JSON: where the tensors start
   std::map<std::string, std::string> metadata;
-  std::vector<SafetensorsEntry> tensors;  // ascending by place in the file
+  std::vector<SafetensorsEntry> tensors;  // ascending by position in the file
 };
 
-// Length and JSON of a file of these tensors, whose bytes are not looked at. REQUIRES names that
-// ascend and satisfy is_tensor_name.
+// The length and JSON at the start of a file of these tensors; ignores their bytes. REQUIRES names
+// that ascend and satisfy is_tensor_name.
 std::string safetensors_header(std::span<const NamedTensor> tensors,
                                const std::map<std::string, std::string>& metadata);
 
-// Bytes of length and JSON, read from the first 8 bytes of a file of `file_bytes` bytes. `file`
+// The size of length and JSON, read from the first 8 bytes of a file of `file_bytes` bytes. `file`
 // names it in messages.
 size_t safetensors_header_bytes(std::span<const std::byte> start, size_t file_bytes,
                                 std::string_view file);
-// `header` is exactly those bytes.
+// REQUIRES `header` to be exactly those bytes.
 SafetensorsHeader parse_safetensors(std::span<const std::byte> header, size_t file_bytes,
                                     std::string_view file);
 

@@ -22,7 +22,7 @@ Path parent_of(const Path& directory) {
   return directory.has_parent_path() ? directory.parent_path() : Path(".");
 }
 
-// Of the disk that `directory`, which may not have been made, is on.
+// Describes the free space on the disk of `directory`, which may not exist yet.
 std::string space(Path directory, size_t needed) {
   struct statvfs s;
   std::error_code error;
@@ -33,7 +33,7 @@ std::string space(Path directory, size_t needed) {
   return fmt::format("{}{} free", need, size_t(s.f_bavail) * s.f_frsize);
 }
 
-// Runs a step of saving; what the file system refuses is told with all that it takes to act.
+// Runs a step of saving; reports errors of the file system with what is needed to act on them.
 template <class F>
 auto saving(const Path& directory, size_t needed, F&& f) {
   try {
@@ -45,13 +45,13 @@ auto saving(const Path& directory, size_t needed, F&& f) {
   }
 }
 
-// The shards of one rank.
+// Writes the shards of one rank.
 class ShardWriter {
  public:
   ShardWriter(Path aside, ShardIndex& index, const SaveOptions& options)
       : aside_(std::move(aside)), index_(index), options_(options) {}
 
-  // Ascending by name, each name once.
+  // REQUIRES pieces ascending by name, each name once.
   void write(std::span<const Piece* const> pieces) {
     const std::string name = shard_name(index_.rank, int(index_.files.size()));
     std::vector<NamedTensor> entries;
@@ -96,9 +96,9 @@ class ShardWriter {
   }
 
  private:
-  // Of one piece; returns the hashes of its chunks.
+  // Writes one piece; returns the hashes of its chunks.
   std::vector<std::string> write_bytes(File& file, std::span<const std::byte> bytes) {
-    constexpr size_t kStep = size_t(16) << 20;  // between calls of progress
+    constexpr size_t kStep = size_t(16) << 20;  // bytes between calls of progress
     constexpr size_t kFlush = size_t(256)
                               << 20;  // a flush takes seconds on a slow disk, never more
     std::vector<std::string> hashes;
@@ -124,8 +124,8 @@ class ShardWriter {
   size_t unflushed_ = 0;
 };
 
-// In the order of the shards: by name, but of tensors that have several pieces here the second ones
-// come behind all first ones, and so on, since a shard holds a name once.
+// Orders pieces for the shards: by name, but if tensors have several pieces here, all second pieces
+// come after all first ones, and so on, since a shard holds a name only once.
 std::vector<std::pair<int, const Piece*>> rounds(std::span<const Piece> pieces) {
   std::vector<std::pair<int, const Piece*>> order;
   for (const Piece& p : pieces) {
@@ -183,7 +183,7 @@ Manifest merge(const CheckpointInfo& info, std::span<const ShardIndex> indices) 
   return m;
 }
 
-// A rank whose directory is another one, on a disk of its node alone, has saved nothing for us.
+// Catches a run.dir on node-local disk: that rank's files are not visible here.
 void check_files(const Path& aside, const Manifest& m) {
   const Directory directory(aside);
   for (const ShardFile& shard : m.files) {
@@ -280,7 +280,7 @@ std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
     if (!tokenizer_json.empty()) write_new(aside / kTokenizerName, tokenizer_json);
     write_new(aside / kManifestName, text);
     flush_directory(aside);
-    refuse_existing(directory);  // an empty directory would be replaced
+    refuse_existing(directory);  // rename() would replace an empty directory
     if (::rename(aside.c_str(), directory.c_str()) != 0) throw_system_error("rename to", directory);
     flush_directory(parent);
     return manifest_hash(text);
@@ -290,7 +290,7 @@ std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
 void abandon_checkpoint(const Path& directory) noexcept {
   try {
     remove_leftover(partial_path(directory));
-  } catch (const std::exception&) {  // what made the save fail is the error to tell
+  } catch (const std::exception&) {  // the error to report is what made the save fail
   }
 }
 

@@ -1,4 +1,4 @@
-// Who writes what of pieces that several ranks hold: save.h.
+// Decides which rank writes what of pieces that several ranks hold (save.h).
 #include <algorithm>
 
 #include "base/error.h"
@@ -7,8 +7,8 @@
 namespace birkhoff {
 namespace {
 
-// Elements that stay together when a piece is cut: all, if it is small; a row of its first dim; one
-// of a flat range.
+// Elements that stay together when a piece is cut: all of a small piece; a row of the first dim;
+// one element of a flat range.
 int64_t unit(const Piece& piece, size_t cut_bytes) {
   const Slice& slice = piece.slice;
   if (piece.bytes.size() <= cut_bytes || slice.count() == 0) return slice.count();
@@ -16,14 +16,14 @@ int64_t unit(const Piece& piece, size_t cut_bytes) {
   return slice.count() / (slice.box.end[0] - slice.box.begin[0]);
 }
 
-// The element of a piece nearest to `share` of its bytes at which it may be cut.
+// The element nearest to byte `bytes` of a piece at which the piece may be cut.
 int64_t cut_at(const Piece& piece, size_t bytes, int64_t unit) {
   if (bytes >= piece.bytes.size()) return piece.slice.count();
   const int64_t element = int64_t(bytes / size_of(piece.whole.dtype));
   return std::min(piece.slice.count(), (element + unit / 2) / unit * unit);
 }
 
-// Elements [begin, end) of a piece, in rows of its first dim where it is a whole box.
+// Elements [begin, end) of a piece: whole rows of its first dim if it is a whole box.
 Piece part_of(const Piece& piece, int64_t begin, int64_t end) {
   Piece part = piece;
   const size_t size = size_of(piece.whole.dtype);
@@ -52,8 +52,8 @@ std::vector<Piece> whole_pieces(std::span<const NamedTensor> tensors) {
   return pieces;
 }
 
-// All pieces lie end to end in order of name, and each rank takes an equal stretch: so a rank has
-// at most one part of a piece, and neighbours agree on each cut without asking.
+// All pieces are laid end to end in order of name, and each rank takes an equal stretch: so a rank
+// has at most one part of a piece, and neighbours agree on each cut without communicating.
 std::vector<Piece> share_of(std::span<const Piece> pieces, int rank, int ranks, size_t cut_bytes) {
   check(rank >= 0 && rank < ranks, "rank {} of {}", rank, ranks);
   std::vector<Piece> sorted(pieces.begin(), pieces.end());
@@ -68,7 +68,7 @@ std::vector<Piece> share_of(std::span<const Piece> pieces, int rank, int ranks, 
   };
   const size_t begin = edge(size_t(rank)), end = edge(size_t(rank) + 1);
   std::vector<Piece> share;
-  size_t at = 0;  // where the piece begins
+  size_t at = 0;  // offset of the piece
   for (const Piece& piece : sorted) {
     const int64_t together = unit(piece, cut_bytes);
     if (together == 0) {

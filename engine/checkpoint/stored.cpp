@@ -50,7 +50,7 @@ TensorSpec parse_spec(JsonFields& fields) {
   return spec;
 }
 
-// [begin, end], any two integers from 0 to INT64_MAX.
+// Parses [begin, end], any two integers from 0 to INT64_MAX.
 std::pair<int64_t, int64_t> parse_range(const json& value, std::string_view where,
                                         std::string_view what) {
   const auto number = [](const json& v) {

@@ -1,6 +1,6 @@
 #pragma once
-// The lists of files and tensors as a manifest and a rank's index both write them, and the hash
-// that both end with. Untrusted: errors are JsonError. Thread-safe: no state.
+// The lists of files and tensors, in the form that a manifest and a rank's index share, and the
+// hash that both end with. Untrusted: errors are JsonError. Thread-safe: no state.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,13 +17,13 @@ bool is_hash(std::string_view text);  // 32 lower-case hexadecimal digits
 std::string stored_text(const std::vector<ShardFile>& files,
                         const std::vector<StoredTensor>& tensors);
 
-// Types, grammar of names and bounds of numbers alone; how they fit together is manifest_fault's.
+// These check types, grammar of names and bounds of numbers; manifest_fault checks the rest.
 std::vector<ShardFile> parse_files(JsonFields& top);
 std::vector<StoredTensor> parse_tensors(JsonFields& top);
 
-// `text` with its own hash behind it, in one form: "<key>": "<32 digits>", a brace, a newline.
+// Appends to `text` its own hash, in one form: "<key>": "<32 digits>", a brace, a newline.
 std::string with_hash(const std::string& text, std::string_view key);
-// The hash, if the text ends with it in that form and hashes to it: so no byte can change unseen.
+// Returns the hash if the text ends with it in that form and matches it: no byte can change unseen.
 std::string check_hash(std::string_view text, std::string_view key);
 
 }  // namespace birkhoff

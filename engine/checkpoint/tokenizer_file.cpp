@@ -32,7 +32,7 @@ class Walk : public nlohmann::json_sax<json> {
   }
 
   bool key(string_t& name) override {
-    // Names of the few objects that are looked into; others need no memory.
+    // Keeps the names in the few objects that are inspected; others need no memory.
     Level& level = levels_.back();
     level.key = levels_.size() <= 3 ? name.substr(0, 32) : std::string();
     const bool vocab = levels_.size() == 2 && is(0, "model") && level.key == "vocab";
@@ -45,7 +45,7 @@ class Walk : public nlohmann::json_sax<json> {
 
   bool start_object(size_t) override { return open(true); }
   bool start_array(size_t) override {
-    // Unigram: a list of [token, score]; the place in the list is the id.
+    // Unigram: a list of [token, score]; the position in the list is the id.
     if (levels_.size() == 3 && in_vocab() && !levels_[2].is_object) take(levels_[2].elements++);
     return open(false);
   }
@@ -59,15 +59,15 @@ class Walk : public nlohmann::json_sax<json> {
  private:
   struct Level {
     bool is_object;
-    std::string key = {};  // the one at hand
-    int64_t elements = 0;  // of a vocabulary that is a list
+    std::string key = {};  // the current key
+    int64_t elements = 0;  // counted in a vocabulary that is a list
   };
 
   bool is(size_t level, std::string_view key) const {
     return levels_[level].is_object && levels_[level].key == key;
   }
   bool in_vocab() const { return is(0, "model") && is(1, "vocab"); }
-  // Whether the value at hand must be an id: model.vocab.<token>, added_tokens[i].id.
+  // Whether the current value must be an id: model.vocab.<token>, added_tokens[i].id.
   bool at_id() const {
     return levels_.size() == 3 && ((in_vocab() && levels_[2].is_object) ||
                                    (is(0, "added_tokens") && !levels_[1].is_object && is(2, "id")));

@@ -1,9 +1,9 @@
 #pragma once
-// A run's configuration as plain typed structs. Units, ranges and help of every field stand in
-// fields.cpp, the one list that parser, help text, docs/config.md and the effective dump are made
-// from; here stand types and defaults: the model and warm-up of configs/tiny.yaml, the rest of the
-// optimizer from arXiv 2512.24880, Table 5. Counts are int64_t, so that products of them do not
-// overflow by accident. Values, no pointers: copy freely.
+// A run's configuration as plain typed structs with defaults: the model and warm-up of
+// configs/tiny.yaml, the rest of the optimizer from arXiv 2512.24880, Table 5. Units, ranges and
+// help of every field are in fields.cpp, the one list from which parser, help text, docs/config.md
+// and the effective dump are made. Counts are int64_t, so that products of them do not overflow by
+// accident. Values, no pointers: copy freely.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -33,7 +33,7 @@ inline constexpr int64_t kEvalAll = 0;  // all: every held-out window
 // checkpoint.keep
 inline constexpr int64_t kKeepAll = 0;  // all
 
-// run.allow_changes: which keys a run that goes on from a checkpoint may change: all, or these.
+// run.allow_changes: which keys may change when a run resumes from a checkpoint: all, or these.
 struct AllowedChanges {
   bool all = false;
   std::vector<std::string> keys = {};
@@ -48,7 +48,7 @@ struct RunConfig {
   std::string dir = "runs/tiny";
   Resume resume = Resume::automatic;
   AllowedChanges allow_changes = {};
-  int64_t timeout = 0;  // seconds; 0: by the slowest step
+  int64_t timeout = 0;  // seconds; 0: derived from the slowest step
   int64_t threads = 0;  // 0: the rank's share of the cores
 
   bool operator==(const RunConfig&) const = default;
@@ -69,7 +69,7 @@ struct ModelConfig {
   int64_t vocab = 257;
   int64_t dim = 128;
   int64_t layers = 8;
-  int64_t dense_layers = 1;  // the leading ones
+  int64_t dense_layers = 1;  // how many leading layers are dense
   int64_t heads = 4;
   int64_t nope_dim = 32;
   int64_t rope_dim = 16;
@@ -77,7 +77,7 @@ struct ModelConfig {
   int64_t kv_rank = 64;
   int64_t q_rank = 0;  // 0: queries are projected from the input directly
   double rope_theta = 10000;
-  // The rope_… keys below are of yarn alone.
+  // The rope_… keys below apply to yarn only.
   RopeScaling rope_scaling = RopeScaling::none;
   double rope_factor = 1;
   int64_t rope_original_positions = 4096;
@@ -104,8 +104,8 @@ struct ModelConfig {
 struct MoeConfig {
   int64_t experts = 8;
   int64_t active = 2;
-  int64_t groups = 1;         // of neighbouring experts
-  int64_t active_groups = 1;  // that a token's experts are chosen from
+  int64_t groups = 1;         // groups of neighbouring experts
+  int64_t active_groups = 1;  // groups that a token's experts are chosen from
   int64_t shared = 1;
   int64_t expert_dim = 64;
   double scaling = 1.0;
@@ -117,7 +117,7 @@ struct MoeConfig {
 };
 
 struct TrainConfig {
-  int64_t steps = 1000;       // of the schedule
+  int64_t steps = 1000;       // length of the schedule
   int64_t stop_at = 0;        // 0: steps
   int64_t global_batch = 16;  // sequences
   int64_t micro_batch = 4;    // sequences
@@ -127,7 +127,7 @@ struct TrainConfig {
   int64_t reduction_groups = 1;
   int64_t eval_every = 0;  // steps; 0: never
   int64_t eval_batches = 8;
-  int64_t final_eval_batches = kEvalAll;  // of the evaluation behind the last step
+  int64_t final_eval_batches = kEvalAll;  // of the evaluation after the last step
   int64_t log_every = 1;
   int64_t telemetry_every = 10;  // steps; 0: never
 
@@ -165,7 +165,7 @@ struct CheckpointConfig {
 
 struct ParallelConfig {
   int64_t pp = 1, tp = 1, ep = 1;
-  int64_t chunks = 1;  // a pipeline stage's model chunks
+  int64_t chunks = 1;  // model chunks per pipeline stage
   int64_t zero = 0;
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
 

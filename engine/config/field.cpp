@@ -58,7 +58,7 @@ std::vector<std::string> parts_of(std::string_view text) {
   return parts;
 }
 
-// Sets it unless it is out of range.
+// Sets the value unless it is out of range.
 template <class T>
 Fault set(const Field& field, T* at, T value) {
   std::swap(*at, value);
@@ -79,7 +79,7 @@ struct Assign {
   }
   Fault operator()(const Unsigned& t) const {
     if (!is_word(node)) return mismatch(field, node);
-    // A minus is a number out of range here, not a wrong form.
+    // A negative number is out of range here, not of a wrong form.
     int64_t negative = 0;
     if (read_integer(node.text, negative) == NumberFault::none && negative < 0)
       return number_fault(field, node, NumberFault::range);
@@ -95,7 +95,7 @@ struct Assign {
     int64_t value = 0;
     if (const NumberFault fault = read_integer(node.text, value); fault != NumberFault::none)
       return number_fault(field, node, fault);
-    // A word's number is not a way to write it.
+    // The number that a word stands for is not accepted in its place.
     if (value < t.min || value > t.max) return number_fault(field, node, NumberFault::range);
     *t.at = value;
     return {};
@@ -215,7 +215,7 @@ struct RangeFault {
     if (std::string fault = text_fault(*t.at); !fault.empty()) return fault;
     return {};
   }
-  // Which keys there are, validate.cpp knows.
+  // validate.cpp checks that the keys exist.
   Fault operator()(const Allowed& t) const {
     if (t.at->keys.size() > kMaxKeys)
       return fmt::format("has {} keys; at most {}", t.at->keys.size(), kMaxKeys);

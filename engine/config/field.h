@@ -1,6 +1,6 @@
 #pragma once
-// One field of a Config: what it is called and may hold, and where it lives. Reading from a YAML
-// node or command line, range checks, printing and documentation are derived from it. A Field
+// One field of a Config: its name, the values it accepts, and where it is stored. Reading from a
+// YAML node or command line, range checks, printing and documentation are derived from it. A Field
 // points into the Config it was made for and must not outlive it.
 #include <cstdint>
 #include <functional>
@@ -67,22 +67,22 @@ struct Field {
   Target target;
   std::string_view unit;  // "" for none
   std::string_view help;
-  std::vector<std::string_view> also;  // what others call it; for suggestions only
+  std::vector<std::string_view> also;  // names in other programs; for suggestions only
 
   std::string_view section() const;  // "" at the top level
   std::string_view leaf() const;
 };
 
-// Sets the field, or says in one line why `node` does not fit and leaves it as it was.
+// Sets the field, or returns in one line why `node` does not fit and leaves the field as it was.
 std::optional<std::string> assign(const Field& field, const YamlNode& node);
 
-// Why the value it holds is out of range, if it is.
+// Why the field's value is out of range, if it is.
 std::optional<std::string> range_fault(const Field& field);
 
-// The value it holds, as YAML that assign() reads back to the same bits.
+// The field's value, as YAML that assign() reads back to the same bits.
 std::string value_text(const Field& field);
 
-// What it expects: "an integer from 1 to 64", "plain, hc or mhc".
+// What the field expects: "an integer from 1 to 64", "plain, hc or mhc".
 std::string expects(const Field& field);
 
 }  // namespace birkhoff

@@ -7,7 +7,7 @@ namespace {
 constexpr int64_t kManySteps = 1'000'000'000;
 constexpr int64_t kMany = 1 << 20;
 constexpr int64_t kWide = 1 << 16;
-// Of what must not be 0: smaller numbers become 0, or lose digits, in fp32.
+// Least value where 0 is not allowed: smaller numbers become 0, or lose digits, in fp32.
 constexpr double kSmallest = 1e-37;
 
 constexpr Section kSections[] = {
@@ -78,7 +78,7 @@ void data_fields(DataConfig& c, List& to) {
   to.add("prefetch", Integer{&c.prefetch, 1, 64}, "batches", "loaded ahead", {"prefetch_factor"});
 }
 
-// Of model.rope_scaling: yarn (arXiv 2309.00071); the values are those of transformers' keys.
+// Keys of model.rope_scaling: yarn (arXiv 2309.00071), with the values of transformers' keys.
 void yarn_fields(ModelConfig& c, List& to) {
   to.add(
       "rope_scaling", one_of(c.rope_scaling), "",

@@ -1,6 +1,6 @@
 #pragma once
-// THE list of all config fields. Adding a key: a member in config.h, a line in fields.cpp, and
-// docs/config.md made anew (its test says how).
+// The single list of all config fields. A new key needs a member in config.h, a line in fields.cpp,
+// and docs/config.md generated anew (its test says how).
 #include <string_view>
 #include <vector>
 
@@ -14,7 +14,7 @@ struct Section {
   std::string_view help;
 };
 
-// In the order of the effective dump.
+// All sections, in the order of the effective dump.
 std::span<const Section> config_sections();
 
 // Every field, section by section, pointing into `config`.

@@ -36,7 +36,7 @@ class Loader {
     read_text(text, path);
   }
 
-  // `path` is empty where the text comes from no file.
+  // `path` is empty if the text comes from no file.
   void read_text(std::string_view text, const Path& path, const std::string& name = {}) {
     const YamlDocument document = parse_yaml(text);
     unread_ |= !document.whole;
@@ -71,7 +71,7 @@ class Loader {
             dot == std::string::npos ? key : key.substr(dot + 1));
   }
 
-  // What the fields say to each other, at the place where the first of them was set.
+  // Checks the fields against each other; reports each fault where the first of its keys was set.
   void cross_check(const std::string& name, Use use) {
     if (unread_) return;  // its defaults are not what the user wrote
     for (const Finding& finding : findings(config_, use)) {
@@ -110,11 +110,11 @@ class Loader {
   }
 
   void unknown(const std::string& where, const std::string& section, const std::string& leaf) {
-    // The search for a suggestion is the dearest part of a fault: not for one that will not be
-    // told.
+    // The search for a suggestion is the most expensive part of a fault: skipped if the fault will
+    // not be reported.
     const std::string meant =
         faults_.size() < kMaxFaults ? nearest_key(section, leaf, fields_) : std::string();
-    faulty_.insert(meant);  // that it is missing follows from this fault
+    faulty_.insert(meant);  // faults of that key follow from this one
     fault(where, printable((section.empty() ? "" : section + ".") + leaf, 120),
           "unknown key" + did_you_mean(meant));
   }
@@ -145,10 +145,10 @@ class Loader {
     if (node.kind != YamlNode::Kind::map) return unknown(where, "", node.key);
     const std::string meant = nearest_word(node.key, sections_);
     fault(where, printable(node.key, 120), "unknown section" + did_you_mean(meant));
-    if (!meant.empty()) section(node, meant, file);  // so that its faults are told in this pass too
+    if (!meant.empty()) section(node, meant, file);  // so that its faults are reported too
   }
 
-  // The form of the command line, in a file.
+  // A key with a dot, as on the command line, is an error in a file.
   void dotted(const std::string& key, const std::string& where) {
     const size_t dot = key.find('.');
     const bool known = by_key_.contains(key);
@@ -201,8 +201,8 @@ class Loader {
     return real.empty() ? path.string() : real.string();
   }
 
-  // A plain word stands for itself, as a path may hold any character; a list or quoted text is
-  // YAML.
+  // A plain word is taken literally, since a path may hold any character; a list or quoted text is
+  // parsed as YAML.
   void override_field(const Field& field, const std::string& text) {
     const std::string where(kCommandLine);
     YamlNode node;
@@ -227,7 +227,7 @@ class Loader {
   std::set<std::string> chain_;                 // files being read
   std::vector<std::string> faults_;
   size_t dropped_ = 0;
-  bool unread_ = false;  // a file, or its rest behind a fault
+  bool unread_ = false;  // a file, or the rest of one after a fault
 };
 
 }  // namespace

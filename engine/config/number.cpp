@@ -13,7 +13,7 @@ size_t digits(std::string_view text, size_t from) {
   return n;
 }
 
-// Without the +, which from_chars does not read; the - stays. `start` is where digits begin.
+// Removes a +, which from_chars does not read; a - stays. Sets `start` to where the digits begin.
 std::string_view without_plus(std::string_view text, size_t& start) {
   start = text.starts_with('-') ? 1 : 0;
   return text.starts_with('+') ? text.substr(1) : text;

@@ -9,10 +9,10 @@ namespace birkhoff {
 
 enum class NumberFault {
   none,
-  form,          // not such a number
-  leading_zero,  // of an integer
-  range,         // an integer that T does not hold
-  not_finite,    // a float that is .inf or .nan, or that a double does not hold
+  form,          // not a number of that kind
+  leading_zero,  // an integer with a leading zero
+  range,         // an integer that T cannot hold
+  not_finite,    // a float that is .inf or .nan, or that a double cannot hold
 };
 
 // T is int64_t or uint64_t. `out` is set only if there is no fault.

@@ -32,7 +32,7 @@ differs.
   whatever `run.dir` its config.yaml names ([the run directory](formats/run_directory.md)).
 )";
 
-// | separates cells.
+// Escapes |, which separates cells.
 std::string cell(std::string_view text) {
   std::string out;
   for (const char c : text) {

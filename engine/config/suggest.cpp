@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// Longer than this is no misspelling; keeps the work on hostile input small.
+// A longer word is no misspelling; the limit keeps the work on hostile input small.
 constexpr size_t kLongestWord = 64;
 
 std::string folded(std::string_view text) {
@@ -19,7 +19,7 @@ std::string folded(std::string_view text) {
   return out;
 }
 
-// Up to this many edits a word is still recognised.
+// The number of edits up to which a word is still recognised.
 int tolerated(size_t length) {
   return length <= 2 ? 1 : length <= 5 ? 2 : static_cast<int>(length / 3) + 1;
 }
@@ -62,13 +62,13 @@ std::string nearest_key(std::string_view section, std::string_view leaf,
   if (leaf.size() > kLongestWord) return {};
   const std::string wanted = folded(leaf);
   std::string best;
-  // In half edits: another section costs one more half, so that it loses a tie only.
+  // In half edits: another section costs one half more, so that it only loses ties.
   int best_cost = 2 * tolerated(leaf.size()) + 2;
   for (const Field& field : fields) {
     const auto consider = [&](std::string_view candidate) {
       const size_t longer = std::max(wanted.size(), candidate.size());
       const size_t shorter = std::min(wanted.size(), candidate.size());
-      if (2 * int(longer - shorter) >= best_cost) return;  // each letter more is an edit
+      if (2 * int(longer - shorter) >= best_cost) return;  // each extra letter is an edit
       const int distance = edit_distance(wanted, candidate);
       const int cost = 2 * distance + (field.section() == section ? 0 : 1);
       if (cost >= best_cost || distance >= static_cast<int>(candidate.size())) return;

@@ -1,5 +1,5 @@
 #pragma once
-// What a misspelt key or word was meant to be. Pure; thread-safe.
+// Guesses what a misspelt key or word was meant to be. Pure; thread-safe.
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,9 +16,9 @@ int edit_distance(std::string_view a, std::string_view b);
 // The nearest word, or empty if none is near.
 std::string nearest_word(std::string_view word, std::span<const std::string_view> words);
 
-// The key that `leaf`, found in `section`, most likely means, or empty. Case and '-' for '_' do not
-// count; a key of the same section wins over an equally near one elsewhere, and a name that other
-// programs use for a key counts as that key.
+// The key that `leaf`, found in `section`, most likely means, or empty. Case is ignored, and '-'
+// counts as '_'. A key of the same section wins over an equally near one elsewhere, and a name that
+// other programs use for a key counts as that key.
 std::string nearest_key(std::string_view section, std::string_view leaf,
                         const std::vector<Field>& fields);
 

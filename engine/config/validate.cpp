@@ -120,7 +120,7 @@ void allowance_rules(const Config& c, const std::vector<Field>& fields, Report& 
   }
 }
 
-// What is not built yet.
+// Refuses what is not built yet.
 void planning_rules(const Config& c, Report& r) {
   r.error_if(c.device == DeviceChoice::cuda, {"device"},
              "cuda is not available yet; choose auto or cpu");

@@ -1,5 +1,5 @@
 #pragma once
-// What fields must be to each other, and what this build can run. Pure; thread-safe.
+// Checks fields against each other, and against what this build can run. Pure; thread-safe.
 #include <string>
 #include <vector>
 
@@ -7,9 +7,9 @@
 
 namespace birkhoff {
 
-// What a config is wanted for; each use asks all that the one before it asks.
-//   reading    keys agree with each other: what a checkpoint holds, whatever layout it came from
-//   planning   layout and device are ones that this build can run, so that a plan is of a real run
+// What a config is needed for; each use checks everything that the use before it checks.
+//   reading    keys agree with each other: enough for a checkpoint's config, whatever its layout
+//   planning   this build can run the layout and the device, so that a plan is of a real run
 //   training   a run directory and data are named
 enum class Use { reading, planning, training };
 
@@ -21,10 +21,10 @@ struct Finding {
   std::string text;               // one line, without the key
 };
 
-// Everything that is wrong or odd. Ranges first; where one is violated, only those are told.
+// Everything that is wrong or odd. Checks ranges first; if one is violated, returns only those.
 std::vector<Finding> findings(const Config& config, Use use = Use::reading);
 
-// Throws ConfigError with all errors, one "key: what" a line; returns the warnings in that form.
+// Throws ConfigError with all errors, one "key: what" per line; returns the warnings in that form.
 std::vector<std::string> validate(const Config& config, Use use = Use::reading);
 
 }  // namespace birkhoff

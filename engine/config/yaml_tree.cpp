@@ -1,8 +1,8 @@
-// yaml-cpp 0.7.0 is used through its events only: its own tree expands merges, keeps duplicate
-// keys and needs a document's end to be found. Its events have holes too, hence the checks here:
-// a quoted scalar whose quote is missing ends silently at a smaller indentation, byte 0x04 is taken
-// for the end of the file, and each level of nesting is a recursion (it stops at 500 levels; the
-// handler throws at 64, before the next recursion).
+// yaml-cpp 0.7.0 is used only through its events: its own tree expands merges, keeps duplicate keys
+// and needs a document's end to be found. Its events have holes too, hence the checks here: a
+// quoted scalar without its closing quote ends silently at a smaller indentation, byte 0x04 is
+// taken for the end of the file, and each level of nesting is a recursion (yaml-cpp stops at 500
+// levels; the handler throws at 64, before the next recursion).
 #include "engine/config/yaml_tree.h"
 
 #include <yaml-cpp/eventhandler.h>
@@ -39,7 +39,7 @@ class TreeBuilder : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
     properties_ = false;
     YamlNode node;
-    if (Level* level = map_awaiting_value()) {  // the mark of a missing value is the next token's
+    if (Level* level = map_awaiting_value()) {  // a missing value has the next token's mark
       node.line = level->key_line;
       node.column = level->key_column;
     } else {
@@ -73,7 +73,7 @@ class TreeBuilder : public YAML::EventHandler {
     } else if (source.starts_with('|') || source.starts_with('>')) {
       fault(mark, "block scalars are not read; write the text in quotes on one line");
     } else if (node.quoted ? !closes(source) : source.substr(0, value.size()) != value) {
-      // Not to be continued: what follows may have been read as part of the scalar, or not.
+      // Does not go on: what follows may or may not have been read as part of the scalar.
       stop(mark,
            node.quoted ? "a quoted text must end on its line" : "a value must end on its line");
     }
@@ -94,7 +94,7 @@ class TreeBuilder : public YAML::EventHandler {
  private:
   struct Level {
     YamlNode node;
-    bool has_key = false;  // of a map: the next node is the value of `key`
+    bool has_key = false;  // map: the next node is the value of `key`
     std::string key;
     int key_line = 1, key_column = 1;
     std::unordered_map<std::string, int> seen;  // key → line
@@ -153,7 +153,7 @@ class TreeBuilder : public YAML::EventHandler {
       stop(mark, fmt::format("nested deeper than {} levels", kYamlMaxDepth));
     if (!levels_.empty() && levels_.back().node.kind == YamlNode::Kind::map &&
         !levels_.back().has_key)
-      // What an unclosed bracket ends as, too: it might have been a key.
+      // An unclosed bracket ends up here too: it might have been a key.
       stop(mark, "a key must be plain text, and a bracket closed");
     Level level;
     level.node.kind = kind;
@@ -167,7 +167,7 @@ class TreeBuilder : public YAML::EventHandler {
     add(std::move(node), YAML::Mark{});
   }
 
-  // Hangs a finished node into the innermost open list or map, or makes it the root.
+  // Adds a finished node to the innermost open list or map, or makes it the root.
   void add(YamlNode node, const YAML::Mark& mark) {
     if (++nodes_ > kYamlMaxNodes) stop(mark, fmt::format("more than {} values", kYamlMaxNodes));
     if (levels_.empty()) {
@@ -210,7 +210,7 @@ class TreeBuilder : public YAML::EventHandler {
   bool properties_ = false;  // an anchor was reported; its node follows
 };
 
-// The length of the UTF-8 sequence at `at`, 0 if it is none.
+// The length of the UTF-8 sequence at `at`, 0 if it is invalid.
 size_t utf8_length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(at);
@@ -227,7 +227,7 @@ size_t utf8_length(std::string_view text, size_t at) {
   return length;
 }
 
-// Refuses, before yaml-cpp sees a byte, what it would read as something else.
+// Refuses, before yaml-cpp sees a byte, whatever it would misread.
 bool screen(std::string_view text, YamlDocument& document) {
   int line = 1;
   size_t line_start = 0, signs = 0;
@@ -285,8 +285,8 @@ YamlDocument parse_yaml(std::string_view text) {
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    // Twice, not until it ends: the second call finds what follows the document, and yaml-cpp makes
-    // no progress on some texts, so that a loop would not end.
+    // Called twice, not in a loop: the second call finds what follows the document, and yaml-cpp
+    // makes no progress on some texts, so that a loop would not end.
     if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
   } catch (const Stop&) {
     document.whole = false;

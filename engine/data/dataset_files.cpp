@@ -49,7 +49,7 @@ bool is_manifest(const Path& path) {
   }
 }
 
-// Whether PREFIX.tokenizer.json is the file that the manifest of PREFIX has noted.
+// Whether PREFIX.tokenizer.json has the hash in the manifest of PREFIX.
 bool is_noted_tokenizer(const Path& prefix) {
   try {
     const auto manifest = read_dataset_manifest(manifest_path(prefix));
@@ -61,7 +61,7 @@ bool is_noted_tokenizer(const Path& prefix) {
   }
 }
 
-// Throws unless all that exists is of an earlier dataset.
+// Throws unless everything that exists belongs to an earlier dataset.
 void require_dataset(const Path& prefix, std::span<const Path> files) {
   const auto foreign = [&](const Path& path, const char* what) {
     throw DataError(fmt::format(

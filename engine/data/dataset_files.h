@@ -1,7 +1,6 @@
 #pragma once
-// The files of a dataset as outputs: what they may replace. This list and that of
-// scripts/tokenize.py are the places to add a file to. Errors are DataError (exit code 3).
-// Thread-safe: no state.
+// The files of a dataset as outputs, and what they may replace. A new file is added to this list
+// and to that of scripts/tokenize.py. Errors are DataError (exit code 3). Thread-safe: no state.
 #include <span>
 #include <vector>
 
@@ -9,14 +8,15 @@
 
 namespace birkhoff {
 
-// What is written for PREFIX, by its final names: the index first, for a dataset exists when its
-// index does.
+// The files that are written for PREFIX, by their final names. The index is first, because a
+// dataset exists when its index does.
 std::vector<Path> dataset_files(const Path& prefix);
 
-// Called before anything is read. Throws if a file of PREFIX, or what it is written to first, is
-// one of `inputs` (paths; "-" is the standard input) by any name or link; if one exists, unless
-// `overwrite`; and then if what exists is not a dataset: an index has its magic, a manifest is one
-// of ours and has the hash of PREFIX.tokenizer.json, PREFIX.bin stands beside one of the two.
+// Called before anything is read. Throws if a file of PREFIX, or its temporary file, is one of
+// `inputs` (paths; "-" is the standard input) by any name or link; if one exists and `overwrite` is
+// not set; and, with `overwrite`, if what exists is not a dataset: an index has its magic, a
+// manifest is one of ours and has the hash of PREFIX.tokenizer.json, and PREFIX.bin has one of the
+// two beside it.
 void check_dataset_outputs(const Path& prefix, std::span<const Path> inputs, bool overwrite);
 
 }  // namespace birkhoff

@@ -29,7 +29,7 @@ bool is_object(std::string_view line) {
   return fault == JsonText::Fault::none || fault == JsonText::Fault::field;
 }
 
-// A line that is cut: whether it begins as an object does.
+// Whether a line that is cut begins as an object does.
 bool begins_as_object(std::string_view line) {
   constexpr std::string_view kSpace = " \t\r";
   line.remove_prefix(std::min(line.find_first_not_of(kSpace), line.size()));
@@ -38,8 +38,8 @@ bool begins_as_object(std::string_view line) {
   return next == line.npos || line[next] == '"';
 }
 
-// Whether all lines that a text begins with are JSON objects. Where it goes on (`is_cut`), the last
-// line is asked for its beginning alone.
+// Whether all lines at the beginning of a text are JSON objects. If the text goes on (`is_cut`),
+// only the beginning of the last line is checked.
 bool is_jsonl(std::string_view text, bool is_cut) {
   bool any = false;
   while (!text.empty()) {
@@ -71,7 +71,7 @@ void read_whole(TextInput& input, const DocumentReader& reader) {
   reader.document(text);
 }
 
-// Lines up to a border are a document; is_border says which lines are.
+// The lines up to a separator are a document; is_border says which lines are separators.
 template <class IsBorder>
 void read_blocks(TextInput& input, const DocumentReader& reader, IsBorder is_border) {
   std::string text, line;

@@ -14,7 +14,7 @@ struct Magic {
   size_t offset;
   std::string_view bytes;
   FileKind kind;
-  // Text may begin with these bytes: they count if the head is not text as a whole.
+  // Text may begin with these bytes: they count only if the head is not text as a whole.
   bool is_text = false;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// Files that are no text: known by their first bytes. docs/formats/text.md has the rule, and
+// Recognises files that are not text by their first bytes. docs/formats/text.md has the rule, and
 // scripts/tokenize.py the same list. Thread-safe: no state.
 #include <optional>
 #include <string_view>
@@ -12,7 +12,7 @@ struct FileKind {
   std::string_view reader;
 };
 
-// `head` is the beginning of a file, 512 bytes or all of it. nullopt: no format that is known.
+// `head` is the first 512 bytes of a file, or all of it. nullopt: no known format.
 std::optional<FileKind> kind_of_file(std::string_view head);
 
 }  // namespace birkhoff

@@ -10,7 +10,7 @@ using Fault = JsonText::Fault;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// UTF-8 of a code point; half a surrogate pair gets three bytes, which are not UTF-8.
+// UTF-8 of a code point; half a surrogate pair becomes three bytes that are not UTF-8.
 void append_code(uint32_t code, std::string& text) {
   if (code < 0x80) {
     text += char(code);
@@ -49,7 +49,7 @@ class Scanner {
   [[noreturn]] void syntax(std::string_view what) const {
     fail(Fault::syntax, fmt::format("not valid JSON: {} at byte {}", what, at_));
   }
-  // The line is over, or has what may not stand here.
+  // The line has ended, or has something that is not allowed here.
   [[noreturn]] void expected(std::string_view what) const {
     if (at_ == line_.size())
       fail(Fault::early, fmt::format("not valid JSON: the line ends where {} should come", what));
@@ -57,7 +57,7 @@ class Scanner {
   }
 
   std::string shown() const { return fmt::format("\"{}\"", printable(field_.name)); }
-  char peek() const { return at_ < line_.size() ? line_[at_] : '\0'; }  // a NUL was refused
+  char peek() const { return at_ < line_.size() ? line_[at_] : '\0'; }  // NULs were refused
   void skip_space() { at_ = std::min(line_.find_first_not_of(" \t\n\r", at_), line_.size()); }
   bool take(std::string_view word) {
     if (!line_.substr(at_).starts_with(word)) return false;
@@ -65,7 +65,7 @@ class Scanner {
     return true;
   }
 
-  // `part` is how many parts of the field have led here; −1: this object is not on the way.
+  // `part` is how many parts of the field's name have led here; −1: this object is not on the path.
   void object(int part, int depth) {
     enter(depth);
     if (take("}")) return;
@@ -128,7 +128,7 @@ class Scanner {
     }
   }
 
-  // After a bracket.
+  // Called at a bracket.
   void enter(int depth) {
     if (depth > kMaxJsonDepth)
       fail(Fault::syntax, fmt::format("JSON nested deeper than {} at byte {}", kMaxJsonDepth, at_));
@@ -151,7 +151,7 @@ class Scanner {
     }
   }
 
-  // What the quotes hold is added to `out`, unless that is null.
+  // Appends what the quotes hold to `out`, unless that is null.
   void string(std::string* out) {
     const size_t begin = at_++;
     while (true) {
@@ -180,7 +180,7 @@ class Scanner {
         if (low >= 0xDC00 && low < 0xE000)
           code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
         else
-          at_ = back;  // it is a character of its own
+          at_ = back;  // read again, as a character of its own
       }
       if (out) append_code(code, *out);
       return;
@@ -210,9 +210,9 @@ class Scanner {
   const TextField& field_;
   std::string& text_;
   size_t at_ = 0;
-  int given_ = 0;          // how often the field is there; more if what leads to it is there twice
-  std::vector<int> seen_;  // by part: how often it led on
-  std::string wrong_;      // with the field's value
+  int given_ = 0;          // how often the field is given; more if its path is given twice
+  std::vector<int> seen_;  // by part: how often an object on the path was given
+  std::string wrong_;      // what is wrong with the field's value
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// One string out of one JSON object, without building the rest: memory is that of the line,
-// whatever it nests. Stateless, so thread-safe.
+// Extracts one string from one JSON object without building the rest: memory is that of the line,
+// however deeply it nests. Stateless, so thread-safe.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,8 +9,8 @@ namespace birkhoff {
 
 inline constexpr int kMaxJsonDepth = 512;
 
-// Which string is the text: the key `name` of the object, or, if it has dots, also the one that
-// each part leads to, from object to object: "meta.text" is {"meta": {"text": …}}.
+// Which string is the text: the key `name` of the object or, if the name has dots, also the one
+// that its parts lead to, from object to object: "meta.text" is {"meta": {"text": …}}.
 struct TextField {
   explicit TextField(std::string field);
 
@@ -22,16 +22,16 @@ struct JsonText {
   enum class Fault {
     none,
     syntax,  // not JSON, not UTF-8, a NUL, not an object, nested too deep
-    early,   // the line ends where the object could go on
-    field,   // there is no such string, or it is given twice
+    early,   // the line ends where the object could continue
+    field,   // no such string, or given twice
   };
   Fault fault = Fault::none;
   std::string what = {};  // one line, fit for a log
 };
 
-// Sets `text` to the field's string of the object in `line`. JSON is that of RFC 8259, with numbers
+// Sets `text` to the field's string in the object in `line`. JSON is that of RFC 8259, with numbers
 // of any size, and NaN, Infinity and -Infinity, which Python writes. Half a surrogate pair is a
-// fault in the text alone.
+// fault only in the text itself.
 JsonText json_text(std::string_view line, const TextField& field, std::string& text);
 
 }  // namespace birkhoff

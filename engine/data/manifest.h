@@ -1,5 +1,6 @@
 #pragma once
-// PREFIX.json: what a token dataset was made of. Ours, and optional: Megatron's datasets have none.
+// PREFIX.json: what a token dataset was made from. Our own, and optional: Megatron's datasets have
+// none.
 // Errors are DataError (exit code 3). Thread-safe: no state.
 #include <cstdint>
 #include <optional>

@@ -38,7 +38,7 @@ PrepareCounts prepare(const PrepareOptions& options, const Tokenizer& tokenizer,
                      options.files);
   PrepareCounts counts;
   std::vector<int32_t> ids;
-  int64_t before = 0;  // bytes of the files that are done
+  int64_t before = 0;  // bytes of the files already read
   DocumentReader reader;
   reader.document = [&](std::string_view text) {
     if (text.empty()) {
@@ -94,7 +94,7 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
                 });
     counts.hashes = true;
   }
-  dataset.tokenizer();  // throws if its file is not the one that the manifest has the hash of
+  dataset.tokenizer();  // throws if its file does not match the manifest's hash
   if (vocab == 0) vocab = manifest ? manifest->tokenizer.vocab : int64_t(1) << 31;
 
   std::vector<int32_t> ids(1 << 16);

@@ -26,8 +26,8 @@ struct Row {
   std::span<int32_t> token, target, position, first_key;
 };
 
-// Tokens, targets and positions of a row from the `length` tokens at the start of the scratch, then
-// padding. The attention of tokens begins at the row's start.
+// Fills tokens, targets and positions of a row from the first `length` tokens of the scratch, then
+// padding. Tokens attend from the row's start on.
 Row fill_row(int64_t row_index, int64_t length, Batch& batch) {
   const Row row(batch, row_index);
   for (int64_t i = 0; i < batch.sequence; ++i) {
@@ -76,7 +76,8 @@ class WindowSamples : public Samples {
   }
 
  private:
-  // A document has the tokens [begin, end) of the window, with 0 < begin < end ≤ S + 1.
+  // Marks where a document begins that has the tokens [begin, end) of the window, 0 < begin < end ≤
+  // S + 1.
   void mark_border(const Row& row, int64_t begin, int64_t end) const {
     if (!options_.predict_across_documents) row.target[size_t(begin - 1)] = -1;
     if (options_.cross_documents) return;

@@ -1,13 +1,15 @@
 #pragma once
 // Samples: sequences of tokens with their targets, as functions of an index and nothing else.
 //
-// The documents of a side (split.h), one behind the other, are cut into windows of sequence + 1
-// tokens that begin sequence tokens apart: window w holds the tokens [w·S, w·S + S], the first S
-// are inputs, each one's target is the next. So every token but the very first is a target once.
+// The documents of one side of the split (split.h), concatenated, are cut into windows of sequence
+// + 1 tokens that begin sequence tokens apart: window w holds the tokens [w·S, w·S + S]. The first
+// S are inputs, and the target of each is the next token. So every token but the very first is a
+// target once.
 //
 //   training:   count() = ⌊(T − 1) / S⌋ whole windows (the rest, < S tokens, is left out); sample i
-//               is window permutation_{i / count}(i mod count): each window once an epoch, another
-//               order every epoch.
+//             is window permutation_{i / count}(i mod count): each window once per epoch, in
+//             another
+//             order every epoch.
 //   validation: count() = ⌈(T − 1) / S⌉ windows, in order; the last may end early: the rest of it
 //               is padding.
 //   random:     seeded uniform tokens, no files; every sample is its own window.
@@ -24,18 +26,17 @@ namespace birkhoff {
 
 struct SampleOptions {
   int64_t sequence = 0;  // S ≥ 1
-  int64_t vocab = 0;     // of the model: other ids are refused
+  int64_t vocab = 0;     // of the model: ids outside it are refused
   uint64_t seed = 0;
   bool cross_documents = true;           // tokens attend to other documents in their window
   bool predict_across_documents = true;  // the first token of a document is a target, of the last
                                          // token before it
 };
 
-// B sequences of S tokens, flattened; all arrays are [B·S]. A row that stands for no token is
-// padding: token 0, target −1, position −1, and it attends to itself alone. Nothing may count or
-// average over it. Padding ends a sequence or fills it, so no token ever attends to it. Position
-// says whether a row is padding; target does not, since tokens may have a target that is not
-// counted.
+// B sequences of S tokens, flattened; all arrays are [B·S]. A row without a token is padding: token
+// 0, target −1, position −1, and it attends only to itself. Nothing may count or average over it.
+// Padding ends a sequence or fills it, so no token ever attends to it. The position says whether a
+// row is padding; the target does not, since tokens may have a target that is not counted.
 struct Batch {
   int64_t sequences = 0, sequence = 0;  // B, S
   std::vector<int32_t> token;
@@ -57,7 +58,7 @@ class Samples {
   virtual ~Samples() = default;
 
   const SampleOptions& options() const { return options_; }
-  virtual int64_t count() const = 0;  // in an epoch
+  virtual int64_t count() const = 0;  // per epoch
 
   // Fills row `row` of the batch with sample `index` ≥ 0 and adds to valid.
   virtual void read(int64_t index, int64_t row, Batch& batch) const = 0;
@@ -71,12 +72,13 @@ std::unique_ptr<Samples> training_samples(std::shared_ptr<const TokenDataset> da
                                           Documents documents, const SampleOptions& options);
 std::unique_ptr<Samples> validation_samples(std::shared_ptr<const TokenDataset> dataset,
                                             Documents documents, const SampleOptions& options);
-// `stream` names the draw, e.g. "train". An epoch has `count` samples; they go on behind it.
+// `stream` names the random stream, e.g. "train". An epoch has `count` samples; indices may go
+// beyond it.
 std::unique_ptr<Samples> random_samples(const char* stream, int64_t count,
                                         const SampleOptions& options);
 
-// Makes `batch` of the samples [first, first + count), count ≤ sequences. The sequences after them
-// are padding and have window −1. No allocation when the batch has been used before.
+// Fills `batch` with the samples [first, first + count), count ≤ sequences. The sequences after
+// them are padding and have window −1. No allocation when the batch has been used before.
 void read_batch(const Samples& samples, int64_t first, int64_t count, int64_t sequences,
                 Batch& batch);
 

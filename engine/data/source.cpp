@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr int64_t kRandomEpoch = 1 << 20;  // samples: for counters of epochs alone
+constexpr int64_t kRandomEpoch = 1 << 20;  // samples; used only to count epochs
 
 DataSource open_random(const DataOptions& options) {
   DataSource data;
@@ -17,7 +17,7 @@ DataSource open_random(const DataOptions& options) {
   return data;
 }
 
-// Better now than at the step that meets the first such id.
+// Fails now rather than at the step that meets the first such id.
 void check_vocab(const TokenDataset& dataset, int64_t vocab) {
   const auto& manifest = dataset.manifest();
   if (manifest && manifest->tokenizer.vocab > vocab)

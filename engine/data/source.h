@@ -1,5 +1,5 @@
 #pragma once
-// Where the samples of a run come from, out of its config.
+// Opens the source of a run's samples, as its config says.
 #include <memory>
 
 #include "engine/data/samples.h"
@@ -18,10 +18,10 @@ struct DataSource {
   std::shared_ptr<const TokenDataset> dataset;  // null for random tokens
   Split split;                                  // empty for random tokens
   std::unique_ptr<Samples> training;
-  std::unique_ptr<Samples> validation;  // null where nothing is held out
+  std::unique_ptr<Samples> validation;  // null if nothing is held out
 };
 
-// Throws DataError (exit code 3) as TokenDataset, split_documents and the samples do.
+// Throws DataError (exit code 3) where TokenDataset, split_documents and the samples do.
 DataSource open_data(const DataOptions& options);
 
 }  // namespace birkhoff

@@ -24,7 +24,7 @@ std::vector<bool> choose(const TokenDataset& dataset, double fraction, uint64_t 
     const int64_t length = dataset.length(d);
     if (length == 0) continue;
     if (shortest < 0 || length < dataset.length(shortest)) shortest = d;
-    if (left == 1 || length > 2 * (wanted - taken)) continue;  // 2·: nearer than without it
+    if (left == 1 || length > 2 * (wanted - taken)) continue;  // farther off with it
     held_out[size_t(d)] = true;
     taken += length;
     --left;

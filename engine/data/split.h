@@ -1,6 +1,6 @@
 #pragma once
-// Which documents are trained on and which are held out: a function of (seed, lengths of the
-// documents, fraction). A document is on one side whole. Immutable, so thread-safe.
+// Decides which documents are trained on and which are held out: a function of (seed, lengths of
+// the documents, fraction). A document is entirely on one side. Immutable, so thread-safe.
 #include <cstdint>
 #include <vector>
 
@@ -8,11 +8,11 @@
 
 namespace birkhoff {
 
-// Some documents of a dataset, in its order, seen as one string of tokens. Empty documents are
-// none.
+// Some documents of a dataset, in its order, seen as one sequence of tokens. Empty documents are
+// left out.
 struct Documents {
-  std::vector<int64_t> ids;        // index of each in the dataset, rising
-  std::vector<int64_t> begins{0};  // [ids + 1]: where each begins in the string; the last: tokens
+  std::vector<int64_t> ids;        // index of each in the dataset, ascending
+  std::vector<int64_t> begins{0};  // [ids + 1]: where each begins in the sequence; last: tokens
 
   int64_t tokens() const { return begins.back(); }
 };
@@ -21,10 +21,10 @@ struct Split {
   Documents train, validation;
 };
 
-// Holds out about `fraction` of the tokens: goes through the documents in an order drawn from the
-// seed and takes each that brings the sum nearer to the wanted one; the shortest, if there was
-// none. At least one document stays on each side, except that nothing is held out at fraction 0.
-// Throws DataError if there are fewer than two documents to divide. REQUIRES 0 ≤ fraction < 1.
+// Holds out about `fraction` of the tokens: visits the documents in an order drawn from the seed
+// and takes each that brings the sum nearer to the target; the shortest, if none does. At least one
+// document stays on each side, except that nothing is held out at fraction 0. Throws DataError if
+// there are fewer than two documents to divide. REQUIRES 0 ≤ fraction < 1.
 Split split_documents(const TokenDataset& dataset, double fraction, uint64_t seed);
 
 }  // namespace birkhoff

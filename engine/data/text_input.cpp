@@ -15,7 +15,8 @@ constexpr size_t kBuffer = 1 << 20;
 constexpr std::string_view kMark = "\xEF\xBB\xBF", kStandardInput = "(standard input)";
 
 Descriptor open(const Path& path) {
-  // As it was handed over, and where it stands: opening it anew would begin at its beginning.
+  // Duplicates the standard input to keep its position: opening it anew would start from the
+  // beginning.
   Descriptor file(path == "-" ? ::fcntl(0, F_DUPFD_CLOEXEC, 0)
                               : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0)

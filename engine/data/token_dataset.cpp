@@ -16,7 +16,7 @@ constexpr size_t kBlock = 4096;  // ids read at a time, on the stack: at most 32
                               printable(path.string()), what));
 }
 
-// By its sign: an id of a signed type may be damaged, and is then below 0.
+// Keeps the sign: an id of a signed type may be damaged, and is then below 0.
 template <typename T>
 int64_t widened(T id) {
   return int64_t(id);

@@ -1,17 +1,17 @@
 #pragma once
-// A token dataset: PREFIX.bin holds the ids of all documents one behind the other,
-// PREFIX.idx where each begins, PREFIX.json (optional) what they are. The format is Megatron's
-// (magic MMIDIDX, version 1); docs/formats/dataset.md has the bytes.
+// A token dataset: PREFIX.bin holds the ids of all documents one after another, PREFIX.idx where
+// each begins, PREFIX.json (optional) what they are. The format is Megatron's (magic MMIDIDX,
+// version 1); docs/formats/dataset.md has the bytes.
 //
-// PREFIX.tokenizer.json is the tokenizer that made the ids, where the manifest has its hash.
+// PREFIX.tokenizer.json is the tokenizer that made the ids, if the manifest has its hash.
 //
-// Everything in the index is checked when the dataset is opened, in one pass over it, before memory
-// is taken for it; what is kept is 8 bytes a document. Errors are DataError (exit code 3) that name
-// the file, what is wrong and what to do.
+// Opening checks everything in the index, in one pass over it, before memory is taken for it; it
+// keeps 8 bytes per document. Errors are DataError (exit code 3) that name the file, what is wrong
+// and what to do.
 //
 // Immutable, so thread-safe. Bytes are read by offset, never mapped, so that a file that is cut
-// under way is an error and never a SIGBUS; the copy costs less than 1 ns a token. Changed bytes
-// are found by verify() alone.
+// while in use is an error and never a SIGBUS; the copy costs less than 1 ns per token. Only
+// verify() finds changed bytes.
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -40,9 +40,9 @@ class TokenDataset {
 
   const std::optional<DatasetManifest>& manifest() const { return manifest_; }
 
-  // The tokenizer that the manifest names, of an empty name if there is no manifest. Reads
-  // PREFIX.tokenizer.json if the manifest has its hash. Throws if it is missing, is another file,
-  // or is no tokenizer.json.
+  // The tokenizer that the manifest names; its name is empty without a manifest. Reads
+  // PREFIX.tokenizer.json if the manifest has its hash. Throws if the file is missing, is another
+  // one, or is no tokenizer.json.
   ModelTokenizer tokenizer() const;
 
   // Copies the tokens [first, first + out.size()). REQUIRES a range within tokens(). Throws

@@ -1,6 +1,6 @@
 #pragma once
-// What the reader and the writer of token datasets share: names of the files, element types, the
-// header of the index. The bytes are laid out in docs/formats/dataset.md. Thread-safe: no state.
+// Shared by the reader and the writer of token datasets: names of the files, element types, the
+// header of the index. docs/formats/dataset.md has the layout of the bytes. Thread-safe: no state.
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -78,7 +78,7 @@ inline constexpr std::string_view kIndexMagic{"MMIDIDX\0\0", 9};
 inline constexpr uint64_t kIndexVersion = 1;
 inline constexpr size_t kIndexHeader = 9 + 8 + 1 + 8 + 8;  // magic, version, type, two counts
 
-// Fields of the index lie at any address: nothing in it is aligned.
+// Loads a field of the index, where nothing is aligned.
 template <class T>
 T load(const std::byte* p) {
   T value;

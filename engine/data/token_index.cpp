@@ -30,8 +30,8 @@ class IndexParser {
                                 printable(file_.path().string()), what));
   }
 
-  // One of the index's arrays. Elements are asked for by ascending number, so that each byte is
-  // read once.
+  // One of the index's arrays. Elements are read by ascending number, so that each byte is read
+  // once.
   template <class T>
   class Array {
    public:
@@ -81,7 +81,7 @@ class IndexParser {
     index.sequences = int64_t(sequences);
   }
 
-  // Sequences must lie in the token file one behind the other, without gaps. Each byte is read
+  // Checks that sequences lie in the token file one after another, without gaps. Each byte is read
   // once: what is kept is what was checked, whatever happens to the file meanwhile.
   void parse_entries(TokenIndex& index) {
     const size_t width = size_of(index.type);
@@ -110,8 +110,8 @@ class IndexParser {
       refuse(fmt::format("the documents end at sequence {} of {}", before_, sequences_));
   }
 
-  // The documents that begin at `sequence`, whose first token is `token`; or end there, if it is
-  // behind the last.
+  // Adds the documents that begin at `sequence`, whose first token is `token`; after the last
+  // sequence, the end of the last document.
   void parse_borders(TokenIndex& index, Array<int64_t>& documents, size_t sequence, int64_t token) {
     for (size_t d = index.begins.size(); d < borders_; ++d) {
       const int64_t first = documents[d];

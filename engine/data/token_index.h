@@ -1,7 +1,8 @@
 #pragma once
-// PREFIX.idx of a token dataset (docs/formats/dataset.md), checked against its own size and that of
-// the token file. It is hostile input: read in windows of 64 KiB, in one pass; before anything else
-// is allocated the counts are known to fit the file's size. Stateless, so thread-safe.
+// Reads PREFIX.idx of a token dataset (docs/formats/dataset.md), and checks it against its own size
+// and that of the token file. It is hostile input: read in windows of 64 KiB, in one pass, and the
+// counts are checked against the file's size before anything else is allocated. Stateless, so
+// thread-safe.
 #include <cstdint>
 #include <vector>
 

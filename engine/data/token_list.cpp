@@ -40,7 +40,7 @@ class Scanner {
         found.empty() ? "the end" : fmt::format("'{}'", printable(found)), wanted));
   }
 
-  // '\0' at the end. A NUL in the text is no id, and refused as such.
+  // '\0' at the end. A NUL in the text is refused, since it is no id.
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   bool take(char c) { return peek() == c && at_ < text_.size() && (++at_, true); }
 

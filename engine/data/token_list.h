@@ -1,5 +1,5 @@
 #pragma once
-// Token ids that a user wrote down (`birkhoff score --tokens`). Thread-safe: no state.
+// Token ids written by a user (`birkhoff score --tokens`). Thread-safe: no state.
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -9,8 +9,8 @@
 namespace birkhoff {
 
 // Ids are decimal digits, without a sign or leading zeros, below 2^31. Either white space, with at
-// most one comma in it, stands between two of them, or the whole is one JSON array, with commas.
-// Throws DataError with the byte of what is anything else; `path` names the file in messages.
+// most one comma in it, separates them, or the whole is one JSON array, with commas. Throws
+// DataError with the byte of anything else; `path` names the file in messages.
 std::vector<int32_t> parse_token_list(std::string_view text, const Path& path);
 
 }  // namespace birkhoff

@@ -29,7 +29,7 @@ void drain(std::vector<std::byte>& buffer, File& file, size_t above = 0) {
   buffer.clear();
 }
 
-// Read, not mapped: some file systems cannot map a file.
+// Reads the file, since some file systems cannot map one.
 std::string hash_of_file(const Path& path) {
   const InputFile file(path);
   std::vector<std::byte> block(std::min(kBuffer, file.size()));
@@ -48,7 +48,7 @@ Path directory_of(const Path& prefix) {
 
 }  // namespace
 
-// The file is made first: one that exists already is not ours to remove.
+// Creates the file first: one that exists already is not ours to remove.
 TokenWriter::Aside::Aside(const Path& path) : final_path(path) {
   const DelaySignals whole;
   file = create_temporary(temporary_path(path));
@@ -135,7 +135,7 @@ void TokenWriter::commit(DatasetManifest manifest) {
   const Path directory = directory_of(prefix_);
   const DelaySignals whole;
   check_dataset_outputs(prefix_, {}, overwrite_);  // hours may have passed
-  if (overwrite_) {  // first the old one is gone, then the new one comes: never a mixture
+  if (overwrite_) {  // first the old one goes, then the new one comes: never a mixture
     ::unlink(idx_path(prefix_).c_str());
     flush_directory(directory);
     ::unlink(tokenizer_path(prefix_).c_str());

@@ -1,8 +1,8 @@
 #pragma once
-// Writes a token dataset (token_dataset.h), document by document, in memory of 4 bytes a document.
-// Nothing can be seen under the final names before commit(): the files are written to temporary
-// names in the same directory (base/temporary.h), flushed, read back for their hashes, and renamed,
-// the index last, for a dataset exists when its index does. One thread.
+// Writes a token dataset (token_dataset.h), document by document, in memory of 4 bytes per
+// document. Nothing appears under the final names before commit(): the files are written to
+// temporary names in the same directory (base/temporary.h), flushed, read back for their hashes,
+// and renamed, the index last, because a dataset exists when its index does. For one thread.
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -16,16 +16,16 @@ namespace birkhoff {
 
 class TokenWriter {
  public:
-  // Throws DataError if the files may not be written (check_dataset_outputs: `inputs` are what the
-  // ids are made of); ResourceError if the directory cannot be written. Removes what writers that
-  // are gone have left of this prefix.
+  // Throws DataError if the files may not be written (check_dataset_outputs; `inputs` are what the
+  // ids are made from); ResourceError if the directory cannot be written. Removes temporary files
+  // of this prefix whose writers are gone.
   TokenWriter(const Path& prefix, TokenType type, bool overwrite = false,
               std::span<const Path> inputs = {});
   TokenWriter(const TokenWriter&) = delete;
   TokenWriter& operator=(const TokenWriter&) = delete;
 
-  // Ids as they are, end-of-document included. Throws DataError on an id that does not fit the type
-  // and on 2^31 ids or more.
+  // Appends a document's ids as they are, end-of-document included. Throws DataError on an id that
+  // does not fit the type and on 2^31 ids or more.
   void add_document(std::span<const int32_t> ids);
 
   // Fills in tokens, documents and hashes of the manifest. Throws DataError if there are no tokens.

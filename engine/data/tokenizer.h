@@ -1,5 +1,5 @@
 #pragma once
-// From text to token ids and back. Implementations are immutable, so thread-safe.
+// Converts text to token ids and back. Implementations are immutable, so thread-safe.
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -17,9 +17,9 @@ class Tokenizer {
   virtual int32_t vocab() const = 0;            // ids are in [0, vocab)
   virtual int32_t end_of_document() const = 0;  // the id that ends each document
 
-  // Appends the ids of `text`: any bytes, valid UTF-8 or not. Never end_of_document.
+  // Appends the ids of `text`: any bytes, valid UTF-8 or not. Never appends end_of_document.
   virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
-  // The text of `ids`; end_of_document is no text. Throws DataError on an id outside [0, vocab).
+  // The text of `ids`; end_of_document adds none. Throws DataError on an id outside [0, vocab).
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 };
 
@@ -33,7 +33,7 @@ class ByteTokenizer final : public Tokenizer {
   std::string decode(std::span<const int32_t> ids) const override;
 };
 
-// The built-in tokenizer of that name. Throws ConfigError with the names there are.
+// The built-in tokenizer of that name. Throws ConfigError with the existing names.
 std::unique_ptr<Tokenizer> make_tokenizer(std::string_view name);
 
 // Bytes of text that the counted targets stand for: targets that are not −1 (not counted) and not

@@ -7,8 +7,8 @@ namespace {
 
 using nlohmann::json;
 
-// Keys without bearing on what the weights are: which modules have been quantised shows in the
-// tensors' dtypes, the format of scales in theirs.
+// Keys that do not affect the weights: which modules are quantised shows in the tensors' dtypes,
+// the format of scales in the dtypes of scales.
 constexpr const char* kNeutral[] = {"scale_fmt", "modules_to_not_convert", "modules_to_convert",
                                     "ignored_layers", "dequantize"};
 

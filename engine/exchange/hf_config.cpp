@@ -15,9 +15,9 @@ using nlohmann::json;
 
 constexpr std::string_view kModelType = "deepseek_v3";
 constexpr std::string_view kArchitecture = "DeepseekV3ForCausalLM";
-constexpr int64_t kHfGroups = 8, kHfActiveGroups = 4;  // where a config says nothing
+constexpr int64_t kHfGroups = 8, kHfActiveGroups = 4;  // for a config that says nothing
 
-// Keys without bearing on what a forward pass computes: of training elsewhere, of generation, of
+// Keys that do not affect what a forward pass computes: about training elsewhere, generation or
 // files.
 constexpr const char* kNeutral[] = {"_attn_implementation",
                                     "_attn_implementation_autoset",
@@ -46,7 +46,7 @@ class Reader : public HfFields {
  public:
   using HfFields::HfFields;
 
-  // Of another kind of model nothing else is looked at.
+  // Reads nothing else of another kind of model.
   HfModel read() {
     only("model_type", kModelType, false, "only deepseek_v3 is read");
     if (!faults().empty()) return hf_;
@@ -90,7 +90,7 @@ class Reader : public HfFields {
     groups();
   }
 
-  // Left out, they are what transformers takes.
+  // Omitted keys have the values that transformers assumes.
   void groups() {
     MoeConfig& m = hf_.moe;
     const json *groups = find("n_group"), *active = find("topk_group");
@@ -132,7 +132,7 @@ class Reader : public HfFields {
     only("is_encoder_decoder", false, true, "false alone is supported");
   }
 
-  // What does not change the function, but which tensors there are, and of what kind.
+  // What does not change the function, but says which tensors exist, and of what kind.
   void beside_the_model() {
     if (find("tie_word_embeddings")) hf_.tied = flag("tie_word_embeddings");
     hf_.mtp_layers = count_or("num_nextn_predict_layers", 0);
@@ -147,7 +147,7 @@ class Reader : public HfFields {
   HfModel hf_;
 };
 
-// What transformers would compute otherwise of this config.
+// What transformers would compute differently from this config.
 std::vector<std::string> export_faults(const Config& c, bool allow_kv_norm_eps) {
   std::vector<std::string> faults;
   const ModelConfig& m = c.model;
@@ -218,7 +218,7 @@ std::string hf_config_text(const Config& c, DType dtype, bool allow_kv_norm_eps,
   j["moe_intermediate_size"] = c.moe.expert_dim;
   j["n_routed_experts"] = c.moe.experts;
   j["num_experts_per_tok"] = c.moe.active;
-  j["n_shared_experts"] = std::max<int64_t>(1, c.moe.shared);  // 0 only where no layer has any
+  j["n_shared_experts"] = std::max<int64_t>(1, c.moe.shared);  // 0 only if no layer has experts
   j["n_group"] = c.moe.groups;
   j["topk_group"] = c.moe.active_groups;
   j["topk_method"] = "noaux_tc";

@@ -1,7 +1,7 @@
 #pragma once
-// config.json of a DeepseekV3 model as Hugging Face's `transformers` writes it, and back
-// (docs/import.md has the table of keys). Read: what the model here computes too, and nothing else;
-// a key that is not known is refused, since it may change the function. Thread-safe: no state.
+// Reads and writes config.json of a DeepseekV3 model as Hugging Face's `transformers` does
+// (docs/import.md has the table of keys). Reads only what the model here computes too; an unknown
+// key is refused, since it may change the function. Thread-safe: no state.
 #include <string>
 #include <string_view>
 
@@ -14,8 +14,8 @@ namespace birkhoff {
 
 inline constexpr std::string_view kHfConfigName = "config.json";
 inline constexpr size_t kMaxHfConfig = size_t(1) << 20;
-// transformers builds the norms of both latents with its class's default, whatever a config says
-// (modeling_deepseek_v3.py: DeepseekV3RMSNorm(config.kv_lora_rank), and of q_lora_rank).
+// transformers builds the norms of both latents with its class's default epsilon, whatever a config
+// says (modeling_deepseek_v3.py: DeepseekV3RMSNorm(config.kv_lora_rank), and of q_lora_rank).
 inline constexpr double kHfKvNormEps = 1e-6;
 
 struct HfModel {
@@ -26,19 +26,19 @@ struct HfModel {
   bool interleaved = true;
   SpecialTokens special;   // bos_token_id, eos_token_id, pad_token_id
   bool tied = false;       // tie_word_embeddings: the head is the embedding
-  int64_t mtp_layers = 0;  // num_nextn_predict_layers: layers behind the model's, not read
-  HfBlocks blocks = {};    // of quantization_config
+  int64_t mtp_layers = 0;  // num_nextn_predict_layers: layers after the model's, not read
+  HfBlocks blocks = {};    // from quantization_config
 
   bool operator==(const HfModel&) const = default;
 };
 
 // Throws CheckpointError (exit code 4) if the text is no JSON or a field is missing or of another
-// type; ConfigError (2) with a line for each feature that is not supported. `place` stands in front
-// of every line.
+// type; ConfigError (2) with a line for each feature that is not supported. Every line begins with
+// `place`.
 HfModel parse_hf_config(std::string_view text, std::string_view place);
 
 // The config.json of a plain model with tensors of `dtype` (f32 or bf16); rotary pairs interleaved.
-// Throws ConfigError with a line for each thing that `transformers` would compute otherwise.
+// Throws ConfigError with a line for each thing that `transformers` would compute differently.
 std::string hf_config_text(const Config& config, DType dtype, bool allow_kv_norm_eps = false,
                            const SpecialTokens& special = {});
 

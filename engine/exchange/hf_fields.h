@@ -1,6 +1,6 @@
 #pragma once
-// Reading config.json field by field: what has the wrong type is thrown at once as JsonError, what
-// is well formed but not supported is collected, a line for each, so that one refusal names all.
+// Reads config.json field by field. A value of the wrong type throws JsonError at once; what is
+// well formed but not supported is collected, one line each, so that one refusal names everything.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +11,7 @@ namespace birkhoff {
 
 class HfFields {
  public:
-  // `where` names the object in messages and, but for the top level, in front of its keys.
+  // `where` names the object in messages and, except at the top level, precedes its keys.
   explicit HfFields(const nlohmann::json& object, std::string where = "")
       : where_(std::move(where)), fields_(object, where_.empty() ? "it" : where_) {}
 
@@ -23,23 +23,23 @@ class HfFields {
   static double real(const nlohmann::json& value, std::string_view name);
   bool flag(const std::string& key);
 
-  // The same where the key may be missing or null.
+  // The same, but the key may be missing or null.
   int64_t count_or(const std::string& key, int64_t otherwise);
   double real_or(const std::string& key, double otherwise);
 
-  // Refuses anything but `value`, or, where `optional`, no such key.
+  // Refuses any other value than `value`, and a missing key unless `optional`.
   void only(const std::string& key, const nlohmann::json& value, bool optional,
             std::string_view why);
-  // Refuses anything but `value`, null or no such key.
+  // Refuses anything but `value`, null or a missing key.
   void only_or_null(const std::string& key, const nlohmann::json& value, std::string_view why);
 
-  // Refuses the value at `key`; null: there is none.
+  // Records that the value at `key` is refused; null: the key is missing.
   void fault(const std::string& key, const nlohmann::json* value, std::string_view why);
-  // Takes over what another object's fields were refused for.
+  // Adds the faults of another object's fields.
   void take_faults(const HfFields& from);
   const std::vector<std::string>& faults() const { return faults_; }
 
-  void done() const { fields_.done(); }  // throws if there is a field that was not asked for
+  void done() const { fields_.done(); }          // throws if there is a field that was never read
   std::string name(std::string_view key) const;  // with its place: "rope_scaling.factor"
 
  private:

@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-// What transformers takes where a config has no value, null or 0.
+// What transformers assumes where a config has no value, null or 0.
 constexpr double kBetaFast = 32, kBetaSlow = 1;
 
 double nonzero_or(HfFields& scaling, const char* key, double otherwise) {
@@ -38,7 +38,7 @@ constexpr const char* kYarnKeys[] = {"factor",           "original_max_position_
                                      "mscale",           "mscale_all_dim",
                                      "attention_factor", "truncate"};
 
-// One of the objects: what it says of rope_type in `type`, or, of an older name, `type`.
+// Reads one of the two objects: its type is in rope_type or, under the older name, in `type`.
 void read_object(HfFields& scaling, const json& object, int64_t positions, ModelConfig& m) {
   std::optional<std::string> type;
   for (const char* key : {"rope_type", "type"}) {
@@ -76,7 +76,7 @@ void read_hf_rope(HfFields& fields, int64_t positions, ModelConfig& model) {
     theta = x;
   };
   take(fields);
-  std::optional<ModelConfig> before;  // with what the other object says
+  std::optional<ModelConfig> before;  // as the other object describes it
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     const json* value = fields.find(key);
     if (!value || value->is_null()) continue;
@@ -98,7 +98,7 @@ void read_hf_rope(HfFields& fields, int64_t positions, ModelConfig& model) {
 nlohmann::ordered_json hf_rope_scaling(const ModelConfig& m) {
   nlohmann::ordered_json j;
   if (m.rope_scaling == RopeScaling::none) return j;
-  j["type"] = "yarn";  // the older name of the next
+  j["type"] = "yarn";  // the older name of rope_type
   j["rope_type"] = "yarn";
   j["factor"] = m.rope_factor;
   j["original_max_position_embeddings"] = m.rope_original_positions;

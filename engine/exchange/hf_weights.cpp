@@ -11,7 +11,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kStep = size_t(1) << 20;  // elements that are converted at a time
+constexpr size_t kStep = size_t(1) << 20;  // elements converted at a time
 
 SafetensorsHeader read_header(const InputFile& file) {
   const std::string place = file.path().string();

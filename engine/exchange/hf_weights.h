@@ -1,8 +1,8 @@
 #pragma once
 // The tensors of a Hugging Face directory: model.safetensors, or several files with an index.
-// Opening reads headers alone; a tensor is read when it is asked for, into the caller's memory.
-// Files are opened by plain names beneath the directory, without following links. Errors, of the
-// file system too, are CheckpointError (exit code 4) that name file and tensor. Thread-safe for
+// Opening reads only headers; a tensor is read on request, into the caller's memory. Files are
+// opened by plain names beneath the directory, without following links. Errors, including those of
+// the file system, are CheckpointError (exit code 4) that name file and tensor. Thread-safe for
 // const use.
 #include <map>
 #include <span>
@@ -16,8 +16,8 @@ namespace birkhoff {
 
 struct HfTensor {
   TensorSpec spec;
-  size_t file = 0;   // which of the files
-  size_t begin = 0;  // of its bytes in there
+  size_t file = 0;   // index of its file
+  size_t begin = 0;  // its first byte in that file
 };
 
 class HfWeights {
@@ -28,9 +28,9 @@ class HfWeights {
   const std::map<std::string, HfTensor>& tensors() const { return tensors_; }
   const Path& path(const HfTensor& tensor) const { return files_[tensor.file].path(); }
 
-  // As many of its values as `values` has room for, from element `first` on, as f32, exact. Those
-  // of fp8 are without the scale of their block. REQUIRES a tensor of tensors(), of f32, bf16, f16
-  // or f8_e4m3, that has those elements.
+  // Reads as many values as `values` has room for, from element `first` on, converted to f32
+  // exactly. fp8 values are read without the scale of their block. REQUIRES a tensor of tensors(),
+  // of f32, bf16, f16 or f8_e4m3, that has those elements.
   void read(const HfTensor& tensor, std::span<float> values, size_t first = 0) const;
 
  private:
@@ -41,7 +41,7 @@ class HfWeights {
   std::map<std::string, HfTensor> tensors_;
 };
 
-// The text of a file of such a directory, of at most `limit` bytes; CheckpointError.
+// Reads a file of such a directory, of at most `limit` bytes. Throws CheckpointError.
 std::string read_hf_text(const Directory& directory, std::string_view name, size_t limit);
 
 }  // namespace birkhoff

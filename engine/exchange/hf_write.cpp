@@ -16,7 +16,7 @@ namespace {
 
 using Tensors = std::span<const HfWrite::Tensor>;
 
-// Runs of tensors, each for a file.
+// Splits the tensors into consecutive runs, one per file.
 std::vector<Tensors> shards(Tensors tensors, size_t shard_bytes) {
   std::vector<Tensors> all;
   size_t first = 0, bytes = 0;
@@ -35,7 +35,7 @@ std::vector<Tensors> shards(Tensors tensors, size_t shard_bytes) {
 void write_shard(const Path& path, Tensors tensors, const HfWrite& model) {
   std::vector<NamedTensor> named;
   for (const HfWrite::Tensor& t : tensors) named.push_back({t.name, t.spec, {}});
-  // transformers before 5 asks for the framework that wrote a file.
+  // transformers before 5 requires the name of a framework here.
   const std::string header = safetensors_header(named, {{"format", "pt"}});
   File file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
   file.write(std::as_bytes(std::span(header)));

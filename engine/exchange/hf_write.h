@@ -1,7 +1,7 @@
 #pragma once
-// Writing a Hugging Face directory: config.json and safetensors files, one tensor in memory at a
-// time. There whole or not at all (base/staged_directory.h); every file is flushed. Errors of the
-// file system are ResourceError (exit code 5).
+// Writes a Hugging Face directory: config.json and safetensors files, with one tensor in memory at
+// a time. The directory exists whole or not at all (base/staged_directory.h); every file is
+// flushed. Errors of the file system are ResourceError (exit code 5).
 #include <functional>
 #include <span>
 #include <string>
@@ -21,9 +21,9 @@ struct HfWrite {
     TensorSpec spec;
   };
   std::vector<Tensor> tensors = {};  // ascending by name
-  // Fills the bytes of one of them.
+  // Fills `bytes` with the data of a tensor.
   std::function<void(const Tensor& tensor, std::span<std::byte> bytes)> read = {};
-  size_t shard_bytes = size_t(4) << 30;  // of tensors a file; one larger tensor has its own
+  size_t shard_bytes = size_t(4) << 30;  // tensor bytes per file; one larger tensor has its own
 };
 
 // REQUIRES at least one tensor.

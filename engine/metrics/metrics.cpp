@@ -22,8 +22,8 @@ constexpr std::pair<std::string_view, double> kNonfinite[] = {
     {"inf", std::numeric_limits<double>::infinity()},
     {"-inf", -std::numeric_limits<double>::infinity()}};
 
-// fmt's {} of a double is the shortest text that reads back the same, in any locale; but for "-0",
-// which JSON readers take for the integer 0.
+// fmt's {} of a double is the shortest text that reads back the same, in any locale, except for
+// "-0", which JSON readers take for the integer 0.
 std::string number(double value) {
   if (!std::isfinite(value)) return "null";
   return value == 0 && std::signbit(value) ? "-0.0" : fmt::format("{}", value);
