@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The least time that mHC's kernels can take on a GPU: arithmetic from the paper's shapes.
+"""Computes lower bounds for the time of mHC's kernels on a GPU, from the paper's shapes.
 
     scripts/kernel_floors.py [--accept]
 
@@ -288,7 +288,8 @@ def document():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--accept", action="store_true", help=f"write {DOCUMENT.name} anew")
+    parser.add_argument("--accept", action="store_true",
+                        help=f"write docs/performance/{DOCUMENT.name} instead of printing")
     if parser.parse_args().accept:
         DOCUMENT.write_text(document(), encoding="utf-8")
     else:

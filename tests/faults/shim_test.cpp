@@ -139,7 +139,7 @@ TEST(FaultShim, LeavesOtherRanksAlone) {
 // Each rank writes a file of its own, then renames it to one name: the order of the recording is
 // that of the file system.
 TEST(FaultShim, RanksOfMpirun) {
-  if (::access("/usr/bin/mpirun", X_OK) != 0) GTEST_SKIP() << "there is no mpirun";
+  if (::access("/usr/bin/mpirun", X_OK) != 0) GTEST_SKIP() << "mpirun was not found";
   constexpr const char* kRenames = R"(
 import os, sys
 os.chdir(sys.argv[1])
