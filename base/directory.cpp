@@ -31,7 +31,7 @@ void flush_name(const Path& path) {
   const int error = try_flush_directory(parent);
   if (error == 0 || error == EROFS || is_unsupported(error)) return;
   errno = error;
-  throw_system_error("flush directory", parent);
+  throw_system_error("flush the directory", parent);
 }
 
 }  // namespace
@@ -66,16 +66,16 @@ void InputFile::read(size_t offset, std::span<std::byte> out) const {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_system_error("read", path_);
     if (n == 0)
-      throw CutShort(fmt::format("{} ends at byte {}, bytes {} to {} were wanted",
-                                 printable(path_.string()), offset + got, offset,
-                                 offset + out.size()));
+      throw CutShort(
+          fmt::format("{} ends at byte {}, but bytes {} to {} are needed: the file was cut short",
+                      printable(path_.string()), offset + got, offset, offset + out.size()));
     got += size_t(n);
   }
 }
 
 Directory::Directory(const Path& path)
     : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (descriptor_.get() < 0) throw_system_error("open directory", path);
+  if (descriptor_.get() < 0) throw_system_error("open the directory", path);
 }
 
 InputFile Directory::open(const std::string& name) const {
@@ -92,7 +92,7 @@ InputFile Directory::open(const std::string& name) const {
 std::vector<std::string> Directory::names() const {
   // Listing needs a descriptor of its own, since reading a directory moves its position.
   const int fd = ::openat(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throw_system_error("open directory", path_);
+  if (fd < 0) throw_system_error("open the directory", path_);
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd), ::closedir);
   if (!stream) throw_system_error("list", path_);
   std::vector<std::string> names;
@@ -114,12 +114,12 @@ void make_durable_directories(const Path& path) {
   if (std::filesystem::is_directory(path, ignored)) return flush_name(path);
   make_durable_directories(path.parent_path());
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
-    throw_system_error("make directory", path);
+    throw_system_error("create the directory", path);
   if (!std::filesystem::is_directory(path, ignored))
-    throw ResourceError(fmt::format(
-        "cannot make directory {}: something else of that name is there (a file, or a link to "
-        "nothing); move it out of the way",
-        printable(path.string())));
+    throw ResourceError(
+        fmt::format("cannot create the directory {}: something else has that name (a file, or a "
+                    "dangling link); move it away",
+                    printable(path.string())));
   flush_directory(parent_of(path));
 }
 

@@ -120,7 +120,7 @@ decltype(auto) dispatch(DType t, F&& f) {
     case DType::f8_e4m3:
       break;
   }
-  throw InternalError(fmt::format("nothing computes in dtype {}", name_of(t)));
+  throw InternalError(fmt::format("dtype {} cannot be computed with", name_of(t)));
 }
 
 }  // namespace birkhoff

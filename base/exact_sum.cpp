@@ -18,8 +18,8 @@ constexpr int64_t kDigit = 0xFFFFFFFF;
 template <int kLimbs>
 void ExactSum<kLimbs>::add_integer(uint64_t m, int exponent, bool negative) {
   const int bit = exponent + kPoint, limb = bit >> 5;
-  check(bit >= 0 && limb + 2 < kLimbs, "2^{} is outside of an exact sum of {} limbs", exponent,
-        kLimbs);
+  check(bit >= 0 && limb + 2 < kLimbs, "2^{} is outside the range of an exact sum of {} limbs",
+        exponent, kLimbs);
   const auto shifted = static_cast<unsigned __int128>(m) << (bit & 31);
   for (int i = 0; i < 3; ++i) {
     const int64_t digit = int64_t(uint64_t(shifted >> (32 * i)) & kDigit);

@@ -35,18 +35,18 @@ void warn_without(Guarantee guarantee, const Path& path, int error) {
   switch (guarantee) {
     case Guarantee::durable_names:
       return log_warning(
-          "the file system cannot flush the directory {} ({}): after a power cut new files may be "
-          "missing there; a killed process loses nothing",
+          "the file system cannot flush the directory {} ({}): new files there may be lost in a "
+          "power failure, but not if a process is killed",
           place, reason);
     case Guarantee::durable_files:
       return log_warning(
-          "the file system cannot flush {} ({}): a power cut may lose what was written; a killed "
-          "process loses nothing",
+          "the file system cannot flush {} ({}): its contents may be lost in a power failure, but "
+          "not if a process is killed",
           place, reason);
     case Guarantee::lock:
       return log_warning(
-          "the file system cannot lock {} ({}): there is no protection against a second job in "
-          "this directory, so start only one",
+          "the file system cannot lock {} ({}): nothing prevents a second job in this directory, "
+          "so start only one",
           place, reason);
   }
 }

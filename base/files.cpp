@@ -15,14 +15,14 @@ namespace birkhoff {
 namespace {
 
 [[noreturn]] void refuse_kind(const char* verb, const Path& path, mode_t mode) {
-  const char* kind = S_ISLNK(mode)    ? "a link, and links are not followed here"
+  const char* kind = S_ISLNK(mode)    ? "a symbolic link, which is not followed"
                      : S_ISFIFO(mode) ? "a FIFO"
                      : S_ISDIR(mode)  ? "a directory"
                      : S_ISSOCK(mode) ? "a socket"
                      : S_ISREG(mode)  ? "a file"
                                       : "a device";
-  throw ResourceError(fmt::format("cannot {} {}: it is {}; move it out of the way", verb,
-                                  printable(path.string()), kind));
+  throw ResourceError(
+      fmt::format("cannot {} {}: it is {}; move it away", verb, printable(path.string()), kind));
 }
 
 }  // namespace
@@ -97,8 +97,8 @@ void make_directories(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error)
-    throw ResourceError(
-        fmt::format("cannot make directory {}: {}", printable(path.string()), error.message()));
+    throw ResourceError(fmt::format("cannot create the directory {}: {}", printable(path.string()),
+                                    error.message()));
 }
 
 void make_own_directory(const Path& path) {
@@ -106,9 +106,9 @@ void make_own_directory(const Path& path) {
   const int error = errno;
   struct stat s;
   if (error == EEXIST && ::lstat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode)) return;
-  if (error == EEXIST) refuse_kind("make directory", path, s.st_mode);
+  if (error == EEXIST) refuse_kind("create the directory", path, s.st_mode);
   errno = error;
-  throw_system_error("make directory", path);
+  throw_system_error("create the directory", path);
 }
 
 void flush_directory(const Path& path) {
@@ -116,7 +116,7 @@ void flush_directory(const Path& path) {
   if (error == 0) return;
   if (is_unsupported(error)) return warn_without(Guarantee::durable_names, path, error);
   errno = error;
-  throw_system_error("flush directory", path);
+  throw_system_error("flush the directory", path);
 }
 
 int open_output(const Path& path, int flags) {

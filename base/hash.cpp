@@ -23,7 +23,7 @@ std::string hash128(std::span<const std::byte> bytes) {
 }
 
 Hash128::Hash128() : state_(XXH3_createState()) {
-  check(state_ != nullptr, "no memory for a hash");
+  check(state_ != nullptr, "out of memory for a hash");
   XXH3_128bits_reset(state_of(state_));
 }
 

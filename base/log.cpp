@@ -44,7 +44,7 @@ class LogFile : public spdlog::sinks::base_sink<std::mutex> {
       file_.write(std::as_bytes(std::span(line.data(), line.size())));
       lost_ = false;
     } catch (const ResourceError& e) {
-      if (!lost_) fmt::print(stderr, "warning: the log loses lines: {}\n", e.what());
+      if (!lost_) fmt::print(stderr, "warning: lines are missing from the log: {}\n", e.what());
       lost_ = true;
     }
   }

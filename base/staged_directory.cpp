@@ -28,7 +28,7 @@ StagedDirectory::StagedDirectory(const Path& path)
       aside_(parent_of(path_) / fmt::format(".{}.partial", path_.filename().string())) {
   if (!path_.has_filename() || path_.filename() == "." || path_.filename() == "..")
     throw ResourceError(
-        fmt::format("'{}' is no name of a new directory", printable(path.string())));
+        fmt::format("'{}' is not a valid name for a new directory", printable(path.string())));
   refuse_existing();
   make_durable_directories(parent_of(path_));
   make_aside();
@@ -39,18 +39,18 @@ StagedDirectory::StagedDirectory(const Path& path)
 void StagedDirectory::make_aside() {
   const DelaySignals whole;
   const bool is_new = ::mkdir(aside_.c_str(), 0755) == 0;
-  if (!is_new && errno != EEXIST) throw_system_error("make directory", aside_);
+  if (!is_new && errno != EEXIST) throw_system_error("create the directory", aside_);
   if (is_new) temporary_.emplace(aside_);
   lock_ = Descriptor(::open(aside_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (is_new && lock_.get() < 0) throw_system_error("open directory", aside_);
+  if (is_new && lock_.get() < 0) throw_system_error("open the directory", aside_);
   const FileLock lock = lock_.get() < 0 ? FileLock::unsupported : lock_file(lock_.get());
   if (is_new && lock == FileLock::unsupported) return;
   // Another process may have locked, filled and renamed it since it was made or opened here.
   if (lock != FileLock::held || !leads_to(aside_, lock_.get())) {
     if (is_new) temporary_->release();
     throw ResourceError(
-        fmt::format("{} exists: another process is writing {}, or one was killed while it did; "
-                    "remove it if there is none",
+        fmt::format("{} exists: another process is writing {}, or one was killed while writing it; "
+                    "if no such process runs, remove it",
                     printable(aside_.string()), printable(path_.string())));
   }
   if (is_new) return;
@@ -71,7 +71,7 @@ void StagedDirectory::refuse_existing() const {
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(path_, error)))
     throw ResourceError(
-        fmt::format("{} exists already and is never overwritten; name another directory",
+        fmt::format("{} already exists and is never overwritten; choose another directory",
                     printable(path_.string())));
 }
 

@@ -8,7 +8,7 @@
 namespace birkhoff {
 
 std::string system_reason(int error) {
-  if (error == ELOOP) return "links are not followed here";
+  if (error == ELOOP) return "it is a symbolic link, which is not followed";
   return std::strerror(error == kNotSupportedByDriver ? ENOTSUP : error);
 }
 

@@ -14,14 +14,14 @@ constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 16;
 template <class E>
 void check_buffer(const char* operation, const E& x) {
   check(x.count >= 0 && x.count <= kMostElements, "[{}] {} elements", operation, x.count);
-  check(x.dtype != DType::none, "[{}] a buffer without a dtype", operation);
-  check(x.count == 0 || x.data != nullptr, "[{}] {} {} at no address", operation, x.count,
-        name_of(x.dtype));
+  check(x.dtype != DType::none, "[{}] a buffer has no dtype", operation);
+  check(x.count == 0 || x.data != nullptr, "[{}] a buffer of {} {} has no address", operation,
+        x.count, name_of(x.dtype));
 }
 
 void check_same_dtype(const char* operation, const CommCall& call) {
-  check(call.in.dtype == call.out.dtype, "[{}] of {} to {}", operation, name_of(call.in.dtype),
-        name_of(call.out.dtype));
+  check(call.in.dtype == call.out.dtype, "[{}] from {} to {}: the dtypes differ", operation,
+        name_of(call.in.dtype), name_of(call.out.dtype));
 }
 
 void check_counts(std::span<const int64_t> counts, int64_t total, int size) {
@@ -32,7 +32,8 @@ void check_counts(std::span<const int64_t> counts, int64_t total, int size) {
     check(n >= 0 && n <= total - sum, "[all_to_all] a count of {} in a buffer of {}", n, total);
     sum += n;
   }
-  check(sum == total, "[all_to_all] counts make {}, the buffer has {}", sum, total);
+  check(sum == total, "[all_to_all] the counts sum to {}, but the buffer has {} elements", sum,
+        total);
 }
 
 int64_t before(std::span<const int64_t> counts, int rank) {
@@ -63,13 +64,13 @@ void check_call(const CommCall& call, int rank, int size) {
   const auto has_out = [&] { check_buffer(name, call.out); };
   const auto has_peer = [&](bool other) {
     check(call.peer >= 0 && call.peer < size && !(other && call.peer == rank),
-          "[{}] rank {} of a group of {}, by rank {}", name, call.peer, size, rank);
+          "[{}] peer rank {} in a group of {}, called by rank {}", name, call.peer, size, rank);
   };
   const auto has_slices = [&](const auto& part, const auto& whole) {
     has_in(), has_out(), check_same_dtype(name, call);
     check(part.count <= kMostElements / size && whole.count == part.count * size,
-          "[{}] {} elements a rank, {} in all, in a group of {}", name, part.count, whole.count,
-          size);
+          "[{}] {} elements per rank do not make {} in a group of {}", name, part.count,
+          whole.count, size);
   };
   switch (call.operation) {
     case Collective::barrier:
@@ -101,8 +102,8 @@ void copy_own(const CommCall& call, int rank, int size) {
   else if (call.operation == Collective::all_to_all) {
     const int64_t sent = call.send_counts[size_t(rank)];
     const int64_t received = call.receive_counts[size_t(rank)];
-    check(sent == received, "[all_to_all] rank {} sends itself {} and expects {}", rank, sent,
-          received);
+    check(sent == received, "[all_to_all] rank {} sends {} elements to itself, but expects {}",
+          rank, sent, received);
     copy(call, before(call.send_counts, rank), before(call.receive_counts, rank), sent);
   }
 }

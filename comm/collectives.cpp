@@ -25,7 +25,8 @@ Collectives::Collectives(std::shared_ptr<Transport> transport, int64_t chunk_byt
     : rank_(transport->rank()), ranks_(size_t(transport->size())) {
   std::iota(ranks_.begin(), ranks_.end(), 0);
   chunk_bytes_ = chunk_bytes > 0 ? chunk_bytes : chunk_for(size());
-  check(chunk_bytes_ % 8 == 0, "chunks of {} bytes", chunk_bytes_);
+  check(chunk_bytes_ % 8 == 0, "collectives: the chunk size of {} bytes is not a multiple of 8",
+        chunk_bytes_);
   sent_.resize(ranks_.size()), received_.resize(ranks_.size());
   progress_ = std::make_shared<Progress>(std::move(transport));
 }
@@ -65,13 +66,13 @@ void Collectives::check_lists(std::span<const int64_t> lists) const {
   for (int r = 0; r < size(); ++r) {
     const auto own = list(r);
     check(own.empty() || std::find(own.begin(), own.end(), r) != own.end(),
-          "[group] rank {} is not in the list it gives", r);
+          "[group] rank {} is not in its own list", r);
     for (size_t i = 0; i < own.size(); ++i) {
       check(own[i] >= 0 && own[i] < size() && (i == 0 || own[i] > own[i - 1]),
-            "[group] rank {} lists rank {} at place {}: ranks of {}, ascending", r, own[i], i,
-            size());
+            "[group] rank {} lists rank {} at position {}: ranks must ascend and be below {}", r,
+            own[i], i, size());
       check(std::ranges::equal(own, list(own[i])),
-            "[group] rank {} lists rank {}, whose list is another", r, own[i]);
+            "[group] rank {} lists rank {}, which gives a different list", r, own[i]);
     }
   }
 }

@@ -46,7 +46,7 @@ std::vector<std::string_view> places() {
 
 [[noreturn]] void refuse(const std::string& why) {
   throw ConfigError(
-      fmt::format("drill: {}; an example is rank=1,step=3,at=backward,kind=throw[,count=2]", why));
+      fmt::format("--drill: {}; for example: rank=1,step=3,at=backward,kind=throw[,count=2]", why));
 }
 
 int64_t number(std::string_view key, std::string_view text, int64_t least) {
@@ -54,14 +54,14 @@ int64_t number(std::string_view key, std::string_view text, int64_t least) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least ||
       value > INT32_MAX)
-    refuse(fmt::format("{}={} is no number from {} to {}", key, printable(text, 40), least,
+    refuse(fmt::format("{}={} is not a number from {} to {}", key, printable(text, 40), least,
                        INT32_MAX));
   return value;
 }
 
 std::string_view one_of(std::string_view key, std::string_view value, const auto& names) {
   if (!has(names, value))
-    refuse(fmt::format("{}={} is none of {}", key, printable(value, 40), listed(names)));
+    refuse(fmt::format("{}={} is not one of {}", key, printable(value, 40), listed(names)));
   return value;
 }
 
@@ -74,9 +74,9 @@ Drill::Drill(std::string_view text) {
     const std::string_view item = text.substr(begin, end - begin);
     const size_t equals = item.find('=');
     if (equals == std::string_view::npos)
-      refuse(fmt::format("'{}' is no key=value", printable(item, 40)));
+      refuse(fmt::format("'{}' is not of the form key=value", printable(item, 40)));
     const std::string_view key = item.substr(0, equals);
-    if (has(seen, key)) refuse(fmt::format("{} stands twice", printable(key, 40)));
+    if (has(seen, key)) refuse(fmt::format("{} is given twice", printable(key, 40)));
     seen.push_back(key);
     set(key, item.substr(equals + 1));
     begin = end + 1;
@@ -97,8 +97,8 @@ void Drill::set(std::string_view key, std::string_view value) {
   else if (key == "kind")
     kind_ = one_of(key, value, kKinds);
   else
-    refuse(
-        fmt::format("unknown key '{}'; there are rank, step, at, kind, count", printable(key, 40)));
+    refuse(fmt::format("unknown key '{}'; the keys are rank, step, at, kind and count",
+                       printable(key, 40)));
 }
 
 void Drill::at(int rank, int64_t step, std::string_view place) {
@@ -107,7 +107,7 @@ void Drill::at(int rank, int64_t step, std::string_view place) {
 }
 
 void Drill::act() const {
-  if (kind_ == "throw") throw InternalError("a drill threw this");
+  if (kind_ == "throw") throw InternalError("thrown by --drill");
   if (kind_ == "segv") std::raise(SIGSEGV);
   if (kind_ == "abort") std::abort();
   if (kind_ == "loop")

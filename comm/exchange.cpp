@@ -61,7 +61,7 @@ SharedError shared_error_of(const std::exception_ptr& error) {
   } catch (const std::exception& e) {
     return {.line = e.what()};
   } catch (...) {
-    return {.line = "an exception of no known type"};
+    return {.line = "an exception of unknown type"};
   }
 }
 

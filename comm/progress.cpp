@@ -69,8 +69,8 @@ Operation& Progress::start(const CommCall& call, const Operation::Place& place) 
     const Signature& s = operation->signature();
     for (const Operation* other : active_)
       check(!other->same_order(s) || s.sequence - other->signature().sequence < kMostUnderWay,
-            "[{}] {} calls of group {} are under way; wait for some first", name_of(call.operation),
-            kMostUnderWay, place.group);
+            "[{}] {} calls of group {} are already in flight; wait for some of them first",
+            name_of(call.operation), kMostUnderWay, place.group);
     advance();
     return *operation;
   });
@@ -110,7 +110,7 @@ void Progress::release(Operation& operation) noexcept {
   if (!operation.complete() && !failure_) {
     const Signature& s = operation.signature();
     fail(std::make_exception_ptr(
-        InternalError(fmt::format("[{}] started, and not waited for (call {} in group {})",
+        InternalError(fmt::format("[{}] was started but never waited for (call {} in group {})",
                                   name_of(s.operation), s.sequence, s.group))));
   }
   idle_.push_back(&operation);

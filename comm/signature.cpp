@@ -28,15 +28,15 @@ std::string describe(const Signature& s, bool sender) {
     text += sender ? fmt::format(" to rank {}", s.to) : fmt::format(" from rank {}", s.from);
   return text + fmt::format(" (its {} {} in group {})", ordinal(s.sequence),
                             !message ? "call"
-                            : sender ? "message there"
-                                     : "message from there",
+                            : sender ? "message to that rank"
+                                     : "message from that rank",
                             s.group);
 }
 
 }  // namespace
 
 std::string mismatch(const Signature& arrived, const Signature& expected) {
-  return fmt::format("ranks make different calls: rank {} is in {}, rank {} in {}", arrived.from,
+  return fmt::format("ranks are in different calls: rank {} is in {}, rank {} in {}", arrived.from,
                      describe(arrived, true), expected.to, describe(expected, false));
 }
 

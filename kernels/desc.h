@@ -35,7 +35,7 @@ class Desc {
 
   template <class D>
   const D& as() const {
-    check(type_ == &kType<D>, "a call carries a desc of another operator");
+    check(type_ == &kType<D>, "a call has the Desc of another operator");
     return *std::launder(reinterpret_cast<const D*>(bytes_));
   }
 

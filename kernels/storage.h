@@ -19,7 +19,7 @@ constexpr DType wide(DType storage) { return storage == DType::f64 ? DType::f64 
 template <class F>
 decltype(auto) with_storage(DType storage, F&& f) {
   if (storage == DType::bf16) return f(bf16{});
-  check(storage == DType::f32, "activations of {} on the cpu", name_of(storage));
+  check(storage == DType::f32, "the CPU does not support activations in {}", name_of(storage));
   return f(float{});
 }
 

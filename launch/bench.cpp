@@ -43,10 +43,10 @@ void check_output(const Path& file) {
     }
   }
   if (!is_ours || !(text.empty() || is_bench_json(text)))
-    throw ConfigError(fmt::format(
-        "--json: {} exists and is no result of birkhoff bench, so it is not replaced: name another "
-        "file",
-        printable(file.string())));
+    throw ConfigError(
+        fmt::format("--json: {} exists and is not a result of birkhoff bench, so it is not "
+                    "replaced; name another file",
+                    printable(file.string())));
 }
 
 void run(const Options& o) {
@@ -67,24 +67,30 @@ void run(const Options& o) {
 
 void add_bench(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("bench",
-                                         "Time the training step of a config, every operator in it "
-                                         "and the machine's limits, on random "
-                                         "tokens; threads: run.threads");
+  CLI::App* command = app.add_subcommand(
+      "bench",
+      "Measure the training step of a config on random tokens: the whole step, each operator, and "
+      "the machine's limits; run.threads sets the number of threads");
   command->add_option("config", options->config, "config file (YAML), or a run directory")
       ->required();
-  command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
-  command->add_option("--json", options->json, "write all of it to a file (scripts/roofline.py)");
-  command->add_option("--steps", options->bench.steps, "steps to measure, behind 2 of warm-up")
+  command->add_option(
+      "overrides", options->overrides,
+      "config keys to override, as key=value; if a key is given several times, the last one wins");
+  command->add_option("--json", options->json,
+                      "write all results to this file, for scripts/roofline.py");
+  command
+      ->add_option("--steps", options->bench.steps,
+                   "number of steps to measure, after 2 warm-up steps")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
   command->add_flag("!--no-plain", options->bench.plain,
-                    "do not run the plain residual in turn, for comparison");
+                    "do not measure the same model with the plain residual for comparison");
   command->add_flag("--scaling", options->bench.scaling,
-                    "measure the step with 1, 2, 4, … threads too");
+                    "also measure the step with 1, 2, 4, … threads");
   command
-      ->add_option("--array-mib", options->bench.array_mib,
-                   "size of each of two arrays that bandwidths are measured with; 0: 4 times L3")
+      ->add_option(
+          "--array-mib", options->bench.array_mib,
+          "size in MiB of each of the two arrays that measure bandwidth; 0: 4 times the L3 cache")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
   command->footer(help_text);

@@ -34,15 +34,16 @@ std::string quoted(const std::string& text) {
 }
 
 [[noreturn]] void refuse_directory(const Path& directory) {
-  const char* what = "a directory and no run: it has no config.yaml; give a config file";
+  const char* what = "a directory but not a run: it has no config.yaml; give a config file";
   if (is_there(directory / "manifest.json"))
     what =
-        "a checkpoint; a run goes on from its newest one: give the run's directory. For a new run "
-        "that starts from this one: birkhoff import CHECKPOINT --out RUN";
+        "a checkpoint, not a config; to resume its run from the newest checkpoint, give the run "
+        "directory; to start a new run from this checkpoint: birkhoff import CHECKPOINT --out RUN";
   else if (is_there(directory / "config.json"))
-    what = "a model of others; make a run of it first: birkhoff import DIR --out RUN";
+    what = "a Hugging Face model; first make a run from it: birkhoff import DIR --out RUN";
   else if (is_there(directory / "checkpoints") || is_there(directory / "metrics.jsonl"))
-    what = "a run directory without its config.yaml; give the config that it was started with";
+    what =
+        "a run directory without a config.yaml; give the config file that the run was started with";
   throw ConfigError(fmt::format("config: {} is {}", printable(directory.string()), what));
 }
 
@@ -55,8 +56,8 @@ ConfigArgument load_run(const Path& directory, std::vector<std::string> override
   ConfigArgument loaded{load_config(file, overrides, use), {}};
   if (names && !same_place(loaded.config.run.dir, directory))
     throw ConfigError(fmt::format(
-        "command line: run.dir: is {0}, the directory of the run that is to go on; for a run with "
-        "its config in another directory: birkhoff train {0}/config.yaml run.dir=...",
+        "command line: run.dir: must be {0}, the directory of the run to resume; to start a run "
+        "with the same config in another directory: birkhoff train {0}/config.yaml run.dir=...",
         printable(directory.string())));
   if (!resumes && loaded.config.run.resume == Resume::never)
     loaded.config.run.resume = Resume::automatic;
@@ -72,8 +73,8 @@ std::string misplaced(const Path& file, const Config& config) {
   if (!of_a_run || same_place(home, config.run.dir)) return "";
   const std::string here = printable(home.string()), there = printable(config.run.dir);
   return fmt::format(
-      "{0}/config.yaml lies in the run directory {0}, but its run.dir is {1}: it was renamed or "
-      "copied, and this command is about the run in {1}; for the one in {0} give the directory: "
+      "{0}/config.yaml is in the run directory {0}, but its run.dir is {1}, so {0} was renamed or "
+      "copied; this command uses the run in {1}; to use the one in {0}, give the directory: "
       "birkhoff train {0}",
       here, there);
 }

@@ -63,7 +63,9 @@ void run_prepare(Options& options) {
                                     : Format::automatic;
   documents.split = kSplits.at(options.split);
   if (documents.split == Split::prefix && documents.prefix.empty())
-    throw ConfigError("--split prefix needs --prefix: what the lines between documents begin with");
+    throw ConfigError(
+        "--split prefix also needs --prefix TEXT, the text that lines between documents begin "
+        "with");
   const auto tokenizer = make_tokenizer(options.tokenizer);
   remove_temporaries_on_signals();
   PrepareCounts counts;
@@ -75,15 +77,15 @@ void run_prepare(Options& options) {
   fmt::print("{}: {} documents, {} tokens of the {} tokenizer, {} bytes of text",
              options.prepare.out.string(), counts.documents, counts.tokens, tokenizer->name(),
              counts.bytes);
-  if (counts.empty > 0) fmt::print("; {} empty documents left out", counts.empty);
+  if (counts.empty > 0) fmt::print("; {} empty documents skipped", counts.empty);
   if (counts.bad > 0)
     fmt::print("; {} bad lines skipped, the first: {}", counts.bad, counts.first_bad);
   fmt::print("\n");
   if (counts.documents == 1)
     fmt::print(stderr,
-               "birkhoff: note: all text is one document, which no run takes unless "
-               "data.validation_fraction is 0, for whole documents are held out: prepare it in "
-               "several (--split line, blank-line or prefix)\n");
+               "birkhoff: note: all text is one document, and whole documents are held out for "
+               "validation, so training needs data.validation_fraction: 0; to get several "
+               "documents, use --split line, blank-line or prefix\n");
 }
 
 void print_lengths(const TokenDataset& dataset) {
@@ -91,7 +93,7 @@ void print_lengths(const TokenDataset& dataset) {
   for (int64_t d = 0; d < dataset.documents(); ++d)
     ++count[size_t(std::bit_width(uint64_t(dataset.length(d))))];
   const int64_t most = *std::max_element(count.begin(), count.end());
-  fmt::print("tokens a document:\n");
+  fmt::print("tokens per document:\n");
   for (size_t bits = 0; bits < count.size(); ++bits) {
     if (count[bits] == 0) continue;
     const uint64_t low = bits == 0 ? 0 : uint64_t(1) << (bits - 1);
@@ -128,7 +130,7 @@ void run_inspect(const Options& options) {
       fmt::print("{}: {} bytes, xxh3-128 {}\n", tokenizer_path(options.prefix).string(),
                  tokenizer.bytes, tokenizer.hash);
   } else {
-    fmt::print("no manifest: the tokenizer is not known\n");
+    fmt::print("no manifest, so the tokenizer is not known\n");
   }
   print_lengths(dataset);
   for (int64_t d = 0; d < std::min(options.documents, dataset.documents()); ++d)
@@ -137,65 +139,76 @@ void run_inspect(const Options& options) {
 
 void run_verify(const Options& options) {
   const VerifyCounts counts = verify(TokenDataset(options.prefix), options.vocab);
-  fmt::print("{}: {} tokens in {} documents are good; {}\n", options.prefix.string(), counts.tokens,
-             counts.documents,
-             counts.hashes ? "the hashes are those of the manifest"
-                           : "hashes not checked: there is none in a manifest");
+  fmt::print("{}: {} tokens in {} documents are valid; {}\n", options.prefix.string(),
+             counts.tokens, counts.documents,
+             counts.hashes ? "the hashes match the manifest"
+                           : "hashes were not checked, because no manifest has them");
 }
 
 void add_prepare(CLI::App& data, const std::shared_ptr<Options>& options) {
-  auto* command = data.add_subcommand("prepare", "make a token dataset of text or JSONL files");
+  auto* command = data.add_subcommand("prepare", "Make a token dataset from text or JSONL files");
   auto& documents = options->prepare.documents;
   command
-      ->add_option("--out", options->prepare.out, "prefix of the dataset: .bin .idx .json follow")
+      ->add_option("--out", options->prepare.out,
+                   "prefix of the dataset: PREFIX.bin, PREFIX.idx and PREFIX.json are written")
       ->required();
-  command->add_option("files", options->prepare.files, "input files; - is the standard input")
+  command->add_option("files", options->prepare.files, "input files; - reads standard input")
       ->required();
-  auto* jsonl = command->add_flag("--jsonl", options->jsonl,
-                                  "a JSON object a line (default for names in .json, .jsonl and "
-                                  ".ndjson)");
-  command->add_flag("--text", options->text, "text (default for other names)")->excludes(jsonl);
+  auto* jsonl = command->add_flag(
+      "--jsonl", options->jsonl,
+      "read one JSON object per line (default for files named .json, .jsonl or .ndjson)");
+  command->add_flag("--text", options->text, "read plain text (default for all other files)")
+      ->excludes(jsonl);
   command
       ->add_option("--field", documents.field,
-                   "the text in a JSON object; a.b is b in the object a, or the key \"a.b\"")
+                   "field that holds the text of a JSON object; a.b is field b of the object a, or "
+                   "the key \"a.b\"")
       ->capture_default_str();
   command
       ->add_option("--skip-bad", options->prepare.skip_bad,
-                   "JSON lines: leave out up to this many that are wrong, and say so")
+                   "skip up to this many invalid JSON lines, and report how many")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
-      ->add_option("--split", options->split, "text: what ends a document (prefix: see --prefix)")
+      ->add_option("--split", options->split,
+                   "plain text: where a document ends; prefix: at a line that begins with the text "
+                   "of --prefix")
       ->check(CLI::IsMember({"file", "line", "blank-line", "prefix"}))
       ->capture_default_str();
   command->add_option("--prefix", documents.prefix,
-                      "with --split prefix: lines that begin with it stand between documents");
-  command->add_option("--tokenizer", options->tokenizer, "a built-in tokenizer")
+                      "with --split prefix: lines that begin with this text separate documents");
+  command->add_option("--tokenizer", options->tokenizer, "name of a built-in tokenizer")
       ->capture_default_str();
-  command->add_flag("--overwrite", options->prepare.overwrite, "replace a dataset of that name");
+  command->add_flag("--overwrite", options->prepare.overwrite,
+                    "replace an existing dataset of that name");
   command->callback([options] { run_prepare(*options); });
 }
 
 }  // namespace
 
 void add_data(CLI::App& app) {
-  auto* data = app.add_subcommand("data", "prepare, inspect and verify token datasets");
+  auto* data = app.add_subcommand("data", "Prepare, inspect, verify and split token datasets");
   data->require_subcommand(1);
   const auto options = std::make_shared<Options>();
   add_prepare(*data, options);
 
   add_data_split(*data);
 
-  auto* inspect = data->add_subcommand("inspect", "print what a token dataset holds");
-  inspect->add_option("prefix", options->prefix, "path without .bin and .idx")->required();
-  inspect->add_option("--documents", options->documents, "how many documents to print")
+  auto* inspect = data->add_subcommand("inspect", "Print the contents of a token dataset");
+  inspect->add_option("prefix", options->prefix, "path of the dataset, without .bin and .idx")
+      ->required();
+  inspect->add_option("--documents", options->documents, "number of documents to print")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   inspect->callback([options] { run_inspect(*options); });
 
-  auto* verify = data->add_subcommand("verify", "read a whole token dataset and check it");
-  verify->add_option("prefix", options->prefix, "path without .bin and .idx")->required();
-  verify->add_option("--vocab", options->vocab, "every id must be below (default: the manifest's)")
+  auto* verify = data->add_subcommand("verify", "Read a whole token dataset and check it");
+  verify->add_option("prefix", options->prefix, "path of the dataset, without .bin and .idx")
+      ->required();
+  verify
+      ->add_option("--vocab", options->vocab,
+                   "check that every token id is below this number (default: the vocabulary in the "
+                   "manifest)")
       ->check(CLI::PositiveNumber);
   verify->callback([options] { run_verify(*options); });
 }

@@ -22,15 +22,15 @@ void run(const Options& o) {
   const TrainingData data = open_training_data(config);
   if (!data.source.dataset || !data.tokenizer)
     throw DataError(
-        fmt::format("data split: only token files of the tokenizer 'byte' can be written as text; "
-                    "that of {} is {}",
+        fmt::format("data split: only datasets of the tokenizer 'byte' can be written as text; the "
+                    "tokenizer of {} is {}",
                     data.source.dataset ? printable(config.data.path) : "data.source: random",
                     to_string(*data.made_by.identity)));
   const Documents& documents =
       o.part == "train" ? data.source.split.train : data.source.split.validation;
   write_text(*data.source.dataset, documents, *data.tokenizer, [](std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-      throw ResourceError("data split: cannot write to the standard output");
+      throw ResourceError("data split: cannot write to standard output");
   });
 }
 
@@ -39,10 +39,12 @@ void run(const Options& o) {
 void add_data_split(CLI::App& data) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
-      data.add_subcommand("split", "print the text that a config's run trains on or holds out");
+      data.add_subcommand("split", "Print the text that a config's run trains on or holds out");
   command->add_option("config", o->config, "config file (YAML), or a run directory")->required();
-  command->add_option("overrides", o->overrides, "key=value");
-  command->add_option("--part", o->part, "train or validation")
+  command->add_option(
+      "overrides", o->overrides,
+      "config keys to override, as key=value; if a key is given several times, the last one wins");
+  command->add_option("--part", o->part, "part to print: train or validation")
       ->check(CLI::IsMember({"train", "validation"}))
       ->capture_default_str();
   command->callback([o] { run(*o); });

@@ -29,20 +29,27 @@ void run(Options& o) {
 
 void add_export(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("export", "Write a plain model as Hugging Face's DeepseekV3ForCausalLM");
-  command->add_option("checkpoint", o->model.source, "checkpoint, or run directory: its newest")
+  CLI::App* command = app.add_subcommand(
+      "export", "Write a plain model as a Hugging Face DeepseekV3ForCausalLM model");
+  command
+      ->add_option("checkpoint", o->model.source,
+                   "checkpoint, or run directory for its newest checkpoint")
       ->required();
-  command->add_option("--to", o->to, "the form: hf")->required()->check(CLI::IsMember({"hf"}));
-  command->add_option("--out", o->model.out, "the new directory; must not exist")->required();
-  command->add_option("--dtype", o->dtype, "of the tensors: f32, as they are kept, or bf16")
+  command->add_option("--to", o->to, "format to write: hf")
+      ->required()
+      ->check(CLI::IsMember({"hf"}));
+  command->add_option("--out", o->model.out, "directory to create; must not exist yet")->required();
+  command
+      ->add_option("--dtype", o->dtype,
+                   "number format of the tensors: f32, as in the checkpoint, or bf16")
       ->check(CLI::IsMember({"f32", "bf16"}));
   command
       ->add_option("--shard-bytes", o->model.shard_bytes,
-                   "of tensors a file; a larger one has its own")
+                   "most bytes of tensors per file; a larger tensor gets a file of its own")
       ->check(CLI::Range(size_t(1), size_t(1) << 40));
-  command->add_flag("--allow-kv-norm-eps", o->model.allow_kv_norm_eps,
-                    "though the model's model.kv_norm_eps is not transformers' 1e-6");
+  command->add_flag(
+      "--allow-kv-norm-eps", o->model.allow_kv_norm_eps,
+      "export even if model.kv_norm_eps differs from the 1e-6 that transformers uses");
   command->callback([o] { run(*o); });
 }
 

@@ -27,8 +27,7 @@ void run(const Options& o) {
   if (!imported.passed_over.empty())
     fmt::print(stderr, "birkhoff: {}\n", printable(imported.passed_over));
   write_out(fmt::format(
-      "{}: {} parameters, residual {}; train it with: birkhoff train {} "
-      "data.path=...\n",
+      "{}: {} parameters, residual {}; to train it: birkhoff train {} data.path=...\n",
       printable(imported.checkpoint.string()), imported.parameters,
       name(imported.config.model.residual), printable((options.out / "config.yaml").string())));
 }
@@ -40,12 +39,17 @@ void add_import(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "import", "Make a run that starts from a Hugging Face DeepseekV3 model or a checkpoint");
   command
-      ->add_option("source", o->source,
-                   "directory with config.json and safetensors, checkpoint, or run directory")
+      ->add_option(
+          "source", o->source,
+          "directory with config.json and safetensors files, or checkpoint, or run directory")
       ->required();
-  command->add_option("overrides", o->overrides, "key=value, the last of a key wins");
-  command->add_option("--out", o->out, "the new run directory; must not exist")->required();
-  command->add_option("--residual", o->residual, "what a plain model becomes: plain, hc or mhc")
+  command->add_option(
+      "overrides", o->overrides,
+      "config keys to override, as key=value; if a key is given several times, the last one wins");
+  command->add_option("--out", o->out, "run directory to create; must not exist yet")->required();
+  command
+      ->add_option("--residual", o->residual,
+                   "residual that a plain model is given: plain, hc or mhc")
       ->check(CLI::IsMember({"plain", "hc", "mhc"}));
   command->callback([o] { run(*o); });
 }

@@ -130,7 +130,7 @@ trap suspend TSTP
 
 count() { # NAME VALUE: prints a whole number from the environment
   [[ $2 =~ ^[0-9]{1,6}$ ]] && echo $((10#$2)) && return
-  say "$1=$2: a whole number is expected"
+  say "$1=$2: must be a whole number of at most 6 digits"
   return 2
 }
 restarts=$(count BIRKHOFF_RESTARTS "${BIRKHOFF_RESTARTS:-0}") || exit 2
@@ -149,7 +149,7 @@ export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy
 export PMIX_MCA_gds=${PMIX_MCA_gds:-hash}
 
 command -v mpirun >/dev/null || {
-  say "there is no mpirun: apt-get install openmpi-bin"
+  say "mpirun was not found; run: apt-get install openmpi-bin"
   exit 2
 }
 
@@ -248,7 +248,7 @@ while :; do
   wait_for "$child"
   status=$?
   if [ "$status" = 137 ] && wait "$guard"; then
-    say "mpirun did not end with its ranks, and was killed"
+    say "mpirun did not exit after its ranks had ended, so it was killed"
   else
     { kill -KILL "$guard" && wait "$guard"; } 2>/dev/null
   fi
@@ -272,11 +272,11 @@ while :; do
   case $status in 6 | 7) [ -n "$asked" ] || [ ! -s "$BIRKHOFF_VERDICT" ] || again=yes ;; esac
   if [ -z "$again" ] || [ "$restarts" -le 0 ]; then exit "$status"; fi
   restarts=$((restarts - 1))
-  say "ended with $status; starting again in $pause s, $restarts restarts left"
+  say "exit code $status; starting again in $pause s, $restarts restarts left"
   until=$((SECONDS + pause))
   while [ -z "$asked" ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
   if [ -n "$asked" ]; then
-    say "stop requested: nothing is running, and what was saved is there"
+    say "stop requested: nothing is running, and saved checkpoints are kept"
     exit 75
   fi
   ignore_signals  # inherited by the helpers until catch_signals

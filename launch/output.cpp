@@ -12,8 +12,8 @@ namespace birkhoff {
 namespace {
 
 [[noreturn]] void refuse_output() {
-  throw ResourceError(fmt::format(
-      "cannot write to the standard output: {}; what was printed is not whole", strerror(errno)));
+  throw ResourceError(fmt::format("cannot write to standard output: {}; the output is incomplete",
+                                  strerror(errno)));
 }
 
 }  // namespace

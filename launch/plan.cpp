@@ -32,7 +32,7 @@ void print_streams(const Config& config) {
   const StreamPlan streams = plan_streams(programs.schedule, plan);
   std::fputs(listing(programs.schedule, streams).c_str(), stdout);
   const size_t one = plan_memory(programs.schedule).bytes(Arena::activations);
-  std::printf("%d events; activations %zu B, on one stream %zu B\n", streams.events,
+  std::printf("%d events; activations take %zu B, on one stream %zu B\n", streams.events,
               plan.bytes(Arena::activations), one);
 }
 
@@ -58,16 +58,22 @@ void run(const Options& o) {
 
 void add_plan(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "plan", "Parameters and exact memory of one rank, for any config, without running it");
+  CLI::App* command = app.add_subcommand("plan",
+                                         "Print the parameters and the exact memory of one rank of "
+                                         "a config's run, without running it");
   command->add_option("config", options->config, "config file (YAML), or a run directory")
       ->required();
-  command->add_option("overrides", options->overrides, "key=value");
-  command->add_option("--world", options->world, "ranks of the run")->check(CLI::Range(1, 1 << 20));
-  command->add_flag("--json", options->json, "print JSON");
-  command->add_flag("--listing", options->listing, "print the step's program, one line a call");
+  command->add_option(
+      "overrides", options->overrides,
+      "config keys to override, as key=value; if a key is given several times, the last one wins");
+  command->add_option("--world", options->world, "number of ranks of the run")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--json", options->json, "print the report as JSON");
+  command->add_flag("--listing", options->listing,
+                    "print the program of a step, one line per operator call");
   command->add_flag("--streams", options->streams,
-                    "print the same as a device with streams runs it: what waits for what");
+                    "print the program as a device with streams runs it, with the events that each "
+                    "call waits for");
   command->callback([options] { run(*options); });
 }
 

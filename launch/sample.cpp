@@ -58,8 +58,8 @@ struct Start {
 };
 
 Start start_of_text(const Options& o, const Checkpoint& checkpoint, const Config& config) {
-  warn(require_byte_tokenizer(checkpoint, config,
-                              "give token ids: sample --ids 1,2,3, or score --tokens FILE"));
+  warn(require_byte_tokenizer(
+      checkpoint, config, "give token ids instead: sample --ids 1,2,3, or score --tokens FILE"));
   const ByteTokenizer tokenizer;
   // A document begins after the end of the one before.
   Start start{.ids = {tokenizer.end_of_document()},
@@ -114,25 +114,34 @@ void run(const Options& o) {
 void add_sample(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "sample", "Write text with a trained model, which looks back train.sequence tokens at most");
-  command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
+      "sample",
+      "Generate text with a trained model, which sees at most the last train.sequence tokens");
+  command
+      ->add_option("checkpoint", o->checkpoint,
+                   "checkpoint, or run directory for its newest checkpoint")
       ->required();
-  auto* prompt = command->add_option(
-      "--prompt", o->prompt,
-      "text to go on from, for models of the byte tokenizer; others need --ids");
+  auto* prompt =
+      command->add_option("--prompt", o->prompt,
+                          "text to continue, for models of the byte tokenizer; others need --ids");
   command
       ->add_option("--ids", o->ids,
-                   "token ids to go on from, as in 1,2,3, of any tokenizer; prints them and what "
-                   "was chosen, up to the end of the document, as JSON")
+                   "token ids to continue, such as 1,2,3, of any tokenizer; prints them and the "
+                   "generated ids, up to the end of the document, as JSON")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->excludes(prompt);
-  command->add_option("--tokens", o->tokens, "at most this many")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--temperature", o->choice.temperature, "0: the likeliest token");
-  command->add_option("--top-k", o->choice.top_k, "choose among this many; 0: all");
-  command->add_option("--top-p", o->choice.top_p, "choose among the likeliest that sum to this");
-  command->add_option("--seed", o->choice.seed, "same seed, same text");
-  command->add_option("--threads", o->threads, "0: as the run's config")
+  command->add_option("--tokens", o->tokens, "largest number of tokens to generate")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--temperature", o->choice.temperature,
+                      "sampling temperature; 0: always the most likely token");
+  command->add_option("--top-k", o->choice.top_k,
+                      "sample from this many most likely tokens; 0: from all");
+  command->add_option("--top-p", o->choice.top_p,
+                      "sample from the most likely tokens whose probabilities sum to this");
+  command->add_option("--seed", o->choice.seed, "random seed; the same seed gives the same text");
+  command
+      ->add_option("--threads", o->threads,
+                   "number of threads; 0: as run.threads in the checkpoint's config")
       ->check(CLI::Range(0, 1024));
   command->callback([o] { run(*o); });
 }

@@ -31,8 +31,9 @@ std::string read_input(const std::string& path) {
     std::error_code error;
     const bool large = std::filesystem::is_regular_file(path, error) &&
                        std::filesystem::file_size(path, error) > kMaxTokens;
-    throw DataError(fmt::format("score: {}; {}", e.what(),
-                                large ? "split it and score the parts" : "give a file to read"));
+    throw DataError(
+        fmt::format("score: {}; {}", e.what(),
+                    large ? "split the file and score its parts" : "give a readable file"));
   }
 }
 
@@ -77,16 +78,17 @@ std::vector<double> score(Scorer& scorer, const std::vector<int32_t>& ids, int64
 
 void run(const Options& o) {
   if (o.tokens.empty() == o.text.empty())
-    throw ConfigError("score: give either --tokens FILE or --text FILE");
+    throw ConfigError("score: give either --tokens FILE or --text FILE, not both");
   const Checkpoint checkpoint = open_checkpoint(o.checkpoint);
   Config config = config_of(checkpoint);
   if (!o.text.empty())
-    warn(require_byte_tokenizer(checkpoint, config, "score its token ids: score --tokens FILE"));
+    warn(
+        require_byte_tokenizer(checkpoint, config, "score token ids instead: score --tokens FILE"));
   config.train.micro_batch = 1;
   if (o.threads) config.run.threads = o.threads;
   const std::vector<int32_t> ids = read_tokens(o);
   if (ids.size() < 2)
-    throw DataError("score: at least two tokens are needed: the first is given, not scored");
+    throw DataError("score: at least two tokens are needed, because the first one is not scored");
   for (size_t i = 0; i < ids.size(); ++i)
     if (ids[i] < 0 || ids[i] >= config.model.vocab)
       throw DataError(fmt::format("{}: token {} at position {} is outside the vocabulary of {}",
@@ -100,7 +102,7 @@ void run(const Options& o) {
   const double loss = -std::accumulate(log_probability.begin(), log_probability.end(), 0.0) /
                       double(log_probability.size());
   if (!o.json) {
-    std::printf("%zu tokens scored, loss %.6f nats a token, perplexity %.4f\n",
+    std::printf("%zu tokens scored, loss %.6f nats per token, perplexity %.4f\n",
                 log_probability.size(), loss, std::exp(loss));
     return;
   }
@@ -115,16 +117,21 @@ void run(const Options& o) {
 
 void add_score(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "score", "Log-probability of each token of a file, given those before it in its window");
-  command->add_option("checkpoint", o->checkpoint, "checkpoint, or run directory: its newest")
+  CLI::App* command = app.add_subcommand("score",
+                                         "Compute the log-probability of each token of a file, "
+                                         "given the tokens before it in its window");
+  command
+      ->add_option("checkpoint", o->checkpoint,
+                   "checkpoint, or run directory for its newest checkpoint")
       ->required();
   command->add_option(
       "--tokens", o->tokens,
-      "file of token ids: decimal, between spaces, lines or commas, or a JSON array");
+      "file of decimal token ids, separated by spaces, line breaks or commas, or as a JSON array");
   command->add_option("--text", o->text,
-                      "file of text, for models of the byte tokenizer; others need --tokens");
-  command->add_option("--threads", o->threads, "0: as the run's config")
+                      "text file, for models of the byte tokenizer; others need --tokens");
+  command
+      ->add_option("--threads", o->threads,
+                   "number of threads; 0: as run.threads in the checkpoint's config")
       ->check(CLI::Range(0, 1024));
   command->add_flag("--json", o->json, "print each token's log-probability as JSON");
   command->callback([o] { run(*o); });

@@ -63,12 +63,13 @@ Line& what_follows(Line& line, const Beacon::Snapshot& now) {
   switch (now.activity) {
     case Activity::init:
     case Activity::load:
-      return line << "ending before the first step; again to end at once";
+      return line << "ending before the first step; signal again to end at once";
     case Activity::evaluate:
-      line << "breaking off the evaluation after step " << now.step << ", then saving";
+      line << "stopping the evaluation after step " << now.step << ", then saving";
       break;
     case Activity::save:
-      return line << "finishing the checkpoint of step " << now.step << "; again to end at once";
+      return line << "finishing the checkpoint of step " << now.step
+                  << "; signal again to end at once";
     case Activity::finish:
       return line << "the last step is done and saved";
     case Activity::data:
@@ -77,7 +78,7 @@ Line& what_follows(Line& line, const Beacon::Snapshot& now) {
     default:
       line << "finishing step " << now.step << ", then saving";
   }
-  return line << "; again to end at once without saving";
+  return line << "; signal again to end at once without saving";
 }
 
 void announce() {

@@ -93,20 +93,20 @@ ExitCode run(const Options& o) {
 void add_train(CLI::App& app, ExitCode& result) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "Train a model");
-  command
-      ->add_option("config", options->config,
-                   "config file (YAML), or a run directory: the run in it goes on")
+  command->add_option("config", options->config, "config file (YAML), or a run directory to resume")
       ->required();
-  command->add_option("overrides", options->overrides, "key=value, the last of a key wins");
-  command->add_flag("--profile", options->train.profile, "log the seconds of each operator");
+  command->add_option(
+      "overrides", options->overrides,
+      "config keys to override, as key=value; if a key is given several times, the last one wins");
+  command->add_flag("--profile", options->train.profile, "log the time spent in each operator");
   command
       ->add_flag("--trace{3}", options->train.trace_steps,
-                 "write a timeline of the first steps (3, or =STEPS) by each rank to "
-                 "<run.dir>/trace/, for ui.perfetto.dev")
+                 "write a timeline of each rank's first 3 steps, or --trace=STEPS, to "
+                 "<run.dir>/trace/, to open in ui.perfetto.dev")
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--drill", options->drill,
-                      "fail on purpose, e.g. rank=1,step=3,at=backward,kind=kill "
-                      "(docs/reliability.md)");
+                      "make a rank fail on purpose, e.g. rank=1,step=3,at=backward,kind=kill (see "
+                      "docs/reliability.md)");
   command->footer(help_text);
   command->callback([options, &result] { result = run(*options); });
 }

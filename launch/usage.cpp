@@ -32,9 +32,9 @@ std::string nearest(const std::string& word, const std::vector<std::string_view>
 std::string unknown(std::string_view what, const std::string& word, const std::string& command,
                     const std::vector<std::string_view>& known) {
   const std::string meant = nearest(word, known);
-  return fmt::format(
-      "unknown {} '{}{}'{}", what, command, printable(word, 60),
-      meant.empty() ? fmt::format("; there are {}", fmt::join(known, ", ")) : did_you_mean(meant));
+  return fmt::format("unknown {} '{}{}'{}", what, command, printable(word, 60),
+                     meant.empty() ? fmt::format("; choose from {}", fmt::join(known, ", "))
+                                   : did_you_mean(meant));
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ std::string usage_fault(const CLI::App& app, const CLI::ParseError& error,
     at = next;
     command += word + " ";
   }
-  return fmt::format("{}; --help tells more", printable(error.what()));
+  return fmt::format("{}; see --help", printable(error.what()));
 }
 
 }  // namespace birkhoff

@@ -21,7 +21,7 @@ void verify(const Path& path) {
     const auto show = show_work("verified");
     checkpoint.verify([&](size_t n) { show(done += n, bytes); });
   }
-  fmt::print("{}: step {}, {} tensors, {} bytes in {} files: every byte is as it was written\n",
+  fmt::print("{}: step {}, {} tensors, {} bytes in {} files: every byte matches its hash\n",
              printable(checkpoint.path().string()), manifest.info.step, manifest.tensors.size(),
              bytes + tokenizer, manifest.files.size() + (tokenizer > 0));
 }
@@ -29,10 +29,12 @@ void verify(const Path& path) {
 }  // namespace
 
 void add_verify(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("verify", "check every byte of a checkpoint");
+  CLI::App* command =
+      app.add_subcommand("verify", "Check every byte of a checkpoint against its hash");
   const auto path = std::make_shared<std::string>();
   command
-      ->add_option("checkpoint", *path, "a checkpoint, or a run, whose newest valid one is taken")
+      ->add_option("checkpoint", *path,
+                   "checkpoint, or run directory for its newest valid checkpoint")
       ->required();
   command->callback([path] { verify(*path); });
 }

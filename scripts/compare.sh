@@ -28,9 +28,9 @@ for residual in "${residuals[@]}"; do
   train_run "$config" "${overrides[@]}" run.dir="$out/$residual" model.residual="$residual" ||
     status=$?
   # A residual that diverges is a result: its metrics up to then are plotted.
-  [ $status != 8 ] || say "$residual ended with a number that is not finite"
+  [ $status != 8 ] || say "$residual diverged: a number was not finite"
   [ $status = 0 ] || [ $status = 8 ] || die "training $residual failed with exit code $status"
 done
-[ -f $venv/requirements.txt ] || die "no curves without matplotlib: pip cannot install it here"
+[ -f $venv/requirements.txt ] || die "cannot draw curves: pip could not install matplotlib"
 $venv/bin/python3 scripts/report.py "${runs[@]}" --baseline "${runs[0]}" --out "$out/report"
-say "the comparison is $out/report/comparison.png"
+say "the comparison is in $out/report/comparison.png"

@@ -82,7 +82,7 @@ def table(result):
             f"  model, step {result['step']:<9} {result['model_bits_per_byte']:8.3f}",
             f"  xz -9 alone           {result['xz_bits_per_byte']:8.3f}",
             f"  xz -9 after training  {result['xz_after_training_text_bits_per_byte']:8.3f}",
-            f"longest passage of the sample that the training text has: "
+            f"longest passage of the sample that is also in the training text: "
             f"{result['longest_copy_bytes']} of {result['sample_bytes']} bytes:",
             f"  {result['longest_copy']!r}",
         ]
@@ -90,11 +90,13 @@ def table(result):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Bits per byte beside xz -9.")
-    parser.add_argument("run", type=pathlib.Path)
-    for name in ("train", "held-out", "sample"):
-        parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
-    parser.add_argument("--prompt", default="", help="left out of the sample's beginning")
+    parser = argparse.ArgumentParser(description="Compares a run's bits per byte with xz -9.")
+    parser.add_argument("run", type=pathlib.Path, help="run directory")
+    for name, what in (("train", "training text"), ("held-out", "held-out text"),
+                       ("sample", "text that the model wrote")):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True,
+                            help=f"file of the {what}")
+    parser.add_argument("--prompt", default="", help="text to skip at the start of the sample")
     args = parser.parse_args()
     path = args.run / "metrics.jsonl"
     try:
@@ -103,7 +105,8 @@ def main():
         raise SystemExit(f"compression.py: cannot read {path}: {error.strerror}") from None
     evaluation = last_bits_per_byte(lines)
     if evaluation is None:
-        raise SystemExit(f"compression.py: no eval_bits_per_byte in {args.run}/metrics.jsonl")
+        raise SystemExit(f"compression.py: {args.run}/metrics.jsonl has no eval_bits_per_byte; set "
+                         "train.eval_every")
     sample = args.sample.read_bytes().removeprefix(args.prompt.encode())
     result = compare(evaluation, args.train.read_bytes(), args.held_out.read_bytes(), sample)
     print(table(result))

@@ -32,7 +32,7 @@ quietly "build cuda" build cuda -DBIRKHOFF_TESTS=ON -DCMAKE_CUDA_COMPILER="$nvcc
 say "compiled for ${architectures[*]} by $nvcc"
 if [ $binary = yes ]; then # it must start without any CUDA library, and say what it finds
   ! readelf -d build/cuda/birkhoff | grep -E 'NEEDED.*lib(cu|nccl|nvToolsExt)' ||
-    die "build/cuda/birkhoff needs a library of CUDA to start"
+    die "build/cuda/birkhoff needs a CUDA library to start, but must start without"
   build/cuda/birkhoff --version
 fi
 quietly "tests on a GPU" build/cuda/tests/test_cuda_hardware --gtest_brief=1

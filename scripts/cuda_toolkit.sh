@@ -41,7 +41,7 @@ install_toolkit() {
   install_packages cuda
   python_packages "CUDA $version from PyPI" "$place" $requirements
   has_nvcc "$toolkit" || lay_out "$place"
-  has_nvcc "$toolkit" || die "what came from PyPI to $place is no nvcc $version"
+  has_nvcc "$toolkit" || die "the packages from PyPI in $place do not contain nvcc $version"
 }
 lay_out() {
   local packages=("$1"/lib/python3*/site-packages/nvidia/cu"${version%%.*}")
@@ -63,11 +63,12 @@ find_nvdisasm() {
 if [ -n "${CUDA_HOME:-}" ] && has_nvcc "$CUDA_HOME"; then
   toolkit=$CUDA_HOME
 else
-  [ -z "${CUDA_HOME:-}" ] || say "CUDA_HOME is $CUDA_HOME, which has no nvcc $version: not used"
+  [ -z "${CUDA_HOME:-}" ] ||
+    say "CUDA_HOME is $CUDA_HOME, which has no nvcc $version, so it is not used"
   find_installed || install_toolkit
 fi
 case ${1:-} in
   "") echo "$toolkit" >&3 ;;
   --nvdisasm) find_nvdisasm && echo "$nvdisasm" >&3 ;;
-  *) die "unknown $1: see the head of scripts/$script" ;;
+  *) die "unknown option $1; usage: scripts/$script [--nvdisasm]" ;;
 esac

@@ -8,13 +8,13 @@
 set -euo pipefail
 
 if ! command -v bible > /dev/null; then
-  echo "default_text.sh: no command 'bible': apt-get install bible-kjv bible-kjv-text" >&2
+  echo "default_text.sh: no command 'bible'; run: apt-get install bible-kjv bible-kjv-text" >&2
   exit 3
 fi
 
 bible -f gen1:1-rev22:21 < /dev/null | awk '
   function fail(why) {
-    print "default_text.sh: " why "; is this the bible of Debian'\''s bible-kjv?" > "/dev/stderr"
+    print "default_text.sh: " why "; install the Debian package bible-kjv" > "/dev/stderr"
     failed = 1
     exit 3
   }
@@ -32,7 +32,7 @@ bible -f gen1:1-rev22:21 < /dev/null | awk '
     chapter = substr($1, RSTART) + 0
     verse = substr($0, length($1) + 2)
     sub(/ +$/, "", verse)
-    if (book !~ /^[1-3]?[A-Za-z]+$/) fail("line " NR " is of no known book: " $0)
+    if (book !~ /^[1-3]?[A-Za-z]+$/) fail("line " NR " is not from a known book: " $0)
     if (book != name) {
       finish()
       name = book; text = verse

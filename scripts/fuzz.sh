@@ -43,7 +43,7 @@ report() { # TARGET STATUS
   say "$1: ${runs:-0} inputs, $coverage edges$([ "$2" = 0 ] || echo ", FOUND SOMETHING")"
   [ "$2" != 0 ] || return 0
   grep -E -m 3 'ERROR|what\(\)|runtime error|SUMMARY' $out/log/"$1" || tail -n 20 $out/log/"$1"
-  echo "    again: $out/tests/fuzz/fuzz_$1 $run_again \\"
+  echo "    to reproduce: $out/tests/fuzz/fuzz_$1 $run_again \\"
   echo "      $(sed -nE 's/.*Test unit written to (.*)/\1/p' $out/log/"$1" | tail -n 1)"
 }
 
@@ -52,7 +52,8 @@ for ((i = 0; i < ${#targets[@]}; i += 2)); do
   pair=("${targets[@]:i:2}")
   pids=()
   for target in "${pair[@]}"; do
-    [ -x "$out/tests/fuzz/fuzz_$target" ] || die "there is no target $target: ${targets[*]}"
+    [ -x "$out/tests/fuzz/fuzz_$target" ] ||
+      die "unknown target $target; tests/fuzz/corpus has a folder for each target"
     fuzz "$target" &
     pids+=($!)
   done
@@ -63,4 +64,4 @@ for ((i = 0; i < ${#targets[@]}; i += 2)); do
     [ $status = 0 ] || failed=$((failed + 1))
   done
 done
-[ $failed = 0 ] || die "$failed targets failed; logs: $out/log"
+[ $failed = 0 ] || die "$failed targets failed; see $out/log"

@@ -22,7 +22,7 @@ train() { # CONFIG RUN [key=value…]
   shift 2
   say "training $run"
   train_run --log "$run.log" "$config" run.dir="$run" "$@" ||
-    die "training $run failed with exit code $?; its output: $run.log"
+    die "training $run failed with exit code $?; see $run.log"
 }
 
 scripts/train.sh --prepare "$config" "${overrides[@]}"
@@ -39,8 +39,8 @@ for residual in plain hc mhc; do
     train.steps="${AFTER:-300}"
   train "$run/config.yaml" "$run"
 done
-[ -f $venv/requirements.txt ] || die "no curves without matplotlib: pip cannot install it here"
+[ -f $venv/requirements.txt ] || die "cannot draw curves: pip could not install matplotlib"
 $venv/bin/python3 scripts/report.py "${runs[@]}" --baseline "$out/as-plain" --out "$out/report"
 first_loss() { sed -nE '1s/.*"loss":([0-9.e-]+).*/\1/p' "$1/metrics.jsonl"; }
 for run in "${runs[@]}"; do say "$(basename "$run"): first loss $(first_loss "$run")"; done
-say "the comparison is $out/report/comparison.png"
+say "the comparison is in $out/report/comparison.png"

@@ -291,7 +291,8 @@ def document():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--accept", action="store_true", help=f"write {DOCUMENT.name} anew")
+    parser.add_argument("--accept", action="store_true",
+                        help=f"write docs/performance/{DOCUMENT.name} instead of printing")
     if parser.parse_args().accept:
         DOCUMENT.write_text(document(), encoding="utf-8")
     else:

@@ -71,7 +71,8 @@ find_config() { # PATH
   local found
   found=$(from_caller "$1")
   if [ ! -f "$found" ] && [ -f "$root/$1" ]; then found=$root/$1; fi
-  [ -f "$found" ] || die "no such config: $found ($root/configs has those that come with Birkhoff)"
+  [ -f "$found" ] ||
+    die "no such config: $found; $root/configs has the configs that come with Birkhoff"
   echo "$found"
 }
 
@@ -99,7 +100,7 @@ quietly() {
   "$@" >"$log" 2>&1 </dev/null || status=$?
   if [ $status != 0 ]; then
     tail -n 40 "$log" >&2
-    die "$name: failed (exit code $status) after $(since "$start") s; all of its output: $log"
+    die "$name: failed (exit code $status) after $(since "$start") s; the whole output is in $log"
   fi
   say "$name: $(since "$start") s"
 }
@@ -138,7 +139,7 @@ read_study() {
       -h | --help) echo "$usage" && exit 0 ;;
       -*) die "unknown option $argument; $usage" ;;
       *=*)
-        [[ ! $argument =~ ^($keys)= ]] || die "$argument is what this script sets; see $see"
+        [[ ! $argument =~ ^($keys)= ]] || die "$argument is set by this script; use $see instead"
         overrides+=("$argument")
         ;;
       *) config=$argument ;;
@@ -185,7 +186,7 @@ on_stop() { # NUMBER
   stop_number=$1 stop_count=$((stop_count + 1))
   [ -z "$launched" ] || kill -USR1 "$launched" 2>/dev/null || true
   if [ -n "$log" ] && [ $stop_count = 1 ]; then
-    say "stop requested: the run finishes its step and saves; again to end at once" >&2 || true
+    say "stop requested: finishing the step, then saving; signal again to end at once" >&2 || true
   fi
 }
 
@@ -220,7 +221,7 @@ train_run() {
     [ $status != 138 ] || [ $stop_count -gt 1 ] || status=75
   fi
   if [ $status = 75 ]; then
-    say "stopped and saved; the same command goes on from there" >&2 || true
+    say "stopped and saved; run the same command again to continue" >&2 || true
     exit 75
   fi
   [ $status != 138 ] || [ $stop_count = 0 ] || exit $((128 + stop_number))
@@ -249,10 +250,10 @@ install_packages() { # GROUP…
   mapfile -t missing < <(missing_packages "$@")
   [ ${#missing[@]} != 0 ] || return 0
   if ! command -v apt-get >/dev/null; then
-    die "this is no Debian machine; what is needed, by Debian 12's names: ${missing[*]}"
+    die "apt-get was not found; install these packages, named as in Debian 12: ${missing[*]}"
   elif [ "$(id -u)" != 0 ]; then
     sudo -n true 2>/dev/null ||
-      die "packages are missing; as root, run: apt-get install ${missing[*]}"
+      die "packages are missing; run as root: apt-get install ${missing[*]}"
     as_root=(sudo -n)
   fi
   quietly "packages" apt_install "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \

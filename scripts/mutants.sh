@@ -97,11 +97,11 @@ judge() { # PATCH: prints and counts its verdict
   test=$(field "$patch" Test)
   read -r executable filter <<<"$test"
   if [ -z "$what" ] || [ -z "$filter" ]; then
-    verdict ERROR "has no What: and Test: lines with an executable and a filter"
+    verdict ERROR "needs a What: line, and a Test: line with an executable and a filter"
   elif [ "${unpatched[$test]}" = 2 ]; then
     verdict ERROR "no test matches $test"
   elif [ "${unpatched[$test]}" != 0 ]; then
-    verdict ERROR "$test fails without it"
+    verdict ERROR "$test fails even without the fault"
   elif ! apply "$patch" 2>"$built.log"; then
     verdict ERROR "no longer applies: $(head -n 1 "$built.log")"
   else
@@ -109,7 +109,7 @@ judge() { # PATCH: prints and counts its verdict
       mv "$built.log" "$built.error.log"
       verdict ERROR "does not compile (see $built.error.log)"
     elif run_test "$executable" "$filter"; then
-      verdict SURVIVED "$what; $test passed all the same"
+      verdict SURVIVED "$what; $test still passed"
     else
       verdict caught "$what"
       dependencies "$patch" "$executable" >"$results/$(basename "$patch")"

@@ -39,7 +39,8 @@ def end_of(run):
     """Mean of the last LAST losses."""
     losses = report.series(run.training, "loss")[1][-LAST:]
     if len(losses) < LAST:
-        raise SystemExit(f"precision.py: {run.name} has {len(losses)} steps, not {LAST} or more")
+        raise SystemExit(f"precision.py: {run.name} has {len(losses)} steps, but at least {LAST} "
+                         "are needed")
     return statistics.fmean(losses)
 
 
@@ -63,8 +64,8 @@ def pairs_of(directory):
         if path.is_dir() and (directory / f"bf16-{seed}").is_dir():
             found.append((seed, report.read_run(path), report.read_run(directory / f"bf16-{seed}")))
     if len(found) < 2:
-        raise SystemExit(f"precision.py: {directory} has {len(found)} pairs of fp32-SEED and "
-                         "bf16-SEED; two are the least that have a standard error")
+        raise SystemExit(f"precision.py: {directory} has {len(found)} pairs of runs fp32-SEED and "
+                         "bf16-SEED, but a standard error needs at least two")
     return sorted(found, key=lambda pair: (len(pair[0]), pair[0]))
 
 
@@ -123,7 +124,7 @@ def main():
         print(f"seed {seed}: fp32 {end_of(fp32):.5f}, bf16 {end_of(bf16):.5f}, {difference:+.3f} %")
     mean, error, good = verdict(differences)
     print(f"mean difference {mean:+.3f} %, standard error {error:.3f} %: "
-          f"{'bf16 trains as fp32 does' if good else 'NOT within bounds'}")
+          f"{'bf16 trains as well as fp32' if good else 'NOT within bounds'}")
     draw(pairs, differences, directory / "precision.png")
     print(f"drawn in {directory / 'precision.png'}")
     return 0 if good else 1

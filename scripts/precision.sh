@@ -30,8 +30,8 @@ for seed in "${seeds[@]}"; do
     say "training $run"
     train_run --log "$run.log" "$config" "${overrides[@]}" run.dir="$run" seed="$seed" \
       train.precision="$precision" ||
-      die "training $run failed with exit code $?; its output: $run.log"
+      die "training $run failed with exit code $?; see $run.log"
   done
 done
-[ -f $venv/requirements.txt ] || die "no curves without matplotlib: pip cannot install it here"
+[ -f $venv/requirements.txt ] || die "cannot draw curves: pip could not install matplotlib"
 $venv/bin/python3 scripts/precision.py "$out"

@@ -58,8 +58,8 @@ def read_run(directory, warn=print):
             step = int(record["step"])
         except (ValueError, KeyError, TypeError):
             if number != len(lines):
-                raise SystemExit(f"report.py: {path}:{number}: is no record of a step") from None
-            warn(f"report.py: {path}:{number}: the last line is torn and left out")
+                raise SystemExit(f"report.py: {path}:{number}: is not a record of a step") from None
+            warn(f"report.py: {path}:{number}: the last line is incomplete and is ignored")
             continue
         if "loss" in record:
             training[step] = record
@@ -464,14 +464,16 @@ def overview(pyplot, runs, panels, routed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Draws runs from their metrics.jsonl.")
-    parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN")
-    parser.add_argument("--baseline", type=pathlib.Path, metavar="RUN", help="one of the runs")
-    parser.add_argument("--out", type=pathlib.Path, help="default: <first RUN>/report")
+    parser = argparse.ArgumentParser(description="Draws curves of runs from their metrics.jsonl.")
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN", help="run directory")
+    parser.add_argument("--baseline", type=pathlib.Path, metavar="RUN",
+                        help="run to subtract from the others; one of the given runs")
+    parser.add_argument("--out", type=pathlib.Path,
+                        help="directory for the pictures (default: <first RUN>/report)")
     args = parser.parse_args()
     runs = [read_run(r, lambda text: print(text, file=sys.stderr)) for r in args.runs]
     if args.baseline and args.baseline not in args.runs:
-        raise SystemExit(f"report.py: the baseline {args.baseline} is none of the runs")
+        raise SystemExit(f"report.py: the baseline {args.baseline} is not one of the runs")
     baseline = runs[args.runs.index(args.baseline)] if args.baseline else None
     # In a run's own folder, pictures without our mark are from an earlier version.
     written = (draw(runs, output_folder(args.out), baseline) if args.out else

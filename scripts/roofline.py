@@ -38,9 +38,9 @@ def read(path):
     except OSError as error:
         raise SystemExit(f"roofline.py: cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise SystemExit(f"roofline.py: {path} is no JSON: {error}") from None
+        raise SystemExit(f"roofline.py: {path} is not valid JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise SystemExit(f"roofline.py: {path} is not of the form {FORMAT!r}: make it with "
+        raise SystemExit(f"roofline.py: {path} is not of the format {FORMAT!r}; make it with "
                          "birkhoff bench CONFIG --json FILE")
     return data
 
@@ -133,7 +133,7 @@ def draw(data, out):
 
     shown = points(data)
     if not shown:
-        raise SystemExit("roofline.py: no operator has a point: there is nothing to draw")
+        raise SystemExit("roofline.py: no operator can be drawn")
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -168,18 +168,19 @@ def draw(data, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("file", type=pathlib.Path)
-    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("file", type=pathlib.Path, help="result of birkhoff bench --json FILE")
+    parser.add_argument("--out", type=pathlib.Path,
+                        help="PNG picture to write (default: FILE with the ending .png)")
     options = parser.parse_args()
     out = options.out or options.file.with_suffix(".png")
     if out.suffix.lower() != ".png":
-        sys.exit(f"roofline.py: {out} is no name of a PNG picture: end it in .png")
+        sys.exit(f"roofline.py: {out} is not the name of a PNG picture; end it in .png")
     check_output(out)
     try:
         draw(read(options.file), out)
     except ImportError:
-        sys.exit("roofline.py: needs matplotlib: run build/venv/bin/python3, which scripts/test.sh "
-                 "or scripts/train.sh makes")
+        sys.exit("roofline.py: needs matplotlib; run it with build/venv/bin/python3, which "
+                 "scripts/test.sh or scripts/train.sh creates")
     print(out)
 
 

@@ -82,7 +82,7 @@ class DatasetWriter:
             raise DataError(f"document {len(self.lengths)} has an id outside [0, {self.vocab})")
         self.length += len(ids)
         if self.length >= 2**31:
-            raise DataError(f"document {len(self.lengths)} has {self.length} tokens: split it")
+            raise DataError(f"document {len(self.lengths)} has {self.length} tokens; split it")
         self.buffer += array.array(self.typecode, ids).tobytes()
         if len(self.buffer) >= BATCH:
             self._drain()
@@ -177,7 +177,7 @@ def flush_directory(path):
         if error.errno not in UNSUPPORTED:
             raise
         print(f"tokenize.py: warning: the file system cannot flush the directory {path} "
-              f"({error.strerror}): after a power cut new files may be missing there",
+              f"({error.strerror}): new files there may be lost in a power failure",
               file=sys.stderr)
 
 
@@ -228,7 +228,7 @@ class Reader:
 
     def left_out(self):
         """What was left out, for the last line of the output."""
-        text = f"; {self.empty} empty documents left out" if self.empty else ""
+        text = f"; {self.empty} empty documents skipped" if self.empty else ""
         if self.bad:
             text += f"; {self.bad} bad lines skipped, the first: {self.first_bad}"
         return text
@@ -236,8 +236,8 @@ class Reader:
 
 def tokenize(arguments):
     if arguments.split == "prefix" and not arguments.prefix:
-        raise DataError("--split prefix needs --prefix: what the lines between documents begin "
-                        "with")
+        raise DataError("--split prefix also needs --prefix TEXT, the text that lines between "
+                        "documents begin with")
     tokenizer, tokenizer_json = load_tokenizer(arguments.tokenizer)
     xxhash = need("xxhash")
     end = end_of_document(tokenizer, arguments.end_of_document)
@@ -263,31 +263,37 @@ def tokenize(arguments):
         print(f"{arguments.out}: {len(writer.lengths)} documents, {writer.tokens} tokens below "
               f"{vocab}, {reader.text_bytes} bytes of text{reader.left_out()}")
     if len(writer.lengths) == 1:
-        print("tokenize.py: note: all text is one document, which no run takes unless "
-              "data.validation_fraction is 0, for whole documents are held out: prepare it in "
-              "several (--split line, blank-line or prefix)", file=sys.stderr)
+        print("tokenize.py: note: all text is one document, and whole documents are held out for "
+              "validation, so training needs data.validation_fraction: 0; to get several "
+              "documents, use --split line, blank-line or prefix", file=sys.stderr)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--tokenizer", required=True, help="path of a tokenizer.json")
-    add("--end-of-document", help="the token, or its id, that ends each document")
-    add("--out", required=True, help="prefix of the dataset: .bin .idx .json and .tokenizer.json")
+    add("--end-of-document", help="token that ends each document, or its id")
+    add("--out", required=True, metavar="PREFIX", help="prefix of the dataset: PREFIX.bin, "
+        "PREFIX.idx, PREFIX.json and PREFIX.tokenizer.json are written")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true",
-                      help="a JSON object a line (default for names in .json, .jsonl and .ndjson)")
-    form.add_argument("--text", action="store_true", help="text (default for other names)")
+                      help="read one JSON object per line (default for files named .json, .jsonl "
+                      "or .ndjson)")
+    form.add_argument("--text", action="store_true",
+                      help="read plain text (default for all other files)")
     add("--field", default="text",
-        help='the text in a JSON object; a.b is b in the object a, or the key "a.b"')
+        help='field that holds the text of a JSON object; a.b is field b of the object a, or the '
+        'key "a.b"')
     add("--skip-bad", type=int, default=0, metavar="N",
-        help="JSON lines: leave out up to this many that are wrong, and say so")
+        help="skip up to this many invalid JSON lines, and report how many")
     add("--split", choices=("file", "line", "blank-line", "prefix"), default="file",
-        help="text: what ends a document (prefix: see --prefix)")
+        help="plain text: where a document ends; prefix: at a line that begins with the text of "
+        "--prefix")
     add("--prefix", default="",
-        help="with --split prefix: lines that begin with it stand between documents")
-    add("--overwrite", action="store_true", help="replace a dataset of that name")
-    add("files", nargs="+", help="input files; - is the standard input")
+        help="with --split prefix: lines that begin with this text separate documents")
+    add("--overwrite", action="store_true",
+        help="replace an existing dataset of that name")
+    add("files", nargs="+", help="input files; - reads standard input")
     return parser.parse_args()
 
 

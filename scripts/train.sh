@@ -37,7 +37,7 @@ prepare_text() {
   fi
   if [ -e $text.jsonl ] && ! cmp -s $text.jsonl.part $text.jsonl; then
     rm $text.jsonl.part
-    echo "$text.jsonl is not the text that scripts/default_text.sh writes: move it away" >&2
+    echo "$text.jsonl is not the text that scripts/default_text.sh writes; move it away" >&2
     return 3
   fi
   mv $text.jsonl.part $text.jsonl &&
@@ -52,7 +52,7 @@ printable() { { iconv -c -f utf-8 -t utf-8 || true; } | tr -d '\000-\010\013-\03
 draw_sample() {
   local status=0 aside
   if [ -L "$run/report" ]; then
-    echo "$run/report is a link, which is not followed: remove it" >&2
+    echo "$run/report is a symbolic link, which is not followed; remove it" >&2
     return 5
   fi
   mkdir -p "$run/report"
@@ -63,7 +63,7 @@ draw_sample() {
     rm -f "$aside"
     [ $status = 2 ] || return $status
     rm -f "$run/report/sample.txt"
-    say "no sample is drawn"
+    say "no sample was drawn"
     return 0
   fi
   mv -fT "$aside" "$run/report/sample.txt"
@@ -74,7 +74,7 @@ draw_sample() {
 # runs that report bits per byte: others have no text.
 compare() {
   grep -q '"eval_bits_per_byte"' "$run/metrics.jsonl" && [ -f "$run/report/sample.txt" ] ||
-    { say "this run has no sample, or no bits per byte: nothing to compare" && return; }
+    { say "this run has no sample or no bits per byte, so there is nothing to compare" && return; }
   local parts=build/comparison
   local split=(in_caller "$birkhoff" data split "$config" "${overrides[@]}")
   mkdir -p $parts && "${split[@]}" --part train >$parts/train.txt &&
@@ -87,13 +87,13 @@ start=$(now)
 install_packages build data
 quietly "build" build_binary
 if [ -f $text.bin ] && [ -f $text.idx ]; then
-  say "data: $text.bin is there"
+  say "data: using $text.bin, which already exists"
 else
   quietly "data" prepare_text
 fi
 install_packages plot
 # Without PyPI there are no plots; training does not need it.
-(make_venv) || say "curves will not be drawn: matplotlib could not be installed"
+(make_venv) || say "matplotlib could not be installed, so no curves will be drawn"
 if [ -n "$prepare" ]; then
   say "prepared in $(since "$start") s"
   exit 0
@@ -104,7 +104,8 @@ TOKENS=${TOKENS:-400}
 run=$(from_caller "$(config_value run dir runs/tiny)")
 locate_data
 phase "training" train_run "$config" "${overrides[@]}"
-[ -f "$run/metrics.jsonl" ] || die "training left no $run/metrics.jsonl; name its place: run.dir=…"
+[ -f "$run/metrics.jsonl" ] ||
+  die "training left no $run/metrics.jsonl; give the run directory: run.dir=…"
 checkpoint=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 [ -n "$checkpoint" ] || die "training left no checkpoint in $run/checkpoints"
 phase "sample" draw_sample
@@ -112,4 +113,4 @@ if [ -f $venv/requirements.txt ]; then
   phase "curves" $venv/bin/python3 scripts/report.py "$run"
 fi
 phase "comparison" compare
-say "all: $(since "$start") s; the run is in $run, its curves and sample in $run/report"
+say "all: $(since "$start") s; the run is in $run, its curves and sample are in $run/report"

@@ -12,9 +12,9 @@ double gib(size_t bytes) { return double(bytes) / double(size_t{1} << 30); }
   size_t free = 0, total = 0;
   gpu.check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
   throw ResourceError(
-      fmt::format("rank {}, device {}: {:.2f} GiB for {} are not there: {:.2f} of {:.2f} GiB are "
-                  "free; use train.recompute or a smaller train.micro_batch, or end what else is "
-                  "on the device (nvidia-smi)",
+      fmt::format("rank {}, device {}: cannot allocate {:.2f} GiB for {}: {:.2f} of {:.2f} GiB are "
+                  "free; set train.recompute, lower train.micro_batch, or end other programs on "
+                  "the device (see nvidia-smi)",
                   gpu.rank(), gpu.device(), gib(bytes), what, gib(free), gib(total)));
 }
 
@@ -22,14 +22,15 @@ double gib(size_t bytes) { return double(bytes) / double(size_t{1} << 30); }
 
 DeviceBytes DeviceBytes::part(size_t offset, size_t bytes) const {
   birkhoff::check(bytes <= bytes_ && offset <= bytes_ - bytes,
-                  "{} bytes at byte {} of {} of the device", bytes, offset, bytes_);
+                  "device memory: {} bytes at byte {} do not lie within {} bytes", bytes, offset,
+                  bytes_);
   return {static_cast<std::byte*>(address_) + offset, bytes};
 }
 
 void DeviceBytes::require_elements(size_t bytes, size_t alignment) const {
   birkhoff::check(bytes_ % bytes == 0 && reinterpret_cast<uintptr_t>(address_) % alignment == 0,
-                  "{} bytes of the device at {} are no elements of {} bytes", bytes_, address_,
-                  bytes);
+                  "device memory: {} bytes at {} do not hold aligned elements of {} bytes", bytes_,
+                  address_, bytes);
 }
 
 Arena::Arena(const Gpu& gpu, size_t bytes, const char* what) {
@@ -43,8 +44,8 @@ Arena::Arena(const Gpu& gpu, size_t bytes, const char* what) {
 }
 
 DeviceBytes Arena::at(size_t offset, size_t bytes) const {
-  birkhoff::check(offset % kArenaAlignment == 0, "byte {} of an arena; a slot begins at {}s",
-                  offset, kArenaAlignment);
+  birkhoff::check(offset % kArenaAlignment == 0, "arena: offset {} is not a multiple of {}", offset,
+                  kArenaAlignment);
   return all_.part(offset, bytes);
 }
 

@@ -46,9 +46,10 @@ bool by_a_kernel(cudaError_t status) {
 
 std::string culprit(const Failure& f) {
   if (!by_a_kernel(f.status)) return "";
-  if (f.synchronised) return f.op.empty() ? "" : fmt::format("; by a kernel of {}", f.op);
-  return fmt::format("; by a kernel of {}an operator before it: BIRKHOFF_CUDA_SYNC=1 names it",
-                     f.op.empty() ? "" : fmt::format("{} or of ", f.op));
+  if (f.synchronised) return f.op.empty() ? "" : fmt::format("; caused by a kernel of {}", f.op);
+  return fmt::format(
+      "; caused by a kernel of {}an earlier operator; set BIRKHOFF_CUDA_SYNC=1 to find out which",
+      f.op.empty() ? "" : fmt::format("{} or of ", f.op));
 }
 
 }  // namespace

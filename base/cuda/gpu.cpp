@@ -25,9 +25,9 @@ bool synchronise_asked() {
   const char* const text = std::getenv("BIRKHOFF_CUDA_SYNC");
   const std::string_view value = text ? text : "";
   if (value != "" && value != "0" && value != "1")
-    throw ConfigError(
-        fmt::format("BIRKHOFF_CUDA_SYNC={}: 1 waits for the device after each operator, 0 does not",
-                    printable(value, 60)));
+    throw ConfigError(fmt::format(
+        "BIRKHOFF_CUDA_SYNC={}: must be 1 (wait for the device after each operator) or 0",
+        printable(value, 60)));
   return value == "1";
 }
 
@@ -36,7 +36,7 @@ Gpu::Gpu(const Options& options) : options_(options) {
   check(cudaGetDeviceCount(&count), "cudaGetDeviceCount");
   if (device() < 0 || device() >= count)
     throw ConfigError(
-        fmt::format("rank {} wants device {} of {}; start as many ranks on a host as it has GPUs",
+        fmt::format("rank {} needs device {}, but this host has {}; start at most one rank per GPU",
                     rank(), device(), count));
   check(cudaSetDevice(device()), "cudaSetDevice");
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()),
@@ -44,12 +44,14 @@ Gpu::Gpu(const Options& options) : options_(options) {
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device()),
         "cudaDeviceGetAttribute");
   if (major < kLeastMajor)
-    throw ConfigError(fmt::format("rank {}, device {} is sm_{}{}; kernels are for sm_{}0 and later",
-                                  rank(), device(), major, minor, kLeastMajor));
+    throw ConfigError(
+        fmt::format("rank {}, device {}: the GPU is sm_{}{}, but the kernels need sm_{}0 or later; "
+                    "use a newer GPU",
+                    rank(), device(), major, minor, kLeastMajor));
 }
 
 void Gpu::begin(const char* op) {
-  birkhoff::check(!at_work, "[{}] begins inside of {}", op, at_work ? at_work->op_ : "");
+  birkhoff::check(!at_work, "[{}] begins before {} has ended", op, at_work ? at_work->op_ : "");
   op_ = op;
   at_work = this;
   options_.ranges->push(op);

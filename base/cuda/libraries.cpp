@@ -32,11 +32,12 @@ std::string wrong(const LibraryNeed& need, const SharedLibrary& library,
                   std::optional<Version>& version) {
   if (!library.loaded()) return library.why();
   for (const char* symbol : need.symbols)
-    if (!library.symbol<void()>(symbol)) return fmt::format("{} lacks {}", library.name(), symbol);
+    if (!library.symbol<void()>(symbol))
+      return fmt::format("{} has no function {}", library.name(), symbol);
   version = need.version(library);
-  if (!version) return fmt::format("{} does not tell its version", library.name());
+  if (!version) return fmt::format("{} does not report its version", library.name());
   if (*version < need.least || *version >= need.below)
-    return fmt::format("{} is {}; {} or later, before {}, is needed", library.name(),
+    return fmt::format("{} has version {}, but at least {} and below {} is needed", library.name(),
                        to_string(*version), to_string(need.least), to_string(need.below));
   return "";
 }

@@ -56,7 +56,7 @@ const void* export_table(uint32_t id) {
 
 Ranges::Ranges(const char* injection) {
   if (!injection || !*injection) {
-    line_ = "no profiler asks (NVTX_INJECTION64_PATH)";
+    line_ = "no profiler attached (NVTX_INJECTION64_PATH is not set)";
     return;
   }
   const char* const names[] = {injection};
@@ -70,12 +70,12 @@ Ranges::Ranges(const char* injection) {
   modules = {};
   if (!initialise || !initialise(export_table)) {
     line_ = fmt::format("none: {} {}", printable(injection),
-                        initialise ? "refuses" : "lacks InitializeInjectionNvtx2");
+                        initialise ? "refuses" : "has no function InitializeInjectionNvtx2");
     return;
   }
   const auto& core = modules[kCore].functions;
   if (!core[kRangePushA] || !core[kRangePop]) {
-    line_ = fmt::format("{}, which takes no ranges", printable(injection));
+    line_ = fmt::format("{}, which does not accept ranges", printable(injection));
     return;
   }
   push_ = reinterpret_cast<int (*)(const char*)>(core[kRangePushA]);

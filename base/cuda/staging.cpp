@@ -23,10 +23,10 @@ Staging::Staging(const Gpu& gpu, const Options& options)
   const cudaError_t status = cudaHostAlloc(&made, bytes, cudaHostAllocDefault);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    throw ResourceError(fmt::format(
-        "rank {}, device {}: the system refuses to pin {:.1f} MiB of host memory; end what else "
-        "pins memory, or raise the limit of the container",
-        gpu.rank(), gpu.device(), double(bytes) / 1048576));
+    throw ResourceError(
+        fmt::format("rank {}, device {}: cannot pin {:.1f} MiB of host memory; end other programs "
+                    "that pin memory, or raise the container's limit",
+                    gpu.rank(), gpu.device(), double(bytes) / 1048576));
   }
   gpu.check(status, "cudaHostAlloc");
   memory_.reset(static_cast<std::byte*>(made));

@@ -16,7 +16,7 @@ Stream::Stream(const Gpu& gpu, StreamKind kind) : gpu_(&gpu) {
 }
 
 cudaStream_t Stream::get() const {
-  birkhoff::check(stream_ != nullptr, "a stream is used that has been moved from");
+  birkhoff::check(stream_ != nullptr, "a moved-from stream is used");
   return stream_.get();
 }
 
@@ -44,7 +44,7 @@ cudaEvent_t Event::recorded_event(const char* use) const {
 }
 
 void Event::record(const Stream& stream) {
-  birkhoff::check(event_ != nullptr, "an event is recorded that has been moved from");
+  birkhoff::check(event_ != nullptr, "a moved-from event is recorded");
   gpu_->check(cudaEventRecord(event_.get(), stream), "cudaEventRecord");
   recorded_ = true;
 }

@@ -58,7 +58,7 @@ class Birkhoff:
         found = re.findall(r"info: mhc_open +(\d+) calls", said)
         seconds = [float(x) for x in re.findall(r"info: mhc_\w+ +\d+ calls +([\d.]+) s", said)]
         if not found:
-            raise SystemExit(f"peers: no mhc_open in the profile of {config}")
+            raise SystemExit(f"peers: the profile of {config} has no mhc_open")
         return sum(seconds) / int(found[0])
 
 

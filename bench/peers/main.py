@@ -91,7 +91,7 @@ class Comparison:
         with self.run("fp32") as run, self.worker(settings.EXACT, run, PATIENT) as worker:
             check = compare.check(worker.ready, run.first, "fp32")
         if not check["holds"]:
-            raise SystemExit(f"peers: {self.variant.name}: PyTorch computes something else: "
+            raise SystemExit(f"peers: {self.variant.name}: PyTorch computes another function: "
                              f"{check}")
         return check
 
@@ -142,7 +142,7 @@ class Comparison:
                 if setting.precision != "fp32":
                     record["check"] = compare.check(worker.ready, run.first, setting.precision)
                     if not record["check"]["holds"]:
-                        record["outcome"] = "wrong: its loss is not Birkhoff's"
+                        record["outcome"] = "wrong: its loss differs from Birkhoff's"
         except Failed as error:
             record["outcome"] = f"failed: {error}"
         say(f"{self.variant.name}: {setting.name}: {record['outcome']}" +
@@ -157,7 +157,7 @@ def best_of(candidates, records):
     seconds = {r["name"]: statistics.median(r["seconds"]) for r in records
                if r["outcome"] == "measured"}
     if not seconds:
-        raise SystemExit("peers: no setting of PyTorch works; build/peers/worker.log has the last")
+        raise SystemExit("peers: no setting of PyTorch works; see build/peers/worker.log")
     return next(s for s in candidates if s.name == min(seconds, key=seconds.get))
 
 
@@ -218,14 +218,15 @@ def main():
     parser.add_argument("program")
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true",
-                        help="small models, two settings, three pairs: does it work at all?")
+                        help="check that everything works: small models, two settings, three pairs")
     parser.add_argument("--warm", action="store_true",
-                        help="fill the compiler's cache, measure nothing")
-    parser.add_argument("--only", default="", help="variants whose name has this text")
-    parser.add_argument("--accept", action="store_true", help="write docs/performance/peers.md")
+                        help="only fill the compiler's cache, without measuring")
+    parser.add_argument("--only", default="",
+                        help="run only the variants whose name contains this text")
+    parser.add_argument("--accept", action="store_true", help="rewrite docs/performance/peers.md")
     args = parser.parse_args()
     if args.accept and (args.quick or args.warm or args.only):
-        parser.error("--accept takes all variants, in their own sizes")
+        parser.error("--accept needs all variants in their own sizes, so give no other option")
     args.out.mkdir(parents=True, exist_ok=True)
     out = args.out.resolve()
     own = birkhoff.Birkhoff(str(pathlib.Path(args.program).resolve()), out, machine.cores())
@@ -237,8 +238,8 @@ def main():
               "command": "scripts/peers.sh " + " ".join(sys.argv[3:])}
     busy = result["machine"]["busy"]
     if args.accept and busy > BUSY:
-        raise SystemExit(f"peers: others keep {100 * busy:.0f} % of the machine busy; --accept "
-                         f"takes at most {100 * BUSY:.0f} %")
+        raise SystemExit(f"peers: other programs keep {100 * busy:.0f} % of the machine busy; "
+                         f"--accept needs at most {100 * BUSY:.0f} %, so end them first")
     result["variants"] = measure(own, variants, QUICK_SETTINGS if args.quick else settings.SETTINGS)
     if args.only in "sublayer":
         paths = [p for p in sublayer.PATHS if not (args.quick and p["compiled"])]
@@ -247,7 +248,8 @@ def main():
     say(f"{out / 'report.md'}")
     broken = [v["name"] for v in result["variants"] if not v["check"]["holds"]]
     if broken or not (result["variants"] or "sublayer" in result):
-        raise SystemExit(f"peers: not compared, or not the same function: {broken}")
+        raise SystemExit("peers: these variants were not compared, or computed another function: "
+                         f"{broken}")
     if args.accept:
         report.accept(result, out)
 

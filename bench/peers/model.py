@@ -21,10 +21,11 @@ class Shape:
                 setattr(self, key, float(value) if key in self.FLOATS else value)
         if self.residual not in ("plain", "mhc") or (self.residual == "mhc" and (
                 self.sinkhorn != "paper" or self.readout != "sum")):
-            raise SystemExit("bench/peers has residual plain, and mhc with sinkhorn paper and "
-                             "readout sum")
+            raise SystemExit("bench/peers only supports residual plain, and mhc with sinkhorn "
+                             "paper and readout sum")
         if self.q_rank or self.rope_scaling != "none" or self.groups != 1:
-            raise SystemExit("bench/peers has no q_rank, no rope_scaling and no groups of experts")
+            raise SystemExit("bench/peers supports neither q_rank nor rope_scaling nor groups of "
+                             "experts")
 
 
 class Norm(nn.RMSNorm):

@@ -52,7 +52,7 @@ class Worker:
         if not line:
             said = [x for x in self.log.read_text(encoding="utf-8").split("\n") if x.strip()]
             errors = [x for x in said if "Error" in x and not x.startswith(" ")]
-            raise Failed((errors or said or ["ended without a word"])[-1].strip()[:160])
+            raise Failed((errors or said or ["ended without an error message"])[-1].strip()[:160])
         return json.loads(line)
 
     def __enter__(self):

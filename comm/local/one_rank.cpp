@@ -12,7 +12,7 @@ Pending OneRank::start(const CommCall& call) {
 
 std::unique_ptr<Communicator> OneRank::group(std::span<const int> ranks) {
   if (ranks.empty()) return nullptr;
-  check(ranks.size() == 1 && ranks[0] == 0, "[group] of {} ranks, of which there is 1",
+  check(ranks.size() == 1 && ranks[0] == 0, "[group] of {} ranks, but there is only one rank",
         ranks.size());
   return std::make_unique<OneRank>();
 }

@@ -31,7 +31,8 @@ void ThreadExchange::complete(int rank, int request) {
 }
 
 void ThreadExchange::copy(int to, const Post& sent, const Post& received) {
-  check(sent.bytes == received.bytes, "a message of {} bytes from rank {} to rank {}, for {} there",
+  check(sent.bytes == received.bytes,
+        "a message of {} bytes from rank {} to rank {} does not match the {} bytes expected there",
         sent.bytes, sent.from, to, received.bytes);
   if (sent.bytes > 0) std::memcpy(received.data, sent.data, sent.bytes);
   complete(sent.from, sent.request);

@@ -14,7 +14,7 @@ std::shared_ptr<Transport> connect_mpi(std::shared_ptr<AbortFlag>) {
   }
   throw ConfigError(
       "started as one of several ranks, but this binary was built without MPI: install "
-      "libopenmpi-dev, configure and build anew, or start it without mpirun");
+      "libopenmpi-dev, then configure and build again, or start one process without mpirun");
 }
 
 }  // namespace birkhoff

@@ -68,7 +68,9 @@ MpiTransport::MpiTransport(std::shared_ptr<AbortFlag> flag) : Transport(std::mov
   int granted = 0;
   require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &granted), "MPI_Init_thread");
   if (granted < MPI_THREAD_FUNNELED)
-    throw PeerError("MPI_Init_thread: this MPI does not allow other threads in the process");
+    throw PeerError(
+        "MPI_Init_thread: this MPI does not support processes with several threads "
+        "(MPI_THREAD_FUNNELED); use another MPI");
   require(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   require(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
   require(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -79,7 +81,8 @@ MpiTransport::MpiTransport(std::shared_ptr<AbortFlag> flag) : Transport(std::mov
   require(MPI_Comm_get_attr(comm_, MPI_TAG_UB, &most, &known), "MPI_Comm_get_attr");
   if (!known || *most < kAbortTag)
     throw PeerError(
-        fmt::format("this MPI has tags up to {}; {} are needed", known ? *most : 0, kAbortTag));
+        fmt::format("this MPI has tags up to {}, but tags up to {} are needed; use another MPI",
+                    known ? *most : 0, kAbortTag));
   listen();
 }
 
@@ -120,8 +123,10 @@ bool MpiTransport::test(Request request) {
   if (open.bytes >= 0) {
     int came = 0;
     require(MPI_Get_count(&status, MPI_BYTE, &came), "MPI_Get_count");
-    check(came == open.bytes, "a message of {} bytes from rank {} to rank {}, for {} there", came,
-          status.MPI_SOURCE, rank_, open.bytes);
+    check(
+        came == open.bytes,
+        "a message of {} bytes from rank {} to rank {} does not match the {} bytes expected there",
+        came, status.MPI_SOURCE, rank_, open.bytes);
   }
   free_.push_back(request);
   return true;

@@ -83,7 +83,7 @@ void on_fatal(int signal, siginfo_t* info, void*) {
 }  // namespace
 
 CrashReport::CrashReport(const Beacon& beacon, int connections) {
-  check(!state.load(), "crash report: there is one already in this process");
+  check(!state.load(), "crash report: this process already has one");
   auto s = std::make_unique<State>();
   s->beacon = &beacon;
   s->count = connections;
@@ -93,7 +93,7 @@ CrashReport::CrashReport(const Beacon& beacon, int connections) {
   for (int i = 0; i < connections; ++i) s->descriptors[i].store(-1);
   s->stack =
       ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (s->stack == MAP_FAILED) throw ResourceError("crash report: no memory for a signal stack");
+  if (s->stack == MAP_FAILED) throw ResourceError("crash report: out of memory for a signal stack");
   const stack_t stack{.ss_sp = s->stack, .ss_flags = 0, .ss_size = kStackBytes};
   ::sigaltstack(&stack, &s->stack_before);
   struct sigaction action = {};

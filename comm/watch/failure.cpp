@@ -14,17 +14,18 @@ std::string cause_of(const Judgement& j, const Judge& judge, const ProcessId& pr
       return how_it_ended(process);
     case Fault::silent:
       return judge.ever_heard(j.rank)
-                 ? fmt::format("no sign of life for {:g} s (stopped, or its host is gone)", timeout)
-                 : fmt::format("did not appear within {:g} s", timeout);
+                 ? fmt::format("no sign of life for {:g} s: it was stopped, or its host is gone",
+                               timeout)
+                 : fmt::format("did not start within {:g} s", timeout);
     case Fault::stuck:
       return fmt::format(
-          "hangs: no progress for {:g} s outside of any collective (an endless loop, or a file "
-          "system that does not answer)",
+          "hangs: no progress for {:g} s outside of collectives: an endless loop, or a file system "
+          "that does not respond",
           timeout);
     case Fault::deadlock:
       return fmt::format(
-          "deadlock: all ranks wait in collectives and nothing moved for {:g} s; this one is "
-          "furthest behind, at sequence {} ({})",
+          "deadlock: all ranks are waiting in collectives without progress for {:g} s; this rank "
+          "is furthest behind, at sequence {} ({})",
           timeout, judge.sign(j.rank).sequence, printable(judge.sign(j.rank).operation, 40));
   }
   return "unknown";

@@ -69,13 +69,13 @@ bool Judge::done() const {
 
 std::string Judge::last_collective(int rank, double now) const {
   const Rank& r = of_[size_t(rank)];
-  if (!r.heard) return "was never heard";
+  if (!r.heard) return "was never heard from";
   std::string text = r.sign.sequence == 0
                          ? "has called no collective"
                          : fmt::format("last collective: sequence {}, {}, {} bytes",
                                        r.sign.sequence, r.sign.operation, r.sign.bytes);
   if (r.finished) return text + ", finished";
-  if (r.sign.waiting) return text + fmt::format(", waiting since {:.1f} s", now - r.changed_at);
+  if (r.sign.waiting) return text + fmt::format(", waiting for {:.1f} s", now - r.changed_at);
   return text + (r.sign.sequence ? ", done" : "");
 }
 

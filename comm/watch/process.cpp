@@ -97,7 +97,7 @@ void kill_process(const ProcessId& process) {
 }
 
 std::string how_it_ended(const ProcessId& process) {
-  constexpr const char* kUnknown = "its process is gone (killed, or ended without a goodbye)";
+  constexpr const char* kUnknown = "its process is gone: it was killed, or ended without reporting";
   if (process.machine != this_process().machine) return kUnknown;
   std::vector<std::string> fields = fields_of(process);
   // The status is set before the process closes its sockets, but it is also 0 while the process
@@ -113,7 +113,7 @@ std::string how_it_ended(const ProcessId& process) {
     return fmt::format("killed by signal {} ({})", WTERMSIG(status),
                        name_of_signal(WTERMSIG(status)));
   if (status != 0 || state_of(process) == ProcessState::gone)
-    return fmt::format("exited with code {} without a goodbye", WEXITSTATUS(status));
+    return fmt::format("exited with code {} without reporting", WEXITSTATUS(status));
   return kUnknown;
 }
 

@@ -46,7 +46,7 @@ Token token_of(const std::string& text) {
   Token token;
   bool good = text.size() == 2 * token.size() &&
               text.find_first_not_of("0123456789abcdef") == std::string::npos;
-  check(good, "side channel: '{}' is no token", printable(text, 40));
+  check(good, "side channel of the watchdog: '{}' is not a valid token", printable(text, 40));
   for (size_t i = 0; i < token.size(); ++i)
     token[i] = uint8_t(std::stoi(text.substr(2 * i, 2), nullptr, 16));
   return token;
@@ -132,7 +132,7 @@ Rendezvous Rendezvous::parse(const std::string& text) {
   std::string magic, token, reply;
   in >> magic >> token >> reply >> r.port >> r.machine;
   check(in && magic == kMagic && r.port > 0 && r.port < 65536,
-        "side channel: '{}' is no rendezvous", printable(text, 80));
+        "side channel of the watchdog: '{}' is not a valid rendezvous", printable(text, 80));
   r.token = token_of(token), r.reply = token_of(reply);
   for (std::string address; in >> address && r.addresses.size() < kMaxAddresses;)
     r.addresses.push_back(address);
@@ -181,10 +181,10 @@ Connection connect_to_rank_0(const Rendezvous& rendezvous, int rank, const Proce
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   } while (Clock::now() < deadline);
-  throw PeerError(fmt::format(
-      "rank {} cannot reach rank 0's watchdog within {:g} s at port {} of {}: is a firewall "
-      "between the hosts?",
-      rank, seconds, rendezvous.port, fmt::join(addresses, ", ")));
+  throw PeerError(
+      fmt::format("rank {} could not reach rank 0's watchdog within {:g} s at port {} of {}: check "
+                  "for a firewall between the hosts",
+                  rank, seconds, rendezvous.port, fmt::join(addresses, ", ")));
 }
 
 }  // namespace birkhoff

@@ -69,7 +69,7 @@ class Sweep final : public Gradient {
     Slots seen;
     for (const SlotId id : of) {
       check(id == kNone || seen.insert(id).second,
-            "[{}] two outputs for one gradient: emit them one by one", op.name);
+            "[{}] two outputs for one gradient; emit them in two calls", op.name);
       if (id == kNone || !depends_.count(id)) {  // an unused output
         call.out.push_back(kNone), call.base.push_back(kNone);
         continue;
@@ -180,15 +180,15 @@ void drop_unread(Program& p) {
 }  // namespace
 
 Value differentiate(Program& p, Value loss) {
-  check(loss.spec().count() == 1 && is_floating(loss.spec().dtype), "a loss of {}",
-        to_string(loss.spec()));
+  check(loss.spec().count() == 1 && is_floating(loss.spec().dtype),
+        "the loss must be one floating-point number, not {}", to_string(loss.spec()));
   const Value seed = p.add(Kind::constant, "one", loss.spec());
   Slots depends;
   for (const auto& [id, spec] : p.parameters) depends.insert(id);
   mark(p, p.forward, depends);
   Sweep(p, depends, p.forward, p.input_gradient, p.weight_gradient).run({{loss.id, seed.id}});
   for (const auto& [id, spec] : p.parameters)
-    check(p.gradient_of.count(id), "no gradient reaches parameter {}: it does not act on the loss",
+    check(p.gradient_of.count(id), "no gradient reaches parameter {}: the loss does not use it",
           spec.name);
   drop_unread(p);
   recompute_segments(p);

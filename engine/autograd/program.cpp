@@ -43,8 +43,8 @@ Call& Program::append(List& list, Call call) {
   for (size_t k = 0; k < outputs.size(); ++k) {
     if (call.out[k] == kNone) call.out[k] = add(Kind::activation, "", outputs[k].spec).id;
     Slot& slot = slots[size_t(call.out[k])];
-    check(slot.spec == outputs[k].spec, "[{}] makes {}, wanted {}", call.op->name, outputs[k].spec,
-          slot.spec);
+    check(slot.spec == outputs[k].spec, "[{}] makes {}, but its output slot is {}", call.op->name,
+          outputs[k].spec, slot.spec);
     if (outputs[k].view_of != kNone) {
       slot.view_of = call.in[size_t(outputs[k].view_of)];
       slot.offset = outputs[k].offset;
@@ -89,7 +89,7 @@ Value Program::rounds(const std::function<Round()>& body) {
   open = outer;
   Call& last = node.body.back();
   check(last.out.size() == 1 && last.out[0] == y.id, "[rounds] the last call must make the result");
-  check(last.base[0] == kNone, "[rounds] the result has a base of its own: it would be lost");
+  check(last.base[0] == kNone, "[rounds] the result already has a base, which would be lost");
   last.base[0] = y.id;  // accumulates over the rounds
   node.in = {zero.count.id};
   for (const SlotId id : surface(node.body).reads) node.in.push_back(id);

@@ -16,7 +16,7 @@ class Verifier {
       for (size_t k = 0; k < call.out.size(); ++k)
         if (call.base[k] != kNone && call.base[k] != call.out[k]) {
           read(call, call.base[k]);
-          check(slot(call.base[k]).spec == slot(call.out[k]).spec, "[{}] base {} of {}",
+          check(slot(call.base[k]).spec == slot(call.out[k]).spec, "[{}] base {} for output {}",
                 call.op->name, slot(call.base[k]).spec, slot(call.out[k]).spec);
         }
       if (call.op == &kRounds) written_.insert(call.out.begin(), call.out.end());

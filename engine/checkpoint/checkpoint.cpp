@@ -15,7 +15,7 @@ namespace {
 Manifest read_manifest(const Directory& directory) {
   const InputFile file = directory.open(std::string(kManifestName));
   if (file.size() > kMaxManifest)
-    throw CheckpointError(fmt::format("{} has {} bytes, more than a manifest may have",
+    throw CheckpointError(fmt::format("{} has {} bytes, too many for a manifest",
                                       printable(file.path().string()), file.size()));
   std::string text(file.size(), '\0');
   file.read(0, std::as_writable_bytes(std::span(text)));
@@ -27,8 +27,10 @@ Manifest read_manifest(const Directory& directory) {
 void check_directory_name(const Path& directory, const Manifest& manifest) {
   const std::string name = directory.filename().string();
   if (name.starts_with("step-") && name != checkpoint_name(manifest.info.step))
-    throw CheckpointError(fmt::format("checkpoint {}: its manifest.json is of step {}",
-                                      printable(directory.string()), manifest.info.step));
+    throw CheckpointError(
+        fmt::format("checkpoint {}: its manifest.json is of step {}, so the directory was renamed "
+                    "or the file replaced; use another checkpoint",
+                    printable(directory.string()), manifest.info.step));
 }
 
 void check_shard(const Directory& directory, const ShardFile& shard,
@@ -36,19 +38,24 @@ void check_shard(const Directory& directory, const ShardFile& shard,
   const InputFile file = directory.open(shard.name);
   const std::string path = file.path().string();
   if (file.size() != shard.bytes)
-    throw CheckpointError(fmt::format("{} has {} bytes, the manifest says {}", printable(path),
-                                      file.size(), shard.bytes));
+    throw CheckpointError(fmt::format(
+        "{} has {} bytes, but the manifest says {}; use another checkpoint or restore this file",
+        printable(path), file.size(), shard.bytes));
   if (shard.header_bytes > shard.bytes)
     throw CheckpointError(fmt::format("{} is shorter than its header", printable(path)));
   std::vector<std::byte> bytes(shard.header_bytes);
   file.read(0, bytes);
   if (hash128(bytes) != shard.header_hash)
     throw CheckpointError(
-        fmt::format("{}: header, bytes 0 to {}: contents do not match their hash in the manifest",
+        fmt::format("{}: header, bytes 0 to {}: contents do not match their hash in the manifest; "
+                    "use another checkpoint or restore this file",
                     printable(path), bytes.size()));
   if (safetensors_header_bytes(bytes, shard.bytes, path) != bytes.size() ||
       parse_safetensors(bytes, shard.bytes, path).tensors != wanted)
-    throw CheckpointError(fmt::format("{}: header and manifest differ", printable(path)));
+    throw CheckpointError(
+        fmt::format("{}: the header does not agree with the manifest; use another checkpoint or "
+                    "restore this file",
+                    printable(path)));
 }
 
 void check_shards(const Directory& directory, const Manifest& manifest) {
@@ -73,8 +80,9 @@ std::string read_tokenizer(const Directory& directory, const Manifest& manifest)
   const InputFile file = directory.open(std::string(kTokenizerName));
   const std::string path = printable(file.path().string());
   if (file.size() != identity->bytes)
-    throw CheckpointError(
-        fmt::format("{} has {} bytes, the manifest says {}", path, file.size(), identity->bytes));
+    throw CheckpointError(fmt::format(
+        "{} has {} bytes, but the manifest says {}; use another checkpoint or restore this file",
+        path, file.size(), identity->bytes));
   std::string text(file.size(), '\0');
   file.read(0, std::as_writable_bytes(std::span(text)));
   if (hash_of(text) != identity->hash)
@@ -175,12 +183,12 @@ const StoredTensor* Checkpoint::find(std::string_view name) const {
 const StoredTensor& Checkpoint::wanted(std::string_view name, const TensorSpec& whole) const {
   const StoredTensor* tensor = find(name);
   if (!tensor)
-    throw CheckpointError(fmt::format("checkpoint {} has no tensor {}: it is of another model",
+    throw CheckpointError(fmt::format("checkpoint {} has no tensor {}: it belongs to another model",
                                       printable(path().string()), printable(name)));
   if (tensor->spec != whole)
-    throw CheckpointError(fmt::format("checkpoint {}: tensor {} is {}, wanted is {}",
-                                      printable(path().string()), printable(name),
-                                      to_string(tensor->spec), to_string(whole)));
+    throw CheckpointError(fmt::format(
+        "checkpoint {}: tensor {} is {}, but {} is needed: it belongs to another model",
+        printable(path().string()), printable(name), to_string(tensor->spec), to_string(whole)));
   return *tensor;
 }
 
@@ -189,7 +197,8 @@ void Checkpoint::read(std::string_view name, const TensorSpec& whole, const Slic
   const StoredTensor& tensor = wanted(name, whole);
   const size_t size = size_of(whole.dtype);
   check(lies_in(slice, whole.shape) && bytes.size() == size_t(slice.count()) * size,
-        "{} bytes for {} of tensor {} {}", bytes.size(), to_string(slice), name, to_string(whole));
+        "{} bytes do not fit {} of tensor {} {}", bytes.size(), to_string(slice), name,
+        to_string(whole));
   as_checkpoint_error([&] {
     int64_t got = 0;
     for (const StoredPiece& piece : tensor.pieces) {
@@ -201,7 +210,8 @@ void Checkpoint::read(std::string_view name, const TensorSpec& whole, const Slic
         got += run.count;
       });
     }
-    check(got == slice.count(), "tensor {}: {} of {} elements read", name, got, slice.count());
+    check(got == slice.count(), "tensor {}: only {} of {} elements were read", name, got,
+          slice.count());
   });
 }
 
@@ -209,7 +219,7 @@ void Checkpoint::read(std::string_view name, const TensorSpec& spec, std::span<s
                       const ByteProgress& progress) const {
   if (spec.count() > 0) return read(name, spec, whole_slice(spec.shape), bytes, progress);
   wanted(name, spec);
-  check(bytes.empty(), "{} bytes for tensor {} {}", bytes.size(), name, to_string(spec));
+  check(bytes.empty(), "{} bytes do not fit tensor {} {}", bytes.size(), name, to_string(spec));
 }
 
 ModelTokenizer Checkpoint::tokenizer() const {

@@ -75,7 +75,7 @@ std::string cover_fault(const Shape& shape, std::span<const StoredPiece> pieces)
     for (; i < pieces.size() && pieces[i].slice.box == box; ++i) {
       const Slice& slice = pieces[i].slice;
       if (slice.begin != at)
-        return fmt::format("{}: its pieces before that end at element {}", to_string(slice), at);
+        return fmt::format("{}: the piece before it ends at element {}", to_string(slice), at);
       at = slice.end;
     }
     if (at != count(box))

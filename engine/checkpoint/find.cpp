@@ -39,8 +39,9 @@ std::vector<Path> checkpoint_candidates(const Path& run_directory) {
 Checkpoint open_candidate(const Path& candidate) {
   std::error_code error;
   if (std::filesystem::is_symlink(candidate, error))
-    throw CheckpointError(
-        fmt::format("checkpoint {}: links are not followed here", printable(candidate.string())));
+    throw CheckpointError(fmt::format(
+        "checkpoint {}: it is a symbolic link, which is not followed; give the directory itself",
+        printable(candidate.string())));
   return Checkpoint::open(candidate);
 }
 
@@ -67,7 +68,7 @@ std::optional<Checkpoint> latest_checkpoint(const Path& run_directory) {
     }
   }
   if (!newest_error.empty())
-    throw CheckpointError(fmt::format("no checkpoint of {} is valid; of the newest: {}",
+    throw CheckpointError(fmt::format("{} has no valid checkpoint; the newest one fails with: {}",
                                       printable(run_directory.string()), newest_error));
   return std::nullopt;
 }
@@ -76,12 +77,13 @@ Checkpoint open_checkpoint(const Path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error) && !error)
     throw CheckpointError(
-        fmt::format("checkpoint {}: there is none; give the directory of a checkpoint or of a run",
+        fmt::format("checkpoint {} does not exist; give the directory of a checkpoint or of a run",
                     printable(path.string())));
   if (!std::filesystem::exists(path / kManifestName, error) &&
       std::filesystem::is_directory(path / "checkpoints", error)) {
     if (std::optional<Checkpoint> latest = latest_checkpoint(path)) return std::move(*latest);
-    throw CheckpointError(fmt::format("run {} has no checkpoint yet", printable(path.string())));
+    throw CheckpointError(
+        fmt::format("run directory {} has no checkpoint yet", printable(path.string())));
   }
   return Checkpoint::open(path);
 }

@@ -37,7 +37,7 @@ ShardIndex parse_index(std::string_view text) {
   try {
     return parse(text);
   } catch (const JsonError& e) {
-    throw InternalError(fmt::format("what a rank says it has saved: {}", e.what()));
+    throw InternalError(fmt::format("the list of what a rank has saved: {}", e.what()));
   }
 }
 

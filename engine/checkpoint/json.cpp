@@ -24,7 +24,7 @@ void bound_depth(std::string_view text, int limit) {
       quoted = true;
     } else if (c == '{' || c == '[') {
       if (++depth > limit)
-        throw JsonError(fmt::format("nested deeper than {} at byte {}", limit, i));
+        throw JsonError(fmt::format("is nested deeper than {} levels at byte {}", limit, i));
     } else if (c == '}' || c == ']') {
       --depth;
     }
@@ -57,7 +57,7 @@ json parse_json(std::string_view text, const JsonLimits& limits) {
   try {
     return json::parse(text.begin(), text.end(), watch);
   } catch (const json::exception& e) {
-    throw JsonError(fmt::format("is not JSON: {}", printable(e.what())));
+    throw JsonError(fmt::format("is not valid JSON: {}", printable(e.what())));
   }
 }
 

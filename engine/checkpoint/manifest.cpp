@@ -51,19 +51,19 @@ template <class T>
 std::string order_fault(const std::vector<T>& list, std::string_view what) {
   for (size_t i = 1; i < list.size(); ++i) {
     if (!(list[i - 1].name < list[i].name))
-      return fmt::format("{}[{}] '{}' is out of order or there twice", what, i, list[i].name);
+      return fmt::format("{}[{}] '{}' is out of order or a duplicate", what, i, list[i].name);
   }
   return {};
 }
 
 // What is wrong with a piece by itself.
 std::string piece_fault(const StoredTensor& t, const StoredPiece& p, size_t chunk_bytes) {
-  if (!lies_in(p.slice, t.spec.shape)) return "does not lie in it";
+  if (!lies_in(p.slice, t.spec.shape)) return "does not lie within the tensor";
   if (p.end < p.begin || p.end - p.begin != size_t(p.slice.count()) * size_of(t.spec.dtype))
     return fmt::format("bytes {} to {} do not hold it", p.begin, p.end);
   const size_t bytes = p.end - p.begin;
   if (p.hashes.size() != bytes / chunk_bytes + (bytes % chunk_bytes != 0))
-    return fmt::format("has {} hashes for {} bytes", p.hashes.size(), bytes);
+    return fmt::format("has {} hashes, which do not match its {} bytes", p.hashes.size(), bytes);
   return {};
 }
 
@@ -78,7 +78,7 @@ std::string tensor_fault(const StoredTensor& t, size_t chunk_bytes) {
     if (const std::string fault = piece_fault(t, t.pieces[i], chunk_bytes); !fault.empty())
       return at(i, fault);
     if (i > 0 && !slice_before(t.pieces[i - 1].slice, t.pieces[i].slice))
-      return at(i, "is out of order or there twice");
+      return at(i, "is out of order or a duplicate");
   }
   if (const std::string fault = cover_fault(t.spec.shape, t.pieces); !fault.empty())
     return fmt::format("tensor {} {}: {}", t.name, to_string(t.spec), fault);
@@ -97,12 +97,13 @@ std::string file_fault(const ShardFile& file, std::vector<Part>& parts) {
   size_t at = file.header_bytes;
   for (const Part& part : parts) {
     if (part.begin != at)
-      return fmt::format("file {}: tensor {} starts at byte {}, not at {}", file.name, part.tensor,
-                         part.begin, at);
+      return fmt::format("file {}: tensor {} starts at byte {} instead of {}", file.name,
+                         part.tensor, part.begin, at);
     at = part.end;
   }
   if (at != file.bytes)
-    return fmt::format("file {} has {} bytes, its tensors end at {}", file.name, file.bytes, at);
+    return fmt::format("file {} has {} bytes, but its tensors end at {}", file.name, file.bytes,
+                       at);
   return {};
 }
 
@@ -113,7 +114,7 @@ std::string files_fault(const Manifest& m) {
     for (const StoredPiece& p : t.pieces) {
       const auto found = parts.find(p.file);
       if (found == parts.end())
-        return fmt::format("tensor {} is in file '{}', not listed", t.name, p.file);
+        return fmt::format("tensor {} is in file '{}', which is not listed", t.name, p.file);
       found->second.push_back({p.begin, p.end, t.name});
     }
   }
@@ -131,8 +132,9 @@ Manifest parse(std::string_view text) {
   JsonFields top(tree, "manifest");
   const uint64_t version = top.count("format_version");
   if (version != kCheckpointFormat && version != kOldCheckpointFormat)
-    throw JsonError(fmt::format("has format_version {}, this program reads {} and {}", version,
-                                kOldCheckpointFormat, kCheckpointFormat));
+    throw JsonError(
+        fmt::format("has format_version {}, but this version of birkhoff only reads {} and {}",
+                    version, kOldCheckpointFormat, kCheckpointFormat));
   m.info = parse_info(top, version == kCheckpointFormat);
   m.chunk_bytes = top.count("chunk_bytes", kMaxHashChunk);
   if (m.chunk_bytes == 0) throw JsonError("chunk_bytes is 0");

@@ -44,9 +44,9 @@ void prune(const Path& run_directory, int64_t keep, const std::set<std::string>&
 
 void prune_checkpoints(const Path& run_directory, int64_t keep,
                        const std::set<std::string>& proven) {
-  check(keep >= 2, "pruning to {} checkpoints: the newest two always stay", keep);
+  check(keep >= 2, "cannot prune to {} checkpoints: the newest two are always kept", keep);
   const auto refuse = [](const Error& e) {
-    throw ResourceError(fmt::format("cannot prune the oldest checkpoints: {}", e.what()));
+    throw ResourceError(fmt::format("cannot delete the oldest checkpoints: {}", e.what()));
   };
   try {
     remove_leftovers(run_directory);

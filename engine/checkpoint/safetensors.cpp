@@ -36,7 +36,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     else if ((place_ == Place::metadata || place_ == Place::tensor) && !inside_)
       inside_ = true;
     else
-      refuse("an object in a place where none belongs");
+      refuse("an unexpected object");
     return true;
   }
 
@@ -66,27 +66,27 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       const auto* known = std::find_if(std::begin(kDTypes), std::end(kDTypes),
                                        [&](const auto& d) { return d.first == value; });
       if (known == std::end(kDTypes))
-        refuse(fmt::format("dtype '{}' is none of F32, BF16, F16, F8_E4M3, I32, I64, F64",
+        refuse(fmt::format("dtype '{}' is not one of F32, BF16, F16, F8_E4M3, I32, I64, F64",
                            printable(value, 20)));
       header_.tensors.back().spec.dtype = known->second;
       field_ = 0;
     } else {
-      refuse("a string in a place where none belongs");
+      refuse("an unexpected string");
     }
     return true;
   }
 
   bool start_array(size_t) override {
     if (place_ != Place::tensor || (field_ != 2 && field_ != 4) || listing_)
-      refuse("a list in a place where none belongs");
+      refuse("an unexpected list");
     listing_ = true;
     numbers_.clear();
     return true;
   }
 
   bool number_unsigned(uint64_t value) override {
-    if (!listing_ || value > uint64_t(INT64_MAX)) refuse("a number in a place where none belongs");
-    if (numbers_.size() == kMaxTensorDims) refuse("a list of too many numbers");
+    if (!listing_ || value > uint64_t(INT64_MAX)) refuse("an unexpected number");
+    if (numbers_.size() == kMaxTensorDims) refuse("a list with too many numbers");
     numbers_.push_back(int64_t(value));
     return true;
   }
@@ -96,7 +96,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (field_ == 2) {
       entry.spec.shape = numbers_;
     } else {
-      if (numbers_.size() != 2) refuse("data_offsets are not two numbers");
+      if (numbers_.size() != 2) refuse("data_offsets does not have two numbers");
       entry.begin = size_t(numbers_[0]), entry.end = size_t(numbers_[1]);
     }
     listing_ = false;
@@ -105,13 +105,15 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool null() override { refuse("null"); }
-  bool boolean(bool) override { refuse("a truth value"); }
-  bool number_integer(int64_t) override { refuse("a negative number"); }
-  bool number_float(double, const std::string&) override { refuse("a number that is no integer"); }
+  bool boolean(bool) override { refuse("an unexpected true or false"); }
+  bool number_integer(int64_t) override { refuse("an unexpected negative number"); }
+  bool number_float(double, const std::string&) override {
+    refuse("an unexpected number that is not an integer");
+  }
   bool binary(binary_t&) override { refuse("binary"); }
   bool parse_error(size_t at, const std::string&, const nlohmann::detail::exception&) override {
     place_ = Place::outside;
-    refuse(fmt::format("no JSON at byte {}", 8 + at));
+    refuse(fmt::format("invalid JSON at byte {}", 8 + at));
   }
 
  private:
@@ -126,7 +128,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       return;
     }
     place_ = Place::tensor;
-    if (!is_tensor_name(key)) refuse("not a name of a tensor");
+    if (!is_tensor_name(key)) refuse("not a valid tensor name");
     header_.tensors.push_back({.name = key, .spec = {}});
     seen_ = field_ = 0;
   }
@@ -170,7 +172,7 @@ void check_places(SafetensorsHeader& header, size_t file_bytes, std::string_view
   const auto twice = std::adjacent_find(names.begin(), names.end());
   if (twice != names.end())
     throw CheckpointError(
-        fmt::format("{}: tensor {} is there twice", printable(file), printable(*twice)));
+        fmt::format("{}: tensor {} appears twice", printable(file), printable(*twice)));
 
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
@@ -179,19 +181,20 @@ void check_places(SafetensorsHeader& header, size_t file_bytes, std::string_view
   size_t at = 0;
   for (SafetensorsEntry& e : tensors) {
     size_t bytes = 0;
-    if (!size_in_bytes(e.spec, bytes)) refuse(e, "its shape has no size");
+    if (!size_in_bytes(e.spec, bytes)) refuse(e, "its shape is negative or too large");
     if (e.end < e.begin || e.end - e.begin != bytes)
       refuse(e, fmt::format("offsets {} to {} do not hold {}", e.begin, e.end, to_string(e.spec)));
     if (e.begin != at)
-      refuse(e, fmt::format("starts at offset {}, the one before ends at {}", e.begin, at));
+      refuse(e,
+             fmt::format("starts at offset {}, but the tensor before it ends at {}", e.begin, at));
     if (e.end > data_bytes)
-      refuse(e, fmt::format("ends at offset {}, the data at {}", e.end, data_bytes));
+      refuse(e, fmt::format("ends at offset {}, but the data ends at {}", e.end, data_bytes));
     at = e.end;
     e.begin += header.bytes, e.end += header.bytes;
   }
   if (at != data_bytes)
-    throw CheckpointError(
-        fmt::format("{}: {} bytes of data, its tensors hold {}", printable(file), data_bytes, at));
+    throw CheckpointError(fmt::format("{}: has {} bytes of data, but its tensors hold {}",
+                                      printable(file), data_bytes, at));
 }
 
 }  // namespace
@@ -217,8 +220,8 @@ std::string safetensors_header(std::span<const NamedTensor> tensors,
   size_t offset = 0;
   const std::string* before = nullptr;
   for (const NamedTensor& t : tensors) {
-    check(is_tensor_name(t.name), "'{}' is no name of a tensor", printable(t.name));
-    check(!before || *before < t.name, "tensor {} is out of order or there twice", t.name);
+    check(is_tensor_name(t.name), "'{}' is not a valid tensor name", printable(t.name));
+    check(!before || *before < t.name, "tensor {} is out of order or a duplicate", t.name);
     const auto* dtype = std::find_if(std::begin(kDTypes), std::end(kDTypes),
                                      [&](const auto& d) { return d.second == t.spec.dtype; });
     check(dtype != std::end(kDTypes), "tensor {} has no dtype", t.name);
@@ -241,8 +244,8 @@ size_t safetensors_header_bytes(std::span<const std::byte> start, size_t file_by
                                 std::string_view file) {
   uint64_t length = 0;
   if (start.size() < sizeof length || file_bytes < sizeof length)
-    throw CheckpointError(fmt::format("{}: {} bytes are no safetensors file", printable(file),
-                                      std::min(start.size(), file_bytes)));
+    throw CheckpointError(fmt::format("{}: has {} bytes, too few for a safetensors file",
+                                      printable(file), std::min(start.size(), file_bytes)));
   std::memcpy(&length, start.data(), sizeof length);
   if (length > kMaxSafetensorsHeader || length > file_bytes - sizeof length)
     throw CheckpointError(
@@ -255,7 +258,7 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, size_t fil
                                     std::string_view file) {
   SafetensorsHeader header;
   header.bytes = safetensors_header_bytes(bytes, file_bytes, file);
-  check(header.bytes == bytes.size(), "{}: a header of {} bytes given, it has {}", file,
+  check(header.bytes == bytes.size(), "{}: a header of {} bytes was given, but it has {}", file,
         bytes.size(), header.bytes);
   const char* text = reinterpret_cast<const char*>(bytes.data());
   HeaderReader reader(header, file);

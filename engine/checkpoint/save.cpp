@@ -29,7 +29,7 @@ std::string space(Path directory, size_t needed) {
   while (!std::filesystem::exists(directory, error) && directory != "." && directory != "/")
     directory = parent_of(directory);
   const std::string need = needed ? fmt::format("{} bytes needed, ", needed) : "";
-  if (::statvfs(directory.c_str(), &s) != 0) return need + "free bytes not known";
+  if (::statvfs(directory.c_str(), &s) != 0) return need + "free bytes unknown";
   return fmt::format("{}{} free", need, size_t(s.f_bavail) * s.f_frsize);
 }
 
@@ -65,8 +65,8 @@ class ShardWriter {
     for (const Piece* p : pieces) {
       StoredTensor& tensor =
           tensors_.try_emplace(p->name, StoredTensor{p->name, p->whole, {}}).first->second;
-      check(tensor.spec == p->whole, "tensor {} is {} and {}", p->name, to_string(tensor.spec),
-            to_string(p->whole));
+      check(tensor.spec == p->whole, "tensor {} is given as {} and as {}", p->name,
+            to_string(tensor.spec), to_string(p->whole));
       tensor.pieces.push_back({.slice = p->slice,
                                .file = name,
                                .begin = at,
@@ -92,7 +92,7 @@ class ShardWriter {
 
   void add_empty(const Piece& p) {
     check(tensors_.try_emplace(p.name, StoredTensor{p.name, p.whole, {}}).second,
-          "tensor {} is there twice", p.name);
+          "tensor {} is given twice", p.name);
   }
 
  private:
@@ -145,28 +145,29 @@ std::vector<std::pair<int, const Piece*>> rounds(std::span<const Piece> pieces) 
 
 void check_piece(const Piece& p) {
   const bool empty = p.whole.count() == 0;
-  check(is_tensor_name(p.name), "'{}' is no name of a tensor", printable(p.name));
-  check(empty ? p.bytes.empty() : lies_in(p.slice, p.whole.shape), "a piece {} of tensor {} {}",
-        to_string(p.slice), p.name, to_string(p.whole));
+  check(is_tensor_name(p.name), "'{}' is not a valid tensor name", printable(p.name));
+  check(empty ? p.bytes.empty() : lies_in(p.slice, p.whole.shape),
+        "piece {} does not lie within tensor {} {}", to_string(p.slice), p.name,
+        to_string(p.whole));
   check(empty || p.bytes.size() == size_t(p.slice.count()) * size_of(p.whole.dtype),
-        "tensor {} {}: {} bytes for {}", p.name, to_string(p.whole), p.bytes.size(),
+        "tensor {} {}: {} bytes do not fit {}", p.name, to_string(p.whole), p.bytes.size(),
         to_string(p.slice));
 }
 
 Manifest merge(const CheckpointInfo& info, std::span<const ShardIndex> indices) {
   check(!indices.empty() && info.step >= 0 && info.tokens >= 0,
-        "a checkpoint of step {} by {} ranks", info.step, indices.size());
+        "invalid checkpoint: step {}, {} ranks", info.step, indices.size());
   Manifest m{.info = info, .chunk_bytes = indices[0].chunk_bytes};
   std::map<std::string, StoredTensor> tensors;
   for (const ShardIndex& index : indices) {
     check(index.step == info.step && index.chunk_bytes == m.chunk_bytes,
-          "rank {} saved step {} in chunks of {}, this is step {} in chunks of {}", index.rank,
-          index.step, index.chunk_bytes, info.step, m.chunk_bytes);
+          "rank {} saved step {} in chunks of {} bytes, but this is step {} in chunks of {}",
+          index.rank, index.step, index.chunk_bytes, info.step, m.chunk_bytes);
     m.files.insert(m.files.end(), index.files.begin(), index.files.end());
     for (const StoredTensor& t : index.tensors) {
       StoredTensor& all =
           tensors.try_emplace(t.name, StoredTensor{t.name, t.spec, {}}).first->second;
-      check(all.spec == t.spec, "tensor {} is {} on rank {}, {} on others", t.name,
+      check(all.spec == t.spec, "tensor {} is {} on rank {}, but {} on others", t.name,
             to_string(t.spec), index.rank, to_string(all.spec));
       all.pieces.insert(all.pieces.end(), t.pieces.begin(), t.pieces.end());
     }
@@ -189,17 +190,16 @@ void check_files(const Path& aside, const Manifest& m) {
   for (const ShardFile& shard : m.files) {
     const InputFile file = directory.open(shard.name);
     if (file.size() != shard.bytes)
-      throw ResourceError(
-          fmt::format("{} has {} bytes, its rank wrote {}: do all ranks see one "
-                      "run.dir?",
-                      printable(file.path().string()), file.size(), shard.bytes));
+      throw ResourceError(fmt::format(
+          "{} has {} bytes, but its rank wrote {}: make sure that all ranks see the same run.dir",
+          printable(file.path().string()), file.size(), shard.bytes));
   }
 }
 
 void check_tokenizer(const std::optional<TokenizerIdentity>& identity, std::string_view json) {
   const bool has_file = identity && identity->has_file();
   check(has_file ? identity->bytes == json.size() && identity->hash == hash_of(json) : json.empty(),
-        "a tokenizer.json of {} bytes is not that of tokenizer {}", json.size(),
+        "a tokenizer.json of {} bytes does not belong to tokenizer {}", json.size(),
         identity ? to_string(*identity) : "null");
 }
 
@@ -212,7 +212,7 @@ void write_new(const Path& path, std::string_view text) {
 void refuse_existing(const Path& directory) {
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(directory, error)))
-    throw ResourceError("it exists already and is never overwritten");
+    throw ResourceError("it already exists and is never overwritten; move it away");
 }
 
 size_t total_bytes(std::span<const ShardIndex> indices) {
@@ -231,15 +231,15 @@ void begin_checkpoint(const Path& directory, size_t bytes) {
     refuse_existing(directory);
     make_durable_directories(parent);
     if (!remove_leftover(aside)) throw_system_error("remove", aside);
-    if (::mkdir(aside.c_str(), 0755) != 0) throw_system_error("make directory", aside);
+    if (::mkdir(aside.c_str(), 0755) != 0) throw_system_error("create the directory", aside);
     flush_directory(parent);
   });
 }
 
 ShardIndex write_shards(const Path& directory, int64_t step, int rank,
                         std::span<const Piece> pieces, const SaveOptions& options) {
-  check(options.chunk_bytes > 0 && options.chunk_bytes <= kMaxHashChunk, "hashes of {} bytes",
-        options.chunk_bytes);
+  check(options.chunk_bytes > 0 && options.chunk_bytes <= kMaxHashChunk,
+        "invalid hash chunk size of {} bytes", options.chunk_bytes);
   size_t needed = 0;
   for (const Piece& p : pieces) check_piece(p), needed += p.bytes.size();
   return saving(directory, needed, [&] {
@@ -274,7 +274,7 @@ std::string commit_checkpoint(const Path& directory, const CheckpointInfo& info,
   return saving(directory, total_bytes(indices) + tokenizer_json.size() + text.size(), [&] {
     const Path parent = parent_of(directory), aside = partial_path(directory);
     if (text.size() > kMaxManifest)
-      throw ResourceError(fmt::format("a manifest of {} bytes is more than the format allows ({})",
+      throw ResourceError(fmt::format("the manifest has {} bytes, but the format allows at most {}",
                                       text.size(), kMaxManifest));
     check_files(aside, manifest);
     if (!tokenizer_json.empty()) write_new(aside / kTokenizerName, tokenizer_json);

@@ -24,8 +24,10 @@ ShardFile parse_file(const json& value, const std::string& where) {
   file.header_hash = fields.text("header_hash");
   fields.done();
   if (!is_shard_name(file.name))
-    throw JsonError(fmt::format("{}.name '{}' is no name of a shard", where, printable(file.name)));
-  if (!is_hash(file.header_hash)) throw JsonError(fmt::format("{}.header_hash is no hash", where));
+    throw JsonError(
+        fmt::format("{}.name '{}' is not a valid shard name", where, printable(file.name)));
+  if (!is_hash(file.header_hash))
+    throw JsonError(fmt::format("{}.header_hash is not a hash", where));
   return file;
 }
 
@@ -44,7 +46,7 @@ TensorSpec parse_spec(JsonFields& fields) {
   for (const json& dim : shape) {
     if (!dim.is_number_unsigned() || dim.get<uint64_t>() > uint64_t(INT64_MAX) ||
         __builtin_mul_overflow(bytes, int64_t(dim.get<uint64_t>()), &bytes))
-      throw JsonError(fmt::format("{}.shape has no size", fields.where()));
+      throw JsonError(fmt::format("{}.shape is negative or too large", fields.where()));
     spec.shape.push_back(int64_t(dim.get<uint64_t>()));
   }
   return spec;
@@ -57,7 +59,7 @@ std::pair<int64_t, int64_t> parse_range(const json& value, std::string_view wher
     return v.is_number_unsigned() && v.get<uint64_t>() <= uint64_t(INT64_MAX);
   };
   if (!value.is_array() || value.size() != 2 || !number(value[0]) || !number(value[1]))
-    throw JsonError(fmt::format("{}.{} is not two counts", where, what));
+    throw JsonError(fmt::format("{}.{} is not a pair of counts", where, what));
   return {value[0].get<int64_t>(), value[1].get<int64_t>()};
 }
 
@@ -75,11 +77,11 @@ StoredPiece parse_piece(const json& value, const std::string& where) {
   piece.file = fields.text("file");
   if (!is_shard_name(piece.file))
     throw JsonError(
-        fmt::format("{}.file '{}' is no name of a shard", where, printable(piece.file)));
+        fmt::format("{}.file '{}' is not a valid shard name", where, printable(piece.file)));
   std::tie(piece.begin, piece.end) = parse_range(fields.at("range"), where, "range");
   for (const json& hash : fields.array("hashes")) {
     if (!hash.is_string() || !is_hash(hash.get_ref<const std::string&>()))
-      throw JsonError(fmt::format("{}.hashes has an entry that is no hash", where));
+      throw JsonError(fmt::format("{}.hashes has an entry that is not a hash", where));
     piece.hashes.push_back(hash.get<std::string>());
   }
   fields.done();
@@ -91,7 +93,8 @@ StoredTensor parse_tensor(const json& value, const std::string& where) {
   StoredTensor t;
   t.name = fields.text("name");
   if (!is_tensor_name(t.name))
-    throw JsonError(fmt::format("{}.name '{}' is no name of a tensor", where, printable(t.name)));
+    throw JsonError(
+        fmt::format("{}.name '{}' is not a valid tensor name", where, printable(t.name)));
   t.spec = parse_spec(fields);
   for (const json& piece : fields.array("pieces"))
     t.pieces.push_back(parse_piece(piece, fmt::format("{}.pieces[{}]", where, t.pieces.size())));
@@ -166,7 +169,7 @@ std::string check_hash(std::string_view text, std::string_view key) {
     throw JsonError("does not end with its hash");
   const std::string_view hash = tail.substr(start.size(), kHashDigits);
   if (hash != hash_of(body))
-    throw JsonError("does not match its hash: it was changed or cut after it was written");
+    throw JsonError("does not match its hash: it was changed or cut short after it was written");
   return std::string(hash);
 }
 

@@ -53,7 +53,7 @@ class Walk : public nlohmann::json_sax<json> {
   bool end_array() override { return close(); }
 
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) override {
-    throw JsonError(fmt::format("is not JSON: {}", printable(e.what())));
+    throw JsonError(fmt::format("is not valid JSON: {}", printable(e.what())));
   }
 
  private:
@@ -75,7 +75,8 @@ class Walk : public nlohmann::json_sax<json> {
 
   bool take(int64_t id) {
     if (id < 0 || id > kMaxId)
-      throw JsonError(fmt::format("has the token id {}, which is not from 0 to {}", id, kMaxId));
+      throw JsonError(
+          fmt::format("has the token id {}, which is not between 0 and {}", id, kMaxId));
     largest_ = std::max(largest_, id);
     return true;
   }
@@ -87,7 +88,8 @@ class Walk : public nlohmann::json_sax<json> {
   bool open(bool is_object) {
     if (levels_.empty() && !is_object) throw JsonError("is not an object");
     if (at_id()) throw JsonError("has a token id that is not an integer");
-    if (levels_.size() >= kDepth) throw JsonError(fmt::format("is nested deeper than {}", kDepth));
+    if (levels_.size() >= kDepth)
+      throw JsonError(fmt::format("is nested deeper than {} levels", kDepth));
     levels_.push_back({is_object});
     return true;
   }
@@ -110,7 +112,7 @@ int64_t tokenizer_vocab(std::string_view text) {
   refuse_nul(text);
   Walk walk;
   json::sax_parse(text.begin(), text.end(), &walk);
-  if (walk.vocab() == 0) throw JsonError("has no vocabulary: it is no tokenizer.json");
+  if (walk.vocab() == 0) throw JsonError("has no vocabulary, so it is not a tokenizer.json");
   return walk.vocab();
 }
 

@@ -72,7 +72,7 @@ bool differ(const TokenizerIdentity& a, const TokenizerIdentity& b) {
 }
 
 std::string to_string(const TokenizerIdentity& identity) {
-  if (!identity.known()) return "not known";
+  if (!identity.known()) return "unknown";
   std::string text = fmt::format("'{}'", printable(identity.name));
   if (is_byte(identity)) return text;
   text += fmt::format(" ({} ids", identity.vocab);
@@ -104,7 +104,7 @@ std::optional<TokenizerIdentity> parse_identity(const json& value, const std::st
     identity.bytes = file.count("bytes", kMaxTokenizer);
     identity.hash = file.text("hash");
     file.done();
-    if (!is_hash(identity.hash)) throw JsonError(fmt::format("{}.file.hash is no hash", where));
+    if (!is_hash(identity.hash)) throw JsonError(fmt::format("{}.file.hash is not a hash", where));
   }
   fields.done();
   return identity;

@@ -34,7 +34,7 @@ Fault number_fault(const Field& field, const YamlNode& node, NumberFault fault) 
     case NumberFault::form:
       return mismatch(field, node);
     case NumberFault::leading_zero:
-      return *mismatch(field, node) + " (leading zeros are not read)";
+      return *mismatch(field, node) + " (leading zeros are not allowed)";
     case NumberFault::range:
       return fmt::format("{} is out of range; expects {}", printable(node.text, 60),
                          expects(field));
@@ -204,26 +204,26 @@ struct RangeFault {
   Fault operator()(const Real& t) const { return number(*t.at, t.min, t.max, t.bounds); }
   Fault operator()(const Reals& t) const {
     if (t.at->size() > kMaxReals)
-      return fmt::format("has {} numbers; at most {}", t.at->size(), kMaxReals);
+      return fmt::format("has {} numbers, but at most {} are allowed", t.at->size(), kMaxReals);
     for (const double value : *t.at)
       if (Fault fault = number(value, t.min, t.max, t.bounds)) return fault;
     return {};
   }
   Fault operator()(const Text& t) const {
     if (t.at->size() > kMaxText)
-      return fmt::format("has {} bytes; at most {}", t.at->size(), kMaxText);
+      return fmt::format("has {} bytes, but at most {} are allowed", t.at->size(), kMaxText);
     if (std::string fault = text_fault(*t.at); !fault.empty()) return fault;
     return {};
   }
   // validate.cpp checks that the keys exist.
   Fault operator()(const Allowed& t) const {
     if (t.at->keys.size() > kMaxKeys)
-      return fmt::format("has {} keys; at most {}", t.at->keys.size(), kMaxKeys);
+      return fmt::format("has {} keys, but at most {} are allowed", t.at->keys.size(), kMaxKeys);
     return {};
   }
   Fault operator()(const OneOf& t) const {
     if (t.get() < t.names.size()) return {};
-    return "is none of " + expects(field);
+    return "is not one of " + expects(field);
   }
 };
 

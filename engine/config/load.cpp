@@ -64,7 +64,7 @@ class Loader {
     if (std::find(sections_.begin(), sections_.end(), key) != sections_.end())
       return fault(std::string(kCommandLine), key,
                    fmt::format("is a section; set one of its keys, as in {}.key=value", key));
-    if (key == "extends") return fault(std::string(kCommandLine), key, "stands in a file only");
+    if (key == "extends") return fault(std::string(kCommandLine), key, "can only be set in a file");
     const size_t dot = key.find('.');
     const std::string section = dot == std::string::npos ? "" : key.substr(0, dot);
     unknown(std::string(kCommandLine), section,
@@ -137,10 +137,10 @@ class Loader {
     const bool known = std::find(sections_.begin(), sections_.end(), node.key) != sections_.end();
     if (known && node.kind != YamlNode::Kind::map && node.kind != YamlNode::Kind::null)
       return fault(place(file, node.line, node.column), node.key,
-                   "is a section; its keys stand below it, indented");
+                   "is a section; write its keys below it, indented");
     if (known) return section(node, node.key, file);
     const std::string where = place(file, node.key_line, node.key_column);
-    if (node.key == "<<") return fault(where, "<<", "merge keys are not read; use extends");
+    if (node.key == "<<") return fault(where, "<<", "merge keys are not supported; use extends");
     if (node.key.find('.') != std::string::npos) return dotted(node.key, where);
     if (node.kind != YamlNode::Kind::map) return unknown(where, "", node.key);
     const std::string meant = nearest_word(node.key, sections_);
@@ -160,9 +160,9 @@ class Loader {
     const size_t middle = meant.find('.');
     const std::string way = middle == std::string::npos
                                 ? std::string(
-                                      "a file writes keys nested, a line for the section "
-                                      "and its keys below it, indented")
-                                : fmt::format("a file writes it nested, {}: {{{}: ...}}",
+                                      "in a file, write the section on a line of its own and its "
+                                      "keys below it, indented")
+                                : fmt::format("in a file, write it nested: {}: {{{}: ...}}",
                                               meant.substr(0, middle), meant.substr(middle + 1));
     fault(where, printable(key, 120),
           known ? way : fmt::format("unknown key{}; {}", did_you_mean(meant), way));
@@ -191,7 +191,7 @@ class Loader {
     if (!chain_.insert(identity(resolved)).second)
       return refuse(fmt::format("'{}' extends itself", printable(node.text)));
     if (chain_.size() > kMaxExtends)
-      return refuse(fmt::format("a chain of more than {} files", kMaxExtends));
+      return refuse(fmt::format("the chain of extends is longer than {} files", kMaxExtends));
     read_file_at(resolved, where + ": extends");
   }
 

@@ -8,11 +8,11 @@ namespace {
 
 constexpr std::string_view kIntroduction = R"(# Configuration
 
-<!-- Made from engine/config/fields.cpp; a test fails while it is stale, and says how to make it
-anew. -->
+<!-- Generated from engine/config/fields.cpp; a test fails while it is stale and prints the command
+that regenerates it. -->
 
-A config is a YAML file of sections and keys; every key has a default, so a file states what
-differs.
+A config is a YAML file of sections and keys. Every key has a default, so a file only needs the keys
+that differ.
 
     extends: 3b.yaml        # another config, relative to this file's directory; this one wins
     model:
@@ -20,16 +20,17 @@ differs.
 
 - On the command line `key=value` overrides a key:
   `birkhoff train configs/tiny.yaml optim.lr=3e-4 'optim.step_points=[0.5, 0.9]'`
-  (in quotes where the shell would split it). The last of several wins.
-- A run writes its effective config, every key, to `<run.dir>/config.yaml`.
-- Faults are told all in one pass, with exit code 2:
+  (in quotes where the shell would split it). If a key is given several times, the last one wins.
+- A run writes its effective config, with every key, to `<run.dir>/config.yaml`.
+- All errors are reported at once, with exit code 2:
   `configs/my.yaml:12:3: optim.leaning_rate: unknown key; did you mean 'optim.lr'?`
-- Read strictly: no anchors, aliases, tags, merge keys or second document; a value ends on its line;
-  integers are decimal; floats are finite; `true` and `false` are the only booleans; text goes in
-  quotes where YAML would read something else.
-- Paths, except that of `extends`, are relative to the directory the command runs in.
-- `train`, `plan`, `bench` and `data split` take a run directory instead of a file: that run,
-  whatever `run.dir` its config.yaml names ([the run directory](formats/run_directory.md)).
+- YAML is read strictly: no anchors, aliases, tags, merge keys or second document; a value ends on
+  its line; integers are decimal; floats are finite; `true` and `false` are the only booleans; text
+  needs quotes where YAML would read it as something else.
+- Paths, except that of `extends`, are relative to the working directory.
+- `train`, `plan`, `bench` and `data split` also accept a run directory in place of a file. They
+  then use its config.yaml, and `run.dir` is that directory whatever the file says
+  ([the run directory](formats/run_directory.md)).
 )";
 
 // Escapes |, which separates cells.
@@ -50,7 +51,7 @@ std::string meaning(const Field& field) {
 }  // namespace
 
 std::string help_text() {
-  std::string out = "Config keys, set in a YAML file or as key=value (docs/config.md says more):\n";
+  std::string out = "Config keys, set in a YAML file or as key=value (see docs/config.md):\n";
   Config defaults;
   const std::vector<Field> fields = fields_of(defaults);
   for (const Section& section : config_sections()) {

@@ -41,7 +41,7 @@ void group_rules(const MoeConfig& m, Report& r) {
 void model_rules(const Config& c, Report& r) {
   const ModelConfig& m = c.model;
   r.error_if(m.rope_dim % 2 != 0, {"model.rope_dim"},
-             fmt::format("{} is odd; rotary positions turn pairs", m.rope_dim));
+             fmt::format("{} is odd, but rotary positions need an even number", m.rope_dim));
   r.error_if(
       m.rope_scaling == RopeScaling::yarn && m.rope_beta_fast < m.rope_beta_slow,
       {"model.rope_beta_fast", "model.rope_beta_slow"},
@@ -53,10 +53,10 @@ void model_rules(const Config& c, Report& r) {
   group_rules(c.moe, r);
   r.warn_if(m.residual == ResidualKind::mhc && c.optim.weight_decay_static > 0,
             {"optim.weight_decay_static", "model.residual"},
-            "decay of mhc's static part drags its mixing to uniform");
+            "decay of mhc's alpha and b pulls its stream mixing towards uniform; 0 is recommended");
   r.warn_if(m.residual == ResidualKind::hc && c.optim.weight_decay_static > 0,
             {"optim.weight_decay_static", "model.residual"},
-            "decay of hc's static part makes its residual path fade");
+            "decay of hc's alpha and b makes its residual path fade; 0 is recommended");
 }
 
 void parallel_rules(const Config& c, Report& r) {
@@ -80,22 +80,24 @@ void batch_rules(const Config& c, Report& r) {
              fmt::format("{} is more than the {} micro-batches of a step", t.reduction_groups,
                          micro_batches));
   r.warn_if(t.stop_at > t.steps, {"train.stop_at", "train.steps"},
-            fmt::format("{} is beyond train.steps ({}); the run ends there", t.stop_at, t.steps));
+            fmt::format("{} is beyond train.steps ({}), where the run ends", t.stop_at, t.steps));
   r.error_if(
       t.eval_every > 0 && c.data.source == DataSourceKind::files && c.data.validation_fraction == 0,
       {"train.eval_every", "data.validation_fraction"},
-      "evaluation needs held-out documents, but data.validation_fraction is 0");
+      "evaluation needs held-out documents, but data.validation_fraction is 0; raise it, or set "
+      "train.eval_every to 0");
 }
 
 void schedule_rules(const Config& c, Report& r) {
   const OptimConfig& o = c.optim;
   r.error_if(o.step_points.size() != o.step_factors.size(),
              {"optim.step_factors", "optim.step_points"},
-             fmt::format("has {} numbers, optim.step_points {}", o.step_factors.size(),
+             fmt::format("has {} numbers, but optim.step_points has {}", o.step_factors.size(),
                          o.step_points.size()));
   for (size_t i = 1; i < o.step_points.size(); ++i)
     r.error_if(o.step_points[i] <= o.step_points[i - 1], {"optim.step_points"},
-               fmt::format("{} does not ascend from {}", o.step_points[i], o.step_points[i - 1]));
+               fmt::format("{} comes after {}, but the numbers must ascend", o.step_points[i],
+                           o.step_points[i - 1]));
   r.warn_if(o.warmup_steps > c.train.steps, {"optim.warmup_steps", "train.steps"},
             fmt::format("the warm-up of {} steps is longer than the run of {}", o.warmup_steps,
                         c.train.steps));
@@ -103,7 +105,7 @@ void schedule_rules(const Config& c, Report& r) {
                 static_cast<double>(o.warmup_steps) >
                     (1 - o.decay_fraction) * static_cast<double>(c.train.steps),
             {"optim.warmup_steps", "optim.decay_fraction", "train.steps"},
-            "the decay begins before the warm-up ends; it is shortened");
+            "the decay would begin before the warm-up ends, so it is shortened");
 }
 
 void allowance_rules(const Config& c, const std::vector<Field>& fields, Report& r) {
@@ -114,7 +116,7 @@ void allowance_rules(const Config& c, const std::vector<Field>& fields, Report& 
     const size_t dot = std::min(key.find('.'), key.size());
     const std::string section = key.substr(0, dot);
     r.error_if(true, {"run.allow_changes"},
-               fmt::format("'{}' is no key{}", printable(key, 60),
+               fmt::format("'{}' is not a config key{}", printable(key, 60),
                            did_you_mean(nearest_key(
                                section, dot < key.size() ? key.substr(dot + 1) : key, fields))));
   }
@@ -139,9 +141,10 @@ void planning_rules(const Config& c, Report& r) {
 }
 
 void training_rules(const Config& c, Report& r) {
-  r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; name the run's directory");
+  r.error_if(c.run.dir.empty(), {"run.dir"}, "is empty; set it to a directory for the run");
   r.error_if(c.data.source == DataSourceKind::files && c.data.path.empty(),
-             {"data.path", "data.source"}, "names no dataset; set it, or data.source: random");
+             {"data.path", "data.source"},
+             "is empty; set it to a dataset, or set data.source: random");
 }
 
 }  // namespace

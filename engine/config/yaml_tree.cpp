@@ -49,12 +49,12 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    fault(mark, "aliases are not read; write the value out");
+    fault(mark, "aliases are not supported; write the value out");
     OnNull(mark, 0);
   }
 
   void OnAnchor(const YAML::Mark& mark, const std::string&) override {
-    fault(mark, "anchors are not read; write the value out");
+    fault(mark, "anchors are not supported; write the value out");
     properties_ = true;
   }
 
@@ -69,9 +69,9 @@ class TreeBuilder : public YAML::EventHandler {
     if (properties_) {
       properties_ = false;  // an anchor, reported
     } else if (tag != "?" && (tag != "!" || source.starts_with('!'))) {
-      fault(mark, "tags are not read");
+      fault(mark, "tags are not supported; remove the tag");
     } else if (source.starts_with('|') || source.starts_with('>')) {
-      fault(mark, "block scalars are not read; write the text in quotes on one line");
+      fault(mark, "block scalars are not supported; write the text in quotes on one line");
     } else if (node.quoted ? !closes(source) : source.substr(0, value.size()) != value) {
       // Does not go on: what follows may or may not have been read as part of the scalar.
       stop(mark,
@@ -147,14 +147,14 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, YamlNode::Kind kind) {
-    if (tag != "?" && !properties_) fault(mark, "tags are not read");
+    if (tag != "?" && !properties_) fault(mark, "tags are not supported; remove the tag");
     properties_ = false;
     if (levels_.size() >= static_cast<size_t>(kYamlMaxDepth))
       stop(mark, fmt::format("nested deeper than {} levels", kYamlMaxDepth));
     if (!levels_.empty() && levels_.back().node.kind == YamlNode::Kind::map &&
         !levels_.back().has_key)
       // An unclosed bracket ends up here too: it might have been a key.
-      stop(mark, "a key must be plain text, and a bracket closed");
+      stop(mark, "a key must be plain text, and every bracket must be closed");
     Level level;
     level.node.kind = kind;
     place(mark, level.node);
@@ -197,7 +197,7 @@ class TreeBuilder : public YAML::EventHandler {
       level.node.children.push_back(std::move(node));
     } else {
       document_.faults.push_back({level.key_line, level.key_column, path(),
-                                  fmt::format("given twice, first in line {}", first->second)});
+                                  fmt::format("given twice, first on line {}", first->second)});
     }
     level.has_key = false;
   }
@@ -236,18 +236,20 @@ bool screen(std::string_view text, YamlDocument& document) {
     return false;
   };
   if (text.size() > kYamlMaxBytes)
-    return refuse(0, fmt::format("{} bytes are too many; at most {}", text.size(), kYamlMaxBytes));
+    return refuse(
+        0, fmt::format("has {} bytes, but at most {} are allowed", text.size(), kYamlMaxBytes));
   if (text.starts_with("\xEF\xBB\xBF"))
-    return refuse(0, "a byte order mark; save it as plain UTF-8");
+    return refuse(0, "a byte order mark is not allowed; save the file as plain UTF-8");
   for (size_t at = 0; at < text.size();) {
     if (text[at] == '\n') {
       ++line;
       line_start = ++at;
       continue;
     }
-    if (text[at] == '%' && at == line_start) return refuse(at, "directives are not read");
+    if (text[at] == '%' && at == line_start)
+      return refuse(at, "directives are not supported; remove the line");
     if (text[at] == '\t' && text.find_first_not_of(' ', line_start) == at)
-      return refuse(at, "a tab as indentation; use spaces");
+      return refuse(at, "a tab is used for indentation; use spaces");
     if (text[at] == '\t' || (text[at] == '\r' && text.substr(at + 1, 1) == "\n")) {
       ++at;
       continue;

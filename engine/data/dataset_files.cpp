@@ -24,7 +24,7 @@ void refuse_inputs(const Path& output, std::span<const FileId> inputs) {
   for (const Path& path : {output, temporary_path(output)}) {
     const std::optional<FileId> id = file_id(path);
     if (id && std::find(inputs.begin(), inputs.end(), *id) != inputs.end())
-      throw DataError(fmt::format("{} is an input, which would be replaced: choose another --out",
+      throw DataError(fmt::format("{} is an input file and would be replaced; choose another --out",
                                   shown(path)));
   }
 }
@@ -65,7 +65,7 @@ bool is_noted_tokenizer(const Path& prefix) {
 void require_dataset(const Path& prefix, std::span<const Path> files) {
   const auto foreign = [&](const Path& path, const char* what) {
     throw DataError(fmt::format(
-        "{} exists and is not {}, so it is not replaced: choose another --out, or move it away",
+        "{} exists and is not {}, so it is not replaced; choose another --out, or move it away",
         shown(path), what));
   };
   const Path idx = idx_path(prefix), manifest = manifest_path(prefix);
@@ -79,10 +79,11 @@ void require_dataset(const Path& prefix, std::span<const Path> files) {
   if (is_there(manifest) && !is_manifest(manifest)) foreign(manifest, "the manifest of a dataset");
   if (const Path tokenizer = tokenizer_path(prefix);
       is_there(tokenizer) && !is_noted_tokenizer(prefix))
-    foreign(tokenizer, "the tokenizer of a dataset that is there");
+    foreign(tokenizer, "the tokenizer of an existing dataset");
   if (is_there(idx) || is_there(manifest)) return;
   for (const Path& path : files)
-    if (is_there(path)) foreign(path, "part of a dataset: there is no index or manifest beside it");
+    if (is_there(path))
+      foreign(path, "part of a dataset (there is no index or manifest beside it)");
 }
 
 }  // namespace
@@ -93,8 +94,7 @@ std::vector<Path> dataset_files(const Path& prefix) {
 
 void check_dataset_outputs(const Path& prefix, std::span<const Path> inputs, bool overwrite) {
   if (!prefix.has_filename())
-    throw DataError(
-        fmt::format("'{}' is a directory: give a name for the dataset in it", shown(prefix)));
+    throw DataError(fmt::format("'{}' is a directory; add a name for the dataset", shown(prefix)));
   const std::vector<FileId> ids = file_ids(inputs);
   const std::vector<Path> files = dataset_files(prefix);
   for (const Path& path : files) refuse_inputs(path, ids);
@@ -102,8 +102,7 @@ void check_dataset_outputs(const Path& prefix, std::span<const Path> inputs, boo
   for (const Path& path : files)
     if (is_there(path))
       throw DataError(fmt::format(
-          "{} exists: choose another --out, or replace a dataset on purpose (--overwrite)",
-          shown(path)));
+          "{} exists; choose another --out, or replace the dataset with --overwrite", shown(path)));
 }
 
 }  // namespace birkhoff

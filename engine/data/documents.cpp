@@ -56,10 +56,10 @@ bool is_jsonl(std::string_view text, bool is_cut) {
 
 void refuse_jsonl_as_text(const TextInput& input) {
   if (is_jsonl(input.head(), input.is_longer_than_head()))
-    throw DataError(fmt::format(
-        "{}: its lines are JSON objects: give --jsonl to take their text, or --text to take them "
-        "as they stand",
-        input.name()));
+    throw DataError(
+        fmt::format("{}: its lines are JSON objects; use --jsonl to read their text, or --text to "
+                    "read the lines as they are",
+                    input.name()));
 }
 
 void read_whole(TextInput& input, const DocumentReader& reader) {
@@ -97,12 +97,12 @@ void read_blocks(TextInput& input, const DocumentReader& reader, IsBorder is_bor
 std::string advice(const std::string& line, JsonText::Fault fault, bool is_first,
                    const TextInput& input) {
   if (is_first && line[line.find_first_not_of(" \t\r\v\f")] == '[')
-    return fmt::format("a JSON array is not read, but an object a line is: convert it: {}",
+    return fmt::format("a JSON array is not supported; convert it to one object per line: {}",
                        piped("jq -c '.[]'", input.name(), true));
-  std::string text = "mend or remove the line, or skip it (--skip-bad N)";
+  std::string text = "fix or remove the line, or skip it (--skip-bad N)";
   if (fault == JsonText::Fault::field) text = "choose another --field, " + text;
   if (is_first && fault == JsonText::Fault::early)
-    text += fmt::format("; if an object takes several lines, convert the file: {}",
+    text += fmt::format("; if an object spans several lines, convert the file: {}",
                         piped("jq -c .", input.name(), true));
   return text;
 }

@@ -32,7 +32,7 @@ class Scanner {
 
   JsonText run() {
     skip_space();
-    if (peek() != '{') syntax(at_ == line_.size() ? "there is nothing" : "not a JSON object");
+    if (peek() != '{') syntax(at_ == line_.size() ? "found nothing" : "not a JSON object");
     object(0, 1);
     skip_space();
     if (at_ < line_.size()) syntax("text after the object");
@@ -52,8 +52,8 @@ class Scanner {
   // The line has ended, or has something that is not allowed here.
   [[noreturn]] void expected(std::string_view what) const {
     if (at_ == line_.size())
-      fail(Fault::early, fmt::format("not valid JSON: the line ends where {} should come", what));
-    syntax(fmt::format("no {}", what));
+      fail(Fault::early, fmt::format("not valid JSON: the line ends where {} is expected", what));
+    syntax(fmt::format("expected {}", what));
   }
 
   std::string shown() const { return fmt::format("\"{}\"", printable(field_.name)); }
@@ -102,7 +102,7 @@ class Scanner {
     }
     text_.clear();
     string(&text_);
-    if (utf8_error(text_)) wrong_ = fmt::format("{} has half a surrogate pair", shown());
+    if (utf8_error(text_)) wrong_ = fmt::format("{} has an unpaired surrogate", shown());
   }
 
   void value(int part, int depth) {
@@ -131,7 +131,8 @@ class Scanner {
   // Called at a bracket.
   void enter(int depth) {
     if (depth > kMaxJsonDepth)
-      fail(Fault::syntax, fmt::format("JSON nested deeper than {} at byte {}", kMaxJsonDepth, at_));
+      fail(Fault::syntax,
+           fmt::format("JSON is nested deeper than {} levels at byte {}", kMaxJsonDepth, at_));
     ++at_;
     skip_space();
   }
@@ -187,7 +188,7 @@ class Scanner {
     }
     constexpr std::string_view kNames = "\"\\/bfnrt", kValues = "\"\\/\b\f\n\r\t";
     const size_t which = at_ < line_.size() ? kNames.find(line_[at_]) : kNames.npos;
-    if (which == kNames.npos) syntax("an escape that JSON does not have");
+    if (which == kNames.npos) syntax("an unknown escape sequence");
     ++at_;
     if (out) *out += kValues[which];
   }
@@ -200,7 +201,7 @@ class Scanner {
                         : c >= 'a' && c <= 'f' ? c - 'a' + 10
                         : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                                : -1;
-      if (digit < 0) syntax("no hexadecimal digit");
+      if (digit < 0) syntax("expected a hexadecimal digit");
       code = code << 4 | uint32_t(digit);
     }
     return code;

@@ -33,7 +33,7 @@ class Fields {
     const Json& value = at(key);
     if (!value.is_number_unsigned() ||
         value.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
-      fail(fmt::format("\"{}\" must be a whole number, not negative", key));
+      fail(fmt::format("\"{}\" must be a non-negative whole number", key));
     return value.get<int64_t>();
   }
 
@@ -75,7 +75,8 @@ DatasetManifest parse_dataset_manifest(std::string_view text, const Path& path) 
   }
   const Fields all(root, path, "the manifest");
   if (const int64_t version = all.number("format_version"); version != kVersion)
-    all.fail(fmt::format("has format_version {}, known here is {}", version, kVersion));
+    all.fail(fmt::format("has format_version {}, but this version of birkhoff reads {}", version,
+                         kVersion));
   const Fields tokenizer(all.at("tokenizer"), path, "the manifest's tokenizer");
   DatasetManifest manifest{
       .tokenizer = {.name = tokenizer.text("name"),
@@ -99,7 +100,7 @@ std::optional<DatasetManifest> read_dataset_manifest(const Path& path) {
   try {
     return parse_dataset_manifest(read_file(path, kLimit), path);
   } catch (const ResourceError& e) {
-    throw DataError(fmt::format("the manifest cannot be read: {}", e.what()));
+    throw DataError(fmt::format("cannot read the manifest: {}", e.what()));
   }
 }
 

@@ -25,9 +25,10 @@ void verify_hash(const Path& path, size_t bytes, const std::string& expected, Re
     hash.add(part);
   }
   if (const std::string found = hash.digits(); found != expected)
-    fail(path, fmt::format("its bytes are not those the manifest speaks of (xxh3-128 {}, expected "
-                           "{})",
-                           found, expected));
+    fail(path,
+         fmt::format(
+             "its contents do not match their hash in the manifest (xxh3-128 {}, expected {})",
+             found, expected));
 }
 
 }  // namespace
@@ -89,7 +90,7 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
                   try {
                     idx.read(at, out);
                   } catch (const CutShort&) {
-                    fail(idx.path(), "the file was cut while it was read");
+                    fail(idx.path(), "the file was cut short while it was read");
                   }
                 });
     counts.hashes = true;
@@ -110,7 +111,7 @@ VerifyCounts verify(const TokenDataset& dataset, int64_t vocab) {
       const auto expected = last ? part.end() - 1 : part.end();
       if (border != expected)
         fail(bin, fmt::format("document {} {} the end-of-document token {}", d,
-                              border == part.end() ? "does not end with" : "has within it",
+                              border == part.end() ? "does not end with" : "has, before its end,",
                               manifest->tokenizer.end_of_document));
     }
   }

@@ -95,10 +95,10 @@ class TrainingSamples final : public WindowSamples {
                   const SampleOptions& options)
       : WindowSamples(std::move(dataset), std::move(documents), options) {
     if (count() < 1)
-      throw DataError(fmt::format(
-          "{}: the training documents have {} tokens, fewer than one sequence of {} + 1: prepare "
-          "more text, hold out less, or shorten train.sequence",
-          name(), tokens(), options.sequence));
+      throw DataError(
+          fmt::format("{}: the training documents have {} tokens, fewer than one sequence of {} + "
+                      "1; prepare more text, hold out less, or shorten train.sequence",
+                      name(), tokens(), options.sequence));
   }
 
   int64_t count() const override { return (tokens() - 1) / options_.sequence; }
@@ -117,7 +117,7 @@ class ValidationSamples final : public WindowSamples {
       : WindowSamples(std::move(dataset), std::move(documents), options) {
     if (tokens() < 2)
       throw DataError(
-          fmt::format("{}: the held-out documents have {} tokens, too few to predict one: prepare "
+          fmt::format("{}: the held-out documents have {} tokens, too few to predict one; prepare "
                       "more text or hold out more",
                       name(), tokens()));
   }

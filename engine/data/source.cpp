@@ -21,11 +21,11 @@ DataSource open_random(const DataOptions& options) {
 void check_vocab(const TokenDataset& dataset, int64_t vocab) {
   const auto& manifest = dataset.manifest();
   if (manifest && manifest->tokenizer.vocab > vocab)
-    throw DataError(fmt::format(
-        "{}: its tokenizer '{}' has token ids below {}, the model a vocabulary of {}: set the "
-        "model's vocabulary to {}, or prepare the data with the model's tokenizer",
-        printable(dataset.prefix().string()), printable(manifest->tokenizer.name),
-        manifest->tokenizer.vocab, vocab, manifest->tokenizer.vocab));
+    throw DataError(
+        fmt::format("{}: its tokenizer '{}' has token ids below {}, but the model has a vocabulary "
+                    "of {}; set model.vocab to {}, or prepare the data with the model's tokenizer",
+                    printable(dataset.prefix().string()), printable(manifest->tokenizer.name),
+                    manifest->tokenizer.vocab, vocab, manifest->tokenizer.vocab));
 }
 
 }  // namespace

@@ -43,8 +43,8 @@ Split split_documents(const TokenDataset& dataset, double fraction, uint64_t see
   if (fraction > 0) {
     if (filled < 2)
       throw DataError(fmt::format(
-          "{}: one document cannot be both trained on and held out: prepare the text in several "
-          "(birkhoff data prepare --split), or set the held-out fraction to 0",
+          "{}: one document cannot be both trained on and held out; prepare the text as several "
+          "documents (birkhoff data prepare --split), or set data.validation_fraction to 0",
           printable(dataset.prefix().string())));
     held_out = choose(dataset, fraction, seed, filled);
   }

@@ -20,7 +20,7 @@ Descriptor open(const Path& path) {
   Descriptor file(path == "-" ? ::fcntl(0, F_DUPFD_CLOEXEC, 0)
                               : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0)
-    throw DataError(fmt::format("cannot open {}: {}: check the input files",
+    throw DataError(fmt::format("cannot open {}: {}; check the input files",
                                 printable(path.string()), std::strerror(errno)));
   return file;
 }
@@ -62,25 +62,24 @@ void TextInput::refuse_other_formats() const {
   const std::optional<FileKind> kind = kind_of_file(rest_);
   if (!kind) return;
   throw DataError(fmt::format(
-      "{}: begins at byte 0 as {} data, which is not read as text: {}", name_, kind->name,
-      kind->reader.empty() ? "write its text to a file of JSON lines, a {\"text\": ...} each, first"
+      "{}: begins at byte 0 with {} data, which is not text; convert it: {}", name_, kind->name,
+      kind->reader.empty() ? "write its text to a file of JSON lines, each {\"text\": ...}"
                            : piped(kind->reader, name_, name_.find(".json") != name_.npos)));
 }
 
 void TextInput::refuse(int64_t offset, std::string_view what) const {
   throw DataError(
-      fmt::format("{}: {} at byte {}, so it is no UTF-8 text: convert it, for "
-                  "example: {}",
-                  name_, what, offset, piped("iconv -f ENCODING -t UTF-8", name_, false)));
+      fmt::format("{}: {} at byte {}, so it is not UTF-8 text; convert it, for example: {}", name_,
+                  what, offset, piped("iconv -f ENCODING -t UTF-8", name_, false)));
 }
 
 void TextInput::check(std::string_view piece) {
   const int64_t offset = mark_ + checked_;
   if (const size_t at = piece.find('\0'); at != piece.npos) refuse(offset + int64_t(at), "a NUL");
-  if (const auto at = utf8_.feed(piece)) refuse(mark_ + *at, "a wrong sequence");
+  if (const auto at = utf8_.feed(piece)) refuse(mark_ + *at, "an invalid sequence");
   checked_ += int64_t(piece.size());
   if (!piece.empty()) return;
-  if (const auto at = utf8_.finish()) refuse(mark_ + *at, "a sequence that is cut");
+  if (const auto at = utf8_.finish()) refuse(mark_ + *at, "an incomplete sequence");
 }
 
 std::string_view TextInput::read() {
@@ -119,7 +118,7 @@ bool TextInput::next_line(std::string& line) {
 
 void TextInput::check_size(size_t bytes) const {
   if (int64_t(bytes) > kMaxDocument)
-    throw DataError(fmt::format("{}: a document has more than {} bytes: split it (--split)",
+    throw DataError(fmt::format("{}: a document has more than {} bytes; split it (--split)",
                                 place(), kMaxDocument));
 }
 

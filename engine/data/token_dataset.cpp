@@ -26,9 +26,10 @@ InputFile open(const Path& path) {
   try {
     return InputFile(path);
   } catch (const ResourceError& error) {
-    throw DataError(fmt::format(
-        "no dataset: {}; give the path without .bin and .idx, or make it by birkhoff data prepare",
-        error.what()));
+    throw DataError(
+        fmt::format("no dataset: {}; give its path without .bin and .idx, or create it with "
+                    "birkhoff data prepare",
+                    error.what()));
   }
 }
 
@@ -47,8 +48,8 @@ void TokenDataset::check_manifest() const {
   if (!manifest_) return;
   if (manifest_->tokens != tokens() || manifest_->documents != documents())
     fail(manifest_path(prefix_),
-         fmt::format("speaks of {} tokens in {} documents, the index of {} in {}",
-                     manifest_->tokens, manifest_->documents, tokens(), documents()));
+         fmt::format("has {} tokens in {} documents, but the index has {} in {}", manifest_->tokens,
+                     manifest_->documents, tokens(), documents()));
 }
 
 ModelTokenizer TokenDataset::tokenizer() const {
@@ -75,7 +76,7 @@ ModelTokenizer TokenDataset::tokenizer() const {
     refuse(fmt::format("{} {}", printable(path.string()), e.what()));
   }
   if (identity.hash != t.hash)
-    refuse(fmt::format("{} is another file (xxh3-128 {}, the manifest says {})",
+    refuse(fmt::format("{} does not match the manifest (xxh3-128 {}, expected {})",
                        printable(path.string()), identity.hash, t.hash));
   return {.identity = identity, .json = std::move(text)};
 }
@@ -85,7 +86,7 @@ void TokenDataset::read_bytes(size_t offset, std::span<std::byte> out) const {
     bin_.read(offset, out);
   } catch (const CutShort&) {
     fail(bin_path(prefix_),
-         fmt::format("the file was cut while it was in use; it had {} bytes", bin_.size()));
+         fmt::format("the file was cut short while it was in use; it had {} bytes", bin_.size()));
   }
 }
 
@@ -117,8 +118,8 @@ void TokenDataset::refuse_token(int64_t token, int64_t id, int64_t vocab) const 
   const int64_t document =
       std::upper_bound(begins_.begin(), begins_.end(), token) - begins_.begin() - 1;
   throw DataError(fmt::format(
-      "{}: document {}, token {}: id {} is outside the vocabulary of {}; prepare the "
-      "data with the model's tokenizer, or set the model's vocabulary to it",
+      "{}: document {}, token {}: id {} is outside the vocabulary of {}; prepare the data with the "
+      "model's tokenizer, or set model.vocab to the vocabulary of the data's tokenizer",
       printable(bin_path(prefix_).string()), document, token - begin(document), id, vocab));
 }
 

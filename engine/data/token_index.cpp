@@ -19,7 +19,7 @@ class IndexParser {
       parse_header(index);
       parse_entries(index);
     } catch (const CutShort&) {
-      refuse("the file was cut while it was read");
+      refuse("the file was cut short while it was read");
     }
     return index;
   }
@@ -55,27 +55,28 @@ class IndexParser {
 
   void parse_header(TokenIndex& index) {
     if (file_.size() < kIndexHeader)
-      refuse(fmt::format("has {} bytes, an index has at least {}", file_.size(), kIndexHeader));
+      refuse(fmt::format("has {} bytes, but an index has at least {}", file_.size(), kIndexHeader));
     std::byte bytes[kIndexHeader];
     file_.read(0, bytes);
     if (std::memcmp(bytes, kIndexMagic.data(), kIndexMagic.size()) != 0)
-      refuse("does not begin with MMIDIDX: not the index of a token dataset");
+      refuse("does not begin with MMIDIDX, so it is not the index of a token dataset");
     if (const auto version = load<uint64_t>(&bytes[9]); version != kIndexVersion)
-      refuse(fmt::format("has version {}, known here is {}", version, kIndexVersion));
+      refuse(
+          fmt::format("has version {}, but only version {} is supported", version, kIndexVersion));
     const auto code = load<uint8_t>(&bytes[17]);
     index.type = TokenType(code);
     if (size_of(index.type) == 0)
-      refuse(fmt::format("has dtype code {}, which is no integer type", code));
+      refuse(fmt::format("has dtype code {}, which is not an integer type", code));
 
     const auto sequences = load<uint64_t>(&bytes[18]), borders = load<uint64_t>(&bytes[26]);
     uint64_t size = 0, more = 0;
     if (__builtin_mul_overflow(sequences, 12u, &size) ||
         __builtin_mul_overflow(borders, 8u, &more) || __builtin_add_overflow(size, more, &size) ||
         __builtin_add_overflow(size, kIndexHeader, &size) || size != file_.size())
-      refuse(
-          fmt::format("has {} bytes, which do not fit {} sequences and {} document borders (dtype "
-                      "code {}): cut, or with multimodal extras that are not read here",
-                      file_.size(), sequences, borders, code));
+      refuse(fmt::format(
+          "has {} bytes, which do not fit {} sequences and {} document boundaries (dtype code {}): "
+          "it was cut short, or has multimodal extras, which are not supported",
+          file_.size(), sequences, borders, code));
     if (sequences == 0 || borders < 2) refuse("the dataset is empty: it has no documents");
     sequences_ = size_t(sequences), borders_ = size_t(borders);
     index.sequences = int64_t(sequences);
@@ -99,8 +100,7 @@ class IndexParser {
         refuse(fmt::format("sequence {} begins at byte {} of the token file instead of {}", i,
                            pointer, end));
       if (__builtin_add_overflow(end, uint64_t(size) * width, &end) || end > bin_bytes_)
-        refuse(
-            fmt::format("sequence {} ends behind the {} bytes of the token file", i, bin_bytes_));
+        refuse(fmt::format("sequence {} ends after the {} bytes of the token file", i, bin_bytes_));
     }
     if (end != bin_bytes_)
       refuse(fmt::format("covers {} of the {} bytes of the token file", end, bin_bytes_));
@@ -116,8 +116,8 @@ class IndexParser {
     for (size_t d = index.begins.size(); d < borders_; ++d) {
       const int64_t first = documents[d];
       if (first < before_ || uint64_t(first) > sequences_ || (d == 0 && first != 0))
-        refuse(fmt::format("document {} begins at sequence {}, expected {} to {}", d, first,
-                           before_, d == 0 ? 0 : sequences_));
+        refuse(fmt::format("document {} begins at sequence {}, but must begin at {} to {}", d,
+                           first, before_, d == 0 ? 0 : sequences_));
       if (size_t(first) > sequence) return;
       before_ = first;
       index.begins.push_back(token);

@@ -34,10 +34,10 @@ class Scanner {
   [[noreturn]] void refuse(std::string_view wanted) const {
     const std::string_view found = text_.substr(at_, 16);
     throw DataError(fmt::format(
-        "{}: byte {}: {} where {} should be; the file holds decimal token ids, with spaces, lines "
-        "or commas between them, or a JSON array of them",
+        "{}: byte {}: found {} instead of {}; the file must hold decimal token ids separated by "
+        "spaces, line breaks or commas, or a JSON array of them",
         printable(path_.string()), at_,
-        found.empty() ? "the end" : fmt::format("'{}'", printable(found)), wanted));
+        found.empty() ? "the end of the file" : fmt::format("'{}'", printable(found)), wanted));
   }
 
   // '\0' at the end. A NUL in the text is refused, since it is no id.
@@ -56,7 +56,7 @@ class Scanner {
     int32_t value = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, value);
     const bool has_zeros = digits > 1 && rest[0] == '0';
-    if (error != std::errc() || has_zeros) refuse("a token id below 2^31, without leading zeros,");
+    if (error != std::errc() || has_zeros) refuse("a token id below 2^31 without leading zeros");
     at_ += digits;
     return value;
   }

@@ -74,8 +74,7 @@ TokenWriter::TokenWriter(const Path& prefix, TokenType type, bool overwrite,
 void TokenWriter::add_document(std::span<const int32_t> ids) {
   if (ids.size() > size_t(std::numeric_limits<int32_t>::max()))
     throw DataError(
-        fmt::format("document {} has {} tokens, more than the 2^31 - 1 of the format: "
-                    "split it",
+        fmt::format("document {} has {} tokens, more than the 2^31 - 1 of the format; split it",
                     documents(), ids.size()));
   dispatch(type_, [&](auto zero) {
     using T = decltype(zero);
@@ -119,7 +118,7 @@ void TokenWriter::write_index(Aside& index) {
 
 void TokenWriter::commit(DatasetManifest manifest) {
   if (tokens_ == 0)
-    throw DataError("there is no text to prepare: the input has no document that is not empty");
+    throw DataError("there is no text to prepare: every document of the input is empty");
   drain(buffer_, *bin_->file);
   bin_->file->flush();
   Aside index(idx_path(prefix_)), described(manifest_path(prefix_));

@@ -15,10 +15,10 @@ std::string ByteTokenizer::decode(std::span<const int32_t> ids) const {
   text.reserve(ids.size());
   for (const int32_t id : ids) {
     if (id < 0 || id >= vocab())
-      throw DataError(fmt::format(
-          "id {} is outside the {} ids of the byte tokenizer; use the tokenizer the data was "
-          "prepared with",
-          id, vocab()));
+      throw DataError(
+          fmt::format("id {} is outside the {} ids of the byte tokenizer; use the tokenizer that "
+                      "the data was prepared with",
+                      id, vocab()));
     if (id != end_of_document()) text += char(id);
   }
   return text;
@@ -26,10 +26,10 @@ std::string ByteTokenizer::decode(std::span<const int32_t> ids) const {
 
 std::unique_ptr<Tokenizer> make_tokenizer(std::string_view name) {
   if (name == "byte") return std::make_unique<ByteTokenizer>();
-  throw ConfigError(fmt::format(
-      "no built-in tokenizer is called '{}': there is 'byte'; scripts/tokenize.py prepares data "
-      "with any tokenizer.json",
-      printable(name)));
+  throw ConfigError(
+      fmt::format("unknown built-in tokenizer '{}'; use 'byte', or scripts/tokenize.py, which "
+                  "prepares data with any tokenizer.json",
+                  printable(name)));
 }
 
 int64_t text_bytes(const Tokenizer& tokenizer, std::span<const int32_t> targets) {

@@ -30,16 +30,16 @@ HfBlocks read_hf_blocks(HfFields& fields) {
   if (!value->is_object()) throw JsonError(fmt::format("{} is not an object", kKey));
   HfFields q(*value, kKey);
   HfBlocks blocks{128, 128};
-  q.only("quant_method", "fp8", false, "fp8 alone is read; convert the weights to bf16 or f32");
+  q.only("quant_method", "fp8", false, "only fp8 is supported; convert the weights to bf16 or f32");
   if (q.faults().empty()) {
-    q.only("fmt", "e4m3", true, "e4m3 alone is read");
-    q.only("activation_scheme", "dynamic", true, "dynamic alone is read");
-    q.only("expert_dtype", "fp8", true, "fp8 alone is read");
+    q.only("fmt", "e4m3", true, "only e4m3 is supported");
+    q.only("activation_scheme", "dynamic", true, "only dynamic is supported");
+    q.only("expert_dtype", "fp8", true, "only fp8 is supported");
     if (const json* size = q.find("weight_block_size")) {
       if (is_block(*size))
         blocks = {size->at(0).get<int64_t>(), size->at(1).get<int64_t>()};
       else
-        q.fault("weight_block_size", size, "two sizes from 1 to 1048576");
+        q.fault("weight_block_size", size, "must be two sizes from 1 to 1048576");
     }
     for (const char* key : kNeutral) q.find(key);
     q.done();

@@ -48,7 +48,7 @@ class Reader : public HfFields {
 
   // Reads nothing else of another kind of model.
   HfModel read() {
-    only("model_type", kModelType, false, "only deepseek_v3 is read");
+    only("model_type", kModelType, false, "only deepseek_v3 is supported");
     if (!faults().empty()) return hf_;
     shape();
     experts();
@@ -72,10 +72,11 @@ class Reader : public HfFields {
     m.v_dim = count("v_head_dim"), m.kv_rank = count("kv_lora_rank");
     const json* q_rank = find("q_lora_rank");
     if (!q_rank || *q_rank == 0)
-      fault("q_lora_rank", q_rank, "the width of the latent of queries, or null");
+      fault("q_lora_rank", q_rank, "must be the width of the query latent, or null");
     m.q_rank = count_or("q_lora_rank", 0);
     m.dense_ffn_dim = count("intermediate_size");
-    if (m.dense_ffn_dim == 0) fault("intermediate_size", find("intermediate_size"), "1 or more");
+    if (m.dense_ffn_dim == 0)
+      fault("intermediate_size", find("intermediate_size"), "must be 1 or more");
     m.norm_eps = real("rms_norm_eps"), m.kv_norm_eps = kHfKvNormEps;
     if (find("initializer_range")) m.init_std = real("initializer_range");
     hf_.positions = count("max_position_embeddings");
@@ -86,7 +87,7 @@ class Reader : public HfFields {
     m.experts = count("n_routed_experts"), m.active = count("num_experts_per_tok");
     m.shared = count("n_shared_experts"), m.expert_dim = count("moe_intermediate_size");
     m.scaling = real("routed_scaling_factor"), m.normalise = flag("norm_topk_prob");
-    if (m.shared == 0) fault("n_shared_experts", find("n_shared_experts"), "1 or more");
+    if (m.shared == 0) fault("n_shared_experts", find("n_shared_experts"), "must be 1 or more");
     groups();
   }
 
@@ -98,14 +99,15 @@ class Reader : public HfFields {
     m.active_groups = active ? count("topk_group") : kHfActiveGroups;
     if (m.groups < 1 || m.experts % m.groups != 0)
       fault("n_group", groups,
-            fmt::format("it must divide n_routed_experts ({}); left out it is {}", m.experts,
+            fmt::format("must divide n_routed_experts ({}); if left out, it is {}", m.experts,
                         kHfGroups));
     else if (m.active_groups < 1 || m.active_groups > m.groups)
       fault("topk_group", active,
-            fmt::format("from 1 to n_group ({}); left out it is {}", m.groups, kHfActiveGroups));
+            fmt::format("must be from 1 to n_group ({}); if left out, it is {}", m.groups,
+                        kHfActiveGroups));
     else if (m.active > m.active_groups * (m.experts / m.groups))
       fault("num_experts_per_tok", find("num_experts_per_tok"),
-            fmt::format("at most the {} experts of topk_group ({}) groups",
+            fmt::format("must be at most {}, the number of experts in topk_group ({}) groups",
                         m.active_groups * (m.experts / m.groups), m.active_groups));
   }
 
@@ -116,20 +118,24 @@ class Reader : public HfFields {
 
   void features() {
     const ModelConfig& m = hf_.model;
-    only("architectures", json::array({kArchitecture}), true, "only DeepseekV3ForCausalLM is read");
-    only_or_null("num_key_value_heads", m.heads, "as many as num_attention_heads");
-    only_or_null("head_dim", m.rope_dim, "as qk_rope_head_dim, which it is derived from");
+    only("architectures", json::array({kArchitecture}), true,
+         "only DeepseekV3ForCausalLM is supported");
+    only_or_null("num_key_value_heads", m.heads, "must equal num_attention_heads");
+    only_or_null("head_dim", m.rope_dim, "must equal qk_rope_head_dim, from which it is derived");
     only_or_null("qk_head_dim", m.nope_dim + m.rope_dim,
-                 "qk_nope_head_dim + qk_rope_head_dim, which it is derived from");
-    only_or_null("num_local_experts", hf_.moe.experts, "as n_routed_experts");
-    only("hidden_act", "silu", true, "silu alone is supported");
-    only("scoring_func", "sigmoid", true, "sigmoid alone is supported");
-    only("topk_method", "noaux_tc", true, "noaux_tc alone is supported");
-    only("moe_layer_freq", 1, true, "every layer behind the dense ones has experts here; 1");
-    only("attention_bias", false, true, "projections have no bias here; false");
-    only("mlp_bias", false, true, "projections have no bias here; false");
-    only_or_null("attention_dropout", 0.0, "there is no dropout here; 0");
-    only("is_encoder_decoder", false, true, "false alone is supported");
+                 "must equal qk_nope_head_dim + qk_rope_head_dim, from which it is derived");
+    only_or_null("num_local_experts", hf_.moe.experts, "must equal n_routed_experts");
+    only("hidden_act", "silu", true, "only silu is supported");
+    only("scoring_func", "sigmoid", true, "only sigmoid is supported");
+    only("topk_method", "noaux_tc", true, "only noaux_tc is supported");
+    only("moe_layer_freq", 1, true,
+         "must be 1, because every layer after the dense ones has experts");
+    only("attention_bias", false, true,
+         "must be false, because projections with a bias are not supported");
+    only("mlp_bias", false, true,
+         "must be false, because projections with a bias are not supported");
+    only_or_null("attention_dropout", 0.0, "must be 0, because dropout is not supported");
+    only("is_encoder_decoder", false, true, "must be false");
   }
 
   // What does not change the function, but says which tensors exist, and of what kind.
@@ -139,7 +145,7 @@ class Reader : public HfFields {
     const json* renamed = find("num_mtp_layers");  // by transformers 5
     const int64_t layers = count_or("num_mtp_layers", hf_.mtp_layers);
     if (hf_.mtp_layers != 0 && layers != hf_.mtp_layers)
-      fault("num_mtp_layers", renamed, "num_nextn_predict_layers says otherwise");
+      fault("num_mtp_layers", renamed, "contradicts num_nextn_predict_layers");
     hf_.mtp_layers = layers;
     hf_.blocks = read_hf_blocks(*this);
   }
@@ -158,18 +164,19 @@ std::vector<std::string> export_faults(const Config& c, bool allow_kv_norm_eps) 
                     name(m.residual)));
   if (m.kv_norm_eps != kHfKvNormEps && !allow_kv_norm_eps)
     faults.push_back(
-        fmt::format("model.kv_norm_eps is {}: transformers computes with {}, whatever a config "
-                    "says; train with that one, or accept the difference: --allow-kv-norm-eps",
+        fmt::format("model.kv_norm_eps is {}: transformers always uses {}; train with that value, "
+                    "or accept the difference with --allow-kv-norm-eps",
                     m.kv_norm_eps, kHfKvNormEps));
   if (m.dense_layers < m.layers && c.moe.shared < 1)
-    faults.emplace_back("moe.shared is 0: transformers' DeepseekV3 has shared experts always");
+    faults.emplace_back("moe.shared is 0: transformers' DeepseekV3 always has shared experts");
   if (m.dense_layers < m.layers && c.moe.experts < 2)
-    faults.emplace_back("moe.experts is 1: transformers' DeepseekV3 chooses among two or more");
+    faults.emplace_back(
+        "moe.experts is 1: transformers' DeepseekV3 needs two or more routed experts");
   else if (m.dense_layers < m.layers && c.moe.experts < 2 * c.moe.groups)
-    faults.push_back(fmt::format(
-        "moe.groups is {}: transformers' DeepseekV3 needs two or more experts in each group, "
-        "here are {} in all",
-        c.moe.groups, c.moe.experts));
+    faults.push_back(
+        fmt::format("moe.groups is {}: transformers' DeepseekV3 needs two or more experts in each "
+                    "group, but there are {} in all",
+                    c.moe.groups, c.moe.experts));
   return faults;
 }
 

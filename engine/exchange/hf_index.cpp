@@ -20,10 +20,10 @@ std::map<std::string, std::string> parse(std::string_view text) {
   std::map<std::string, std::string> files;
   for (const auto& [name, file] : map.items()) {
     if (!is_tensor_name(name))
-      throw JsonError(fmt::format("weight_map: '{}' is no name of a tensor", printable(name)));
+      throw JsonError(fmt::format("weight_map: '{}' is not a valid tensor name", printable(name)));
     if (!file.is_string() || !is_hf_file_name(file.get_ref<const std::string&>()))
       throw JsonError(fmt::format(
-          "weight_map: {}: {} is no name of a file here, as in "
+          "weight_map: {}: {} is not a valid file name, such as "
           "\"model-00001-of-00002.safetensors\"",
           name, printable(file.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), 60)));
     files.emplace(name, file.get<std::string>());

@@ -29,7 +29,7 @@ void read_yarn(HfFields& scaling, int64_t positions, ModelConfig& m) {
   m.rope_attention_factor = scaling.real_or("attention_factor", 0);
   if (const json* given = scaling.find("attention_factor");
       given && !given->is_null() && m.rope_attention_factor <= 0)
-    scaling.fault("attention_factor", given, "more than 0, or leave it out");
+    scaling.fault("attention_factor", given, "must be above 0, or left out");
   m.rope_truncate = scaling.find("truncate") ? scaling.flag("truncate") : true;
 }
 
@@ -45,9 +45,9 @@ void read_object(HfFields& scaling, const json& object, int64_t positions, Model
     const json* value = scaling.find(key);
     if (!value) continue;
     if (*value != "default" && *value != "yarn")
-      return scaling.fault(key, value, "default and yarn are read");
+      return scaling.fault(key, value, "only default and yarn are supported");
     if (type && *type != *value)
-      return scaling.fault(key, value, fmt::format("rope_type says {}", *type));
+      return scaling.fault(key, value, fmt::format("contradicts rope_type, which is {}", *type));
     type = value->get<std::string>();
   }
   const bool yarn = type == "yarn";
@@ -56,9 +56,10 @@ void read_object(HfFields& scaling, const json& object, int64_t positions, Model
         key == "rope_type" || key == "type" || key == "rope_theta" ||
         (yarn && std::find(std::begin(kYarnKeys), std::end(kYarnKeys), key) != std::end(kYarnKeys));
     if (!known)
-      return scaling.fault(key, &value,
-                           yarn ? "no key of yarn that is read here"
-                                : "rotary positions of the default type are not scaled");
+      return scaling.fault(
+          key, &value,
+          yarn ? "not a supported key of yarn"
+               : "not a key of the default type, which does not scale rotary positions");
   }
   if (yarn) read_yarn(scaling, positions, m);
 }
@@ -72,7 +73,8 @@ void read_hf_rope(HfFields& fields, int64_t positions, ModelConfig& model) {
     if (!value) return;
     const double x = HfFields::real(*value, from.name("rope_theta"));
     if (theta && *theta != x)
-      from.fault("rope_theta", value, fmt::format("elsewhere it is {}", *theta));
+      from.fault("rope_theta", value,
+                 fmt::format("contradicts another rope_theta, which is {}", *theta));
     theta = x;
   };
   take(fields);
@@ -86,7 +88,7 @@ void read_hf_rope(HfFields& fields, int64_t positions, ModelConfig& model) {
     ModelConfig own = model;
     read_object(scaling, *value, positions, own);
     if (scaling.faults().empty() && before && own != *before)
-      fields.fault(key, value, "rope_parameters says otherwise");
+      fields.fault(key, value, "contradicts rope_parameters");
     fields.take_faults(scaling);
     before = own;
   }

@@ -66,7 +66,7 @@ ModelTokenizer read_hf_tokenizer(const Directory& directory, SpecialTokens speci
       tokenizer.identity = identity_of_file(tokenizer.json, std::string(kTokenizerName));
     } catch (const JsonError& e) {
       throw CheckpointError(
-          fmt::format("{} {}; mend it, or move it away to import without a tokenizer",
+          fmt::format("{} {}; fix it, or move it away to import without a tokenizer",
                       printable((directory.path() / kTokenizerName).string()), e.what()));
     }
   }

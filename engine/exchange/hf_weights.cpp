@@ -42,13 +42,12 @@ HfWeights::HfWeights(const Directory& directory) {
     };
     const std::string place = printable(directory.path().string());
     if (has(kHfIndexName) && has(kHfWeightsName))
-      throw CheckpointError(fmt::format("{} has {} and {}: remove the one that is out of date",
+      throw CheckpointError(fmt::format("{} has both {} and {}; remove the one that is out of date",
                                         place, kHfWeightsName, kHfIndexName));
     if (has(kHfWeightsName)) return add(directory, std::string(kHfWeightsName), nullptr);
     if (!has(kHfIndexName))
       throw CheckpointError(
-          fmt::format("{} has neither {} nor {}: weights are read from "
-                      "safetensors files alone",
+          fmt::format("{} has neither {} nor {}; weights can only be read from safetensors files",
                       place, kHfWeightsName, kHfIndexName));
     const Path index_path = directory.path() / kHfIndexName;
     const auto index =
@@ -72,7 +71,7 @@ void HfWeights::add(const Directory& directory, const std::string& file,
       const auto wanted = index->find(entry.name);
       if (wanted == index->end() || wanted->second != file)
         throw CheckpointError(fmt::format(
-            "{}: tensor {}: {} has it {}", printable(files_.back().path().string()), entry.name,
+            "{}: tensor {}: {} lists it {}", printable(files_.back().path().string()), entry.name,
             kHfIndexName, wanted == index->end() ? "nowhere" : "in " + wanted->second));
     }
     tensors_[entry.name] = {entry.spec, files_.size() - 1, entry.begin};
@@ -94,7 +93,8 @@ void HfWeights::read(const HfTensor& tensor, std::span<float> values, size_t fir
     else if (tensor.spec.dtype == DType::f8_e4m3)
       read_as<f8_e4m3>(file, begin, values);
     else
-      throw InternalError(fmt::format("{} is no tensor of weights", to_string(tensor.spec)));
+      throw InternalError(
+          fmt::format("{} is not a supported weight tensor", to_string(tensor.spec)));
   });
 }
 

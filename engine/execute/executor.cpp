@@ -159,7 +159,7 @@ void Executor::call(const Issue& issue) {
 // Each output starts from its base (or zero), then rounds 1 … count − 1 add to it.
 void Executor::rounds(Issue& issue, size_t part, size_t& time) {
   const int count = *static_cast<const int32_t*>(issue.in[0].data);
-  check(count >= 1, "[rounds] count {}", count);
+  check(count >= 1, "[rounds] count {} is below 1", count);
   for (size_t k = 0; k < issue.out.size(); ++k) {
     const Result& out = issue.out[k];
     if (!out.data) continue;

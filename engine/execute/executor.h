@@ -49,7 +49,8 @@ class Executor {
   template <class T>
   std::span<T> data(Value v, int lane = 0) const {
     const TensorSpec& spec = v.spec();
-    check(DTypeOf<T>::value == spec.dtype, "data() of {}", to_string(spec));
+    check(DTypeOf<T>::value == spec.dtype, "data(): the element type does not match {}",
+          to_string(spec));
     return {reinterpret_cast<T*>(address(plan_.place(*v.program, lane, v.id))),
             size_t(spec.count())};
   }

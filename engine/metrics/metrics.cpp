@@ -87,7 +87,8 @@ MetricsRecord parse_record(std::string_view line) {
     const auto* known = std::find_if(std::begin(kNonfinite), std::end(kNonfinite),
                                      [&](const auto& n) { return n.first == name; });
     if (known == std::end(kNonfinite) || !tree.contains(key) || !tree.at(key).is_null())
-      throw JsonError(fmt::format("nonfinite.{} is not of a value that is null", printable(key)));
+      throw JsonError(
+          fmt::format("nonfinite.{} does not name a value that is null", printable(key)));
     record.values.emplace(key, known->second);
   }
   return record;

@@ -127,7 +127,7 @@ Value cross_entropy_loss(Value h, Value head, Value target, Value scale, Value l
   Program& p = *h.program;
   const Slot slot = p.slots[size_t(head.id)];  // by value: add() moves the slots
   check(slot.kind == Kind::parameter && !p.gradient_of.count(head.id),
-        "the head of a loss is a parameter whose gradient begins here, not {}", slot.name);
+        "the head of a loss must be a parameter that has no gradient yet, unlike {}", slot.name);
   const Value dw = p.add(Kind::accumulator, slot.name, slot.spec);
   p.gradient_of[head.id] = dw.id;
   const Value nll = p.emit(kLinearCrossEntropyLoss, {h, head, target, scale}, {},

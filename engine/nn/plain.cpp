@@ -20,7 +20,7 @@ std::unique_ptr<Residual> make_residual(const ModelConfig& config) {
     case ResidualKind::hc:
       return std::make_unique<HcResidual>(config);
   }
-  throw InternalError(fmt::format("residual {}", int(config.residual)));
+  throw InternalError(fmt::format("unknown residual kind {}", int(config.residual)));
 }
 
 }  // namespace birkhoff

@@ -56,7 +56,7 @@ double learning_rate(const OptimConfig& o, int64_t total_steps, int64_t step) {
     case LrSchedule::wsd:
       return stable_then_decay(o, total_steps, step);
   }
-  throw InternalError("learning_rate: no such schedule");
+  throw InternalError("learning_rate: unknown schedule");
 }
 
 }  // namespace birkhoff

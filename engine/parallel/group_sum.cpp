@@ -29,7 +29,7 @@ void with_type(DType dtype, F f) {
     case DType::i64:
       return f(static_cast<uint64_t*>(nullptr));
     default:
-      throw InternalError(fmt::format("a group sum of {}", name_of(dtype)));
+      throw InternalError(fmt::format("group sum: dtype {} is not supported", name_of(dtype)));
   }
 }
 
@@ -71,7 +71,8 @@ GroupSum::GroupSum(std::vector<Tensor> tensors, int64_t groups, Communicator& ra
       own_(part_of(groups, ranks.size(), ranks.rank())),
       next_(own_.begin),
       stack_(groups) {
-  check(groups > 0 && groups % ranks.size() == 0, "{} groups on {} ranks", groups, ranks.size());
+  check(groups > 0 && groups % ranks.size() == 0,
+        "group sum: {} groups cannot be shared by {} ranks", groups, ranks.size());
   for (int r = 0; r < ranks.size(); ++r)
     nodes_.push_back(nodes_of(groups, part_of(groups, ranks.size(), r)).nodes);
   size_t at = 0;
@@ -97,7 +98,8 @@ void GroupSum::add(std::byte* to, const std::byte* left, DType dtype, int64_t co
 }
 
 void GroupSum::close_group() {
-  check(next_ < own_.end, "group {} of {} to {}", next_, own_.begin, own_.end);
+  check(next_ < own_.end, "group sum: group {} is outside groups {} to {}", next_, own_.begin,
+        own_.end);
   const int place = stack_.push({0, next_++}, [&](int k) {
     for (size_t t = 0; t < tensors_.size(); ++t)
       add(tensors_[t].data, copies_[size_t(k)].data() + offsets_[t], tensors_[t].dtype,
@@ -110,7 +112,8 @@ void GroupSum::close_group() {
 }
 
 void GroupSum::finish() {
-  check(next_ == own_.end, "{} groups of {} are closed", next_ - own_.begin, own_.size());
+  check(next_ == own_.end, "group sum: only {} of {} groups are closed", next_ - own_.begin,
+        own_.size());
   if (ranks_.size() > 1)
     for (const DType dtype : kDTypes) {
       const int64_t n = total(tensors_, dtype), most = int64_t(kBucketBytes / size_of(dtype));
@@ -168,7 +171,7 @@ std::byte* GroupSum::combine(const Bucket& b) {
       sums.push_back(at);
       at += size_t(slice) * size_of(b.dtype);
     }
-  check(sums.size() == 1, "{} sums are left of a tree", sums.size());
+  check(sums.size() == 1, "group sum: {} partial sums remain instead of one", sums.size());
   return sums[0];
 }
 

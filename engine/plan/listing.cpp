@@ -56,7 +56,7 @@ std::string listing(const Program& p) {
   const std::pair<const char*, const List*> lists[] = {{"forward", &p.forward},
                                                        {"input gradients", &p.input_gradient},
                                                        {"weight gradients", &p.weight_gradient},
-                                                       {"update, once a step", &p.update}};
+                                                       {"update, once per step", &p.update}};
   for (const auto& [name, list] : lists) {
     if (list->empty()) continue;
     text += fmt::format("-- {}\n", name);

@@ -118,7 +118,7 @@ class Planner {
       return;
     }
     const Plan::Key key = Plan::key(p, lane, root);
-    check(written_.count(key), "[{}] of {} reads %{} before it is written: a wrong schedule",
+    check(written_.count(key), "[{}] of {} reads %{} before it is written: the schedule is wrong",
           call.op->name, to_string(call.phase), root);
     use(items_[key].lives.back());
   }
@@ -150,8 +150,8 @@ class Planner {
     const auto [it, fresh] = plan_.places_.try_emplace(Plan::key(p, lane, id));
     if (is_named(slot.kind)) {
       auto& named = plan_.named_[{slot.kind, slot.name}];
-      check(fresh || named.spec == slot.spec, "{} is {} in one program, {} in another", slot.name,
-            named.spec, slot.spec);
+      check(fresh || named.spec == slot.spec, "{} is {} in one program, but {} in another",
+            slot.name, named.spec, slot.spec);
       if (fresh) named = {slot.name, slot.spec, {}};
     }
     if (fresh) {
@@ -259,7 +259,7 @@ Place Plan::place(const Program& p, int lane, SlotId id) const {
   for (; p.slots[size_t(id)].view_of != kNone; id = p.slots[size_t(id)].view_of)
     offset += p.slots[size_t(id)].offset;
   const auto it = places_.find(key(p, lane, id));
-  check(it != places_.end(), "slot %{} has no place", id);
+  check(it != places_.end(), "slot %{} has no place in an arena", id);
   return {it->second.arena, it->second.offset + offset, bytes};
 }
 

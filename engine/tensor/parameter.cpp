@@ -8,14 +8,14 @@ std::vector<Part> parts_of(const ParameterSpec& spec) {
   if (spec.parts.empty()) return {{spec.name, spec.shape, spec.init}};
   int64_t covered = 0;
   for (const Part& part : spec.parts) covered += count(part.shape);
-  check(covered == count(spec.shape), "parts of {} cover {} of {} elements", spec.name, covered,
+  check(covered == count(spec.shape), "the parts of {} cover {} of {} elements", spec.name, covered,
         count(spec.shape));
   return spec.parts;
 }
 
 void initialise(const Part& part, uint64_t seed, std::span<float> values) {
   const Init& init = part.init;
-  check(int64_t(values.size()) == count(part.shape), "{} values for {} {}", values.size(),
+  check(int64_t(values.size()) == count(part.shape), "{} values do not fit {} {}", values.size(),
         part.name, to_string(part.shape));
   const Random random(seed, part.name);
   const int64_t width = part.shape.empty() ? 1 : part.shape.back();

@@ -99,10 +99,11 @@ std::string no_plain(const BenchResult& r) {
   const size_t memory = memory_limit();
   const MemoryReport own = plan_run(r.config, r.threads, 1);
   require_memory(own, memory);
-  if (r.config.model.residual == ResidualKind::plain) return "the config's residual is plain";
-  if (!r.options.plain) return "not asked for";
+  if (r.config.model.residual == ResidualKind::plain)
+    return "not measured: the config's residual is plain";
+  if (!r.options.plain) return "not measured: --no-plain was given";
   const size_t both = own.total + plan_run(plain_of(r.config), r.threads, 1).total;
-  return both > memory ? "does not fit the memory beside the other" : "";
+  return both > memory ? "not measured: memory does not hold both models" : "";
 }
 
 void run_steps(BenchResult& r, ThreadTeam& team, const Arrays& arrays) {

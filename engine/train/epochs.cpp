@@ -17,8 +17,8 @@ int64_t samples_at_end(const Epochs& e, int64_t samples, int64_t first, int64_t 
 std::string Epochs::outlook(int64_t samples, int64_t first, int64_t last) const {
   if (windows == 0 || first > last) return "";
   return fmt::format(
-      "data: {} windows of {} tokens to train on; steps {} to {} of {} windows take the run from "
-      "epoch {:.2f} to {:.2f}",
+      "data: {} training windows of {} tokens; steps {} to {}, of {} windows each, take the run "
+      "from epoch {:.2f} to {:.2f}",
       windows, sequence, first, last, batch, of(samples),
       of(samples_at_end(*this, samples, first, last)));
 }
@@ -28,18 +28,18 @@ std::string Epochs::warning(int64_t samples, int64_t first, int64_t last) const 
   if (first > last || all <= kManyEpochs) return "";
   return fmt::format(
       "by step {} each text will have been trained on {:.1f} times; more than {:g} times add "
-      "little: prepare more text, or set train.steps to at most {}",
+      "little; prepare more text, or set train.steps to at most {}",
       last, all, kManyEpochs, int64_t(kManyEpochs * double(windows) / double(batch)));
 }
 
 std::string other_bits(int64_t before, int64_t now, int64_t reduction_groups) {
   if (before == 0 || before == now || reduction_groups > 1) return "";
   return fmt::format(
-      "the checkpoint is of a run on {} rank{}, and {} go{} on: with train.reduction_groups: 1 "
-      "sums are rounded in another order, so the last bits of results will differ from those of "
-      "the run on {}; set train.reduction_groups when a run begins to make them independent of the "
-      "number of ranks",
-      before, before == 1 ? "" : "s", now, now == 1 ? "es" : "", before);
+      "the checkpoint is from a run on {} rank{}, but {} resume{} it: with train.reduction_groups: "
+      "1, sums are rounded in a different order, so results will differ in their last bits from "
+      "those of the run on {}; to make results independent of the number of ranks, set "
+      "train.reduction_groups when a run starts",
+      before, before == 1 ? "" : "s", now, now == 1 ? "s" : "", before);
 }
 
 }  // namespace birkhoff

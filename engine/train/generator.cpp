@@ -23,9 +23,9 @@ Generator::Generator(const Config& config, ThreadTeam& team, int64_t context)
 std::vector<TensorView> Generator::tensors() { return model_views(chunk_, *executor_); }
 
 std::span<const float> Generator::feed(std::span<const int32_t> tokens) {
-  check(!tokens.empty(), "nothing to feed");
+  check(!tokens.empty(), "no tokens to feed");
   if (length_ + int64_t(tokens.size()) > context_)
-    throw ConfigError(fmt::format("{} tokens do not fit a context of {}; ask for fewer",
+    throw ConfigError(fmt::format("{} tokens do not fit a context of {}; use fewer",
                                   length_ + int64_t(tokens.size()), context_));
   for (const int32_t token : tokens)
     if (token < 0 || token >= config_.model.vocab)

@@ -100,9 +100,8 @@ std::string HfExtras::predictor_fault(int64_t layer) const {
   const HfTensor* join = find(name);
   if (join && join->spec.shape == wanted) return "";
   return fmt::format(
-      "layer {} is behind the {} of num_hidden_layers and is not for multi-token prediction: it "
-      "has "
-      "no eh_proj.weight {}",
+      "layer {} is not one of the {} of num_hidden_layers, and not for multi-token prediction: it "
+      "has no eh_proj.weight {}",
       layer, model_.model.layers, to_string(wanted));
 }
 
@@ -113,7 +112,7 @@ std::string HfExtras::frequency_fault(const std::string& name) const {
   plain.factor = 1;
   const Shape wanted = {rule.dims / 2};
   if (!is_plain(tensor.spec.dtype) || tensor.spec.shape != wanted)
-    return fmt::format("tensor {} is {}, its config wants f32{}", name, to_string(tensor.spec),
+    return fmt::format("tensor {} is {}, but its config needs f32{}", name, to_string(tensor.spec),
                        to_string(wanted));
   std::vector<float> values(size_t(rule.dims / 2));
   weights_.read(tensor, values);
@@ -122,7 +121,7 @@ std::string HfExtras::frequency_fault(const std::string& name) const {
     const double most =
         frequency_error(exact, rope_frequency(plain, int64_t(i)), tensor.spec.dtype);
     if (!(std::abs(double(values[i]) - exact) <= most))
-      return fmt::format("tensor {} has {} at {}, where rope_theta and rope_scaling make {}", name,
+      return fmt::format("tensor {} has {} at {}, but rope_theta and rope_scaling give {}", name,
                          values[i], i, float(exact));
   }
   return "";
@@ -133,14 +132,15 @@ std::string HfExtras::scale_fault(const std::string& name) const {
   if (spec.dtype != DType::f8_e4m3) return "";
   const std::string front = fmt::format("tensor {} is {}", name, to_string(spec));
   if (model_.blocks.rows == 0) return front + ", but config.json has no quantization_config";
-  if (spec.shape.size() != 2) return front + ": only matrices have scales of blocks";
+  if (spec.shape.size() != 2) return front + ", but only matrices can have block scales";
   const std::string scale_name = name + std::string(kScaleSuffix);
   const HfTensor* scale = find(scale_name);
   const Shape wanted = scale_shape(spec.shape, model_.blocks);
   if (!scale)
-    return fmt::format("{}, its scales {} f32{} are missing", front, scale_name, to_string(wanted));
+    return fmt::format("{}, but its scales {} f32{} are missing", front, scale_name,
+                       to_string(wanted));
   if (!is_plain(scale->spec.dtype) || scale->spec.shape != wanted)
-    return fmt::format("{}, its scales {} are {}, not f32{}", front, scale_name,
+    return fmt::format("{}, but its scales {} are {}, not f32{}", front, scale_name,
                        to_string(scale->spec), to_string(wanted));
   return "";
 }
@@ -162,7 +162,7 @@ std::string HfExtras::tie_fault() const {
     weights_.read(*embedding, std::span(b).first(n), at);
     for (size_t i = 0; i < n; ++i)
       if (a[i] != b[i])
-        return fmt::format("{} has {} at element {} where {} has {}", front, a[i], at + i,
+        return fmt::format("{} has {} at element {}, where {} has {}", front, a[i], at + i,
                            kHfEmbedding, b[i]);
   }
   return "";

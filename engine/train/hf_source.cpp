@@ -57,7 +57,7 @@ class HfSource final : public ImportSource {
 
   std::string passed_over() const override {
     const std::string what = extras_.left_out();
-    return what.empty() ? what : fmt::format("{}: passed over {}", path().string(), what);
+    return what.empty() ? what : fmt::format("{}: ignored {}", path().string(), what);
   }
 
   void read(const ModelTensor& tensor, std::span<float> values) const override {
@@ -65,7 +65,7 @@ class HfSource final : public ImportSource {
     read_stored(stored_name(name), values);
     for (size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i]))
-        throw CheckpointError(fmt::format("{}: tensor {} has {} at element {}",
+        throw CheckpointError(fmt::format("{}: tensor {} is not finite: {} at element {}",
                                           printable(path().string()), name, values[i], i));
     if (!hf_.interleaved) pair_neighbours(name, values);
   }

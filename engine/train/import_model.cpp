@@ -38,8 +38,8 @@ void check_function(const Config& source, const Config& target) {
   if (gains_streams(source, target)) {
     if (m.readout != ReadoutKind::mean)
       throw ConfigError(
-          fmt::format("model.readout is {}: only the mean of the streams is what the "
-                      "plain model had; leave it out, or set mean",
+          fmt::format("model.readout is {}: only the mean of the streams gives the same function "
+                      "as the plain model; leave it out, or set mean",
                       name(m.readout)));
     if (m.residual == ResidualKind::mhc && m.sinkhorn != SinkhornKind::paper)
       throw ConfigError(
@@ -47,20 +47,21 @@ void check_function(const Config& source, const Config& target) {
           "model would not be the same function; set paper");
     if (m.residual == ResidualKind::mhc && m.streams < 2)
       throw ConfigError(
-          "model.streams is 1: the weight of one stream cannot reach 1; set 2 or more");
+          "model.streams is 1: the weight of a single stream cannot reach 1; set 2 or more");
     like.model.residual = m.residual, like.model.streams = m.streams;
     like.model.sinkhorn = m.sinkhorn, like.model.sinkhorn_iterations = m.sinkhorn_iterations;
     like.model.readout = m.readout, like.model.hc = m.hc;
   } else if (m.residual != source.model.residual) {
     throw ConfigError(
-        fmt::format("model.residual is {} in the source and {} here, which is not the same "
-                    "function: a plain model can gain streams, other residuals stay what they are",
+        fmt::format("model.residual is {} in the source but {} here, which is not the same "
+                    "function; only a plain model can change its residual, by gaining streams",
                     name(source.model.residual), name(m.residual)));
   }
   const std::vector<ConfigChange> changes = changes_of(like, target).model;
   if (!changes.empty())
-    throw ConfigError(fmt::format("{}: the imported model would be another function; leave it out",
-                                  changes.front().text));
+    throw ConfigError(
+        fmt::format("{}: the imported model would not be the same function; leave it out",
+                    changes.front().text));
 }
 
 class Writer {
@@ -178,8 +179,7 @@ Config import_config(const Config& source, const ImportOptions& o) {
     base.model.readout = ReadoutKind::mean;
     config = parse();
   }
-  if (config.run.dir != base.run.dir)
-    throw ConfigError("run.dir: is what --out says; leave it out");
+  if (config.run.dir != base.run.dir) throw ConfigError("run.dir: is set by --out; leave it out");
   check_function(source, config);
   return config;
 }

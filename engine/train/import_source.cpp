@@ -51,7 +51,7 @@ void check_tensors(const ImportSource& source) {
   const int64_t least = fewest_tensors(source.config());
   if (least > 1000 + 16 * int64_t(names.size()))
     throw CheckpointError(
-        fmt::format("{}: its config is of a model of {} tensors or more, it has {}",
+        fmt::format("{}: its config describes a model of {} tensors or more, but it has {}",
                     printable(source.path().string()), least, names.size()));
   std::map<std::string, TensorSpec> wanted;
   for (const ModelTensor& t : model_tensors(source.config()))
@@ -60,9 +60,9 @@ void check_tensors(const ImportSource& source) {
   for (const std::string& name : names) {
     const auto found = wanted.find(name);
     if (found == wanted.end())
-      faults.push_back(fmt::format("tensor {} is not one of this model's", name));
+      faults.push_back(fmt::format("tensor {} does not belong to this model", name));
     else if (source.spec(name) != found->second)
-      faults.push_back(fmt::format("tensor {} is {}, its config wants {}", name,
+      faults.push_back(fmt::format("tensor {} is {}, but its config needs {}", name,
                                    to_string(source.spec(name)), to_string(found->second)));
     if (found != wanted.end()) wanted.erase(found);
   }

@@ -11,7 +11,7 @@ namespace {
 // Empty, or why the manifest's tensors are not those of the config's model.
 std::string model_fault(const Manifest& manifest, const Config& config) {
   if (const int64_t least = fewest_tensors(config); least > int64_t(manifest.tensors.size()))
-    return fmt::format("its config is of a model of {} tensors or more, it has {}", least,
+    return fmt::format("its config describes a model of {} tensors or more, but it has {}", least,
                        manifest.tensors.size());
   std::map<std::string, TensorSpec> wanted;
   for (const ModelTensor& t : model_tensors(config))
@@ -21,15 +21,16 @@ std::string model_fault(const Manifest& manifest, const Config& config) {
     const bool moment = t.name.starts_with("adam_m.") || t.name.starts_with("adam_v.");
     const auto own = wanted.find(moment ? t.name.substr(7) : t.name);
     if (own == wanted.end())
-      return fmt::format("it has {}, which its config's model does not have", t.name);
+      return fmt::format("it has {}, which the model of its config does not have", t.name);
     if (own->second != t.spec)
-      return fmt::format("{} is {}, its config wants {}", t.name, to_string(t.spec),
+      return fmt::format("{} is {}, but its config needs {}", t.name, to_string(t.spec),
                          to_string(own->second));
     found += !moment;
   }
   // Names of a manifest are unique.
   if (found != wanted.size())
-    return fmt::format("it has {} of the {} tensors of its config's model", found, wanted.size());
+    return fmt::format("it has only {} of the {} tensors of the model of its config", found,
+                       wanted.size());
   return {};
 }
 
@@ -44,8 +45,8 @@ Config config_of(const Checkpoint& checkpoint) {
     throw CheckpointError(e.what());
   }
   if (const std::string fault = model_fault(checkpoint.manifest(), config); !fault.empty())
-    throw CheckpointError(
-        fmt::format("{}: {}; config and tensors are not of one model", place, printable(fault)));
+    throw CheckpointError(fmt::format(
+        "{}: {}; its config and its tensors belong to different models", place, printable(fault)));
   return config;
 }
 

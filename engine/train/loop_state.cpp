@@ -20,7 +20,7 @@ std::vector<int64_t> parse_numbers(const std::string& key, std::string_view text
     const auto [next, error] = std::from_chars(at, end, number);
     if (error != std::errc() || number < 0 || (next != end && *next != ','))
       throw CheckpointError(
-          fmt::format("manifest: state: {} is no list of counts: {}", key, printable(text, 60)));
+          fmt::format("manifest: state: {} is not a list of counts: {}", key, printable(text, 60)));
     numbers.push_back(number);
     if (next == end) return numbers;
     at = next + 1;
@@ -62,7 +62,8 @@ LoopState parse_loop_state(const CheckpointInfo& info) {
   state.tokens = info.tokens;
   const auto samples = info.state.find(kSamples);
   if (samples == info.state.end())
-    throw CheckpointError("manifest: state: samples is missing: nothing says where the data was");
+    throw CheckpointError(
+        "manifest: state: samples is missing, so the position in the data is unknown");
   state.samples = parse_numbers(kSamples, samples->second)[0];
   if (const auto ranks = info.state.find(kRanks); ranks != info.state.end())
     state.ranks = parse_numbers(kRanks, ranks->second)[0];

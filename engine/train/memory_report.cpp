@@ -55,15 +55,15 @@ MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_
               arena(Arena::accumulators, plan, "gradients fp32, expert load, loss"),
               arena(Arena::state, plan, "AdamW moments fp32, balancing bias"),
               arena(Arena::io, plan, "tokens, targets, scores"),
-              arena(Arena::activations, plan, "of one micro-batch, places reused"),
-              {"workspace", "scratch of the largest call, and of each thread",
+              arena(Arena::activations, plan, "of one micro-batch, with memory reused"),
+              {"workspace", "scratch memory of the largest call, shared and per thread",
                plan.workspace.shared + plan.workspace.per_thread * size_t(threads)},
-              {"group sums", "of groups of micro-batches, and their exchange", sums}};
+              {"group sums", "sums over groups of micro-batches, and their exchange", sums}};
   const size_t batch = size_t(config.train.micro_batch * config.train.sequence) * 4 * 4;
   r.reserve = {{"program", "binary and libraries", kProgramReserve},
                {"threads", "stacks", kThreadReserve * size_t(threads + 2)},
-               {"batches", "made ahead", batch * size_t(config.data.prefetch + 2)},
-               {"data", "places of documents, tokenizer", data_bytes}};
+               {"batches", "loaded ahead", batch * size_t(config.data.prefetch + 2)},
+               {"data", "positions of documents, tokenizer", data_bytes}};
   for (const MemoryItem& item : r.arenas) r.planned += item.bytes;
   r.total = r.planned;
   for (const MemoryItem& item : r.reserve) r.total += item.bytes;
@@ -86,10 +86,10 @@ std::string to_table(const MemoryReport& r) {
   row({"planned", "", r.planned});
   text += "reserve, an upper bound\n";
   for (const MemoryItem& item : r.reserve) row(item);
-  row({"total", "of one rank", r.total});
+  row({"total", "per rank", r.total});
   text += fmt::format(
-      "activations could not need less than {} at once; a micro-batch is {:.3g} flop and moves "
-      "{:.3g} B\n",
+      "activations need at least {} at one time; a micro-batch takes {:.3g} flop and moves {:.3g} "
+      "B\n",
       human(r.activation_floor), r.flops, r.traffic);
   return text;
 }
@@ -116,7 +116,7 @@ std::string to_json(const MemoryReport& r) {
 void require_memory(const MemoryReport& report, size_t available) {
   if (report.total <= available) return;
   throw ResourceError(
-      fmt::format("the run needs {}, this machine has {}: lower train.micro_batch or "
+      fmt::format("the run needs {} of memory, but this machine has {}; lower train.micro_batch or "
                   "train.sequence, set train.recompute: auto, or choose a smaller model\n{}",
                   human(report.total), human(available), to_table(report)));
 }

@@ -33,7 +33,8 @@ bool is_free(std::string_view key) {
 }
 
 ConfigChange changed(const std::string& key, const std::string& then, const std::string& now) {
-  return {key, fmt::format("{} is {} there and {} here", key, printable(then), printable(now))};
+  return {key, fmt::format("{} is {} in the checkpoint but {} now", key, printable(then),
+                           printable(now))};
 }
 
 // A data fingerprint without what config keys say of it: which dataset it is.
@@ -61,7 +62,7 @@ std::string joined(const std::vector<ConfigChange>& changes) {
 // How to allow exactly what was changed, and what is allowed already.
 std::string way_out(std::vector<std::string> allowed, const std::vector<ConfigChange>& refused) {
   for (const ConfigChange& change : refused) allowed.push_back(change.key);
-  return fmt::format("take another run.dir, or allow exactly this: run.allow_changes=[{}]",
+  return fmt::format("choose another run.dir, or allow the difference: run.allow_changes=[{}]",
                      fmt::join(allowed, ","));
 }
 
@@ -89,7 +90,8 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config, const 
     };
     const std::string what = joined(refused), way = way_out(config.run.allow_changes.keys, refused);
     if (is_of(changes.model))
-      throw ConfigError(fmt::format("checkpoint {} is of another model: {}; {}", place, what, way));
+      throw ConfigError(
+          fmt::format("checkpoint {} belongs to another model: {}; {}", place, what, way));
     if (is_of(changes.settings))
       throw ConfigError(
           fmt::format("checkpoint {} was trained with other settings: {}; {}", place, what, way));
@@ -112,19 +114,20 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config, const 
 // whatever its config says.
 void check_tensors(const Checkpoint& checkpoint, std::span<const TensorView> tensors) {
   const auto refuse = [&](const std::string& why) {
-    throw ConfigError(fmt::format("checkpoint {} is of another model: {}; take another run.dir",
-                                  printable(checkpoint.path().string()), why));
+    throw ConfigError(
+        fmt::format("checkpoint {} belongs to another model: {}; choose another run.dir",
+                    printable(checkpoint.path().string()), why));
   };
   for (const TensorView& t : tensors) {
     const StoredTensor* stored = checkpoint.find(t.name);
-    if (!stored) refuse(fmt::format("it has no {}", t.name));
+    if (!stored) refuse(fmt::format("it has no tensor {}", t.name));
     if (stored->spec != t.spec)
-      refuse(fmt::format("{} is {} there and {} here", t.name, to_string(stored->spec),
+      refuse(fmt::format("{} is {} in the checkpoint but {} now", t.name, to_string(stored->spec),
                          to_string(t.spec)));
   }
   if (checkpoint.manifest().tensors.size() != tensors.size())
-    refuse(fmt::format("it has {} tensors, the model has {}", checkpoint.manifest().tensors.size(),
-                       tensors.size()));
+    refuse(fmt::format("it has {} tensors, but the model has {}",
+                       checkpoint.manifest().tensors.size(), tensors.size()));
 }
 
 }  // namespace
@@ -160,7 +163,7 @@ std::vector<ConfigChange> data_changes(const CheckpointInfo& then, const Config&
   // seed and train.sequence cut the data too, but are settings.
   if (dataset_of(then.data) != dataset_of(fingerprint_now) &&
       config_then.data.source == now.data.source)
-    changes.push_back({"data.path", fmt::format("data.path has [{}] there and [{}] here",
+    changes.push_back({"data.path", fmt::format("data.path has [{}] in the checkpoint but [{}] now",
                                                 printable(then.data), printable(fingerprint_now))});
   return changes;
 }
@@ -210,18 +213,19 @@ std::optional<Resumed> resume(const Config& config, const TrainingData& data,
     const std::string why =
         bad == texts.end()
             ? fmt::format(
-                  "{}: ranks read different manifests; run.dir must be on a file system "
-                  "that all hosts share",
+                  "{}: ranks read different manifests; put run.dir on a file system that all hosts "
+                  "share",
                   printable(path.string()))
             : fmt::format("{}{}",
                           ranks.size() > 1 ? fmt::format("rank {}: ", bad - texts.begin()) : "",
                           bad->substr(1));
     if (newest.empty()) newest = why;
-    if (first) log_warning("passed over: {}", why);
+    if (first) log_warning("ignored a checkpoint that cannot be used: {}", why);
   }
   if (!names.empty())
-    throw CheckpointError(fmt::format("no checkpoint of {} is whole; of the newest: {}",
-                                      printable(Path(config.run.dir).string()), newest));
+    throw CheckpointError(
+        fmt::format("{} has no complete checkpoint; the newest one fails with: {}",
+                    printable(Path(config.run.dir).string()), newest));
   return std::nullopt;
 }
 

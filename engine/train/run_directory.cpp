@@ -21,7 +21,7 @@ namespace {
 }
 
 std::string unwritable(std::string_view why) {
-  return fmt::format("cannot be written to: {}; set run.dir to a directory that can be", why);
+  return fmt::format("cannot be written to: {}; set run.dir to a writable directory", why);
 }
 
 std::string own_name() {
@@ -113,7 +113,7 @@ RunDirectory::RunDirectory(Path path, Descriptor directory, Descriptor lock)
 }
 
 RunDirectory RunDirectory::open(const Path& path) {
-  if (path.empty()) throw ResourceError("run.dir is empty: set it to a directory to write to");
+  if (path.empty()) throw ResourceError("run.dir is empty; set it to a writable directory");
   try {
     make_durable_directories(path);
   } catch (const ResourceError& e) {
@@ -139,24 +139,23 @@ RunDirectory::Moved RunDirectory::follow() {
   if (!now.empty() && is_at(now)) {
     path_ = real_ = now;
     return {Moved::renamed,
-            fmt::format("run directory {} was moved to {} while the run writes to it; it goes on "
-                        "there",
+            fmt::format("run directory {} was moved to {} during the run; the run continues there",
                         printable(before.string()), printable(now.string()))};
   }
   Path place = before.has_filename() ? before : before.parent_path();
   for (int n = 2; !is_free(place); ++n) place = before.string() + fmt::format("-{}", n);
   *this = open(place);
   return {Moved::anew,
-          fmt::format("run directory {} was removed while the run writes to it; the run goes on in "
-                      "{}, made anew: earlier checkpoints and metrics are lost",
+          fmt::format("run directory {} was removed during the run; the run continues in the new "
+                      "directory {}; earlier checkpoints and metrics are lost",
                       printable(before.string()), printable(place.string()))};
 }
 
 void RunDirectory::require_no_run() const {
   if (holds_a_run(path_))
     refuse(path_,
-           "holds a run already; set run.dir to another directory, remove this one, or go on with "
-           "it: run.resume=auto");
+           "already holds a run; set run.dir to another directory, remove this one, or resume the "
+           "run: run.resume=auto");
 }
 
 void RunDirectory::write_config(std::string_view yaml) const {
@@ -172,10 +171,10 @@ void RunDirectory::write_tokenizer(const ModelTokenizer& now, const ModelTokeniz
     const bool old = before.identity && !found.empty() && found == before.identity->hash;
     if (!old && !wanted) return;  // not this run's business
     if (!old)
-      throw DataError(fmt::format(
-          "{} is not this run's tokenizer {}: it was changed or put there; move it away, it is "
-          "written again",
-          printable(path.string()), to_string(*now.identity)));
+      throw DataError(
+          fmt::format("{} is not this run's tokenizer {}: it was changed or replaced; move it "
+                      "away, and it is written again",
+                      printable(path.string()), to_string(*now.identity)));
     if (!wanted) std::filesystem::remove(path);
   }
   if (wanted) write_file(path, now.json);

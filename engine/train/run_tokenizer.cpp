@@ -21,7 +21,7 @@ ModelTokenizer run_tokenizer(const ModelTokenizer& model, const ModelTokenizer& 
 
 std::string tokenizer_change(const CheckpointInfo& model, const ModelTokenizer& data) {
   if (!model.tokenizer || !data.identity || !differ(*model.tokenizer, *data.identity)) return {};
-  return fmt::format("its tokenizer is {}, the data's is {}", to_string(*model.tokenizer),
+  return fmt::format("its tokenizer is {}, but the data's is {}", to_string(*model.tokenizer),
                      to_string(*data.identity));
 }
 
@@ -33,24 +33,24 @@ std::string require_byte_tokenizer(const Checkpoint& checkpoint, const Config& c
   const std::string place = printable(checkpoint.path().string());
   const auto refuse = [&](const std::string& why) {
     throw ConfigError(
-        fmt::format("{}: {}, and text is read and written with the tokenizer 'byte' "
-                    "alone here; {}",
+        fmt::format("{}: {}, but text can only be read and written with the tokenizer 'byte'; {}",
                     place, why, instead));
   };
   if (identity && identity->known() && !is_byte(*identity))
     refuse(fmt::format("the model's tokenizer is {}", to_string(*identity)));
   if (vocab < byte.vocab())
-    refuse(fmt::format("the model's vocabulary of {} is not the byte tokenizer's {}", vocab,
-                       byte.vocab()));
+    refuse(fmt::format("the model's vocabulary of {} is smaller than the byte tokenizer's {}",
+                       vocab, byte.vocab()));
   if (!identity)
-    return fmt::format("{}: written by a version that did not note the tokenizer; taken for 'byte'",
-                       place);
+    return fmt::format(
+        "{}: written by a version that did not record the tokenizer; assuming 'byte'", place);
   if (identity->known()) return {};
   const TokenIds& eos = identity->special.eos;
   if (vocab != byte.vocab() || (eos.known() && !eos.contains(byte.end_of_document())))
-    refuse("the model's tokenizer is not known");
-  return fmt::format("{}: its tokenizer is not known; taken for 'byte', for its vocabulary of {}",
-                     place, vocab);
+    refuse("the model's tokenizer is unknown");
+  return fmt::format(
+      "{}: its tokenizer is unknown; assuming 'byte', because of its vocabulary of {}", place,
+      vocab);
 }
 
 }  // namespace birkhoff

@@ -28,12 +28,12 @@ void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors
     if (!first) return;
     // The run goes on from an older one only if this one could not be read.
     if (std::filesystem::exists(std::filesystem::symlink_status(directory)))
-      log_warning("{}, passed over on resume, is kept as {}", printable(directory.string()),
+      log_warning("{}, which was ignored on resume, is kept as {}", printable(directory.string()),
                   printable(set_refused_aside(directory).filename().string()));
     // Not made here: one that is gone was moved under way, and the run finds out where to.
     if (!std::filesystem::is_directory(run_directory_))
       throw ResourceError(
-          fmt::format("run directory {} is gone", printable(run_directory_.string())));
+          fmt::format("run directory {} no longer exists", printable(run_directory_.string())));
     begin_checkpoint(directory, bytes);
   });
   try {

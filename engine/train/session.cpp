@@ -23,12 +23,12 @@ int64_t reduction_groups_of(const Config& c, int ranks) {
   if (groups > 1 && groups % ranks != 0)
     throw ConfigError(
         fmt::format("train.reduction_groups: {} groups cannot be shared by {} ranks; start a "
-                    "number of ranks that divides it, or set it to a multiple of {}",
+                    "number of ranks that divides the groups, or set it to a multiple of {}",
                     groups, ranks, ranks));
   if (ranks > batches)
     throw ConfigError(
         fmt::format("train.global_batch: a step of {} micro-batches cannot be shared by {} ranks; "
-                    "start fewer, raise train.global_batch or lower train.micro_batch",
+                    "start fewer ranks, raise train.global_batch or lower train.micro_batch",
                     batches, ranks));
   return groups > 1 ? groups : ranks;
 }
@@ -101,12 +101,12 @@ void Session::initialise() {
 
 const StepResult& Session::step(int64_t t, std::span<const Batch> micro_batches) {
   const Range own = own_micro_batches();
-  check(int64_t(micro_batches.size()) == own.size(), "step {}: {} micro-batches, not {}", t,
-        micro_batches.size(), own.size());
+  check(int64_t(micro_batches.size()) == own.size(),
+        "step {}: {} micro-batches are given instead of {}", t, micro_batches.size(), own.size());
   int64_t valid = 0;
   for (const Batch& batch : micro_batches) valid += batch.valid;
   ranks_.all_reduce(elements(std::span(&valid, 1)), Reduction::sum);
-  check(valid > 0, "step {} has no token with a target", t);
+  check(valid > 0, "step {} has no token to predict", t);
   executor_->data<float>(programs_.io.scale)[0] = float(1 / double(valid));
   const auto hyper = hyper_of(config_, t);
   std::copy(hyper.begin(), hyper.end(), executor_->data<float>(programs_.optimizer.hyper).begin());
@@ -133,13 +133,13 @@ const StepResult& Session::step(int64_t t, std::span<const Batch> micro_batches)
   result_.lr = learning_rate(config_.optim, config_.train.steps, t);
   result_.valid = valid;
   if (!std::isfinite(result_.loss) || !std::isfinite(result_.grad_norm))
-    throw NumericError(fmt::format(
-        "step {}: loss {}, gradient norm {}: not finite; the parameters are those of step {}. "
-        "{}",
-        t, result_.loss, result_.grad_norm, t - 1,
-        t == 1 ? "No learning rate helps before the first step: look at the initial weights "
-                 "(model.init_std, or the model that was imported)"
-               : "Lower optim.lr or raise optim.warmup_steps"));
+    throw NumericError(
+        fmt::format("step {}: loss {} or gradient norm {} is not finite; the parameters are "
+                    "unchanged since step {}; {}",
+                    t, result_.loss, result_.grad_norm, t - 1,
+                    t == 1 ? "no update was made yet, so check the initial weights "
+                             "(model.init_std, or the imported model)"
+                           : "lower optim.lr or raise optim.warmup_steps"));
   for (size_t layer = 0; layer < loads_.size(); ++layer)
     result_.expert_load[layer].assign(loads_[layer].begin(), loads_[layer].end());
   result_.streams.clear();

@@ -18,10 +18,13 @@ size_t largest(std::span<const float> logits) {
   size_t best = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (std::isnan(logits[i]) || logits[i] == std::numeric_limits<float>::infinity())
-      throw NumericError(fmt::format("the logit of token {} is {}", i, logits[i]));
+      throw NumericError(fmt::format(
+          "the logit of token {} is {}, so no token can be chosen; use another checkpoint", i,
+          logits[i]));
     if (logits[i] > logits[best]) best = i;
   }
-  if (std::isinf(logits[best])) throw NumericError("all logits are -inf");
+  if (std::isinf(logits[best]))
+    throw NumericError("all logits are -inf, so no token can be chosen; use another checkpoint");
   return best;
 }
 
@@ -29,12 +32,13 @@ size_t largest(std::span<const float> logits) {
 
 void check_token_choice(const TokenChoice& c) {
   if (!(c.temperature >= 0) || std::isinf(c.temperature))
-    throw ConfigError(
-        fmt::format("temperature {} is not a finite number from 0 on", c.temperature));
+    throw ConfigError(fmt::format("temperature {} is not valid; give a finite number of 0 or more",
+                                  c.temperature));
   if (c.top_k < 0)
-    throw ConfigError(fmt::format("top-k {} is negative; 0 keeps all tokens", c.top_k));
+    throw ConfigError(fmt::format("top-k {} is negative; give 0 for all tokens, or more", c.top_k));
   if (!(c.top_p > 0 && c.top_p <= 1))
-    throw ConfigError(fmt::format("top-p {} is not above 0 and at most 1", c.top_p));
+    throw ConfigError(
+        fmt::format("top-p {} is not valid; give a number above 0 and at most 1", c.top_p));
 }
 
 int64_t choose_token(std::span<const float> logits, const TokenChoice& choice, uint64_t position) {
@@ -68,7 +72,8 @@ int64_t choose_token(std::span<const float> logits, const TokenChoice& choice, u
 }
 
 void log_softmax(std::span<const float> logits, std::span<double> out) {
-  check(out.size() == logits.size(), "{} logits, room for {}", logits.size(), out.size());
+  check(out.size() == logits.size(), "{} logits do not fit an output of {}", logits.size(),
+        out.size());
   const double max = double(logits[largest(logits)]);
   double sum = 0;
   for (const float z : logits) sum += std::exp(double(z) - max);

@@ -93,10 +93,9 @@ class Run {
       say("resumed from {}", printable(from->checkpoint.string()));
       warn(other_bits(state_.ranks, ranks_.size(), config_.train.reduction_groups));
     } else if (config_.run.resume == Resume::must) {
-      throw CheckpointError(
-          fmt::format("run.resume: must, but {} has no checkpoint; set run.resume: auto to start "
-                      "from step 1",
-                      printable(directory_.path().string())));
+      throw CheckpointError(fmt::format(
+          "run.resume: must, but {} has no checkpoint; set run.resume: auto to start at step 1",
+          printable(directory_.path().string())));
     } else {
       session_.initialise();
     }
@@ -114,7 +113,7 @@ class Run {
       directory_.write_config(effective_yaml(config_));
       const CutMetrics cut = cut_metrics(directory_.metrics(), step_);
       if (!cut.aside.empty())
-        log_warning("metrics that cannot be read are put aside as {}",
+        log_warning("the metrics could not be read and were moved to {}",
                     printable(cut.aside.string()));
       evaluated_ = cut.evaluated;
       metrics_.emplace(directory_.metrics());
@@ -136,8 +135,8 @@ class Run {
     // A run that was stopped in an evaluation has been saved without its result.
     if (step_ > 0 && evaluates() && !evaluated_ && !evaluate_now()) return preempt();
     if (step_ >= last)
-      say("nothing to do: the run has reached step {}{}", step_,
-          last < config_.train.steps ? ", where train.stop_at ends it" : "");
+      say("nothing to do: the run has already reached step {}{}", step_,
+          last < config_.train.steps ? ", set by train.stop_at" : "");
     const Range own = session_.own_micro_batches();
     const BatchOrder order{.global_batch = config_.train.global_batch,
                            .micro_batch = config_.train.micro_batch,
@@ -201,14 +200,15 @@ class Run {
         directory_.write_config(effective_yaml(config_));
         directory_.write_tokenizer(tokenizer_, {});
       } else if (metrics_->removed()) {
-        log_warning("{} was removed while the run writes to it; it begins anew after step {}",
+        log_warning("{} was removed during the run; a new file starts after step {}",
                     printable(directory_.metrics().string()), step_);
       } else {
         return;
       }
       metrics_.emplace(directory_.metrics());
     } catch (const ResourceError& e) {
-      if (lost_ != e.what()) log_warning("the run directory is gone: {}", lost_ = e.what());
+      if (lost_ != e.what())
+        log_warning("the run directory is not accessible: {}", lost_ = e.what());
     }
   }
 
@@ -249,10 +249,10 @@ class Run {
     const Path path = directory_.trace(ranks_.rank());
     try {
       together(ranks_, [&] { trace_->write(path); });
-      say("a timeline of each rank is in {}: open it in ui.perfetto.dev",
+      say("a timeline of each rank is in {}; open it in ui.perfetto.dev",
           printable(path.parent_path().string()));
     } catch (const ResourceError& e) {
-      if (first()) log_warning("no timeline, training goes on: {}", e.what());
+      if (first()) log_warning("no timeline was written, but training continues: {}", e.what());
     }
     trace_.reset();
   }
@@ -275,8 +275,8 @@ class Run {
   TrainOutcome preempt() {
     const bool saves = step_ > 0 && saved_ != step_;
     say("stop requested; {}", saves       ? fmt::format("saving after step {}", step_)
-                              : step_ > 0 ? fmt::format("step {} is saved already", step_)
-                                          : "no step is done, so nothing is saved");
+                              : step_ > 0 ? fmt::format("step {} is already saved", step_)
+                                          : "no step was completed, so nothing is saved");
     write_trace();
     if (saves) save(true);
     return TrainOutcome::preempted;
@@ -376,7 +376,9 @@ class Run {
       save_where_it_is(info);
     } catch (const ResourceError& e) {
       if (config_.checkpoint.on_error == OnError::stop || needed) throw;
-      if (first()) log_warning("step {}: no checkpoint, training goes on: {}", step_, e.what());
+      if (first())
+        log_warning("step {}: no checkpoint was saved, but training continues: {}", step_,
+                    e.what());
       return;
     }
     saved_ = step_;
@@ -415,8 +417,8 @@ void require_same_everywhere(const Config& config, const TrainingData& data, Com
   for (size_t r = 1; r < configs.size(); ++r)
     if (configs[r] != configs[0])
       throw ConfigError(
-          fmt::format("ranks 0 and {} have different configs: {}; start all with the "
-                      "same config and overrides",
+          fmt::format("ranks 0 and {} have different configs: {}; start all ranks with the same "
+                      "config and overrides",
                       r, first_difference(configs[0], configs[r])));
   const std::vector<std::string> prints = all_gather_texts(
       ranks,

@@ -199,7 +199,7 @@ void check_first_keys(const int32_t* first_key, int64_t tokens, int64_t sequence
   for (int64_t t = 0; t < tokens; ++t) {
     const int64_t start = t / sequence * sequence, from = t == start ? start : first_key[t - 1];
     check(from <= first_key[t] && first_key[t] <= t,
-          "[attention] the first key of token {} is {}: it must be in [{}, {}]", t, first_key[t],
+          "[attention] the first key of token {} is {}, but must be in [{}, {}]", t, first_key[t],
           from, t);
   }
 }

@@ -63,7 +63,7 @@ namespace {
 // length is data and indexes memory, so it is checked where it is read.
 int64_t checked_length(std::string_view name, int64_t length, int64_t tokens, int64_t capacity) {
   check(length >= 0 && length + tokens <= capacity,
-        "[{}] {} tokens behind {} in a cache of {}: generate fewer", name, tokens, length,
+        "[{}] {} tokens after {} do not fit a cache of {}; generate fewer", name, tokens, length,
         capacity);
   return length;
 }

@@ -84,7 +84,7 @@ void require_tokens(const Args& a, int input, int64_t rows) {
     if (token[t] < 0 || token[t] >= rows)
       throw DataError(
           fmt::format("[embedding] token id {} at position {} is outside the table of {} rows; "
-                      "check that the data was made for this vocabulary",
+                      "check that the data was prepared for this vocabulary",
                       token[t], t, rows));
 }
 

@@ -12,7 +12,8 @@ const int32_t* checked_offsets(const Args& a, int input, int64_t rows) {
   const int64_t experts = a.count(input) - 1;
   bool ordered = offsets[0] == 0 && offsets[experts] <= rows;
   for (int64_t e = 0; e < experts; ++e) ordered = ordered && offsets[e] <= offsets[e + 1];
-  check(ordered, "[grouped_linear] offsets of {} experts do not rise from 0 to at most {} rows",
+  check(ordered,
+        "[grouped_linear] the offsets of {} experts do not ascend from 0 to at most {} rows",
         experts, rows);
   return offsets;
 }

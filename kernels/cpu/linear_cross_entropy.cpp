@@ -87,10 +87,10 @@ HWY_EXPORT(RoundSums);
 void require_targets(const int32_t* target, int64_t tokens, int64_t vocabulary) {
   for (int64_t t = 0; t < tokens; ++t)
     if (target[t] < -1 || target[t] >= vocabulary)
-      throw DataError(fmt::format(
-          "[linear_cross_entropy] target {} at position {} is outside the vocabulary of {}; check "
-          "that the data was made for this vocabulary",
-          target[t], t, vocabulary));
+      throw DataError(
+          fmt::format("[linear_cross_entropy] target {} at position {} is outside the vocabulary "
+                      "of {}; check that the data was prepared for this vocabulary",
+                      target[t], t, vocabulary));
 }
 
 struct Range {

@@ -69,15 +69,16 @@ Bandwidths passes(ThreadTeam& team, std::span<float> a, std::span<float> b, Pati
 }  // namespace
 
 Bandwidths measure_bandwidths(ThreadTeam& team, std::span<float> a, std::span<float> b) {
-  check(a.size() == b.size() && !a.empty(), "bandwidths of arrays of {} and {}", a.size(),
-        b.size());
+  check(a.size() == b.size() && !a.empty(),
+        "bandwidths need two arrays of one size, not {} and {} elements", a.size(), b.size());
   return passes(team, a, b, {.passes = 3, .seconds = 0});
 }
 
 double PeakRates::bandwidth() const { return std::max({copy, copy_streaming, read, sweep}); }
 
 PeakRates measure_peak_rates(ThreadTeam& team, std::span<float> a, std::span<float> b) {
-  check(a.size() == b.size() && !a.empty(), "limits of arrays of {} and {}", a.size(), b.size());
+  check(a.size() == b.size() && !a.empty(),
+        "limits need two arrays of one size, not {} and {} elements", a.size(), b.size());
   const auto count = int64_t(a.size());
   // Writing the arrays once makes the system allocate their pages.
   pass_over(team, count, [&](int64_t begin, int64_t n) {

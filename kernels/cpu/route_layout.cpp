@@ -26,7 +26,8 @@ void sort_by_expert(const Args& a) {
   for (int64_t i = begin; i < end; ++i) {
     const bool padding = expert[i] == -1 && expert[i - i % k] == -1;
     check(padding || (expert[i] >= 0 && expert[i] < desc.experts && expert[i - i % k] >= 0),
-          "[route_layout] expert {} of token {}, there are {}", expert[i], i / k, desc.experts);
+          "[route_layout] expert {} of token {} does not exist: there are {} experts", expert[i],
+          i / k, desc.experts);
     if (!padding) ++next[expert[i]];
   }
   int32_t used = 0;

@@ -86,7 +86,8 @@ int64_t swiglu_rows(const Args& a, int x, int offsets) {
   const int64_t rows = a.dim(x, 0);
   if (!a.has(offsets)) return rows;
   const int64_t valid = a.in<int32_t>(offsets)[a.dim(offsets, 0) - 1];
-  check(0 <= valid && valid <= rows, "[swiglu] {} rows of {} are valid", valid, rows);
+  check(0 <= valid && valid <= rows, "[swiglu] {} valid rows do not lie within {} rows", valid,
+        rows);
   return valid;
 }
 

@@ -7,15 +7,15 @@ namespace birkhoff::cuda {
 CublasLtFunctions cublaslt_functions(const LoadedLibrary& loaded) {
   const SharedLibrary& library = loaded.library;
   if (!library.loaded())
-    throw ConfigError(fmt::format(
-        "matrix products on a GPU need cuBLASLt: {}; install it (CUDA's toolkit, or nvidia-cublas "
-        "and its folder in LD_LIBRARY_PATH)",
-        loaded.line));
+    throw ConfigError(
+        fmt::format("matrix products on a GPU need cuBLASLt: {}; install the CUDA toolkit, or the "
+                    "package nvidia-cublas with its folder in LD_LIBRARY_PATH",
+                    loaded.line));
   CublasLtFunctions f{};
   const auto bind = [&](auto*& function, const char* name) {
     function =
         library.symbol<std::remove_pointer_t<std::remove_reference_t<decltype(function)>>>(name);
-    birkhoff::check(function != nullptr, "{} lacks {}", library.name(), name);
+    birkhoff::check(function != nullptr, "{} has no function {}", library.name(), name);
   };
   bind(f.create, "cublasLtCreate");
   bind(f.destroy, "cublasLtDestroy");

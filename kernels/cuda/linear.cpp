@@ -34,7 +34,7 @@ void require_problem(const LinearProblem& p) {
       p.tokens > 0 && p.outputs > 0 && p.inputs > 0 &&
           ((p.factors == DType::bf16 && p.result == DType::bf16) ||
            ((p.factors == DType::bf16 || p.factors == DType::f32) && p.result == DType::f32)),
-      "{}: there is no such product", to_string(p));
+      "{}: this matrix product is not supported", to_string(p));
 }
 
 // Column-major, as cuBLASLt sees it.
@@ -55,7 +55,7 @@ Matrices matrices(const LinearProblem& p) {
     case LinearKind::dw:
       return {{k, t}, {n, t, true}, {k, n}};
   }
-  throw InternalError("no such product");
+  throw InternalError("unknown kind of matrix product");
 }
 
 Layout layout(const CublasLt& lt, const Matrix& m, DType type) {
@@ -138,8 +138,9 @@ void LinearProduct::run(const LinearArgs& a, const Stream& stream) const {
   const Plan& p = *plan_;
   require_aligned(p.name, {a.a, a.b, a.base, a.out});
   const size_t needed = p.chosen.workspaceSize;
-  birkhoff::check(a.workspace.size() >= needed, "{}: a workspace of {} bytes; {} are needed",
-                  p.name, a.workspace.size(), needed);
+  birkhoff::check(a.workspace.size() >= needed,
+                  "{}: a workspace of {} bytes is too small; {} are needed", p.name,
+                  a.workspace.size(), needed);
   const float one = 1, beta = a.base ? 1 : 0;  // with beta 0, C is not read
   p.lt.check(p.lt.functions().matmul(p.lt.handle(), p.matmul.get(), &one, a.b, p.first.get(), a.a,
                                      p.second.get(), &beta, a.base ? a.base : a.out, p.out.get(),

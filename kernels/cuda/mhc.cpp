@@ -23,8 +23,8 @@ bool asks_for_cluster(const MhcOpenArgs& a, int tokens) {
 
 void require_opened(const char* name, int n, int64_t width) {
   require_streams(name, n, width);
-  check(width <= kMhcMostWidth, "{}: a width of {}; a block has room for {} channels", name, width,
-        kMhcMostWidth);
+  check(width <= kMhcMostWidth, "{}: a width of {} is too large; a block has room for {} channels",
+        name, width, kMhcMostWidth);
 }
 
 void require_close(const char* name, const MhcCloseArgs& a) {
@@ -47,7 +47,7 @@ void require_open(const char* name, const HcOpenArgs& a) {
 void require_closed(const char* name, const MhcCloseArgs& close, const OpenedRows& open) {
   check(open.x == close.y && open.tokens == close.tokens && open.width == close.width &&
             open.n == close.n,
-        "{}: {}x{}x{} at {} are opened, {}x{}x{} at {} closed; they must be the same", name,
+        "{}: {}x{}x{} at {} is opened, but {}x{}x{} at {} is closed; both must be the same", name,
         open.tokens, open.n, open.width, static_cast<const void*>(open.x), close.tokens, close.n,
         close.width, static_cast<const void*>(close.y));
 }

@@ -50,9 +50,10 @@ bool mhc_backward_in_two_passes(const MhcOpenBackwardArgs& a) {
 void require_dres(const MhcOpenBackwardArgs& a) {
   const bool two = mhc_backward_in_two_passes(a);
   check(two == !a.dres,
-        "mhc_open_backward: dres {}; in {} passes it is made {} (mhc_backward_in_two_passes)",
+        "mhc_open_backward: dres {}, but with {} passes it is computed {} (see "
+        "mhc_backward_in_two_passes)",
         a.dres ? "is given" : "is missing", two ? "two" : "three",
-        two ? "of dlink and x" : "by mhc_close_backward");
+        two ? "from dlink and x" : "by mhc_close_backward");
 }
 
 MhcOpenBackwardCut mhc_open_backward_cluster_cut(const MhcOpenBackwardArgs& a) {

@@ -18,7 +18,7 @@ constexpr int64_t kBlocks = 4 * 132, kLeastRows = 16;
 
 RmsNormBackwardCut rms_norm_backward_cut(int64_t tokens, int64_t width) {
   check(width > 0 && width % kPack == 0 && width <= kThreads * kPack * kMostPacks,
-        "rms_norm_backward: a width of {}; it must be a multiple of {}, at most {}", width, kPack,
+        "rms_norm_backward: a width of {} is not a multiple of {}, or above {}", width, kPack,
         kThreads * kPack * kMostPacks);
   RmsNormBackwardCut cut;
   const int64_t units = width / kPack;

@@ -22,7 +22,8 @@ void route_layout(const Args& a) {
       const int64_t e = int64_t(expert[t * k + j]);
       const bool padding = expert[t * k] == -1;
       check(padding ? e == -1 : e >= 0 && e < desc.experts,
-            "[route_layout] expert {} of token {}, there are {}", e, t, desc.experts);
+            "[route_layout] expert {} of token {} does not exist: there are {} experts", e, t,
+            desc.experts);
       if (!padding) rows.emplace_back(e, t, j);
     }
   std::sort(rows.begin(), rows.end());

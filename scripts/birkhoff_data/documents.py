@@ -36,7 +36,7 @@ class Input:
             self.file = open(0 if path == "-" else path, "rb", buffering=0, closefd=path != "-")
             head = self._read()
         except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror}: check the input files") \
+            raise DataError(f"cannot read {path}: {error.strerror}; check the input files") \
                 from None
         self.is_cut = len(head) == HEAD
         self.refuse_other_formats(head)
@@ -62,9 +62,9 @@ class Input:
         self.file.close()
         name, command = kind
         way = (piped(command, self.name, ".json" in self.name) if command else
-               'write its text to a file of JSON lines, a {"text": ...} each, first')
-        raise DataError(f"{self.name}: begins at byte 0 as {name} data, which is not read as text: "
-                        f"{way}")
+               'write its text to a file of JSON lines, each {"text": ...}')
+        raise DataError(f"{self.name}: begins at byte 0 with {name} data, which is not text; "
+                        f"convert it: {way}")
 
     def __enter__(self):
         return self
@@ -85,7 +85,7 @@ class Input:
 
     def check_size(self, size, place):
         if size > MAX_DOCUMENT:
-            raise DataError(f"{place}: a document has more than {MAX_DOCUMENT} bytes: split it "
+            raise DataError(f"{place}: a document has more than {MAX_DOCUMENT} bytes; split it "
                             "(--split)")
 
     def raw_lines(self):
@@ -108,14 +108,14 @@ class Input:
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
-            self.refuse(error.start, "a wrong sequence")
+            self.refuse(error.start, "an invalid sequence")
         self.offset += len(data)
         return text
 
     def refuse(self, start, what):
         way = piped("iconv -f ENCODING -t UTF-8", self.name, False)
-        raise DataError(f"{self.name}: {what} at byte {self.offset + start}, so it is no UTF-8 "
-                        f"text: convert it, for example: {way}")
+        raise DataError(f"{self.name}: {what} at byte {self.offset + start}, so it is not "
+                        f"UTF-8 text; convert it, for example: {way}")
 
     def lines(self):
         """Yields (number, line) without "\\n" or "\\r\\n"."""
@@ -143,13 +143,13 @@ def is_jsonl(head, is_cut):
 
 def advice(line, kind, is_first, name):
     if is_first and line.strip(BLANK)[:1] == b"[":
-        return ("a JSON array is not read, but an object a line is: convert it: "
+        return ("a JSON array is not supported; convert it to one object per line: "
                 + piped("jq -c '.[]'", name, True))
-    text = "mend or remove the line, or skip it (--skip-bad N)"
+    text = "fix or remove the line, or skip it (--skip-bad N)"
     if kind == "field":
         text = "choose another --field, " + text
     if is_first and kind == "early":
-        text += ("; if an object takes several lines, convert the file: "
+        text += ("; if an object spans several lines, convert the file: "
                  + piped("jq -c .", name, True))
     return text
 
@@ -210,8 +210,8 @@ def read_documents(path, options=Options(), bad_line=throw):
             yield from _read_jsonl(file, options.field, bad_line)
             return
         if automatic and is_jsonl(file.head, file.is_cut):
-            raise DataError(f"{file.name}: its lines are JSON objects: give --jsonl to take their "
-                            "text, or --text to take them as they stand")
+            raise DataError(f"{file.name}: its lines are JSON objects; use --jsonl to read their "
+                            "text, or --text to read the lines as they are")
         if options.split == "file":
             yield _read_whole(file)
         elif options.split == "line":

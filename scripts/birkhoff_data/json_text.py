@@ -46,7 +46,7 @@ def parse(line):
     except UnicodeDecodeError as error:
         raise BadLine("syntax", f"not valid JSON: not UTF-8 at byte {error.start}") from None
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-        raise BadLine("syntax", f"JSON nested deeper than {MAX_DEPTH}")
+        raise BadLine("syntax", f"JSON is nested deeper than {MAX_DEPTH} levels")
     text = text.strip(" \t\n\r")
     try:
         tree, end = _DECODER.raw_decode(text)
@@ -54,7 +54,7 @@ def parse(line):
         raise BadLine("early" if error.pos >= len(text) else "syntax",
                       f"not valid JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
-        raise BadLine("syntax", "not valid JSON: nested too deep") from None
+        raise BadLine("syntax", "not valid JSON: nested too deeply") from None
     if end != len(text):
         raise BadLine("syntax", f"not valid JSON: text after the object at character {end}")
     if not isinstance(tree, _Object):
@@ -102,5 +102,5 @@ def json_text(line, field):
     try:
         found[0].encode()
     except UnicodeEncodeError:
-        raise BadLine("field", f'"{field}" has half a surrogate pair') from None
+        raise BadLine("field", f'"{field}" has an unpaired surrogate') from None
     return found[0]

@@ -183,7 +183,7 @@ def _is_noted_tokenizer(prefix):
 def _require_dataset(prefix, files):
     """Raises DataError unless all existing files belong to an earlier dataset."""
     def foreign(path, what):
-        raise DataError(f"{path} exists and is not {what}, so it is not replaced: choose another "
+        raise DataError(f"{path} exists and is not {what}, so it is not replaced; choose another "
                         "--out, or move it away")
 
     there = [path for path in files if os.path.lexists(path)]
@@ -198,24 +198,24 @@ def _require_dataset(prefix, files):
         if not is_ours(path):
             foreign(path, what)
     if prefix + ".tokenizer.json" in there and not _is_noted_tokenizer(prefix):
-        foreign(prefix + ".tokenizer.json", "the tokenizer of a dataset that is there")
+        foreign(prefix + ".tokenizer.json", "the tokenizer of an existing dataset")
     if there and not proofs:
-        foreign(there[0], "part of a dataset: there is no index or manifest beside it")
+        foreign(there[0], "part of a dataset (there is no index or manifest beside it)")
 
 
 def check_dataset_outputs(prefix, inputs, overwrite):
     """Raises DataError unless the outputs may be written (engine/data/dataset_files.h). Is called
     before anything is read."""
     if not os.path.basename(prefix):
-        raise DataError(f"'{prefix}' is a directory: give a name for the dataset in it")
+        raise DataError(f"'{prefix}' is a directory; add a name for the dataset")
     ids, files = file_ids(inputs), dataset_files(prefix)
     for path in files:
         if {file_id(path), file_id(temporary_path(path))} & ids:
-            raise DataError(f"{path} is an input, which would be replaced: choose another --out")
+            raise DataError(f"{path} is an input file and would be replaced; choose another --out")
     if overwrite:
         _require_dataset(prefix, files)
         return
     for path in files:
         if os.path.lexists(path):
-            raise DataError(f"{path} exists: choose another --out, or replace a dataset on purpose "
-                            "(--overwrite)")
+            raise DataError(f"{path} exists; choose another --out, or replace the dataset with "
+                            "--overwrite")

@@ -34,8 +34,8 @@ def check_output(path, is_ours=is_picture):
         if not data or is_ours(data):
             return
     script = os.path.basename(sys.argv[0])
-    print(f"{script}: {path} exists and was not written by this script, so it is not replaced: "
-          "move it away, or name another place", file=sys.stderr)
+    print(f"{script}: {path} exists and was not written by this script, so it is not replaced; "
+          "move it away, or choose another path", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -45,7 +45,8 @@ def report_folder(run):
     path = pathlib.Path(run) / "report"
     if path.is_symlink():
         script = os.path.basename(sys.argv[0])
-        print(f"{script}: {path} is a link, which is not followed: remove it", file=sys.stderr)
+        print(f"{script}: {path} is a symbolic link, which is not followed; remove it",
+              file=sys.stderr)
         raise SystemExit(5)
     return output_folder(path)
 
@@ -57,7 +58,7 @@ def output_folder(path):
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         script = os.path.basename(sys.argv[0])
-        print(f"{script}: cannot make the folder {path}: {error.strerror}", file=sys.stderr)
+        print(f"{script}: cannot create the directory {path}: {error.strerror}", file=sys.stderr)
         raise SystemExit(5) from None
     return path
 
@@ -68,7 +69,7 @@ def read_regular(path):
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(number, "rb") as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file")
+            raise OSError(errno.EINVAL, "not a regular file")
         return file.read()
 
 

@@ -114,7 +114,7 @@ class Cutter:
             begin = end
         if len(text) - begin > self.limit:
             raise DataError(
-                f"{name}: a document has {len(text) - begin} characters and no place where it can "
-                f"be cut without changing its tokens, more than the {self.limit} that fit in "
-                "memory: split it (--split line, blank-line or prefix)")
+                f"{name}: a document has {len(text) - begin} characters that cannot be cut without "
+                f"changing its tokens, more than the {self.limit} that fit in memory; split it "
+                "(--split line, blank-line or prefix)")
         yield text[begin:]

@@ -14,22 +14,22 @@ def need(package):
         return importlib.import_module(package)
     except ImportError:
         advice = "python3 -m pip install tokenizers xxhash"
-        raise DataError(f"no Python package {package}: {advice}") from None
+        raise DataError(f"no Python package {package}; install it: {advice}") from None
 
 
 def load_tokenizer(path):
     """Returns the tokenizer, and the bytes from which it was read."""
     if not os.path.isfile(path):
-        raise DataError(f"no tokenizer {path}: give the path of a tokenizer.json")
+        raise DataError(f"no tokenizer {path}; give the path of a tokenizer.json")
     tokenizers = need("tokenizers")
     with open(path, "rb") as file:
         data = file.read(MAX_TOKENIZER + 1)
     if len(data) > MAX_TOKENIZER:
-        raise DataError(f"{path} has more than {MAX_TOKENIZER} bytes: it is no tokenizer.json")
+        raise DataError(f"{path} has more than {MAX_TOKENIZER} bytes: not a tokenizer.json")
     try:
         return tokenizers.Tokenizer.from_str(data.decode()), data
     except Exception as error:  # the package raises nothing narrower
-        raise DataError(f"{path} is no tokenizer.json: {error}") from None
+        raise DataError(f"{path} is not a valid tokenizer.json: {error}") from None
 
 
 def end_of_document(tokenizer, name):
@@ -39,8 +39,8 @@ def end_of_document(tokenizer, name):
         token = int(name)
     if token is None:
         known = ", ".join(special[:20]) or "none"
-        raise DataError("--end-of-document must be a token of the tokenizer, or its id; special "
-                        f"ones are: {known}")
+        raise DataError("--end-of-document must be a token of the tokenizer, or its id; its "
+                        f"special tokens are: {known}")
     return token
 
 
@@ -102,7 +102,7 @@ class Encoder:
             ids = encoding.ids
             if not self.control.keys().isdisjoint(ids):
                 name = self.control[min(self.control.keys() & set(ids))]
-                raise DataError(f"a text that begins with {text[:40]!r} gets the control token "
-                                f"{name!r} by this tokenizer: take that out of the text, or out of "
-                                "the tokenizer's vocabulary")
+                raise DataError(f"this tokenizer gives a text that begins with {text[:40]!r} the "
+                                f"control token {name!r}; remove it from the text, or from the "
+                                "tokenizer's vocabulary")
             yield ids

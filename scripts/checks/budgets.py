@@ -47,5 +47,5 @@ def _functions(path, text):
                 f.name.isupper() or _FOREIGN.match(f.name)):  # nor do macros count
             found.append(Finding(path, f.line,
                                  f"{f.name} takes {f.parameters} parameters; more than "
-                                 f"{PARAMETERS} become a struct"))
+                                 f"{PARAMETERS} must become a struct"))
     return found

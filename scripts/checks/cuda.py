@@ -12,14 +12,14 @@ KERNELS = ("kernels/cuda/", "tests/cuda/kernels/")
 _MARKS = ("__global__", "__device__", "__host__", "__launch_bounds__", "__restrict__")
 
 _FORBIDDEN = [
-    (r"<<<", "a launch is launch()"),
+    (r"<<<", "use launch() for a launch"),
     (r"\basm\b", "PTX belongs in kernels/cuda/device/nvidia/"),
-    (r"\b(?:threadIdx|blockIdx|blockDim|gridDim|warpSize)\b", "an index is thread_index() etc."),
-    (r"\batomic[A-Z]\w*", "the sum of floats in any order is not a result"),
-    (r"\bcooperative_groups\b|\bcub::|\bwmma::|\bcute::", "no library stands between a kernel and "
-     "the vocabulary"),
-    (r"\bvolatile\b", "a wait goes through the vocabulary"),
-    (r"\b__nv_\w+|\b__half\w*|\bnv_bfloat\w*", "bf16 is base/bf16.h"),
+    (r"\b(?:threadIdx|blockIdx|blockDim|gridDim|warpSize)\b", "use thread_index() and its like"),
+    (r"\batomic[A-Z]\w*", "sums of floats must have a fixed order"),
+    (r"\bcooperative_groups\b|\bcub::|\bwmma::|\bcute::", "kernels use the vocabulary, not "
+     "libraries"),
+    (r"\bvolatile\b", "use the vocabulary for waits"),
+    (r"\b__nv_\w+|\b__half\w*|\bnv_bfloat\w*", "use bf16 of base/bf16.h"),
 ]
 _BUILT_IN = re.compile(r"\b__[A-Za-z]\w*")
 _INCLUDE = re.compile(r'#[ \t]*include[ \t]*[<"](cuda_(?!runtime_api\.h)|cooperative|cub/|mma\.h)')
@@ -36,10 +36,10 @@ def findings(tree):
             if _INCLUDE.search(line):
                 found.append(Finding(path, number, "include kernels/cuda/device/device.h instead"))
             if f'"{DEVICE}sm_90.h"' in line and "/sm_90/" not in path:
-                found.append(Finding(path, number, "sm_80 has not these words: what says them "
-                                                   "belongs in a folder named sm_90"))
+                found.append(Finding(path, number, "sm_80 does not have these words; move "
+                                                   "this to a folder named sm_90"))
             if re.match(r"\s*#\s*if.*__CUDA", line):
-                found.append(Finding(path, number, "kernels are the same text for every compiler"))
+                found.append(Finding(path, number, "kernels must be one text for every compiler"))
     return found
 
 
@@ -49,4 +49,4 @@ def _words(line):
             yield match[0], why
     for match in _BUILT_IN.finditer(line):
         if match[0] not in _MARKS and not re.match(_FORBIDDEN[-1][0], match[0]):
-            yield match[0], "is not of the vocabulary (kernels/cuda/device/device.h)"
+            yield match[0], "is not in the vocabulary (kernels/cuda/device/device.h)"

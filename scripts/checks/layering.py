@@ -62,17 +62,17 @@ def findings(tree):
     for path, text in tree.cpp().items():
         room, part = _part(path)
         if room is None:
-            found.append(Finding(path, 1, f"is in no room; rooms are {', '.join(ROOMS)}"))
+            found.append(Finding(path, 1, f"is in none of the rooms {', '.join(ROOMS)}"))
             continue
         if room == "engine" and part not in PARTS:
-            found.append(Finding(path, 1, f"is in no part of engine; parts are {', '.join(PARTS)}"))
+            found.append(Finding(path, 1, f"is in none of engine's parts {', '.join(PARTS)}"))
             continue
         for line, name, quoted in includes(text):
             other = _part(name)
             if other[0] is None:
                 wrong = _third_party(path, name, quoted)
             elif name not in tree.files and not name.endswith("-inl.h"):
-                wrong = f"{name} does not exist; includes are written from the repository's root"
+                wrong = f"{name} does not exist; write includes from the repository's root"
             else:
                 wrong = _wrong(path, (room, part), name, other)
             if wrong:
@@ -87,7 +87,7 @@ def _third_party(path, name, quoted):
         if re.fullmatch(pattern, name) and not path.startswith(folders):
             return f"{name} belongs in {' or '.join(folders) or 'no room'} only"
     if quoted and not re.match(r"hwy/", name):
-        return f'"{name}" is no file of ours; includes are written from the repository\'s root'
+        return f'"{name}" is not a file of ours; write includes from the repository\'s root'
     return None
 
 
@@ -109,7 +109,8 @@ def _wrong(path, here, name, there):
     if here[0] == "engine":
         if here[1] in FORMATS and (there[0] not in ("base", "engine") or
                                    there[0] == "engine" and there[1] not in FORMATS):
-            return f"{name}: engine/{here[1]} parses untrusted bytes and stands on base alone"
+            return (f"{name}: engine/{here[1]} parses untrusted bytes and may only include base "
+                    "and other parts that do")
         if there[0] == "engine" and PARTS.get(there[1], 0) > PARTS[here[1]]:
             return f"engine/{here[1]} must not include engine/{there[1]} ({name})"
     return None
@@ -127,7 +128,7 @@ def _circles(edges):
             done |= set(trail)
             where = edges[trail[-2], trail[-1]]
             circle = " → ".join(f"engine/{p}" for p in trail)
-            found.append(Finding(where.path, where.line, f"includes run in a circle: {circle}"))
+            found.append(Finding(where.path, where.line, f"circular includes: {circle}"))
     return found
 
 

@@ -22,7 +22,7 @@ def findings(tree):
         if path.endswith(_VERBATIM) or path.startswith(_HOSTILE):
             continue
         if text and not text.endswith("\n"):
-            found.append(Finding(path, text.count("\n") + 1, "does not end with a new line"))
+            found.append(Finding(path, text.count("\n") + 1, "does not end with a newline"))
         for number, line in enumerate(text.split("\n"), 1):
             found += [Finding(path, number, why) for why in _line(path, line, tree)]
     return found
@@ -30,15 +30,15 @@ def findings(tree):
 
 def _line(path, line, tree):
     if line != line.rstrip():
-        yield "ends in blanks"
+        yield "has trailing blanks"
     if path.endswith(_CODE) and "\t" in line:
         yield "has a tab"
     if path.endswith(_CODE) and len(line) > COLUMNS:
         yield f"has {len(line)} columns; at most {COLUMNS}"
     if match := _LOOSE.search(line):
-        yield f"{match[0]} is a loose end: do it, or write {match[0]}(issue N): reason"
+        yield f"{match[0]} has no issue; do it, or write {match[0]}(issue N): reason"
     if match := _MACHINE.search(line):
-        yield f"{match[0]}… is a path of one machine"
+        yield f"{match[0]}… is a path that exists on one machine only"
     if path.endswith(".md"):
         for target in _LINK.findall(line):
             to = os.path.normpath(os.path.join(os.path.dirname(path), target))

@@ -72,12 +72,13 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/parity.sh")
     parser.add_argument("program")
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--only", default="", help="cases whose name has this text")
+    parser.add_argument("--only", default="",
+                        help="run only the cases whose name contains this text")
     parser.add_argument("--accept", action="store_true",
-                        help="write docs/numerics.md's tables and the golden tensors")
+                        help="rewrite the tables of docs/numerics.md and the golden tensors")
     args = parser.parse_args()
     if args.accept and args.only:
-        parser.error("--accept takes all cases")
+        parser.error("--accept needs all cases, so it cannot be combined with --only")
     torch.set_num_threads(1)  # with two threads such small tensors are slower
     birkhoff = engine.Engine(args.program)
     entries, goldens = [], {}

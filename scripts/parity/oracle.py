@@ -45,7 +45,7 @@ class Oracle:
             margin = float((ranked[..., active - 1] - ranked[..., active]).min())
             if not margin > 2 * COVER * by:
                 raise SystemExit(f"choice {number} of experts: margin {margin:.2g}, which rounding "
-                                 f"moves by {by:.2g}; take another seed")
+                                 f"moves by {by:.2g}; use another seed")
 
     def bound(self, name, dtype="f32"):
         return COVER * self.deviation[name] * (F64 if dtype == "f64" else 1)

@@ -23,8 +23,8 @@ def run(command, **options):
         done = subprocess.run([str(c) for c in command], cwd=ROOT, text=True, check=False,
                               stdout=subprocess.PIPE, **options)
     except FileNotFoundError as error:
-        raise SystemExit(f"ptx_check: {error.filename} is not installed: scripts/cuda_build.sh "
-                         "installs what is needed") from None
+        raise SystemExit(f"ptx_check: {error.filename} is not installed; scripts/cuda_build.sh "
+                         "installs it") from None
     if done.returncode:
         raise SystemExit(f"ptx_check: {shlex.join(map(str, command))}: failed (exit code "
                          f"{done.returncode})\n{done.stdout}{done.stderr or ''}".rstrip())

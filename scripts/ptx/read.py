@@ -105,8 +105,8 @@ def kernels(file, architecture, log, sass, demangle):
     used, said, bound = resources(log), opcodes(sass), bounds(sass)
     if set(used) != set(said):
         odd = ", ".join(sorted(set(used) ^ set(said)))
-        raise SystemExit(f"ptx_check: {file} for sm_{architecture}: ptxas and nvdisasm do not name "
-                         f"the same kernels: {odd}; look whether their output has another form")
+        raise SystemExit(f"ptx_check: {file} for sm_{architecture}: ptxas and nvdisasm name "
+                         f"different kernels: {odd}; check whether their output format changed")
     names = sorted(used)
     return [Kernel(file, short(name), architecture, bound.get(m, MOST_THREADS), used[m].registers,
                    used[m].barriers, used[m].shared, used[m].stack, used[m].spills,

@@ -47,8 +47,8 @@ def _rows(text, path, columns):
     for number, line in lines[1:]:
         fields = next(csv.reader([line]))
         if len(fields) != len(columns):
-            raise SystemExit(f"ptx_check: {path}:{number}: has {len(fields)} fields; "
-                             f"there are {len(columns)}: {', '.join(columns)}")
+            raise SystemExit(f"ptx_check: {path}:{number}: has {len(fields)} fields "
+                             f"instead of {len(columns)}: {', '.join(columns)}")
         yield number, fields
 
 
@@ -58,10 +58,11 @@ def read_needs(text):
     for number, (kernel, threads, dynamic, wide, tensor) in _rows(text, NEEDS, _NEEDS):
         if not threads.isdigit() or not dynamic.isdigit() or int(threads) == 0:
             raise SystemExit(f"ptx_check: {NEEDS}:{number}: threads (at least 1) and dynamic "
-                             f"(bytes) are numbers, not {threads!r} and {dynamic!r}")
+                             f"(bytes) must be numbers, not {threads!r} and {dynamic!r}")
         if wide not in _WIDE or tensor not in ("yes", "no") or kernel in needs:
-            raise SystemExit(f"ptx_check: {NEEDS}:{number}: wide is one of {', '.join(_WIDE)}, "
-                             f"tensor yes or no, and {kernel} has one line")
+            raise SystemExit(f"ptx_check: {NEEDS}:{number}: wide must be one of "
+                             f"{', '.join(_WIDE)}, tensor yes or no, and {kernel} must have one "
+                             "line")
         needs[kernel] = Need(int(threads), int(dynamic), wide, tensor == "yes")
     return needs
 
@@ -71,8 +72,8 @@ def read_table(text):
     table = {}
     for number, (file, kernel, architecture, *numbers) in _rows(text, TABLE, _TABLE):
         if not all(n.isdigit() for n in numbers) or (file, kernel, architecture) in table:
-            raise SystemExit(f"ptx_check: {TABLE}:{number}: is no row, or there twice; write the "
-                             f"table anew: {ACCEPT}")
+            raise SystemExit(f"ptx_check: {TABLE}:{number}: is not a valid row, or a duplicate; "
+                             f"write the table anew: {ACCEPT}")
         table[file, kernel, architecture] = Row(*map(int, numbers))
     return table
 
@@ -108,10 +109,10 @@ def with_needs(kernels, needs):
         else:
             name = kernel.name.split("<")[0]
             missing[name] = Finding("no need", name, f"{kernel.file}: {name} has no line in "
-                                    f"{NEEDS}: add {','.join(_NEEDS)} for it, then run {ACCEPT}")
+                                    f"{NEEDS}; add {','.join(_NEEDS)} for it, then run {ACCEPT}")
     lines = {line_of(needs, k) for k in kernels}
     found = list(missing.values())
-    found += [Finding("stale need", n, f"{NEEDS}: {n} is in no source; remove its line")
+    found += [Finding("stale need", n, f"{NEEDS}: no source has {n}; remove its line")
               for n in sorted(set(needs) - lines)]
     return judged, found
 
@@ -129,32 +130,32 @@ _WIDTHS = ("128", "256")  # bits; on sm_100 two accesses of 128 may be merged
 def _broken(kernel, need):
     """(kind, text) of each broken rule that does not depend on the table."""
     if need.threads > kernel.bound:
-        yield "threads", (f"is compiled for {kernel.bound} threads of a block "
-                          f"(__launch_bounds__), and {NEEDS} says {need.threads}")
+        yield "threads", (f"is compiled for {kernel.bound} threads per block "
+                          f"(__launch_bounds__), but {NEEDS} says {need.threads}")
     if kernel.stack:
-        yield "stack", (f"{kernel.stack} bytes of stack: an array that is indexed at run time, or "
-                        "too many registers")
+        yield "stack", (f"uses {kernel.stack} bytes of stack; avoid arrays that are indexed at run "
+                        "time, or use fewer registers")
     if kernel.spills:
-        yield "spill", (f"{kernel.spills} bytes of registers are spilled: fewer values at a time, "
-                        "or fewer threads in __launch_bounds__")
+        yield "spill", (f"spills {kernel.spills} bytes of registers; keep fewer values at a time, "
+                        "or allow fewer threads in __launch_bounds__")
     if _has(kernel.opcodes, ("LDL", "STL")):
-        yield "local", "local memory is used (LDL, STL)"
+        yield "local", "uses local memory (LDL, STL)"
     for access in _WIDE[need.wide]:
         if not _has(kernel.opcodes, _ACCESSES[access], _WIDTHS):
-            yield "narrow", (f"no {access} of 16 bytes ({_ACCESSES[access][0]}.128): {access} a "
-                             f"Pack of 16 bytes, or change wide in {NEEDS}")
+            yield "narrow", (f"has no {access} of 16 bytes ({_ACCESSES[access][0]}.128); {access} "
+                             f"a Pack of 16 bytes, or change wide in {NEEDS}")
     # HMMA, HGMMA and UTCHMMA use tensor cores; HFMA2.MMA does not.
     products = any(re.search("MMA$", o.split(".")[0]) for o in kernel.opcodes)
     if products != need.tensor:
-        yield "tensor", (f"{'uses' if products else 'does not use'} tensor cores, and {NEEDS} says "
+        yield "tensor", (f"{'uses' if products else 'does not use'} tensor cores, but {NEEDS} says "
                          "otherwise")
 
 
 def misplaced(architectures):
     """Finds files in a folder named sm_N that are compiled for an older architecture.
     architectures: the list for each file."""
-    return [Finding("architecture", file, f"{file}: is compiled for sm_{a}; CMake must compile "
-                    f"what is in a folder named sm_{least[1]} for that and above alone")
+    return [Finding("architecture", file, f"{file}: is compiled for sm_{a}, but CMake must "
+                    f"compile a folder named sm_{least[1]} only for that and above")
             for file, of in sorted(architectures.items()) for a in of
             if (least := re.search(r"/sm_(\d+)/", file)) and _number(a) < int(least[1])]
 
@@ -174,13 +175,14 @@ def judge(judged, blocks, table, skipped=()):
         key, row = (kernel.file, kernel.name, kernel.architecture), row_of(kernel, fits)
         seen.add(key)
         if key not in table:
-            found.append(Finding("new", kernel.name, f"{kernel}: is not in {TABLE}: run {ACCEPT}, "
-                                 "look at the difference, commit it"))
+            found.append(Finding("new", kernel.name, f"{kernel}: is not in {TABLE}; run {ACCEPT}, "
+                                 "check the difference and commit it"))
         elif table[key] != row:
             found.append(Finding("changed", kernel.name, f"{kernel}: has {row}; {TABLE} has "
-                                 f"{table[key]}: look why; if it is right, {ACCEPT}"))
-    found += [Finding("stale", key[1], f"{TABLE}: {key[1]} of {key[0]} for sm_{key[2]} is no more: "
-                      f"run {ACCEPT}")
+                                 f"{table[key]}; find out why, and if it is right, "
+                                 f"run {ACCEPT}"))
+    found += [Finding("stale", key[1], f"{TABLE}: {key[1]} of {key[0]} for sm_{key[2]} no longer "
+                      f"exists; run {ACCEPT}")
               for key in sorted(set(table) - seen) if (key[0], key[2]) not in skipped]
     return found
 

@@ -55,8 +55,8 @@ TEST(Files, AnOutputIsARegularFile) {
   ASSERT_EQ(mkfifo((scratch / "fifo").c_str(), 0600), 0);
   ASSERT_EQ(mknod((scratch / "socket").c_str(), S_IFSOCK | 0600, 0), 0);
   std::filesystem::create_directory(scratch / "directory");
-  for (const auto& [name, kind] : {std::pair{"link", "is a link"},
-                                   {"dangling", "is a link"},
+  for (const auto& [name, kind] : {std::pair{"link", "is a symbolic link"},
+                                   {"dangling", "is a symbolic link"},
                                    {"fifo", "is a FIFO"},
                                    {"socket", "is a socket"},
                                    {"directory", "is a directory"}}) {

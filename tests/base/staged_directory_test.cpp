@@ -43,9 +43,9 @@ TEST(StagedDirectory, OverwritesNothing) {
   spill(scratch / "file", "x");
   std::filesystem::create_symlink(scratch / "nowhere", scratch / "link");
   for (const char* name : {"empty", "file", "link"})
-    EXPECT_THAT(refusal(scratch / name), HasSubstr("exists already and is never overwritten"));
+    EXPECT_THAT(refusal(scratch / name), HasSubstr("already exists and is never overwritten"));
   for (const char* name : {"", ".", "..", "/", "a/.."})
-    EXPECT_THAT(refusal(name), HasSubstr("is no name of a new directory")) << name;
+    EXPECT_THAT(refusal(name), HasSubstr("is not a valid name for a new directory")) << name;
   {
     StagedDirectory staged(scratch / "race");
     std::filesystem::create_directory(scratch / "race");
@@ -58,7 +58,7 @@ TEST(StagedDirectory, WhatAnotherIsFillingStays) {
   const Scratch scratch;
   const StagedDirectory first(scratch / "out");
   spill(first.aside() / "file", "x");
-  EXPECT_THAT(refusal(scratch / "out"), HasSubstr("remove it if there is none"));
+  EXPECT_THAT(refusal(scratch / "out"), HasSubstr("if no such process runs, remove it"));
   EXPECT_EQ(slurp(first.aside() / "file"), "x");
 }
 
@@ -81,7 +81,7 @@ TEST(StagedDirectory, AFileOrLinkAsideIsNotOurs) {
   spill(scratch / "mine" / "file", "x");
   std::filesystem::create_symlink(scratch / "mine", scratch / ".link.partial");
   for (const char* name : {"file", "link"})
-    EXPECT_THAT(refusal(scratch / name), HasSubstr("remove it if there is none"));
+    EXPECT_THAT(refusal(scratch / name), HasSubstr("if no such process runs, remove it"));
   EXPECT_EQ(slurp(scratch / ".file.partial"), "x");
   EXPECT_EQ(slurp(scratch / "mine" / "file"), "x");
 }

@@ -100,7 +100,7 @@ TEST(LocalWatchThread, NamesTheStuckRank) {
   EXPECT_EQ(failure.activity, Activity::forward);
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0].substr(0, lines[0].rfind(' ', lines[0].size() - 3)),
-            "rank 0 last collective: sequence 4, all_gather, 10 bytes, waiting since");
+            "rank 0 last collective: sequence 4, all_gather, 10 bytes, waiting for");
 }
 
 TEST(LocalWatchThread, IsStillWhenAllAreDone) {

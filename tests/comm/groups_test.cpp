@@ -83,7 +83,7 @@ TEST(CommunicatorGroups, MessagesAndMismatchesNameTheRanksOfTheRun) {
     else
       sum_of(*half, 1);
   });
-  EXPECT_THAT(what, HasSubstr("9: ranks make different calls: "));
+  EXPECT_THAT(what, HasSubstr("9: ranks are in different calls: "));
   EXPECT_THAT(what, HasSubstr("rank 1"));
   EXPECT_THAT(what, HasSubstr("rank 3"));
   EXPECT_THAT(what, HasSubstr("all_reduce of 1 i64 (its 1st call in group 1)"));
@@ -104,10 +104,11 @@ TEST(CommunicatorGroups, ListsThatDoNotFitAreRefusedOnAllRanks) {
     EXPECT_EQ(seen[2], seen[0]);
     return seen[0];
   };
-  EXPECT_EQ(run({{0, 1}, {1, 2}, {1, 2}}), "[group] rank 0 lists rank 1, whose list is another");
-  EXPECT_EQ(run({{0, 1}, {0, 1}, {1}}), "[group] rank 2 is not in the list it gives");
-  EXPECT_THAT(run({{0, 0}, {1}, {2}}), HasSubstr("[group] rank 0 lists rank 0 at place 1"));
-  EXPECT_THAT(run({{0}, {1}, {2, 7}}), HasSubstr("[group] rank 2 lists rank 7 at place 1"));
+  EXPECT_EQ(run({{0, 1}, {1, 2}, {1, 2}}),
+            "[group] rank 0 lists rank 1, which gives a different list");
+  EXPECT_EQ(run({{0, 1}, {0, 1}, {1}}), "[group] rank 2 is not in its own list");
+  EXPECT_THAT(run({{0, 0}, {1}, {2}}), HasSubstr("[group] rank 0 lists rank 0 at position 1"));
+  EXPECT_THAT(run({{0}, {1}, {2, 7}}), HasSubstr("[group] rank 2 lists rank 7 at position 1"));
 }
 
 }  // namespace

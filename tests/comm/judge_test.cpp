@@ -141,10 +141,10 @@ TEST(Judge, TellsEachRanksLastCollective) {
   judge.heard(1, 1, {});
   judge.heard(2, 1, {.sequence = 16, .operation = "barrier"});
   EXPECT_EQ(judge.last_collective(0, 3.5),
-            "last collective: sequence 17, all_gather, 4096 bytes, waiting since 2.5 s");
+            "last collective: sequence 17, all_gather, 4096 bytes, waiting for 2.5 s");
   EXPECT_EQ(judge.last_collective(1, 3.5), "has called no collective");
   EXPECT_EQ(judge.last_collective(2, 3.5), "last collective: sequence 16, barrier, 0 bytes, done");
-  EXPECT_EQ(judge.last_collective(3, 3.5), "was never heard");
+  EXPECT_EQ(judge.last_collective(3, 3.5), "was never heard from");
 }
 
 }  // namespace

@@ -41,11 +41,9 @@ void expect_found(const Step& most, const std::string& first, const Step& odd,
     const std::string two = "rank 2 is in " + second, to_two = "rank 2 in " + second;
     const auto both = [&](int r) {
       return AnyOf(
-          HasSubstr(fmt::format("9: ranks make different calls: rank 2 is in {}, rank {} in "
-                                "{}",
+          HasSubstr(fmt::format("9: ranks are in different calls: rank 2 is in {}, rank {} in {}",
                                 second, r, first)),
-          HasSubstr(fmt::format("9: ranks make different calls: rank {} is in {}, rank 2 in "
-                                "{}",
+          HasSubstr(fmt::format("9: ranks are in different calls: rank {} is in {}, rank 2 in {}",
                                 r, first, second)));
     };
     EXPECT_THAT(what, AnyOf(both(0), both(1)));
@@ -117,9 +115,9 @@ TEST(CommunicatorMismatch, MessagesDiffer) {
   };
   const Step send = [](Communicator& c, Buffers& b) { c.send(b.from(5), 1); };
   EXPECT_EQ(run(send, [](Communicator& c, Buffers& b) { c.receive(b.floats(4), 0); }),
-            "9: ranks make different calls: rank 0 is in send of 5 f32 to rank 1 (its 1st message "
-            "there in group 0), rank 1 in receive of 4 f32 from rank 0 (its 1st message from there "
-            "in group 0)");
+            "9: ranks are in different calls: rank 0 is in send of 5 f32 to rank 1 (its 1st "
+            "message to that rank in group 0), rank 1 in receive of 4 f32 from rank 0 (its 1st "
+            "message from that rank in group 0)");
   EXPECT_THAT(run(send, [](Communicator& c, Buffers& b) { c.receive(b.integers(5), 0); }),
               HasSubstr("rank 1 in receive of 5 i64 from rank 0"));
   // A message where a collective is expected, and vice versa.
@@ -140,8 +138,8 @@ TEST(CommunicatorMismatch, CountsOfAPairInAllToAllDiffer) {
   });
   EXPECT_EQ(
       what,
-      "9: ranks make different calls: rank 1 is in all_to_all of 3 f32 to rank 2 (its 1st "
-      "call in group 0), rank 2 in all_to_all of 4 f32 from rank 1 (its 1st call in group 0)");
+      "9: ranks are in different calls: rank 1 is in all_to_all of 3 f32 to rank 2 (its 1st call "
+      "in group 0), rank 2 in all_to_all of 4 f32 from rank 1 (its 1st call in group 0)");
 }
 
 TEST(CommunicatorMismatch, ArgumentsThatCannotBeRightAreRefusedAtOnce) {
@@ -152,17 +150,19 @@ TEST(CommunicatorMismatch, ArgumentsThatCannotBeRightAreRefusedAtOnce) {
     });
   };
   EXPECT_THAT(run([](auto& c, auto& b) { c.all_gather(b.from(3), b.floats(8)); }),
-              HasSubstr("[all_gather] 3 elements a rank, 8 in all, in a group of 3"));
+              HasSubstr("[all_gather] 3 elements per rank do not make 8 in a group of 3"));
   EXPECT_THAT(run([](auto& c, auto& b) { c.broadcast(b.floats(3), 3); }),
-              HasSubstr("[broadcast] rank 3 of a group of 3"));
-  EXPECT_THAT(run([](auto& c, auto& b) { c.send(b.from(3), c.rank()); }), HasSubstr("[send] rank"));
-  EXPECT_THAT(run([](auto& c, auto& b) { c.receive(b.floats(3), -1); }), HasSubstr("rank -1 of"));
+              HasSubstr("[broadcast] peer rank 3 in a group of 3"));
+  EXPECT_THAT(run([](auto& c, auto& b) { c.send(b.from(3), c.rank()); }),
+              HasSubstr("[send] peer rank"));
+  EXPECT_THAT(run([](auto& c, auto& b) { c.receive(b.floats(3), -1); }),
+              HasSubstr("peer rank -1 in"));
   EXPECT_THAT(run([](auto& c, auto&) { c.all_reduce({}, Reduction::sum); }),
-              HasSubstr("without a dtype"));
+              HasSubstr("has no dtype"));
   EXPECT_THAT(run([](auto& c, auto&) {
                 c.all_reduce({nullptr, 3, DType::f32}, Reduction::sum);
               }),
-              HasSubstr("at no address"));
+              HasSubstr("has no address"));
   const int64_t two[] = {1, 1}, huge[] = {INT64_MAX, INT64_MAX, 8}, minus[] = {-1, 2, 5};
   const int64_t six[] = {1, 2, 3};
   EXPECT_THAT(run([&](auto& c, auto& b) { c.all_to_all(b.from(2), two, b.floats(2), two); }),
@@ -172,7 +172,7 @@ TEST(CommunicatorMismatch, ArgumentsThatCannotBeRightAreRefusedAtOnce) {
   EXPECT_THAT(run([&](auto& c, auto& b) { c.all_to_all(b.from(6), minus, b.floats(6), six); }),
               HasSubstr("a count of -1"));
   EXPECT_THAT(run([&](auto& c, auto& b) { c.all_to_all(b.from(7), six, b.floats(6), six); }),
-              HasSubstr("counts make 6, the buffer has 7"));
+              HasSubstr("the counts sum to 6, but the buffer has 7"));
 }
 
 }  // namespace

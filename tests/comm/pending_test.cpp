@@ -109,7 +109,7 @@ TEST(CommunicatorPending, TooManyUnderWayAreRefused) {
     for (int64_t& v : x)
       pending.push_back(ranks.start_receive(elements(std::span(&v, 1)), 1 - ranks.rank()));
   });
-  EXPECT_THAT(what, HasSubstr("9: [receive] 128 calls of group 0 are under way"));
+  EXPECT_THAT(what, HasSubstr("9: [receive] 128 calls of group 0 are already in flight"));
 }
 
 // Both calls have many chunks: neither can end if a rank advances only the call it waits for.
@@ -188,7 +188,7 @@ TEST(CommunicatorPending, ADroppedCallIsTheEndOfTheRank) {
       },
       {.chunk_bytes = 64});
   EXPECT_EQ(what, "9: " + second);
-  EXPECT_THAT(second, HasSubstr("[receive] started, and not waited for (call 1 in group 0)"));
+  EXPECT_THAT(second, HasSubstr("[receive] was started but never waited for (call 1 in group 0)"));
 }
 
 TEST(CommunicatorPending, ABeaconSeesTheWaits) {

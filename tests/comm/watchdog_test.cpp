@@ -129,14 +129,14 @@ TEST(WatchdogDrills, ThrowEndsAllWithItsOwnCode) {
     all.push_back({.kind = "throw",
                    .victim = victim,
                    .size = size,
-                   .cause = "a drill threw this",
+                   .cause = "thrown by --drill",
                    .code = 9,
                    .victims = 9});
   for (const char* at : {"init", "load", "data", "forward", "all_reduce", "update", "save"})
     all.push_back({.kind = "throw",
                    .victim = 1,
                    .at = at,
-                   .cause = "a drill threw this",
+                   .cause = "thrown by --drill",
                    .code = 9,
                    .victims = 9});
   rehearse(all);
@@ -147,7 +147,7 @@ TEST(WatchdogDrills, ASymptomIsNotTheCause) {
   rehearse({{.kind = "throw",
              .victim = 1,
              .size = 3,
-             .cause = "a drill threw this",
+             .cause = "thrown by --drill",
              .code = 9,
              .victims = 9,
              .last = {"peer=3"}},
@@ -231,8 +231,8 @@ TEST(WatchdogDrills, ASkippedCollectiveNamesWhoIsBehind) {
     for (int rank = 0; rank < 3; ++rank) {
       EXPECT_EQ(codes[size_t(rank)], 7) << err;
       if (rank == victim) continue;
-      EXPECT_THAT(err, ContainsRegex(fmt::format("birkhoff:   rank {} last collective: sequence "
-                                                 "5, all_reduce, 4096 bytes, waiting since [0-9]",
+      EXPECT_THAT(err, ContainsRegex(fmt::format("birkhoff:   rank {} last collective: sequence 5, "
+                                                 "all_reduce, 4096 bytes, waiting for [0-9]",
                                                  rank)));
     }
     EXPECT_THAT(

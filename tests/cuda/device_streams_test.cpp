@@ -194,11 +194,12 @@ TEST(Arenas, SayWhatIsMissing) {
       const Arena arena(gpu, size_t{1} << 50, "activations");
       ADD_FAILURE() << "a pebibyte";
     } catch (const ResourceError& e) {
-      EXPECT_THAT(e.what(), ::testing::MatchesRegex(
-                                "rank 2, device 0: 1048576.00 GiB for activations are not there: "
-                                "[0-9]+.[0-9][0-9] of [0-9]+.[0-9][0-9] GiB are free; use "
-                                "train.recompute or a smaller train.micro_batch, or end what else "
-                                "is on the device .nvidia-smi."));
+      EXPECT_THAT(
+          e.what(),
+          ::testing::MatchesRegex(
+              "rank 2, device 0: cannot allocate 1048576.00 GiB for activations: [0-9]+.[0-9][0-9] "
+              "of [0-9]+.[0-9][0-9] GiB are free; set train.recompute, lower train.micro_batch, or "
+              "end other programs on the device .see nvidia-smi."));
     }
     gpu.run("next", stream, [] {});  // not affected by the earlier error
   });

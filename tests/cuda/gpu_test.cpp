@@ -29,10 +29,10 @@ TEST(Gpu, RefusesADeviceThatIsNotThere) {
     ASSERT_EQ(cudaGetDeviceCount(&count), cudaSuccess);
     EXPECT_THROW(Gpu({.device = count, .rank = 9}), ConfigError);
     EXPECT_THROW(Gpu({.device = -1}), ConfigError);
-    EXPECT_EQ(message_of([&] { Gpu({.device = count, .rank = 9}); }),
-              fmt::format("rank 9 wants device {} of {}; start as many ranks on a host as it has "
-                          "GPUs",
-                          count, count));
+    EXPECT_EQ(
+        message_of([&] { Gpu({.device = count, .rank = 9}); }),
+        fmt::format("rank 9 needs device {}, but this host has {}; start at most one rank per GPU",
+                    count, count));
   });
 }
 
@@ -82,11 +82,11 @@ TEST(Gpu, SaysWhoMayHaveFaulted) {
       const auto told = [&](cudaError_t status, const char* op) {
         return message_of([&] { gpu.run(op, stream, [&] { gpu.check(status, "call"); }); });
       };
-      EXPECT_THAT(
-          told(cudaErrorIllegalAddress, "swiglu"),
-          ::testing::EndsWith(synchronise ? "; by a kernel of swiglu"
-                                          : "; by a kernel of swiglu or of an operator before it: "
-                                            "BIRKHOFF_CUDA_SYNC=1 names it"));
+      EXPECT_THAT(told(cudaErrorIllegalAddress, "swiglu"),
+                  ::testing::EndsWith(
+                      synchronise ? "; caused by a kernel of swiglu"
+                                  : "; caused by a kernel of swiglu or of an earlier operator; set "
+                                    "BIRKHOFF_CUDA_SYNC=1 to find out which"));
       EXPECT_THAT(told(cudaErrorInvalidValue, "swiglu"), ::testing::Not(HasSubstr("by a kernel")));
     }
   });
@@ -98,7 +98,7 @@ TEST(Gpu, OperatorsDoNotNest) {
     const Stream stream(gpu, StreamKind::compute);
     EXPECT_EQ(
         message_of([&] { gpu.run("outer", stream, [&] { gpu.run("inner", stream, [] {}); }); }),
-        "[inner] begins inside of outer");
+        "[inner] begins before outer has ended");
   });
 }
 
@@ -109,7 +109,7 @@ TEST(Gpu, SynchronisesIfTheEnvironmentAsks) {
   }
   setenv("BIRKHOFF_CUDA_SYNC", "yes", 1);
   EXPECT_EQ(message_of([] { cuda::synchronise_asked(); }),
-            "BIRKHOFF_CUDA_SYNC=yes: 1 waits for the device after each operator, 0 does not");
+            "BIRKHOFF_CUDA_SYNC=yes: must be 1 (wait for the device after each operator) or 0");
   EXPECT_THROW(cuda::synchronise_asked(), ConfigError);
   unsetenv("BIRKHOFF_CUDA_SYNC");
   EXPECT_FALSE(cuda::synchronise_asked());

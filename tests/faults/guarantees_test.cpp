@@ -44,7 +44,7 @@ class Guarantees : public ::testing::Test {
 
 TEST_F(Guarantees, WithoutLocksARunGoesOnWithOneWarning) {
   for (const int error : {ENOSYS, ENOLCK, ENOTSUP, kNotSupported, EBADF, EINVAL, EIO})
-    expect_warned({.no_lock = error}, "no protection against a second job");
+    expect_warned({.no_lock = error}, "nothing prevents a second job");
 }
 
 TEST_F(Guarantees, ALockThatIsHeldIsRefused) {

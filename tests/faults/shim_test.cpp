@@ -139,7 +139,7 @@ TEST(FaultShim, LeavesOtherRanksAlone) {
 // Each rank writes its own file, then renames it to a common name: the recording must have the
 // order of the file system.
 TEST(FaultShim, RanksOfMpirun) {
-  if (::access("/usr/bin/mpirun", X_OK) != 0) GTEST_SKIP() << "there is no mpirun";
+  if (::access("/usr/bin/mpirun", X_OK) != 0) GTEST_SKIP() << "mpirun was not found";
   constexpr const char* kRenames = R"(
 import os, sys
 os.chdir(sys.argv[1])

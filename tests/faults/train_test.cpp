@@ -150,8 +150,10 @@ TEST_F(TrainFaults, AnErrorOfASaveIsAWarningWhereThatIsAsked) {
     EXPECT_EQ(ran.code, saving ? 0 : 5) << ran.err;
     if (saving) {
       EXPECT_EQ(committed_in(ran), (std::set<int64_t>{6}));
-      EXPECT_EQ(lines_with(ran.err, "warning: step 3: no checkpoint, training goes on: ").size(),
-                1u);
+      EXPECT_EQ(
+          lines_with(ran.err, "warning: step 3: no checkpoint was saved, but training continues: ")
+              .size(),
+          1u);
       const MetricsLog log = read_metrics(scratch / "run/metrics.jsonl");
       EXPECT_EQ(log.records.size(), 8u);  // six steps, two evaluations
     }

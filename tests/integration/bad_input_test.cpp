@@ -66,7 +66,7 @@ TEST_F(BadInput, ConfigFile) {
 TEST_F(BadInput, Dataset) {
   expect_no_run({"data.path=" + small_->at("none")}, 3,
                 {"no dataset", "none.bin", "birkhoff data prepare"});
-  expect_no_run({"model.vocab=256"}, 3, {"'byte'", "below 257", "set the model's vocabulary"});
+  expect_no_run({"model.vocab=256"}, 3, {"'byte'", "below 257", "set model.vocab"});
   expect_no_run({"train.sequence=20000"}, 3,
                 {"fewer than one sequence of 20000 + 1", "shorten train.sequence"});
   RawIndex empty;
@@ -96,9 +96,8 @@ TEST_F(BadInput, TokenOutsideTheVocabularyOfADatasetWithoutManifest) {
 TEST_F(BadInput, RunDirectory) {
   const std::string file = small_->at("small.yaml");
   for (const std::string& dir : {file, file + "/run"})
-    expect_no_run(
-        {"run.dir=" + dir}, 5,
-        {"run directory", "something else of that name is there", "set run.dir to a directory"});
+    expect_no_run({"run.dir=" + dir}, 5,
+                  {"run directory", "something else has that name", "set run.dir to a directory"});
 }
 
 TEST_F(BadInput, AModelThatMemoryCannotHoldIsRefusedBeforeItStarts) {
@@ -121,7 +120,7 @@ TEST(BadCheckpoint, Missing) {
   spill(scratch / "text", "abc");
   for (const auto& command : std::vector<std::vector<std::string>>{
            {"sample", none}, {"verify", none}, {"score", none, "--text", none}})
-    expect_refused(birkhoff(command), 4, {"none: there is none", "of a checkpoint or of a run"});
+    expect_refused(birkhoff(command), 4, {"none does not exist", "of a checkpoint or of a run"});
   expect_refused(birkhoff({"verify", scratch.path().string()}), 4, {"manifest.json"});
 }
 
@@ -158,7 +157,7 @@ TEST_F(Trained, ACorruptByteIsFoundByWhoeverReadsIt) {
 TEST_F(Trained, SamplingOptions) {
   expect_refused(birkhoff({"sample", run(), "--temperature", "-1"}), 2, {"temperature -1"});
   expect_refused(birkhoff({"sample", run(), "--temperature", "nan"}), 2, {"temperature nan"});
-  expect_refused(birkhoff({"sample", run(), "--top-p", "0"}), 2, {"top-p 0 is not above 0"});
+  expect_refused(birkhoff({"sample", run(), "--top-p", "0"}), 2, {"top-p 0 is not valid"});
   expect_refused(birkhoff({"sample", run(), "--top-k", "-1"}), 2, {"top-k -1 is negative"});
   expect_refused(birkhoff({"sample", run(), "--tokens", "0"}), 2, {"--tokens", "range 1"});
   expect_refused(birkhoff({"sample", run(), "--tokens", "x"}), 2, {"--tokens", "x"});

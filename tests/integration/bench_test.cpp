@@ -137,7 +137,7 @@ TEST_F(CliBench, TellsWhatStreamsCost) {
 
   ASSERT_EQ(bench({"--no-plain"}).code, 0);
   EXPECT_TRUE(measured()["plain"].is_null());
-  EXPECT_EQ(measured()["mhc"]["no_plain"], "not asked for");
+  EXPECT_EQ(measured()["mhc"]["no_plain"], "not measured: --no-plain was given");
   ASSERT_EQ(bench({"model.residual=plain"}).code, 0);
   EXPECT_FALSE(measured().contains("mhc_fraction"));
 }
@@ -208,7 +208,7 @@ TEST_F(CliBench, ReplacesNothingButAnEarlierResult) {
   const auto refused = [&] {
     const Finished ran = bench({});
     EXPECT_EQ(ran.code, 2) << ran.err;
-    EXPECT_THAT(ran.err, HasSubstr("exists and is no result of birkhoff bench"));
+    EXPECT_THAT(ran.err, HasSubstr("exists and is not a result of birkhoff bench"));
     EXPECT_EQ(ran.out, "");
   };
   for (const std::string text :

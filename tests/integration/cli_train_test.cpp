@@ -93,7 +93,7 @@ TEST_F(CliTrain, SavesCheckpointsThatVerify) {
   for (const char* name : {"step-00000003", "step-00000006"}) {
     const Finished ran = birkhoff({"verify", run() + "/checkpoints/" + name});
     EXPECT_EQ(ran.code, 0) << ran.err;
-    EXPECT_THAT(ran.out, HasSubstr("every byte is as it was written"));
+    EXPECT_THAT(ran.out, HasSubstr("every byte matches its hash"));
   }
   EXPECT_THAT(birkhoff({"verify", run()}).out, HasSubstr("step 6"));  // the newest
 }
@@ -158,16 +158,17 @@ TEST_F(CliTrain, ARunIsLeftAsItIs) {
     EXPECT_THAT(ran.err, HasSubstr(line));
     EXPECT_EQ(kept_files(run()), before) << line;
   };
-  expect_left({"run.resume=never"}, 5, "holds a run already; set run.dir");
-  expect_left({}, 0, "nothing to do: the run has reached step 6");
-  expect_left({"optim.lr=1e-3"}, 2, "optim.lr is 0.003 there and 0.001 here");
-  expect_left({"model.dim=16"}, 2, "is of another model: model.dim is 32 there and 16 here");
+  expect_left({"run.resume=never"}, 5, "already holds a run; set run.dir");
+  expect_left({}, 0, "nothing to do: the run has already reached step 6");
+  expect_left({"optim.lr=1e-3"}, 2, "optim.lr is 0.003 in the checkpoint but 0.001 now");
+  expect_left({"model.dim=16"}, 2,
+              "belongs to another model: model.dim is 32 in the checkpoint but 16 now");
   expect_left({"model.dim=16", "run.allow_changes=true"}, 2,
-              "is of another model: adam_m.lm_head.weight");
-  expect_left(
-      {"data.validation_fraction=0.2"}, 3,
-      "was trained on other data: data.validation_fraction is 0.1 there and 0.2 here; take "
-      "another run.dir, or allow exactly this: run.allow_changes=[data.validation_fraction]");
+              "belongs to another model: adam_m.lm_head.weight");
+  expect_left({"data.validation_fraction=0.2"}, 3,
+              "was trained on other data: data.validation_fraction is 0.1 in the checkpoint but "
+              "0.2 now; choose another run.dir, or allow the difference: "
+              "run.allow_changes=[data.validation_fraction]");
 }
 
 // What is listed may differ, and nothing else.
@@ -200,7 +201,8 @@ TEST_F(CliTrain, OnlyListedKeysMayChange) {
                                     "train.steps=7", "data.path=" + small_->at("other"),
                                     "run.allow_changes=[optim.lr, train.steps, data.path]"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_THAT(ran.err, HasSubstr("allowed on resume: optim.lr is 0.003 there and 0.001 here"));
+  EXPECT_THAT(ran.err,
+              HasSubstr("allowed on resume: optim.lr is 0.003 in the checkpoint but 0.001 now"));
   EXPECT_THAT(ran.err, HasSubstr("allowed on resume: data.path has [tokens="));
   EXPECT_EQ(lines_of(slurp(small_->at("copy/metrics.jsonl"))).back()["step"], 7);
 }

@@ -47,14 +47,14 @@ TEST(DataCommand, PreparesInspectsAndVerifies) {
   Ran ran = run_data("prepare --out " + prefix + " " + input);
   EXPECT_EQ(ran.code, 0) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("2 documents, 19 tokens of the byte tokenizer, 17 bytes"));
-  EXPECT_THAT(ran.output, HasSubstr("1 empty documents left out"));
+  EXPECT_THAT(ran.output, HasSubstr("1 empty documents skipped"));
   ran = run_data("inspect " + prefix);
   EXPECT_EQ(ran.code, 0) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("19 tokens in 2 documents (2 sequences), uint16"));
   EXPECT_THAT(ran.output, HasSubstr("document 0, 17 tokens: \"In the beginning\""));
   ran = run_data("verify " + prefix);
   EXPECT_EQ(ran.code, 0) << ran.output;
-  EXPECT_THAT(ran.output, HasSubstr("are good; the hashes are those of the manifest"));
+  EXPECT_THAT(ran.output, HasSubstr("are valid; the hashes match the manifest"));
   expect_refused("prepare --out " + prefix + " " + input, 3, "--overwrite");
   EXPECT_EQ(run_data("prepare --overwrite --out " + prefix + " " + input).code, 0);
 }
@@ -71,7 +71,7 @@ TEST(DataCommand, BadInputIsOneLineAndACode) {
   expect_refused(out + prefix + ".missing", 3, "check the input files");
   expect_refused(out + file("empty.txt", ""), 3, "there is no text to prepare");
   expect_refused(out + file("bad.jsonl", "{\"text\": \"a\"}\n{\"text\": 1}\n"), 3, "bad.jsonl:2: ");
-  expect_refused(out + "--tokenizer bite " + file("a.txt", "a"), 2, "there is 'byte'");
+  expect_refused(out + "--tokenizer bite " + file("a.txt", "a"), 2, "use 'byte'");
   expect_refused(out + "--split prefix " + file("a.txt", "a"), 2, "--prefix");
   ASSERT_EQ(run_data(out + file("a.txt", "abc")).code, 0);
   expect_refused("verify --vocab 98 " + prefix, 3,

@@ -42,13 +42,13 @@ TEST(HostileInput, Config) {
   using namespace std::string_literals;
   for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{
            {"seed: *x\n", "c.yaml:1:"},
-           {"seed: &x 1\n", "c.yaml:1:7: seed: anchors are not read"},
+           {"seed: &x 1\n", "c.yaml:1:7: seed: anchors are not supported"},
            {"model:\n  <<: {dim: 3}\n", "c.yaml:2:3: model.<<: unknown key"},
-           {"<<: {seed: 3}\n", "c.yaml:1:1: <<: merge keys are not read; use extends"},
-           {"seed: 1\nseed: 2\n", "c.yaml:2:1: seed: given twice, first in line 1"},
-           {"seed: !!int 1\n", "c.yaml:1:7: seed: tags are not read"},
+           {"<<: {seed: 3}\n", "c.yaml:1:1: <<: merge keys are not supported; use extends"},
+           {"seed: 1\nseed: 2\n", "c.yaml:2:1: seed: given twice, first on line 1"},
+           {"seed: !!int 1\n", "c.yaml:1:7: seed: tags are not supported"},
            {"seed: 1\n---\nseed: 2\n", "c.yaml:2:1: text after the end of the document"},
-           {"%YAML 1.2\n---\nseed: 1\n", "directives are not read"},
+           {"%YAML 1.2\n---\nseed: 1\n", "directives are not supported"},
            {repeated("[", 3000) + repeated("]", 3000), "nested deeper than 64 levels"},
            {repeated("- ", 3000), "nested deeper than 64 levels"},
            {stairs, "nested deeper than 64 levels"},
@@ -87,7 +87,7 @@ TEST(HostileInput, TokenIndex) {
   bad.sizes = {-1, 6};
   refused(bad.bytes(), "sequence 0 has -1 tokens");
   bad = good, bad.sizes = {2147483647, 2147483647};
-  refused(bad.bytes(), "sequence 0 ends behind the 10 bytes");
+  refused(bad.bytes(), "sequence 0 ends after the 10 bytes");
   bad = good, bad.pointers = {0, INT64_MIN};
   refused(bad.bytes(), "sequence 1 begins at byte -9223372036854775808");
   bad = good, bad.documents = {0, INT64_MAX, 2};
@@ -99,7 +99,7 @@ TEST(HostileInput, TokenIndex) {
   refused(good.bytes().substr(0, 33), "has 33 bytes");
   put(set + ".idx", good.bytes());
   put(set + ".json", repeated("[", 60000));
-  expect_refused({"data", "inspect", set}, 3, "set.json: the manifest nested deeper than 8");
+  expect_refused({"data", "inspect", set}, 3, "set.json: the manifest is nested deeper than 8");
 }
 
 TEST(HostileInput, NamesInAManifest) {
@@ -136,7 +136,8 @@ TEST(HostileInput, Jsonl) {
   for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{
            {"{\"text\":\"a\"}\0{}\n"s, "in.jsonl:1: not valid JSON: a NUL at byte 12"},
            {"{\"text\":\"a\"}\n{\"text\":\"\x1b[31m\"}\n", "in.jsonl:2: not valid JSON"},
-           {"{\"a\":" + repeated("[", 1 << 20) + "\n", "in.jsonl:1: JSON nested deeper than 512"},
+           {"{\"a\":" + repeated("[", 1 << 20) + "\n",
+            "in.jsonl:1: JSON is nested deeper than 512"},
            {"{\"text\":\"a\",\"text\":\"b\"}\n", "in.jsonl:1: \"text\" is given twice"}}) {
     spill(file, text);
     expect_refused({"data", "prepare", "--out", out, file}, 3, says);

@@ -83,7 +83,7 @@ TEST_F(MpiRanks, FormGroups) {
 TEST_F(MpiRanks, InDifferentCallsAreNamed) {
   const Finished ran = mpirun(3, "mismatch");
   EXPECT_EQ(ran.code, 9) << ran.err;
-  EXPECT_THAT(ran.err, HasSubstr("9: ranks make different calls: "));
+  EXPECT_THAT(ran.err, HasSubstr("9: ranks are in different calls: "));
   EXPECT_THAT(ran.err, HasSubstr("all_reduce of 100001 f32 (its 3rd call in group 0)"));
   EXPECT_THAT(ran.err, HasSubstr("all_reduce of 100000 f32 (its 3rd call in group 0)"));
 }
@@ -106,7 +106,7 @@ TEST_F(MpiRanks, LeaveAWaitWhenAWatchdogSaysSo) {
 TEST_F(MpiRanks, ACallThatOneSkippedIsFoundAtTheEnd) {
   const Finished ran = mpirun(2, "skip");
   EXPECT_EQ(ran.code, 9) << ran.err;
-  EXPECT_THAT(ran.err, HasSubstr("ranks make different calls: "));
+  EXPECT_THAT(ran.err, HasSubstr("ranks are in different calls: "));
 }
 
 TEST_F(MpiRanks, AreOneWithoutALauncher) {

@@ -57,7 +57,7 @@ TEST_F(RunArgument, GoesOnInThatDirectory) {
 TEST_F(RunArgument, WhatAnEarlierStartAllowedIsAskedForAgain) {
   train({small_.at("renamed"), "optim.lr=1e-3"}, 2, "run.allow_changes=[optim.lr]");
   train({small_.at("renamed"), "optim.lr=1e-3", "run.allow_changes=[optim.lr]"}, 0,
-        "allowed on resume: optim.lr is 0.003 there and 0.001 here");
+        "allowed on resume: optim.lr is 0.003 in the checkpoint but 0.001 now");
 }
 
 TEST_F(RunArgument, AConfigThatNamesAnotherPlaceIsWarnedAbout) {
@@ -76,12 +76,12 @@ TEST_F(RunArgument, AConfigThatNamesAnotherPlaceIsWarnedAbout) {
 
 TEST_F(RunArgument, OtherDirectoriesAreRefusedWithAWay) {
   const std::string run = small_.at("renamed");
-  train({run, "run.dir=" + small_.at("x")}, 2, "the directory of the run that is to go on");
-  train({run, "run.resume=never"}, 5, "holds a run already");
+  train({run, "run.dir=" + small_.at("x")}, 2, "the directory of the run to resume");
+  train({run, "run.resume=never"}, 5, "already holds a run");
   train({run + "/checkpoints/step-00000003"}, 2, "birkhoff import CHECKPOINT --out RUN");
   train({run + "/log"}, 2, "has no config.yaml");
   std::filesystem::remove(run + "/config.yaml");
-  train({run}, 2, "a run directory without its config.yaml");
+  train({run}, 2, "a run directory without a config.yaml");
   EXPECT_FALSE(is_there("x"));
 }
 
@@ -93,7 +93,7 @@ TEST_F(RunArgument, FilesThatAreLinksOrFifosAreRefused) {
     const Path file = Path(run) / name;
     std::filesystem::rename(file, small_.at("kept"));
     std::filesystem::create_symlink(small_.at("mine"), file);
-    train({run, "train.stop_at=4"}, 5, name + ": it is a link");
+    train({run, "train.stop_at=4"}, 5, name + ": it is a symbolic link");
     std::filesystem::remove(file);
     ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
     train({run, "train.stop_at=4"}, 5, name + ": it is a FIFO");
@@ -121,7 +121,7 @@ TEST_F(RunArgument, DirectoriesMayBeLinksWhereTheyArePlaced) {
   std::filesystem::remove_all(small_.at("renamed") + "/log");
   std::filesystem::create_directory(small_.at("logs"));
   std::filesystem::create_directory_symlink(small_.at("logs"), small_.at("renamed") + "/log");
-  train({small_.at("link")}, 5, "it is a link");
+  train({small_.at("link")}, 5, "it is a symbolic link");
   EXPECT_TRUE(std::filesystem::is_empty(small_.at("logs")));
 }
 
@@ -172,7 +172,7 @@ TEST_F(MovingRun, GoesOnWhereItIs) {
 TEST_F(MovingRun, IsSavedWhereItsDirectoryIsRemoved) {
   ASSERT_TRUE(appears(small_.at("run/metrics.jsonl"), 60));
   std::filesystem::remove_all(small_.at("run"));
-  ASSERT_TRUE(says(small_.at("run/log/rank-0000.log"), "made anew"));
+  ASSERT_TRUE(says(small_.at("run/log/rank-0000.log"), "the run continues in the new directory"));
   ASSERT_TRUE(appears(small_.at("run/metrics.jsonl"), 60));
   ::kill(started_.pid(), SIGTERM);
   const Finished ended = started_.wait(60);
@@ -187,7 +187,7 @@ TEST_F(MovingRun, BeginsItsMetricsAnewWhereTheyAreRemoved) {
   ::kill(started_.pid(), SIGTERM);
   const Finished ended = started_.wait(60);
   EXPECT_EQ(ended.code, 75) << ended.err;
-  EXPECT_THAT(ended.err, HasSubstr("was removed while the run writes to it"));
+  EXPECT_THAT(ended.err, HasSubstr("was removed during the run"));
   expect_whole(small_.at("run"), false);
 }
 

@@ -116,12 +116,13 @@ TEST_F(Stopped, AtAnyPlaceItSavesAndExitsWith75) {
     int64_t saved;  // the newest checkpoint; 0: none
   };
   const Case cases[] = {
-      {SIGINT, "at=init", "(SIGINT): ending before the first step; again to end at once", 0},
+      {SIGINT, "at=init", "(SIGINT): ending before the first step; signal again to end at once", 0},
       {SIGHUP, "step=1,at=data", "(SIGHUP): saving before or after step 1; ", 0},
-      {SIGINT, "step=2,at=forward", "(SIGINT): finishing step 2, then saving; again to end", 2},
+      {SIGINT, "step=2,at=forward", "(SIGINT): finishing step 2, then saving; signal again to end",
+       2},
       {SIGTERM, "step=4,at=update", "(SIGTERM): finishing step 4, then saving; ", 4},
-      {SIGHUP, "step=3,at=evaluate", "(SIGHUP): breaking off the evaluation after step 3, ", 3},
-      {SIGINT, "step=6,at=evaluate", "(SIGINT): breaking off the evaluation after step 6, ", 6},
+      {SIGHUP, "step=3,at=evaluate", "(SIGHUP): stopping the evaluation after step 3, ", 3},
+      {SIGINT, "step=6,at=evaluate", "(SIGINT): stopping the evaluation after step 6, ", 6},
       {SIGUSR1, "step=3,at=save", "(SIGUSR1): finishing the checkpoint of step 3; ", 3},
   };
   for (const auto& [signal, drill, said, saved] : cases) {
@@ -157,7 +158,7 @@ TEST_F(Stopped, ARunThatHasJustResumedSavesNothing) {
   ::kill(run.pid(), SIGCONT);
   const Finished done = run.wait(60);
   EXPECT_EQ(done.code, 75) << done.err;
-  EXPECT_THAT(done.err, HasSubstr("step 3 is saved already"));
+  EXPECT_THAT(done.err, HasSubstr("step 3 is already saved"));
   auto after = kept_files(small_->at("run"));
   after.erase("config.yaml");
   for (const auto& [name, bytes] : after) EXPECT_EQ(before.count(name), 1u) << name;

@@ -136,7 +136,7 @@ TEST_F(TokenizerRun, TextIsRefusedAndIdsWork) {
   expect_ok(birkhoff({"import", at("hf-bare"), "--out", at("without")}));
   for (const auto& [run, says] : {std::pair{"run", "'my.json' (357 ids, xxh3-128 "},
                                   {"with", "'tokenizer.json' (357 ids, "},
-                                  {"without", "the model's tokenizer is not known"}}) {
+                                  {"without", "the model's tokenizer is unknown"}}) {
     expect_refused(birkhoff({"sample", at(run), "--prompt", "hi", "--tokens", "5"}), 2,
                    {says, "sample --ids", "score --tokens"});
     expect_refused(birkhoff({"score", at(run), "--text", at("text")}), 2,
@@ -249,12 +249,12 @@ TEST_F(TokenizerRun, RandomDataSaysNothing) {
   };
   expect_ok(random("random-300", 300));
   expect_refused(birkhoff({"sample", at("random-300"), "--prompt", "a"}), 2,
-                 {"tokenizer is not known"});
+                 {"tokenizer is unknown"});
   expect_ok(random("random-257", 257));
   const Finished ran = birkhoff({"sample", at("random-257"), "--prompt", "a", "--tokens", "3"});
   expect_ok(ran);
   EXPECT_THAT(ran.out, ::testing::StartsWith("a"));
-  EXPECT_THAT(ran.err, HasSubstr("its tokenizer is not known; taken for 'byte'"));
+  EXPECT_THAT(ran.err, HasSubstr("its tokenizer is unknown; assuming 'byte'"));
 }
 
 // Ids of the source survive import, training and export; those of training data win where they
@@ -300,7 +300,7 @@ TEST_F(TokenizerRun, VersionOneGoesOn) {
   expect_ok(birkhoff({"verify", at("one")}));
   const Finished wrote = birkhoff({"sample", at("one"), "--prompt", "the ", "--tokens", "5"});
   expect_ok(wrote);
-  EXPECT_THAT(wrote.err, HasSubstr("did not note the tokenizer; taken for 'byte'"));
+  EXPECT_THAT(wrote.err, HasSubstr("did not record the tokenizer; assuming 'byte'"));
   expect_ok(birkhoff({"score", at("one"), "--text", at("text")}));
   expect_ok(birkhoff({"import", at("one"), "--out", at("one-imported")}));
   EXPECT_TRUE(tokenizer_of(checkpoint("one-imported", 0)).is_null());
@@ -327,7 +327,7 @@ TEST_F(TokenizerRun, TheDatasetsFileIsLookedAt) {
   spill(at("torn.tokenizer.json"), tokenizer_json("b"));
   for (const Finished& ran : {train("torn-run", "torn"), birkhoff({"data", "verify", at("torn")}),
                               birkhoff({"data", "inspect", at("torn")})})
-    expect_refused(ran, 3, {"torn.tokenizer.json is another file"});
+    expect_refused(ran, 3, {"torn.tokenizer.json does not match the manifest"});
   EXPECT_FALSE(std::filesystem::exists(at("torn-run")));
   EXPECT_THAT(birkhoff({"data", "inspect", at("mine")}).out,
               AllOf(HasSubstr("tokenizer my.json of 357 ids, end of document 356"),

@@ -101,7 +101,7 @@ TEST_F(CliTrace, HoldsWhatTheListingSaysInTheActivitiesOfItsPass) {
     }
     EXPECT_EQ(backward, back ? want["input gradients"] : Names());
     EXPECT_EQ(weight, back ? want["weight gradients"] : Names());
-    EXPECT_EQ(update, activity.name == "update" ? want["update, once a step"] : Names());
+    EXPECT_EQ(update, activity.name == "update" ? want["update, once per step"] : Names());
     EXPECT_EQ(forward.size() > 0, activity.name == "forward" || activity.name == "evaluate");
   }
   EXPECT_EQ(placed, operators.size());  // each lies in one activity
@@ -173,7 +173,8 @@ TEST_F(CliTrace, WhatCannotBeWrittenIsSaid) {
   const Finished ran = small_.with_config("train", {"--trace"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.err,
-              ::testing::HasSubstr("no timeline, training goes on: cannot make directory"));
+              ::testing::HasSubstr(
+                  "no timeline was written, but training continues: cannot create the directory"));
   EXPECT_TRUE(std::filesystem::exists(small_.at("run/checkpoints/step-00000006")));
 }
 

@@ -31,7 +31,7 @@ class DefaultText(unittest.TestCase):
                 command.chmod(0o755)
                 ran = run(f"{place}:{os.environ['PATH']}")
                 self.assertEqual(ran.returncode, 3, text)
-                self.assertIn("is this the bible", ran.stderr)
+                self.assertIn("install the Debian package bible-kjv", ran.stderr)
                 self.assertEqual(ran.stderr.count("\n"), 1)
 
     @unittest.skipUnless(shutil.which("bible"), "bible-kjv is not installed")

@@ -67,7 +67,8 @@ class Stub(unittest.TestCase):
 class Ends(Stub):
     def test_one_that_does_not_end_with_its_ranks_is_killed(self):
         said, code = self.launch("/bin/sleep 0.7; " + HANGS)
-        self.assertTrue(said.endswith("mpirun did not end with its ranks, and was killed\n"), said)
+        self.assertTrue(said.endswith("mpirun did not exit after its ranks had ended, so it was "
+                                      "killed\n"), said)
         self.assertEqual(code, 6)
 
     def test_the_cause_that_a_rank_has_written_is_the_exit_code(self):
@@ -144,7 +145,8 @@ class Restarts(Stub):
                 said, code = self.launch("true", **{name: value})
                 self.assertEqual(code, 2, value)
                 self.assertEqual(said,
-                                 f"[mpirun.sh] {name}={value}: a whole number is expected\n")
+                                 f"[mpirun.sh] {name}={value}: must be a whole number of at most "
+                                 "6 digits\n")
         self.assertFalse((self.place / "starts").exists())
         self.assertEqual(self.launch("exit 1", BIRKHOFF_RESTARTS="08")[1], 1)
 

@@ -156,11 +156,11 @@ class Stops(Clone):
             code, said = self.start_and_ask(script, number, **environment)
             self.assertEqual(code, 75, said)
             self.assertTrue(said.endswith(
-                f"[{script}] stopped and saved; the same command goes on from there\n"), said)
+                f"[{script}] stopped and saved; run the same command again to continue\n"), said)
             self.assertEqual((self.place / "signals").read_text(), "1\n")  # once
             self.assertEqual(len(self.launches()), 1)
             if script in ("grow.sh", "precision.sh"):  # whose runs write to a file
-                self.assertIn("stop requested: the run finishes its step and saves", said)
+                self.assertIn("stop requested: finishing the step, then saving", said)
             self.again()
         calls = self.place / "calls"
         self.assertNotIn("sample", calls.read_text() if calls.exists() else "")

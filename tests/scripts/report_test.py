@@ -49,11 +49,11 @@ class Read(Directory):
             said = []
             run = report.read_run(self.directory, said.append)
             self.assertEqual(len(run.training), 1)
-            self.assertIn("metrics.jsonl:2: the last line is torn", said[0])
+            self.assertIn("metrics.jsonl:2: the last line is incomplete", said[0])
 
     def test_a_bad_line_inside_is_named(self):
         self.write([{"step": 1, "loss": 4.0}, '{"step": 2, "lo', {"step": 3, "loss": 4.0}])
-        self.assertIn("metrics.jsonl:2: is no record", self.refused())
+        self.assertIn("metrics.jsonl:2: is not a record", self.refused())
 
     def test_nothing_yet(self):
         self.assertIn("cannot read", self.refused())

@@ -48,7 +48,7 @@ class Roofline(unittest.TestCase):
         with self.assertRaises(SystemExit) as refusal:
             roofline.read(self.file)
         self.assertIn("cannot read", str(refusal.exception))
-        self.assertIn("is no JSON", self.refused('{"format": '))
+        self.assertIn("is not valid JSON", self.refused('{"format": '))
         for text in ("[]", "{}", '{"format": "birkhoff bench 2"}'):
             self.assertIn("birkhoff bench CONFIG --json", self.refused(text))
 

@@ -414,7 +414,7 @@ class Command(Scratch):
         self.assertEqual(self.run_script(*arguments).returncode, 3)
         ran = self.run_script(*arguments, "--skip-bad", "1")
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        self.assertIn("1 empty documents left out; 1 bad lines skipped, the first: ", ran.stdout)
+        self.assertIn("1 empty documents skipped; 1 bad lines skipped, the first: ", ran.stdout)
         data = (self.place / "d.bin").read_bytes()
         self.assertEqual(list(memoryview(data).cast("H")), [1, 2, 3, 4, 1, 0, 4])
         manifest = json.loads((self.place / "d.json").read_text())

@@ -9,8 +9,8 @@ namespace {
 
 [[noreturn]] void refuse(const char* name) {
   throw InternalError(
-      fmt::format("{}: this binary has no kernels for sm_90; build them "
-                  "(-DCMAKE_CUDA_ARCHITECTURES), or call it for a capability of 80",
+      fmt::format("{}: this binary has no kernels for sm_90; build them with "
+                  "-DCMAKE_CUDA_ARCHITECTURES, or call it for a capability of 80",
                   Gpu::launch_failed(name)));
 }
 

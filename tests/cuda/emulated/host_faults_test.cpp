@@ -42,8 +42,9 @@ TEST(HostFaults, ADeviceThatIsTooOld) {
   emulator::reset({});
   emulator::board().major = 7, emulator::board().minor = 5;
   EXPECT_THROW(Gpu(), ConfigError);
-  EXPECT_EQ(message_of([] { Gpu(); }),
-            "rank 0, device 0 is sm_75; kernels are for sm_80 and later");
+  EXPECT_EQ(
+      message_of([] { Gpu(); }),
+      "rank 0, device 0: the GPU is sm_75, but the kernels need sm_80 or later; use a newer GPU");
   emulator::reset({});
 }
 
@@ -53,18 +54,18 @@ TEST(HostFaults, MemoryThatIsNotThere) {
   const Arena first(gpu, size_t{1} << 20, "parameters");
   emulator::board().memory = size_t{2} << 20;
   EXPECT_EQ(message_of([&] { Arena(gpu, (size_t{1} << 20) + 1, "activations"); }),
-            "rank 1, device 0: 0.00 GiB for activations are not there: 0.00 of 0.00 GiB are free; "
-            "use train.recompute or a smaller train.micro_batch, or end what else is on the device "
-            "(nvidia-smi)");
+            "rank 1, device 0: cannot allocate 0.00 GiB for activations: 0.00 of 0.00 GiB are "
+            "free; set train.recompute, lower train.micro_batch, or end other programs on the "
+            "device (see nvidia-smi)");
   emulator::board().memory = size_t{40} << 30;
   EXPECT_THAT(message_of([&] { Arena(gpu, size_t{61} << 30, "activations"); }),
-              HasSubstr("61.00 GiB for activations are not there: 40.00 of 40.00 GiB are free"));
+              HasSubstr("cannot allocate 61.00 GiB for activations: 40.00 of 40.00 GiB are free"));
   EXPECT_THAT(message_of([&] {
                 emulator::board().failing = 1;
                 emulator::board().status = cudaErrorMemoryAllocation;
                 Staging(gpu, {});
               }),
-              StartsWith("rank 1, device 0: the system refuses to pin 16.0 MiB of host memory"));
+              StartsWith("rank 1, device 0: cannot pin 16.0 MiB of host memory"));
   emulator::reset({});
 }
 
@@ -157,14 +158,13 @@ TEST(HostFaults, ALaunchWithTooMuchSharedMemory) {
   Gpu gpu({.rank = 3});
   const Stream stream(gpu, StreamKind::compute);
   const auto launch = [&] { run_shared(nullptr, 164 * 1024, stream); };
-  EXPECT_EQ(
-      message_of([&] { gpu.run("attention", stream, launch); }),
-      "rank 3, device 0: launch failed in attention, kernel add_memories: 167936 bytes of shared "
-      "memory; at most 166912");
+  EXPECT_EQ(message_of([&] { gpu.run("attention", stream, launch); }),
+            "rank 3, device 0: launch failed in attention, kernel add_memories: 167936 bytes of "
+            "shared memory are more than the 166912 that a block can have");
   // A launch outside any operator.
   EXPECT_EQ(message_of(launch),
-            "device 0: launch failed, kernel add_memories: 167936 bytes of shared memory; at most "
-            "166912");
+            "device 0: launch failed, kernel add_memories: 167936 bytes of shared memory are more "
+            "than the 166912 that a block can have");
   emulator::board().failing = 1;
   emulator::board().status = cudaErrorInvalidValue;
   EXPECT_THAT(
@@ -201,7 +201,7 @@ TEST(HostFaults, SynchronisedTheOperatorIsNamed) {
     const std::string message = message_of([&] { faulty.run(); });
     EXPECT_THAT(message, StartsWith("rank 3, device 0: "));
     EXPECT_THAT(message, HasSubstr(" failed in linear_dw: cudaErrorLaunchFailure, [faulty] block"));
-    EXPECT_THAT(message, ::testing::EndsWith("; by a kernel of linear_dw"));
+    EXPECT_THAT(message, ::testing::EndsWith("; caused by a kernel of linear_dw"));
   }
   emulator::reset({});
 }
@@ -215,8 +215,8 @@ TEST(HostFaults, UnsynchronisedTheLineSaysSo) {
     const std::string message = message_of([&] { faulty.run(); });
     EXPECT_THAT(message, StartsWith("rank 3, device 0: "));
     EXPECT_THAT(message, HasSubstr("cudaErrorLaunchFailure, [faulty] block"));
-    EXPECT_THAT(message,
-                ::testing::EndsWith("an operator before it: BIRKHOFF_CUDA_SYNC=1 names it"));
+    EXPECT_THAT(message, ::testing::EndsWith(
+                             "an earlier operator; set BIRKHOFF_CUDA_SYNC=1 to find out which"));
     EXPECT_THAT(message, ::testing::Not(HasSubstr("rms_norm")));
   }
   emulator::reset({});

@@ -85,19 +85,21 @@ void expect_refused(const LoadedLibrary& loaded, const char* why) {
 }
 
 TEST(Libraries, AreTooOldOrLackSomething) {
-  expect_refused(load_as(cuda::nccl_need(), FAKE("nccl_old")),
-                 "fake_nccl_old.so is 2.17.1; 2.18.0 or later, before 3.0.0, is needed");
-  expect_refused(load_as(cuda::nccl_need(), FAKE("nccl_new")),
-                 "fake_nccl_new.so is 3.0.0; 2.18.0 or later, before 3.0.0, is needed");
+  expect_refused(
+      load_as(cuda::nccl_need(), FAKE("nccl_old")),
+      "fake_nccl_old.so has version 2.17.1, but at least 2.18.0 and below 3.0.0 is needed");
+  expect_refused(
+      load_as(cuda::nccl_need(), FAKE("nccl_new")),
+      "fake_nccl_new.so has version 3.0.0, but at least 2.18.0 and below 3.0.0 is needed");
   expect_refused(load_as(cuda::nccl_need(), FAKE("nccl_lacking")),
-                 "fake_nccl_lacking.so lacks ncclCommSplit");
+                 "fake_nccl_lacking.so has no function ncclCommSplit");
   expect_refused(load_as(cuda::nccl_need(), FAKE("nccl_failing")),
-                 "fake_nccl_failing.so does not tell its version");
-  expect_refused(load_as(cuda::driver_need(), FAKE("driver_old")),
-                 "fake_driver_old.so is 12.8.0; 13.0.0 or later, before 1000.0.0, is needed");
+                 "fake_nccl_failing.so does not report its version");
+  expect_refused(
+      load_as(cuda::driver_need(), FAKE("driver_old")),
+      "fake_driver_old.so has version 12.8.0, but at least 13.0.0 and below 1000.0.0 is needed");
   expect_refused(load_as(cuda::cublaslt_need(), FAKE("nccl")),
-                 "fake_nccl.so lacks "
-                 "cublasLtGetVersion");
+                 "fake_nccl.so has no function cublasLtGetVersion");
 }
 
 TEST(Libraries, AreDescribed) {
@@ -130,14 +132,15 @@ TEST(Ranges, AProfilerSeesOperators) {
 TEST(Ranges, NobodyAsks) {
   for (const char* path : {static_cast<const char*>(nullptr), ""}) {
     const cuda::Ranges ranges(path);
-    EXPECT_EQ(ranges.line(), "no profiler asks (NVTX_INJECTION64_PATH)");
+    EXPECT_EQ(ranges.line(), "no profiler attached (NVTX_INJECTION64_PATH is not set)");
     ranges.push("nothing"), ranges.pop();
   }
 }
 
 TEST(Ranges, AProfilerThatCannotIsDoneWithout) {
   EXPECT_THAT(cuda::Ranges("./no-such.so").line(), StartsWith("none: ./no-such.so: cannot open"));
-  EXPECT_THAT(cuda::Ranges(FAKE("nccl")).line(), EndsWith("lacks InitializeInjectionNvtx2"));
+  EXPECT_THAT(cuda::Ranges(FAKE("nccl")).line(),
+              EndsWith("has no function InitializeInjectionNvtx2"));
   const cuda::Ranges refused(FAKE("profiler_refusing"));
   EXPECT_THAT(refused.line(), EndsWith("refuses"));
   refused.push("nothing"), refused.pop();

@@ -129,7 +129,7 @@ TEST(Checkpoint, ReadsOnlyWhatItWasAskedFor) {
   EXPECT_THAT(refusal([&] {
                 c.read("layers.0.w", {{6}, DType::f32}, bytes);
               }),
-              HasSubstr("is f32[3,5], wanted is f32[6]"));
+              HasSubstr("is f32[3,5], but f32[6] is needed"));
 }
 
 TEST(Checkpoint, NeverOverwrites) {
@@ -256,14 +256,15 @@ TEST(FindCheckpoints, NewestFirstAndTheBrokenOnesNamed) {
                                             folder / "step-00000003", folder / "step-00000000"}));
   ASSERT_EQ(found.refused.size(), 3u);
   EXPECT_THAT(found.refused[0], HasSubstr("its manifest.json is of step 20"));
-  EXPECT_THAT(found.refused[1], HasSubstr("links are not followed"));
+  EXPECT_THAT(found.refused[1], HasSubstr("symbolic link, which is not followed"));
   EXPECT_THAT(found.refused[2], HasSubstr("step-00000300/manifest.json"));
   EXPECT_EQ(latest_checkpoint(scratch.path())->path(), folder / "step-00000100");
   EXPECT_EQ(open_checkpoint(scratch.path()).path(), folder / "step-00000100");
   EXPECT_EQ(open_checkpoint(folder / "step-00000020/").manifest().info.step, 20);
 
   for (const Path& path : found.valid) std::filesystem::remove(path / "manifest.json");
-  EXPECT_THAT(refusal([&] { latest_checkpoint(scratch.path()); }), HasSubstr("no checkpoint of"));
+  EXPECT_THAT(refusal([&] { latest_checkpoint(scratch.path()); }),
+              HasSubstr("has no valid checkpoint"));
 }
 
 }  // namespace

@@ -212,7 +212,7 @@ TEST_F(HostileNames, TenThousandAreRefusedAndNeverOpened) {
     const auto& [place, field] = at[trial % at.size()];
     spill(path_ / "manifest.json", forged(place, name));
     // A message that quotes JSON may not know the field yet.
-    const std::string says = utf8(name) == name ? field : "is not JSON";
+    const std::string says = utf8(name) == name ? field : "is not valid JSON";
     ASSERT_THAT(refusal([&] { Checkpoint::open(path_); }),
                 AllOf(HasSubstr("manifest.json: "), HasSubstr(says)))
         << "trial " << trial << ": " << printable(name);

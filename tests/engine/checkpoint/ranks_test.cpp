@@ -168,7 +168,7 @@ TEST_F(Commits, ARankIsMissing) {
 
 TEST_F(Commits, ARankIsThereTwice) {
   indices_[1] = indices_[0];
-  EXPECT_THAT(says(), HasSubstr("there twice"));
+  EXPECT_THAT(says(), HasSubstr("or a duplicate"));
 }
 
 TEST_F(Commits, TwoRanksWroteTheSame) {
@@ -192,7 +192,7 @@ TEST_F(Commits, AFileIsNotThereOrCut) {
   std::filesystem::remove(aside / name);
   EXPECT_THAT(says(), HasSubstr(name));
   spill(aside / name, bytes.substr(1));
-  EXPECT_THAT(says(), HasSubstr("do all ranks see one run.dir?"));
+  EXPECT_THAT(says(), HasSubstr("all ranks see the same run.dir"));
   spill(aside / name, bytes);
   EXPECT_EQ(says(), "accepted");
 }

@@ -89,8 +89,8 @@ TEST(Safetensors, ReadsWhatItWrote) {
 TEST(Safetensors, NoTensorsAtAll) { EXPECT_TRUE(parsed(written({})).tensors.empty()); }
 
 TEST(Safetensors, RefusesBrokenLengths) {
-  EXPECT_THAT(refusal(""), HasSubstr("F: 0 bytes"));
-  EXPECT_THAT(refusal("\x02"), HasSubstr("F: 1 bytes"));
+  EXPECT_THAT(refusal(""), HasSubstr("F: has 0 bytes"));
+  EXPECT_THAT(refusal("\x02"), HasSubstr("F: has 1 bytes"));
   EXPECT_THAT(refusal(std::string("\x03\0\0\0\0\0\0\0{}", 10)), HasSubstr("does not fit"));
   EXPECT_THAT(refusal(std::string(8, '\xff') + "{}"), HasSubstr("does not fit"));
   EXPECT_THAT(refusal(std::string("\xff\xe0\xf5\5\0\0\0\0{}", 10)), HasSubstr("does not fit"));
@@ -119,21 +119,21 @@ TEST(Safetensors, RefusesBrokenJson) {
       {"{\"a\":{" + kFields + "}}" + std::string(3, '\0') + "hidden", 8, "has a NUL"},
       {"\xef\xbb\xbf{\"a\":{" + kFields + "}}", 8, "does not start"},
       {" {\"a\":{" + kFields + "}}", 8, "does not start"},
-      {"{\"a\":{" + kFields + "}} x", 8, "no JSON"},
-      {"{\"a\":{" + kFields + "}", 8, "no JSON"},
-      {"{\"a\":{" + kFields + ",}}", 8, "no JSON"},
-      {"{\"a\":" + deep, 8, "a list in a place"},
-      {"{\"a\":{\"shape\":" + deep, 8, "a list in a place"},
+      {"{\"a\":{" + kFields + "}} x", 8, "invalid JSON"},
+      {"{\"a\":{" + kFields + "}", 8, "invalid JSON"},
+      {"{\"a\":{" + kFields + ",}}", 8, "invalid JSON"},
+      {"{\"a\":" + deep, 8, "an unexpected list"},
+      {"{\"a\":{\"shape\":" + deep, 8, "an unexpected list"},
       {R"({"a":{"b":{"c":{}}}})", 0, "unknown key 'b'"},
-      {R"({"__metadata__":{"k":{}}})", 0, "an object in a place"},
+      {R"({"__metadata__":{"k":{}}})", 0, "an unexpected object"},
       {R"({"__metadata__":{"k":"v","k":"w"}})", 0, "duplicate key"},
       {R"({"__metadata__":{},"__metadata__":{}})", 0, "duplicate key"},
-      {R"({"__metadata__":"k"})", 0, "a string in a place"},
-      {R"({"__metadata__":{"k":1}})", 0, "a number in a place"},
-      {"{\"a\":{" + kFields + "},\"a\":{" + kFields + "}}", 8, "tensor a is there twice"},
+      {R"({"__metadata__":"k"})", 0, "an unexpected string"},
+      {R"({"__metadata__":{"k":1}})", 0, "an unexpected number"},
+      {"{\"a\":{" + kFields + "},\"a\":{" + kFields + "}}", 8, "tensor a appears twice"},
       {R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
        R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
-       8, "tensor a is there twice"},
+       8, "tensor a appears twice"},
       {"{\"a\":{" + kFields + ",\"dtype\":\"F32\"}}", 8, "duplicate key 'dtype'"},
   });
 }
@@ -142,19 +142,21 @@ TEST(Safetensors, RefusesWrongFields) {
   expect_refusals({
       {R"({"a":{"dtype":"F32","shape":[2]}})", 8, "missing"},
       {R"({"a":{}})", 0, "missing"},
-      {R"({"a":5})", 0, "a number in a place"},
+      {R"({"a":5})", 0, "an unexpected number"},
       {R"({"a":null})", 0, "a: null"},
-      {R"({"a":true})", 0, "a truth value"},
+      {R"({"a":true})", 0, "an unexpected true or false"},
       {R"({"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}})", 8, "dtype 'F31'"},
-      {R"({"a":{"dtype":["F32"],"shape":[2],"data_offsets":[0,8]}})", 8, "a list in a place"},
-      {R"({"a":{"dtype":"F32","shape":["2"],"data_offsets":[0,8]}})", 8, "a string in a place"},
-      {R"({"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})", 8, "a list in a place"},
-      {R"({"a":{"dtype":"F32","shape":2,"data_offsets":[0,8]}})", 8, "a number in a place"},
-      {R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8, "a negative number"},
-      {R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", 8, "no integer"},
-      {R"({"a":{"dtype":"F32","shape":[1e1],"data_offsets":[0,8]}})", 8, "no integer"},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", 8, "not two numbers"},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})", 8, "not two numbers"},
+      {R"({"a":{"dtype":["F32"],"shape":[2],"data_offsets":[0,8]}})", 8, "an unexpected list"},
+      {R"({"a":{"dtype":"F32","shape":["2"],"data_offsets":[0,8]}})", 8, "an unexpected string"},
+      {R"({"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})", 8, "an unexpected list"},
+      {R"({"a":{"dtype":"F32","shape":2,"data_offsets":[0,8]}})", 8, "an unexpected number"},
+      {R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8,
+       "an unexpected negative number"},
+      {R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", 8, "not an integer"},
+      {R"({"a":{"dtype":"F32","shape":[1e1],"data_offsets":[0,8]}})", 8, "not an integer"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", 8, "does not have two numbers"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})", 8,
+       "does not have two numbers"},
   });
 }
 
@@ -162,8 +164,9 @@ TEST(Safetensors, RefusesWrongPlacesAndSizes) {
   expect_refusals({
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8, "do not hold f32[2]"},
       {R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "do not hold f32[3]"},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})", 9, "the one before ends at 0"},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 7, "the data at 7"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})", 9,
+       "the tensor before it ends at 0"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 7, "the data ends at 7"},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 9, "its tensors hold 8"},
       {"{}", 1, "its tensors hold 0"},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
@@ -173,13 +176,13 @@ TEST(Safetensors, RefusesWrongPlacesAndSizes) {
        R"("b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}})",
        16, "b: starts at offset 12"},
       {R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
-       "a: its shape has no size"},
+       "a: its shape is negative or too large"},
       {R"({"a":{"dtype":"F32","shape":[2305843009213693952],"data_offsets":[0,0]}})", 0,
-       "a: its shape has no size"},
+       "a: its shape is negative or too large"},
       {R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8,
-       "a number in a place"},
+       "an unexpected number"},
       {R"({"a":{"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]}})", 8,
-       "no integer"},
+       "not an integer"},
       {R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}})",
        8, "too many"},
   });
@@ -187,12 +190,15 @@ TEST(Safetensors, RefusesWrongPlacesAndSizes) {
 
 TEST(Safetensors, RefusesBadNames) {
   expect_refusals({
-      {R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
-      {R"({"../a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
-      {R"({"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
-      {R"({"a..b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a name"},
-      {"{\"" + std::string(256, 'a') + "\":{" + kFields + "}}", 8, "not a name"},
-      {"{\"\xff\":{" + kFields + "}}", 8, "no JSON"},
+      {R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, "not a valid tensor name"},
+      {R"({"../a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8,
+       "not a valid tensor name"},
+      {R"({"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8,
+       "not a valid tensor name"},
+      {R"({"a..b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8,
+       "not a valid tensor name"},
+      {"{\"" + std::string(256, 'a') + "\":{" + kFields + "}}", 8, "not a valid tensor name"},
+      {"{\"\xff\":{" + kFields + "}}", 8, "invalid JSON"},
   });
 }
 

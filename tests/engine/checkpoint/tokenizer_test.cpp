@@ -40,7 +40,7 @@ TEST(TokenizerFile, RefusesWhatIsNone) {
     return json_error([&] { tokenizer_vocab(text); });
   };
   for (const char* text : {"", "{", "{}x", "version https://git-lfs.github.com/spec/v1"})
-    EXPECT_THAT(refused(text), HasSubstr("is not JSON")) << text;
+    EXPECT_THAT(refused(text), HasSubstr("is not valid JSON")) << text;
   for (const char* text : {"[]", "7", "null", "\"a\"", "1.5", "true", "-1"})
     EXPECT_THAT(refused(text), HasSubstr("is not an object")) << text;
   for (const char* text : {"{}", R"({"model": {}})", R"({"model": {"vocab": {}}})",
@@ -52,7 +52,7 @@ TEST(TokenizerFile, RefusesWhatIsNone) {
         << id;
   for (const char* id : {"-1", "2147483647", "18446744073709551615"})
     EXPECT_THAT(refused(fmt::format(R"({{"added_tokens": [{{"id": {}}}]}})", id)),
-                HasSubstr("not from 0 to 2147483646"))
+                HasSubstr("not between 0 and 2147483646"))
         << id;
   EXPECT_THAT(refused(R"({"model": {"vocab": {"a": 1}}, "model": {}})"),
               HasSubstr("'model' twice"));
@@ -62,7 +62,7 @@ TEST(TokenizerFile, RefusesWhatIsNone) {
   EXPECT_THAT(refused("{\"a\": " + std::string(100000, '[')), HasSubstr("nested deeper than 64"));
   EXPECT_THAT(refused(std::string("{\0}", 3)), HasSubstr("has a NUL"));
   EXPECT_THAT(refused(std::string(kMaxTokenizer + 1, ' ')), HasSubstr("more than"));
-  EXPECT_THAT(refused("{\"\xff\": 1}"), HasSubstr("is not JSON"));
+  EXPECT_THAT(refused("{\"\xff\": 1}"), HasSubstr("is not valid JSON"));
 }
 
 TEST(TokenizerIdentity, SaysWhichIdsDiffer) {
@@ -120,7 +120,7 @@ TEST(TokenizerIdentity, IsPrintable) {
   TokenizerIdentity identity = sample_tokenizer(sample_tokenizer_json());
   identity.name = "a\x1b[31m\n";
   EXPECT_EQ(to_string(identity), "'a\\x1b[31m\\x0a' (40 ids, xxh3-128 " + identity.hash + ")");
-  EXPECT_EQ(to_string(TokenizerIdentity()), "not known");
+  EXPECT_EQ(to_string(TokenizerIdentity()), "unknown");
   EXPECT_EQ(to_string(byte_identity()), "'byte'");
 }
 

@@ -290,7 +290,7 @@ TEST(Docs, ConfigMdIsUpToDate) {
   const Path path = kRoot / "docs/config.md";
   if (std::getenv("BIRKHOFF_REGENERATE")) write_file(path, markdown_reference());
   EXPECT_EQ(read_file(path, 1 << 20), markdown_reference())
-      << "make it anew: BIRKHOFF_REGENERATE=1 build/release/tests/test_config "
+      << "regenerate it: BIRKHOFF_REGENERATE=1 build/release/tests/test_config "
          "--gtest_filter='Docs.*'";
 }
 

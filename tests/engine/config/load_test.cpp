@@ -66,16 +66,16 @@ INSTANTIATE_TEST_SUITE_P(
             "x.yaml:2:3: optim.leaning_rate: unknown key; did you mean 'optim.lr'?"},
         Bad{"optm:\n  lr: 1\n", "x.yaml:1:1: optm: unknown section; did you mean 'optim'?"},
         Bad{"train:\n  lr: 1\n", "x.yaml:2:3: train.lr: unknown key; did you mean 'optim.lr'?"},
-        Bad{"optim.lr: 1\n", "x.yaml:1:1: optim.lr: a file writes it nested, optim: {lr: ...}"},
+        Bad{"optim.lr: 1\n", "x.yaml:1:1: optim.lr: in a file, write it nested: optim: {lr: ...}"},
         Bad{"lr: 1\n", "x.yaml:1:1: lr: unknown key; did you mean 'optim.lr'?"},
         Bad{"model:\n  hidden_size: 1\n",
             "x.yaml:2:3: model.hidden_size: unknown key; did you mean 'model.dim'?"},
         Bad{"model:\n  wibbly_wobbly: 1\n", "x.yaml:2:3: model.wibbly_wobbly: unknown key"},
         Bad{"model:\n  \"a\\x1b[2Jb\": 1\n", "x.yaml:2:3: model.a\\x1b[2Jb: unknown key"},
         Bad{"qqqqqqqqqq: {a: 1}\n", "x.yaml:1:1: qqqqqqqqqq: unknown section"},
-        Bad{"<<: {a: 1}\n", "x.yaml:1:1: <<: merge keys are not read; use extends"},
-        Bad{"model: 3\n", "x.yaml:1:8: model: is a section; its keys stand below it, indented"},
-        Bad{"seed: 1\nseed: 2\n", "x.yaml:2:1: seed: given twice, first in line 1"},
+        Bad{"<<: {a: 1}\n", "x.yaml:1:1: <<: merge keys are not supported; use extends"},
+        Bad{"model: 3\n", "x.yaml:1:8: model: is a section; write its keys below it, indented"},
+        Bad{"seed: 1\nseed: 2\n", "x.yaml:2:1: seed: given twice, first on line 1"},
         Bad{"- a\n", "x.yaml:1:1: expects sections and keys"},
         Bad{"a\n", "x.yaml:1:1: expects sections and keys"},
         Bad{"extends: a.yaml\n", "x.yaml:1:10: extends: only a file can extend another"},
@@ -94,8 +94,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"model: {dim: 0x80}",
             "x.yaml:1:14: model.dim: expects an integer from 1 to 65536, found '0x80'"},
         Bad{"model: {dim: 0128}",
-            "x.yaml:1:14: model.dim: expects an integer from 1 to 65536, "
-            "found '0128' (leading zeros are not read)"},
+            "x.yaml:1:14: model.dim: expects an integer from 1 to 65536, found '0128' (leading "
+            "zeros are not allowed)"},
         Bad{"model: {dim: [1]}",
             "x.yaml:1:14: model.dim: expects an integer from 1 to 65536, found a list"},
         Bad{"model: {dim: {a: 1}}",
@@ -163,13 +163,13 @@ INSTANTIATE_TEST_SUITE_P(
             "  sheduler: step\n"
             "train:\n"
             "  micro_batch: 32\n",
-            "x.yaml:8:3: optim.lr: given twice, first in line 7\n"
-            "x.yaml:2:7: seed: expects an integer from 0 to 18446744073709551615, found 'one'\n"
-            "x.yaml:3:1: modle: unknown section; did you mean 'model'?\n"
-            "x.yaml:4:3: model.dims: unknown key; did you mean 'model.dim'?\n"
-            "x.yaml:5:11: model.layers: 0 is out of range; expects an integer from 1 to 4096\n"
-            "x.yaml:9:3: optim.sheduler: unknown key; did you mean 'optim.schedule'?\n"
-            "x.yaml:11:3: train.micro_batch: 32 is more than train.global_batch (16)"}));
+            "x.yaml:8:3: optim.lr: given twice, first on line 7\nx.yaml:2:7: seed: expects an "
+            "integer from 0 to 18446744073709551615, found 'one'\nx.yaml:3:1: modle: unknown "
+            "section; did you mean 'model'?\nx.yaml:4:3: model.dims: unknown key; did you mean "
+            "'model.dim'?\nx.yaml:5:11: model.layers: 0 is out of range; expects an integer from 1 "
+            "to 4096\nx.yaml:9:3: optim.sheduler: unknown key; did you mean "
+            "'optim.schedule'?\nx.yaml:11:3: train.micro_batch: 32 is more than train.global_batch "
+            "(16)"}));
 
 TEST(Load, ManyFaultsAreCounted) {
   std::string text;
@@ -217,10 +217,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadOverride{"optim.lr=",
                     "command line: optim.lr: expects a number from 0 to 10, found nothing"},
         BadOverride{"=1", "command line: '=1' is not of the form key=value"},
-        BadOverride{"extends=a.yaml", "command line: extends: stands in a file only"},
-        BadOverride{
-            "optim.step_points=[0.5",
-            "command line: optim.step_points: a key must be plain text, and a bracket closed"},
+        BadOverride{"extends=a.yaml", "command line: extends: can only be set in a file"},
+        BadOverride{"optim.step_points=[0.5",
+                    "command line: optim.step_points: a key must be plain text, and every bracket "
+                    "must be closed"},
         BadOverride{"optim.step_points=[0.5] 1",
                     "command line: optim.step_points: text after the end of the document"},
         BadOverride{"run.dir=a\x1b", "command line: run.dir: control character 0x1b"},
@@ -283,7 +283,7 @@ TEST_F(Files, ExtendsRefusesCyclesChainsAndStrangePaths) {
     write(fmt::format("{}.yaml", i), fmt::format("extends: {}.yaml", i + 1));
   write("9.yaml", "");
   EXPECT_EQ(refused("2.yaml"), "accepted");
-  EXPECT_EQ(refused("1.yaml"), "8.yaml:1:10: extends: a chain of more than 8 files");
+  EXPECT_EQ(refused("1.yaml"), "8.yaml:1:10: extends: the chain of extends is longer than 8 files");
   write("abs.yaml", "extends: /etc/passwd\n");
   EXPECT_EQ(refused("abs.yaml"), "abs.yaml:1:10: extends: expects a path relative to this file");
   write("list.yaml", "extends: [9.yaml]\n");
@@ -326,10 +326,11 @@ TEST(AllowChanges, IsTrueFalseOrAListOfKeys) {
 }
 
 TEST(AllowChanges, KnowsItsKeys) {
-  EXPECT_EQ(refusal("", {"run.allow_changes=optim.l,seed"}),
-            "command line: run.allow_changes: 'optim.l' is no key; did you mean 'optim.lr'?");
+  EXPECT_EQ(
+      refusal("", {"run.allow_changes=optim.l,seed"}),
+      "command line: run.allow_changes: 'optim.l' is not a config key; did you mean 'optim.lr'?");
   EXPECT_EQ(refusal("run: {allow_changes: maybe}\n"),
-            "x.yaml:1:7: run.allow_changes: 'maybe' is no key");
+            "x.yaml:1:7: run.allow_changes: 'maybe' is not a config key");
   EXPECT_EQ(refusal("run: {allow_changes: [[seed]]}\n"),
             "x.yaml:1:22: run.allow_changes: expects true, false or a list of keys, as in "
             "[optim.lr, data.path], found a list");
@@ -340,24 +341,24 @@ TEST(AllowChanges, KnowsItsKeys) {
 // Written as on the command line: what was meant is clear.
 TEST(Load, ADottedKeyIsToBeNested) {
   EXPECT_EQ(refusal("data.path: d\n", {}, Use::training),
-            "x.yaml:1:1: data.path: a file writes it nested, data: {path: ...}");
+            "x.yaml:1:1: data.path: in a file, write it nested: data: {path: ...}");
   EXPECT_EQ(refusal("data.pth: d\n", {}, Use::training),
-            "x.yaml:1:1: data.pth: unknown key; did you mean 'data.path'?; a file writes it "
-            "nested, data: {path: ...}");
+            "x.yaml:1:1: data.pth: unknown key; did you mean 'data.path'?; in a file, write it "
+            "nested: data: {path: ...}");
   EXPECT_EQ(refusal("a.b.c: 1\n"),
-            "x.yaml:1:1: a.b.c: unknown key; a file writes keys nested, a line for the section "
-            "and its keys below it, indented");
+            "x.yaml:1:1: a.b.c: unknown key; in a file, write the section on a line of its own and "
+            "its keys below it, indented");
 }
 
 // One fault, one line: that data.path is not set follows from each of these.
 TEST(Load, WhatFollowsFromAFaultIsNotTold) {
   for (const auto& [text, fault] :
        {std::pair{"data:\n  path: d\nmodel:\n\tdim: 64\n",
-                  "x.yaml:4:1: a tab as indentation; use spaces"},
+                  "x.yaml:4:1: a tab is used for indentation; use spaces"},
         {"data:\n  pth: d\n", "x.yaml:2:3: data.pth: unknown key; did you mean 'data.path'?"},
-        {"data: d\n", "x.yaml:1:7: data: is a section; its keys stand below it, indented"},
+        {"data: d\n", "x.yaml:1:7: data: is a section; write its keys below it, indented"},
         {"model: {dim: [\n", ""},
-        {"%YAML 1.2\n", "x.yaml:1:1: directives are not read"}}) {
+        {"%YAML 1.2\n", "x.yaml:1:1: directives are not supported; remove the line"}}) {
     const std::string told = refusal(text, {}, Use::training);
     EXPECT_EQ(told.find('\n'), std::string::npos) << told;
     if (*fault) {
@@ -367,7 +368,7 @@ TEST(Load, WhatFollowsFromAFaultIsNotTold) {
   EXPECT_EQ(refusal("", {"data.pth=d"}, Use::training),
             "command line: data.pth: unknown key; did you mean 'data.path'?");
   EXPECT_EQ(refusal("model: {dim: 64}\n", {}, Use::training),
-            "x.yaml: data.path: names no dataset; set it, or data.source: random");
+            "x.yaml: data.path: is empty; set it to a dataset, or set data.source: random");
 }
 
 TEST(Load, WhatWouldBecomeZeroIsOutOfRange) {

@@ -53,7 +53,7 @@ TEST(Validate, ModelShapes) {
   c.model.layers = 2;
   c.model.dense_layers = 3;
   c.moe.active = 9;
-  EXPECT_EQ(errors(c), (Lines{"model.rope_dim: 17 is odd; rotary positions turn pairs",
+  EXPECT_EQ(errors(c), (Lines{"model.rope_dim: 17 is odd, but rotary positions need an even number",
                               "model.dense_layers: 3 is more than model.layers (2)",
                               "moe.active: 9 is more than moe.experts (8)"}));
   c = quiet();
@@ -114,8 +114,9 @@ TEST(Validate, Batches) {
   c = quiet();
   c.train.eval_every = 1;
   c.data.validation_fraction = 0;
-  EXPECT_EQ(errors(c), Lines{"train.eval_every: evaluation needs held-out documents, but "
-                             "data.validation_fraction is 0"});
+  EXPECT_EQ(errors(c),
+            Lines{"train.eval_every: evaluation needs held-out documents, but "
+                  "data.validation_fraction is 0; raise it, or set train.eval_every to 0"});
   c.data.source = DataSourceKind::random;
   EXPECT_EQ(errors(c), Lines());
 }
@@ -123,9 +124,10 @@ TEST(Validate, Batches) {
 TEST(Validate, Schedules) {
   Config c = quiet();
   c.optim.step_points = {0.5, 0.5, 0.4};
-  EXPECT_EQ(errors(c), (Lines{"optim.step_factors: has 2 numbers, optim.step_points 3",
-                              "optim.step_points: 0.5 does not ascend from 0.5",
-                              "optim.step_points: 0.4 does not ascend from 0.5"}));
+  EXPECT_EQ(errors(c),
+            (Lines{"optim.step_factors: has 2 numbers, but optim.step_points has 3",
+                   "optim.step_points: 0.5 comes after 0.5, but the numbers must ascend",
+                   "optim.step_points: 0.4 comes after 0.5, but the numbers must ascend"}));
 }
 
 TEST(Validate, OddChoicesAreLegal) {
@@ -136,23 +138,27 @@ TEST(Validate, OddChoicesAreLegal) {
   c.optim.weight_decay_static = 0.1;
   EXPECT_EQ(errors(c), Lines());
   const Lines expected = {
-      "optim.weight_decay_static: decay of mhc's static part drags its mixing to uniform",
-      "train.stop_at: 101 is beyond train.steps (100); the run ends there",
+      "optim.weight_decay_static: decay of mhc's alpha and b pulls its stream mixing towards "
+      "uniform; 0 is recommended",
+      "train.stop_at: 101 is beyond train.steps (100), where the run ends",
       "optim.warmup_steps: the warm-up of 101 steps is longer than the run of 100"};
   EXPECT_EQ(warnings(c), expected);
   EXPECT_EQ(validate(c), expected);
   EXPECT_EQ(last_step(c.train), 100);
   c.model.residual = ResidualKind::hc;
   EXPECT_EQ(warnings(c).front(),
-            "optim.weight_decay_static: decay of hc's static part makes its residual path fade");
+            "optim.weight_decay_static: decay of hc's alpha and b makes its residual path fade; 0 "
+            "is recommended");
   c.model.residual = ResidualKind::plain;
   EXPECT_EQ(warnings(c), Lines(expected.begin() + 1, expected.end()));
   c = quiet();
   c.train.steps = 100;
   c.optim.schedule = LrSchedule::wsd;
   c.optim.warmup_steps = 81;
-  EXPECT_EQ(warnings(c),
-            Lines{"optim.warmup_steps: the decay begins before the warm-up ends; it is shortened"});
+  EXPECT_EQ(
+      warnings(c),
+      Lines{
+          "optim.warmup_steps: the decay would begin before the warm-up ends, so it is shortened"});
   c.optim.warmup_steps = 80;
   EXPECT_EQ(warnings(c), Lines());
 }
@@ -174,8 +180,8 @@ TEST(Validate, PlanningAndTrainingRefuseWhatIsNotBuilt) {
       "parallel.zero: 1 is not available yet: every rank holds the whole optimizer state; set 0",
       "parallel.schedule: zb_h1 is not available yet; choose 1f1b"};
   EXPECT_EQ(errors(c, Use::planning), refused);
-  refused.push_back("run.dir: is empty; name the run's directory");
-  refused.push_back("data.path: names no dataset; set it, or data.source: random");
+  refused.push_back("run.dir: is empty; set it to a directory for the run");
+  refused.push_back("data.path: is empty; set it to a dataset, or set data.source: random");
   EXPECT_EQ(errors(c, Use::training), refused);
   c = quiet();
   c.data.source = DataSourceKind::random;
@@ -191,8 +197,8 @@ TEST(Validate, ThrowsAllErrorsALineEach) {
     FAIL();
   } catch (const ConfigError& e) {
     EXPECT_STREQ(e.what(),
-                 "model.rope_dim: 3 is odd; rotary positions turn pairs\n"
-                 "moe.active: 9 is more than moe.experts (8)");
+                 "model.rope_dim: 3 is odd, but rotary positions need an even number\nmoe.active: "
+                 "9 is more than moe.experts (8)");
     EXPECT_EQ(e.code(), ExitCode::config);
   }
 }

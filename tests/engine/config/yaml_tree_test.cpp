@@ -79,35 +79,36 @@ TEST_P(YamlTreeRefuses, AtItsPlace) { EXPECT_EQ(first_fault(GetParam().text), Ge
 INSTANTIATE_TEST_SUITE_P(
     All, YamlTreeRefuses,
     ::testing::Values(
-        Refused{"a: &x 1\n", "1:4: a: anchors are not read; write the value out"},
-        Refused{"a: &x\n  b: 1\n", "1:4: a: anchors are not read; write the value out"},
-        Refused{"a: !!int 1\n", "1:4: a: tags are not read"},
-        Refused{"a: ! 1\n", "1:4: a: tags are not read"},
-        Refused{"a: !x {b: 1}\n", "1:4: a: tags are not read"},
-        Refused{"a: !x [1]\n", "1:4: a: tags are not read"},
+        Refused{"a: &x 1\n", "1:4: a: anchors are not supported; write the value out"},
+        Refused{"a: &x\n  b: 1\n", "1:4: a: anchors are not supported; write the value out"},
+        Refused{"a: !!int 1\n", "1:4: a: tags are not supported; remove the tag"},
+        Refused{"a: ! 1\n", "1:4: a: tags are not supported; remove the tag"},
+        Refused{"a: !x {b: 1}\n", "1:4: a: tags are not supported; remove the tag"},
+        Refused{"a: !x [1]\n", "1:4: a: tags are not supported; remove the tag"},
         Refused{"a: 1\n---\nb: 1\n", "2:1: text after the end of the document"},
         Refused{"a: 1\n...\nb: 1\n", "3:1: text after the end of the document"},
-        Refused{"%YAML 1.2\n---\na: 1\n", "1:1: directives are not read"},
+        Refused{"%YAML 1.2\n---\na: 1\n", "1:1: directives are not supported; remove the line"},
         Refused{"a: |\n  x\n",
-                "1:4: a: block scalars are not read; write the text in quotes on one line"},
+                "1:4: a: block scalars are not supported; write the text in quotes on one line"},
         Refused{"a: >\n  x\n",
-                "1:4: a: block scalars are not read; write the text in quotes on one line"},
+                "1:4: a: block scalars are not supported; write the text in quotes on one line"},
         Refused{"a: 1\n  2\n", "1:4: a: a value must end on its line"},
         Refused{"a: \"1\n  2\"\n", "1:4: a: a quoted text must end on its line"},
         Refused{"a: \"1\nb: 2\n", "1:4: a: a quoted text must end on its line"},
         Refused{"a: '1\nb: 2\n", "1:4: a: a quoted text must end on its line"},
         Refused{"a: 'it''\n", "1:4: a: a quoted text must end on its line"},
-        Refused{"a: 1\nb:\n  c: 2\n  c: 3\n", "4:3: b.c: given twice, first in line 3"},
-        Refused{"a: 1\n\"a\": 2\n", "2:1: a: given twice, first in line 1"},
-        Refused{"[a]: 1\n", "1:1: a key must be plain text, and a bracket closed"},
-        Refused{"? {a: 1}\n: 1\n", "1:3: a key must be plain text, and a bracket closed"},
+        Refused{"a: 1\nb:\n  c: 2\n  c: 3\n", "4:3: b.c: given twice, first on line 3"},
+        Refused{"a: 1\n\"a\": 2\n", "2:1: a: given twice, first on line 1"},
+        Refused{"[a]: 1\n", "1:1: a key must be plain text, and every bracket must be closed"},
+        Refused{"? {a: 1}\n: 1\n",
+                "1:3: a key must be plain text, and every bracket must be closed"},
         Refused{"~: 1\n", "1:1: a key must be plain text"},
-        Refused{"a:\n\tb: 1\n", "2:1: a tab as indentation; use spaces"},
+        Refused{"a:\n\tb: 1\n", "2:1: a tab is used for indentation; use spaces"},
         Refused{"a: [1, 2\n", "2:1: not YAML: end of sequence flow not found"},
         Refused{"a: b: c\n", "1:5: not YAML: illegal map value"},
         Refused{"\xEF\xBB\xBF"
                 "a: 1\n",
-                "1:1: a byte order mark; save it as plain UTF-8"},
+                "1:1: a byte order mark is not allowed; save the file as plain UTF-8"},
         Refused{"a: 1\nb: \x04\n", "2:4: control character 0x04"},
         Refused{"a: 1\rb: 2\n", "1:5: control character 0x0d"},
         Refused{"a: \xC0\xAF\n", "1:4: byte 0xc0 is not UTF-8"},
@@ -118,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(YamlTree, AnAliasIsAFaultNotAValue) {
   const YamlDocument document = parse_yaml("a: &x 1\nb: *x\n");
   ASSERT_EQ(document.faults.size(), 2u);
-  EXPECT_EQ(document.faults[1].text, "aliases are not read; write the value out");
+  EXPECT_EQ(document.faults[1].text, "aliases are not supported; write the value out");
   EXPECT_EQ(document.faults[1].path, "b");
 }
 
@@ -132,7 +133,7 @@ TEST(YamlTree, RefusesNulBytes) {
 TEST(YamlTree, BoundsSize) {
   EXPECT_EQ(first_fault(std::string(kYamlMaxBytes, ' ')), "accepted");
   EXPECT_EQ(first_fault(std::string(kYamlMaxBytes + 1, ' ')),
-            "1:1: 1048577 bytes are too many; at most 1048576");
+            "1:1: has 1048577 bytes, but at most 1048576 are allowed");
 }
 
 TEST(YamlTree, BoundsDepth) {

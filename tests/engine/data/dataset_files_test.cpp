@@ -59,7 +59,8 @@ TEST(DatasetFiles, OverwriteReplacesADatasetAlone) {
 TEST(DatasetFiles, OverwriteReplacesTheTokenizerThatTheManifestNotes) {
   const Scratch dir;
   write_dataset(dir / "d", {{1, 256}});
-  const std::string foreign = "d.tokenizer.json exists and is not the tokenizer of a dataset";
+  const std::string foreign =
+      "d.tokenizer.json exists and is not the tokenizer of an existing dataset";
   put(dir / "d.tokenizer.json", "old");
   EXPECT_THAT(refusal(dir / "d", {}, true), HasSubstr(foreign));
   DatasetManifest manifest = *read_dataset_manifest(dir / "d.json");

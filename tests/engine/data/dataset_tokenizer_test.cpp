@@ -71,14 +71,14 @@ TEST(DatasetTokenizer, AFileThatIsNotTheManifestsIsRefused) {
     EXPECT_NE(refused(), "") << at;
   }
   put(file, kJson + " ");
-  EXPECT_THAT(refused(), HasSubstr("is another file"));
+  EXPECT_THAT(refused(), HasSubstr("does not match the manifest"));
   std::filesystem::remove(file);
   EXPECT_THAT(refused(), AllOf(HasSubstr("No such file"), HasSubstr("prepare the dataset again")));
   std::filesystem::create_directory(file);
   EXPECT_THAT(refused(), HasSubstr("is not a regular file"));
   std::filesystem::remove(file);
   write_with_tokenizer(dir / "d", "version https://git-lfs.github.com/spec/v1");
-  EXPECT_THAT(refused(), HasSubstr("is not JSON"));
+  EXPECT_THAT(refused(), HasSubstr("is not valid JSON"));
   write_with_tokenizer(dir / "d", "{}");
   EXPECT_THAT(refused(), HasSubstr("has no vocabulary"));
 }

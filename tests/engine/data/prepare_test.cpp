@@ -70,7 +70,7 @@ TEST(Documents, BadJsonlIsRefusedWithItsLine) {
            {"{\"text\": \"a\"", "in.jsonl:2: not valid JSON"},
            {"{\"text\": \"a\"} x", "in.jsonl:2: not valid JSON"},
            {"{\"text\": \"\xff\"}", "in.jsonl:2: not valid JSON"},
-           {"{\"text\": \"\\ud800\"}", "in.jsonl:2: \"text\" has half a surrogate pair"},
+           {"{\"text\": \"\\ud800\"}", "in.jsonl:2: \"text\" has an unpaired surrogate"},
            {"{\"text\": 3}", "in.jsonl:2: \"text\" is not a string"},
            {"{\"text\": null}", "\"text\" is not a string"},
            {"{\"text\": [\"a\"]}", "\"text\" is not a string"},
@@ -88,7 +88,7 @@ TEST(Documents, BadJsonlIsRefusedWithItsLine) {
               HasSubstr("in.jsonl:2: not valid JSON: a NUL at byte 13"));
   EXPECT_THAT(jsonl_error(good + std::string(3000000, '[')), HasSubstr("in.jsonl:2: "));
   EXPECT_THAT(jsonl_error("{\"a\": " + std::string(3000000, '[')),
-              HasSubstr("JSON nested deeper than 512"));
+              HasSubstr("JSON is nested deeper than 512"));
 }
 
 TEST(ByteTokenizer, EveryByteComesBack) {
@@ -191,8 +191,9 @@ TEST(Verify, NamesTheFileWhoseBytesChanged) {
       bytes[0] ^= 1;
     put(dir / name, bytes);
     const TokenDataset dataset(dir / "d");
-    EXPECT_THAT(data_error([&] { verify(dataset, 0); }),
-                HasSubstr(fmt::format("{}: its bytes are not those the manifest", name)));
+    EXPECT_THAT(
+        data_error([&] { verify(dataset, 0); }),
+        HasSubstr(fmt::format("{}: its contents do not match their hash in the manifest", name)));
   }
 }
 
@@ -206,12 +207,12 @@ TEST(Verify, ChecksIdsAndDocumentEndsWithoutHashes) {
   EXPECT_THAT(wrong({{1, 256}, {2, 300, 256}}, 0), HasSubstr("document 1, token 1: id 300"));
   EXPECT_THAT(wrong({{1, 256}, {2, 256}}, 2), HasSubstr("id 256 is outside the vocabulary of 2"));
   EXPECT_THAT(wrong({{1, 256}, {2}}, 0), HasSubstr("document 1 does not end with"));
-  EXPECT_THAT(wrong({{1, 256, 4, 256}}, 0), HasSubstr("document 0 has within it"));
+  EXPECT_THAT(wrong({{1, 256, 4, 256}}, 0), HasSubstr("document 0 has, before its end,"));
   std::vector<int32_t> all(70000, 5);  // longer than the part that verify reads at a time
   EXPECT_THAT(wrong({all}, 0), HasSubstr("document 0 does not end with"));
   all[65536] = 256;
   all.back() = 256;
-  EXPECT_THAT(wrong({all}, 0), HasSubstr("document 0 has within it"));
+  EXPECT_THAT(wrong({all}, 0), HasSubstr("document 0 has, before its end,"));
 }
 
 TEST(DatasetManifest, RefusesWhatItDoesNotUnderstand) {
@@ -223,12 +224,12 @@ TEST(DatasetManifest, RefusesWhatItDoesNotUnderstand) {
         {"\"tokens\": 2", "\"tokens\": -2", "whole number"},
         {"\"tokens\": 2", "\"tokens\": 2.0", "whole number"},
         {"\"tokens\": 2", "\"tokens\": 18446744073709551615", "whole number"},
-        {"\"tokens\": 2", "\"tokens\": 3", "speaks of 3 tokens in 1 documents, the index of 2"},
+        {"\"tokens\": 2", "\"tokens\": 3", "has 3 tokens in 1 documents, but the index has 2"},
         {"\"tokens\": 2", "\"token\": 2", "has no \"tokens\""},
         {"\"byte\"", "7", "must be a string"},
         {"\"bin\": \"", "\"bin\": \"x", "hexadecimal"},
         {"\"tokens\": 2", "\"tokens\": 2, \"tokens\": 2", "'tokens' twice"},
-        {"{", "[", "is not JSON"},
+        {"{", "[", "is not valid JSON"},
         {good.c_str(), "[]", "must be an object"}}) {
     std::string text = good;
     text.replace(text.find(from), std::string(from).size(), to);

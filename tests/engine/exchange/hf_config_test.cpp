@@ -144,9 +144,9 @@ TEST(HfConfig, ReadsYarn) {
   both["rope_scaling"] = j, both["rope_parameters"] = j;
   EXPECT_EQ(parse(both).model, want);
   both["rope_parameters"]["factor"] = 41;
-  EXPECT_THAT(refusal<ConfigError>(both), HasSubstr("rope_parameters says otherwise"));
+  EXPECT_THAT(refusal<ConfigError>(both), HasSubstr("contradicts rope_parameters"));
   both["rope_parameters"] = {{"rope_type", "default"}};
-  EXPECT_THAT(refusal<ConfigError>(both), HasSubstr("rope_parameters says otherwise"));
+  EXPECT_THAT(refusal<ConfigError>(both), HasSubstr("contradicts rope_parameters"));
 }
 
 TEST(HfConfig, ReadsWhatStandsBesideTheFunction) {
@@ -176,7 +176,7 @@ TEST(HfConfig, ReadsWhatStandsBesideTheFunction) {
 TEST(HfConfig, RefusesAnotherKindOfModelInOneLine) {
   const std::string line = refusal<ConfigError>(
       {{"model_type", "llama"}, {"hidden_size", 8}, {"rope_scaling", {{"type", "linear"}}}});
-  EXPECT_EQ(line, "M/config.json: model_type is \"llama\": only deepseek_v3 is read");
+  EXPECT_EQ(line, "M/config.json: model_type is \"llama\": only deepseek_v3 is supported");
 }
 
 TEST(HfConfig, RefusesWhatIsNotTheSameFunction) {
@@ -251,11 +251,11 @@ TEST(HfConfig, ExpertGroups) {
     j["n_group"] = groups, j["topk_group"] = active_groups, j["num_experts_per_tok"] = active;
     return refusal<ConfigError>(j);
   };
-  EXPECT_THAT(refused(3, 1, 1), HasSubstr("n_group is 3: it must divide n_routed_experts (16)"));
+  EXPECT_THAT(refused(3, 1, 1), HasSubstr("n_group is 3: must divide n_routed_experts (16)"));
   EXPECT_THAT(refused(0, 1, 1), HasSubstr("n_group is 0: "));
-  EXPECT_THAT(refused(4, 0, 1), HasSubstr("topk_group is 0: from 1 to n_group (4)"));
-  EXPECT_THAT(refused(4, 5, 1), HasSubstr("topk_group is 5: from 1 to n_group (4)"));
-  EXPECT_THAT(refused(8, 2, 5), HasSubstr("num_experts_per_tok is 5: at most the 4 experts"));
+  EXPECT_THAT(refused(4, 0, 1), HasSubstr("topk_group is 0: must be from 1 to n_group (4)"));
+  EXPECT_THAT(refused(4, 5, 1), HasSubstr("topk_group is 5: must be from 1 to n_group (4)"));
+  EXPECT_THAT(refused(8, 2, 5), HasSubstr("num_experts_per_tok is 5: must be at most 4"));
   EXPECT_EQ(refused(8, 2, 4), "accepted");
 }
 

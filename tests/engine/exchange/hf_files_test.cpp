@@ -44,7 +44,7 @@ TEST(HfIndex, ReadsWhatItWrites) {
 }
 
 TEST(HfIndex, Refuses) {
-  EXPECT_THAT(index_error("{"), HasSubstr("I: is not JSON"));
+  EXPECT_THAT(index_error("{"), HasSubstr("I: is not valid JSON"));
   EXPECT_THAT(index_error("{}"), HasSubstr("no field 'weight_map'"));
   EXPECT_THAT(index_error(R"({"weight_map": []})"), HasSubstr("weight_map is not an object"));
   EXPECT_THAT(index_error(R"({"weight_map": {}, "metadata": 1})"), HasSubstr("metadata"));
@@ -56,9 +56,9 @@ TEST(HfIndex, Refuses) {
        {"../x.safetensors", "/x.safetensors", "a/b.safetensors", ".safetensors", ".x.safetensors",
         "x.bin", "", "x.safetensors\\u0000", "x\\n.safetensors"})
     EXPECT_THAT(index_error(fmt::format(R"({{"weight_map": {{"a": "{}"}}}})", name)),
-                HasSubstr("is no name of a file"))
+                HasSubstr("is not a valid file name"))
         << name;
-  EXPECT_THAT(index_error(R"({"weight_map": {"a": 1}})"), HasSubstr("is no name of a file"));
+  EXPECT_THAT(index_error(R"({"weight_map": {"a": 1}})"), HasSubstr("is not a valid file name"));
 }
 
 // A file of tensors of one element each.
@@ -101,13 +101,13 @@ TEST(HfWeights, RefusesFilesThatDoNotFitTheIndex) {
     return weights_error(scratch);
   };
   EXPECT_EQ(with({{"a", "x.safetensors"}, {"b", "x.safetensors"}}), "accepted");
-  EXPECT_THAT(with({{"a", "x.safetensors"}}), HasSubstr("tensor b: model.safetensors.index.json "
-                                                        "has it nowhere"));
+  EXPECT_THAT(with({{"a", "x.safetensors"}}),
+              HasSubstr("tensor b: model.safetensors.index.json lists it nowhere"));
   EXPECT_THAT(with({{"a", "x.safetensors"}, {"b", "x.safetensors"}, {"c", "x.safetensors"}}),
               HasSubstr("tensor c is not in x.safetensors"));
   put(scratch / "y.safetensors", {"b"});
   EXPECT_THAT(with({{"a", "x.safetensors"}, {"b", "y.safetensors"}}),
-              HasSubstr("has it in y.safetensors"));
+              HasSubstr("lists it in y.safetensors"));
   EXPECT_THAT(with({{"a", "z.safetensors"}}), HasSubstr("z.safetensors"));
   put(scratch / "model.safetensors", {"a"});
   EXPECT_THAT(weights_error(scratch), HasSubstr("remove the one that is out of date"));

@@ -99,7 +99,7 @@ TEST(HfTokenizer, TakesFromTheGenerationConfigWhatTheConfigLacks) {
   spill(scratch / "generation_config.json", "{");
   EXPECT_EQ(read_hf_tokenizer(directory, all).identity->special, all);
   EXPECT_THAT(error_of([&] { read_hf_tokenizer(directory, config); }),
-              HasSubstr("generation_config.json: is not JSON"));
+              HasSubstr("generation_config.json: is not valid JSON"));
 }
 
 TEST(HfTokenizer, ReadsTheFileOrDoesWithout) {
@@ -118,7 +118,7 @@ TEST(HfTokenizer, ReadsTheFileOrDoesWithout) {
                                .hash = hash128(std::as_bytes(std::span(kJson)))}));
   const auto refused = [&] { return error_of([&] { read_hf_tokenizer(directory, {}); }); };
   spill(file, "version https://git-lfs.github.com/spec/v1");
-  EXPECT_THAT(refused(), HasSubstr("tokenizer.json is not JSON"));
+  EXPECT_THAT(refused(), HasSubstr("tokenizer.json is not valid JSON"));
   std::filesystem::resize_file(file, kMaxTokenizer + 1);
   EXPECT_THAT(refused(), HasSubstr("more than the 67108864 allowed"));
   std::filesystem::remove(file);

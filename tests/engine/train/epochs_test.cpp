@@ -15,7 +15,7 @@ TEST(Epochs, ArePassesOverTheWindows) {
   EXPECT_EQ(Epochs{}.of(300), -1);
   // Steps 11 to 30 of 8 windows behind 80 windows: from 80 / 200 to 240 / 200.
   EXPECT_THAT(e.outlook(80, 11, 30),
-              AllOf(HasSubstr("200 windows of 256 tokens"), HasSubstr("steps 11 to 30"),
+              AllOf(HasSubstr("200 training windows of 256 tokens"), HasSubstr("steps 11 to 30"),
                     HasSubstr("epoch 0.40 to 1.20")));
   EXPECT_EQ(e.outlook(80, 31, 30), "");
   EXPECT_EQ(Epochs{}.outlook(0, 1, 30), "");
@@ -31,8 +31,9 @@ TEST(Epochs, MoreThanFourAreWarnedAbout) {
 }
 
 TEST(OtherBits, AreOfAnotherNumberOfRanksWithoutGroups) {
-  EXPECT_THAT(other_bits(1, 2, 1), AllOf(HasSubstr("1 rank, and 2 go on"), HasSubstr("last bits")));
-  EXPECT_THAT(other_bits(4, 1, 1), HasSubstr("4 ranks, and 1 goes on"));
+  EXPECT_THAT(other_bits(1, 2, 1),
+              AllOf(HasSubstr("1 rank, but 2 resume it"), HasSubstr("last bits")));
+  EXPECT_THAT(other_bits(4, 1, 1), HasSubstr("4 ranks, but 1 resumes it"));
   EXPECT_EQ(other_bits(2, 2, 1), "");
   EXPECT_EQ(other_bits(0, 2, 1), "");  // an older checkpoint does not say
   EXPECT_EQ(other_bits(1, 2, 2), "");

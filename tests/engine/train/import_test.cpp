@@ -232,16 +232,16 @@ TEST(Import, RefusesAnotherFunction) {
   EXPECT_THAT(refused(scratch, kMhc, {"model.sinkhorn=v4"}), HasSubstr("model.sinkhorn is v4"));
   EXPECT_THAT(refused(scratch, kMhc, {"model.streams=1"}), HasSubstr("model.streams is 1"));
   EXPECT_THAT(refused(scratch, {}, {"model.norm_eps=1e-9"}),
-              HasSubstr("model.norm_eps is 0.001 there and 1e-09 here"));
+              HasSubstr("model.norm_eps is 0.001 in the checkpoint but 1e-09 now"));
   EXPECT_THAT(refused(scratch, {}, {"moe.active=1"}), HasSubstr("moe.active"));
   EXPECT_THAT(refused(scratch, {}, {"model.dim=16"}), HasSubstr("model.dim"));
   EXPECT_THAT(refused(scratch, {}, {"model.residuals=mhc"}), HasSubstr("unknown key"));
-  EXPECT_THAT(refused(scratch, {}, {"run.dir=elsewhere"}), HasSubstr("run.dir: is what --out"));
+  EXPECT_THAT(refused(scratch, {}, {"run.dir=elsewhere"}), HasSubstr("run.dir: is set by --out"));
   const Path mhc = imported(scratch, "mhc", {.source = kGolden / "pairs", .residual = kMhc});
   EXPECT_THAT(refused(scratch, ResidualKind::plain, {}, mhc),
-              HasSubstr("model.residual is mhc in the source and plain here"));
+              HasSubstr("model.residual is mhc in the source but plain here"));
   EXPECT_THAT(refused(scratch, ResidualKind::hc, {}, mhc),
-              HasSubstr("model.residual is mhc in the source and hc here"));
+              HasSubstr("model.residual is mhc in the source but hc here"));
   EXPECT_THAT(refused(scratch, {}, {"model.streams=2"}, mhc), HasSubstr("model.streams"));
 }
 
@@ -256,15 +256,16 @@ TEST(Import, NamesTensorsThatAreNotTheConfigs) {
     spill(source / "config.json", config.dump());
     return refusal<CheckpointError>({.source = source, .out = scratch / "out"});
   };
-  EXPECT_THAT(with("num_hidden_layers", 2),
-              HasSubstr("tensor model.layers.2.input_layernorm.weight is not one of this model's"));
+  EXPECT_THAT(
+      with("num_hidden_layers", 2),
+      HasSubstr("tensor model.layers.2.input_layernorm.weight does not belong to this model"));
   EXPECT_THAT(with("num_hidden_layers", 4),
               HasSubstr("tensor model.layers.3.input_layernorm.weight f32[8] is missing"));
   EXPECT_THAT(with("vocab_size", 12),
-              HasSubstr("tensor lm_head.weight is f32[11,8], its config wants f32[12,8]"));
+              HasSubstr("tensor lm_head.weight is f32[11,8], but its config needs f32[12,8]"));
   EXPECT_THAT(with("n_routed_experts", 40), HasSubstr("; and "));
   EXPECT_THAT(with("n_routed_experts", 65536),  // not traced: hours and terabytes for more layers
-              HasSubstr("its config is of a model of 393"));
+              HasSubstr("its config describes a model of 393"));
   EXPECT_FALSE(std::filesystem::exists(scratch / "out"));
 }
 

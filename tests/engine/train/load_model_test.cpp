@@ -54,20 +54,20 @@ TEST_F(ConfigOfACheckpoint, IsTakenWhereTensorsFit) {
 TEST_F(ConfigOfACheckpoint, OfAnotherSizeIsRefusedByName) {
   const Config own = parse_config(original_.info.config, "c");
   EXPECT_THAT(refusal({fmt::format("model.v_dim={}", own.model.v_dim + 1)}),
-              AllOf(HasSubstr("config wants"), HasSubstr("not of one model")));
+              AllOf(HasSubstr("config needs"), HasSubstr("belong to different models")));
   EXPECT_THAT(refusal({fmt::format("model.layers={}", own.model.layers - 1)}),
-              HasSubstr("which its config's model does not have"));
+              HasSubstr("which the model of its config does not have"));
   EXPECT_THAT(refusal({fmt::format("moe.experts={}", own.moe.experts + 1)}),
-              HasSubstr("not of one model"));
+              HasSubstr("belong to different models"));
 }
 
 // Without the bound by arithmetic these would be traced for minutes, in gigabytes: 806 million
 // tensors.
 TEST_F(ConfigOfACheckpoint, OfAHugeModelIsRefusedBeforeItIsTraced) {
   EXPECT_THAT(refusal({"model.layers=4096", "moe.experts=65536"}),
-              HasSubstr("its config is of a model of 80"));
+              HasSubstr("its config describes a model of 80"));
   EXPECT_THAT(refusal({"model.layers=4096", "model.dense_layers=4096", "model.dim=65536"}),
-              HasSubstr("its config is of a model of 409"));
+              HasSubstr("its config describes a model of 409"));
 }
 
 }  // namespace

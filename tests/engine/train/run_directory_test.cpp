@@ -55,15 +55,15 @@ TEST(RunDirectory, ARunIsNeverOverwritten) {
   create(path, "seed: 4\n");
 
   spill(path / "metrics.jsonl", "{");
-  EXPECT_THAT(refusal(path), AllOf(HasSubstr(path.string()), HasSubstr("holds a run already"),
+  EXPECT_THAT(refusal(path), AllOf(HasSubstr(path.string()), HasSubstr("already holds a run"),
                                    HasSubstr("run.dir")));
   std::filesystem::remove(path / "metrics.jsonl");
   EXPECT_EQ(refusal(path), "accepted");
   save_checkpoint(path / "checkpoints/step-00000001", {.step = 1}, {});
-  EXPECT_THAT(refusal(path), HasSubstr("holds a run already"));
+  EXPECT_THAT(refusal(path), HasSubstr("already holds a run"));
   std::filesystem::remove_all(path / "checkpoints");
   std::filesystem::create_symlink("/nonexistent", path / "metrics.jsonl");
-  EXPECT_THAT(refusal(path), HasSubstr("holds a run already"));
+  EXPECT_THAT(refusal(path), HasSubstr("already holds a run"));
   EXPECT_EQ(slurp(path / "config.yaml"), "seed: 2\n");
 }
 
@@ -128,7 +128,7 @@ TEST(RunDirectory, ALinkToADirectoryIsFollowedAndOtherThingsAreNot) {
       std::filesystem::create_symlink(scratch / "mine", scratch / "big/lock");
     else
       ASSERT_EQ(mkfifo((scratch / "big/lock").c_str(), 0600), 0);
-    EXPECT_THAT(refusal(scratch / "run"), HasSubstr(link ? "is a link" : "is a FIFO"));
+    EXPECT_THAT(refusal(scratch / "run"), HasSubstr(link ? "is a symbolic link" : "is a FIFO"));
   }
   EXPECT_FALSE(std::filesystem::exists(scratch / "mine"));
 }

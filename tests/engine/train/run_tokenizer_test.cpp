@@ -85,7 +85,7 @@ TEST(RunTokenizer, AChangeNamesBoth) {
   EXPECT_THAT(tokenizer_change({.tokenizer = a.identity}, b),
               AllOf(HasSubstr(a.identity->hash), HasSubstr(b.identity->hash)));
   EXPECT_EQ(tokenizer_change({.tokenizer = byte_identity()}, a),
-            "its tokenizer is 'byte', the data's is 'tokenizer.json' (10 ids, xxh3-128 " +
+            "its tokenizer is 'byte', but the data's is 'tokenizer.json' (10 ids, xxh3-128 " +
                 a.identity->hash + ")");
 }
 

@@ -61,7 +61,7 @@ void save_all(const Path& run, bool stop, int64_t keep, std::span<char*> steps) 
       save(run, step, keep, proven);
     } catch (const ResourceError& e) {
       if (stop || i + 1 == steps.size()) throw;
-      log_warning("step {}: no checkpoint, training goes on: {}", step, e.what());
+      log_warning("step {}: no checkpoint was saved, but training continues: {}", step, e.what());
       continue;
     }
     log_info("step {}: saved", step);
