@@ -96,8 +96,9 @@ TEST_F(BadInput, TokenOutsideTheVocabularyOfADatasetWithoutManifest) {
 TEST_F(BadInput, RunDirectory) {
   const std::string file = small_->at("small.yaml");
   for (const std::string& dir : {file, file + "/run"})
-    expect_no_run({"run.dir=" + dir}, 5,
-                  {"run directory", "something else has that name", "set run.dir to a directory"});
+    expect_no_run(
+        {"run.dir=" + dir}, 5,
+        {"run directory", "something else has that name", "set run.dir to a writable directory"});
 }
 
 TEST_F(BadInput, AModelThatMemoryCannotHoldIsRefusedBeforeItStarts) {

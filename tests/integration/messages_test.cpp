@@ -64,7 +64,7 @@ TEST(Messages, AdviceFits) {
   ASSERT_EQ(small.with_config("train", {"train.stop_at=1"}).code, 0);
   spill(small.at("big"), std::string(70'000'000, ' '));
   EXPECT_THAT(refused({"score", small.at("run"), "--text", small.at("big")}, 3),
-              AllOf(HasSubstr("split it"), Not(HasSubstr("permissions"))));
+              AllOf(HasSubstr("split the file"), Not(HasSubstr("permissions"))));
   const Finished help = birkhoff({"train", "--help"});
   EXPECT_THAT(help.out, Not(HasSubstr("a GPU where there is one")));
 }
