@@ -7,9 +7,8 @@
 // target once.
 //
 //   training:   count() = ⌊(T − 1) / S⌋ whole windows (the rest, < S tokens, is left out); sample i
-//             is window permutation_{i / count}(i mod count): each window once per epoch, in
-//             another
-//             order every epoch.
+//               is window permutation_{i / count}(i mod count): each window once per epoch, in
+//               another order every epoch.
 //   validation: count() = ⌈(T − 1) / S⌉ windows, in order; the last may end early: the rest of it
 //               is padding.
 //   random:     seeded uniform tokens, no files; every sample is its own window.

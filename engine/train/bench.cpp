@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMiB = size_t(1) << 20;
 
-// Steps of one config, taken when asked for.
+// Takes steps of one config on demand.
 class Steps {
  public:
   Steps(const Config& config, ThreadTeam& team)
@@ -63,11 +63,11 @@ class Steps {
 
 size_t array_bytes(const BenchOptions& options, const Machine& machine) {
   if (options.array_mib > 0) return size_t(options.array_mib) * kMiB;
-  // The arrays may take a quarter of the memory, both together.
+  // Both arrays together may take a quarter of the memory.
   return std::min(std::max(64 * kMiB, 4 * machine.l3), memory_limit() / 8 / kMiB * kMiB);
 }
 
-// What bandwidths are measured with.
+// The arrays that bandwidths are measured with.
 class Arrays {
  public:
   explicit Arrays(size_t bytes) : a_(bytes), b_(bytes) {}

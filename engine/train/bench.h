@@ -1,10 +1,10 @@
 #pragma once
-// Measures the training step of a config, every operator in it, and what the machine could do at
-// most: `birkhoff bench`. Random tokens, one rank, nothing is written.
+// Measures the training step of a config, every operator in it, and the most that the machine could
+// do: `birkhoff bench`. Random tokens, one rank, nothing is written.
 //
-// The step is the real one; its calls are timed where they are, with the data and the caches that
-// they find there. Beside it, step by step, runs the step of the same model with plain residuals:
-// machines drift, and what is compared should drift together.
+// The step is the real one: its calls are timed in place, with the data and the caches that they
+// find there. It alternates with the step of the same model with plain residuals: machines drift,
+// and what is compared should drift together.
 #include <optional>
 #include <string>
 
@@ -18,16 +18,16 @@ namespace birkhoff {
 
 struct BenchOptions {
   int64_t steps = 10;     // measured
-  bool plain = true;      // beside it the plain residual, where the config has another
-  bool scaling = false;   // the step again with 1, 2, 4, … threads up to all
+  bool plain = true;      // alternate with the plain residual, if the config's is another
+  bool scaling = false;   // also measure with 1, 2, 4, … threads up to all
   int64_t array_mib = 0;  // of each array that bandwidths are measured with; 0: 4 times L3
   static constexpr int64_t kWarmUp = 2;  // steps before the first measured one
 };
 
-// Of a kind of step, all times in seconds.
+// Measurements of one kind of step; all times in seconds.
 struct StepTimes {
   std::vector<double> seconds;
-  std::vector<Bandwidths> beside;  // measured just before each of them
+  std::vector<Bandwidths> beside;  // measured just before each step
   std::vector<OperatorRow> operators;
   int64_t further_rounds = 0;
 };
@@ -38,7 +38,7 @@ struct ScalingPoint {
 };
 
 struct MeasuredPeakRates {
-  PeakRates one, all;  // threads
+  PeakRates one, all;  // with one thread, with all
 };
 
 struct BenchResult {
@@ -48,14 +48,14 @@ struct BenchResult {
   int threads = 1;
   ParameterCount parameters;
   size_t array_bytes = 0;
-  MeasuredPeakRates before, after;  // the steps
+  MeasuredPeakRates before, after;  // before and after the steps
   StepTimes step;
   std::optional<StepTimes> plain;
-  std::string no_plain;  // why it was not run
+  std::string no_plain;  // why the plain step was not run
   std::vector<ScalingPoint> scaling;
 
   int64_t tokens() const { return config.train.global_batch * config.train.sequence; }
-  // The better of before and after, at all threads.
+  // The better of before and after, with all threads.
   PeakRates limits() const { return better_of(before.all, after.all); }
 };
 

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "birkhoff bench ";  // and the version of the format
+constexpr std::string_view kFormat = "birkhoff bench ";  // followed by the format's version
 
 Json json_of(const PeakRates& l) {
   return {{"copy", l.copy},     {"copy_streaming", l.copy_streaming},

@@ -9,7 +9,7 @@ namespace birkhoff {
 namespace {
 
 constexpr double kMiB = 1024 * 1024;
-constexpr double kLeastShare = 1e-3;  // of the step: what takes less is in the JSON alone
+constexpr double kLeastShare = 1e-3;  // of the step; what takes less is only in the JSON
 
 double least(const std::vector<double>& values) {
   return *std::min_element(values.begin(), values.end());

@@ -11,7 +11,7 @@ std::optional<EvalMetrics> evaluate(Session& session, const TrainingData& data, 
                                     int64_t rows, Communicator& ranks,
                                     const std::function<bool()>& stop_requested) {
   FloatSum sum;
-  int64_t counts[3] = {};  // targets, bytes of text they stand for, ranks that were to stop
+  int64_t counts[3] = {};  // targets, bytes of text they stand for, ranks that should stop
   auto& [valid, bytes, stopped] = counts;
   Batch batch;
   for (int64_t first = rows * ranks.rank(); first < windows; first += rows * ranks.size()) {

@@ -1,5 +1,5 @@
 #pragma once
-// The loss of held-out text by the parameters as they are.
+// The loss of the current parameters on held-out text.
 #include <functional>
 #include <optional>
 
@@ -10,11 +10,11 @@
 
 namespace birkhoff {
 
-// Of the first `windows` held-out windows, in micro-batches of `rows` sequences that the ranks
-// share. Losses are summed exactly, so the result does not depend on the number of ranks; every
-// rank gets it. Sets the losses, eval_tokens and, where the data has a tokenizer,
-// eval_bits_per_byte (else NaN). Each rank asks `stop_requested` before each of its batches; once
-// one says yes, the evaluation is broken off and all ranks get nothing. Collective. REQUIRES
+// Evaluates the first `windows` held-out windows, in micro-batches of `rows` sequences that the
+// ranks share. Losses are summed exactly, so the result does not depend on the number of ranks;
+// every rank gets it. Sets the losses, eval_tokens and, if the data has a tokenizer,
+// eval_bits_per_byte (else NaN). Each rank calls `stop_requested` before each of its batches; once
+// one returns true, the evaluation is broken off and all ranks get nothing. Collective. REQUIRES
 // validation data.
 std::optional<EvalMetrics> evaluate(Session& session, const TrainingData& data, int64_t windows,
                                     int64_t rows, Communicator& ranks,

@@ -5,7 +5,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr int64_t kChunk = 32;  // tokens of a prompt at once
+constexpr int64_t kChunk = 32;  // prompt tokens per chunk
 enum SchedulePartIndex : size_t { kChunkPart, kSinglePart };
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// A trained model that answers: key and value caches, a program for chunks of a prompt and one for
-// single tokens, over one set of parameters.
+// A trained model that generates text: key and value caches, one program for chunks of a prompt and
+// one for single tokens, over one set of parameters.
 //
 //   Generator g(config, team, 512);
 //   load_parameters(checkpoint, g.tensors());
@@ -17,15 +17,16 @@ namespace birkhoff {
 
 class Generator {
  public:
-  // Room for `context` tokens, prompt and answer together.
+  // `context`: the most tokens, prompt and answer together.
   Generator(const Config& config, ThreadTeam& team, int64_t context);
 
-  // Parameters and balancing biases under their canonical names: to be loaded before feed().
+  // Parameters and balancing biases under their canonical names; load them before feed().
   std::vector<TensorView> tensors();
 
   int64_t length() const { return length_; }  // tokens fed so far
   int64_t context() const { return context_; }
-  // Throws ConfigError when the context is full, DataError on a token outside the vocabulary.
+  // Returns the logits of the last token. Throws ConfigError when the context is full, DataError on
+  // a token outside the vocabulary.
   std::span<const float> feed(std::span<const int32_t> tokens);
   void restart() { length_ = 0; }
 

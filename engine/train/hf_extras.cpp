@@ -25,9 +25,9 @@ std::optional<int64_t> layer_of(std::string_view name) {
 
 bool is_plain(DType t) { return t == DType::f32 || t == DType::bf16 || t == DType::f16; }
 
-// How far a stored frequency may be from the exact one. In f32 it was made by some ten operations,
-// of which the power multiplies the rounding of its exponent by ln(theta), and yarn's ramp that of
-// 1 − r by the frequency before it was divided; afterwards it may have been rounded once to a
+// How far a stored frequency may be from the exact one. In f32 some ten operations made it, of
+// which the power multiplies the rounding of its exponent by ln(theta), and yarn's ramp multiplies
+// that of 1 − r by the frequency before the division; afterwards it may have been rounded once to a
 // narrower type.
 double frequency_error(double exact, double plain, DType stored) {
   const double made = 0x1p-19 * exact + 0x1p-23 * plain;
@@ -68,7 +68,7 @@ void HfExtras::sort_in(const std::string& name) {
 
 std::vector<std::string> HfExtras::faults() const {
   std::vector<std::string> all;
-  // Of faults of one kind, which mostly have one reason, the first says enough.
+  // Faults of one kind mostly have one cause, so the first says enough.
   const auto add_first = [&](const auto& range, auto&& fault_of) {
     for (const auto& each : range)
       if (std::string fault = fault_of(each); !fault.empty()) return all.push_back(fault);
@@ -93,7 +93,8 @@ std::string HfExtras::left_out() const {
   return all;
 }
 
-// A layer for multi-token prediction is known by the projection that joins two states to one.
+// A layer for multi-token prediction is recognised by the projection that joins two states into
+// one.
 std::string HfExtras::predictor_fault(int64_t layer) const {
   const std::string name = fmt::format("{}{}.eh_proj.weight", kLayers, layer);
   const Shape wanted = {model_.model.dim, 2 * model_.model.dim};

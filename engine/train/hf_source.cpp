@@ -19,7 +19,7 @@ Config config_of_hf(const HfModel& hf) {
   return config;
 }
 
-// Rows (i, i + dims / 2) become rows (2i, 2i + 1): `rows` is [dims, width].
+// Moves rows (i, i + dims / 2) to (2i, 2i + 1); `rows` is [dims, width].
 void interleave(std::span<float> rows, int64_t dims, int64_t width) {
   const std::vector<float> halves(rows.begin(), rows.end());
   for (int64_t row = 0; row < dims; ++row) {
@@ -36,7 +36,7 @@ class HfSource final : public ImportSource {
         weights_(directory),
         extras_(hf_, weights_) {}
 
-  // A tied head is one of the model's tensors, also where the files leave it out.
+  // A tied head is one of the model's tensors, even if the files leave it out.
   std::vector<std::string> names() const override {
     std::vector<std::string> all = extras_.others();
     const bool has_head = std::binary_search(all.begin(), all.end(), kHfHead);
@@ -45,7 +45,7 @@ class HfSource final : public ImportSource {
     return all;
   }
 
-  // Any dtype that holds weights is as good as f32.
+  // Any dtype that holds weights counts as f32.
   TensorSpec spec(const std::string& name) const override {
     TensorSpec spec = weights_.tensors().at(stored_name(name)).spec;
     if (spec.dtype == DType::bf16 || spec.dtype == DType::f16 || spec.dtype == DType::f8_e4m3)
@@ -85,7 +85,7 @@ class HfSource final : public ImportSource {
     scale_blocks(values, tensor.spec.shape, scales, hf_.blocks);
   }
 
-  // Rotated rows of pairs (i, i + rope_dim / 2), put to (2i, 2i + 1).
+  // Moves rotated rows of pairs (i, i + rope_dim / 2) to (2i, 2i + 1).
   void pair_neighbours(const std::string& name, std::span<float> values) const {
     const ModelConfig& m = config().model;
     const auto turned = [&](int64_t first, int64_t width) {

@@ -6,8 +6,8 @@
 
 namespace birkhoff {
 
-// REQUIRES a config.json in `path`. Reads it and headers. Throws CheckpointError (exit code 4) for
-// what is damaged, ConfigError (2) for what is not supported.
+// REQUIRES a config.json in `path`. Reads that file and headers. Throws CheckpointError (exit code
+// 4) for what is damaged, ConfigError (2) for what is not supported.
 std::unique_ptr<ImportSource> open_hf_source(const Path& path);
 
 }  // namespace birkhoff

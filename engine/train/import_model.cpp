@@ -18,7 +18,7 @@
 namespace birkhoff {
 namespace {
 
-// A tensor of the checkpoint: of the model, or a moment, which is zero.
+// A tensor of the checkpoint: one of the model, or a moment, which is zero.
 struct Item {
   std::string name;
   const ModelTensor* of = nullptr;
@@ -31,7 +31,7 @@ bool gains_streams(const Config& source, const Config& target) {
          target.model.residual != ResidualKind::plain;
 }
 
-// What would make the target another function than the source.
+// Throws if the target would be another function than the source.
 void check_function(const Config& source, const Config& target) {
   const ModelConfig& m = target.model;
   Config like = source;
@@ -85,7 +85,8 @@ class Writer {
 
   int64_t parameters() const { return parameters_; }
 
-  // Batch by batch, each under a rank's number: what the format has for shares of a checkpoint.
+  // Writes batch by batch, each under a rank's number, which is the format's way to share a
+  // checkpoint.
   void write(const Path& checkpoint) {
     const size_t bytes = bytes_of(items_.begin(), items_.end());
     begin_checkpoint(checkpoint, bytes);
@@ -116,7 +117,7 @@ class Writer {
   }
 
   ShardIndex write_batch(const Path& checkpoint, int rank, Items::iterator& at) {
-    std::vector<std::vector<float>> values;  // what pieces point to
+    std::vector<std::vector<float>> values;  // keeps what pieces point to
     std::vector<Piece> pieces;
     size_t held = 0;
     for (; at != items_.end(); ++at) {
@@ -134,8 +135,9 @@ class Writer {
     return write_shards(checkpoint, 0, rank, pieces);
   }
 
-  // From the source; what belongs to the residual that the source does not have starts as in a
-  // fresh model, but for the weights by which mhc reads its equal streams: they sum to 1.
+  // Reads the values from the source. Parameters of a residual that the source does not have start
+  // as in a fresh model, except for the weights by which mhc reads its equal residual streams: they
+  // sum to 1.
   void fill(const ModelTensor& tensor, std::span<float> values) const {
     if (in_source_.contains(tensor.part.name)) return source_.read(tensor, values);
     Part part = tensor.part;
@@ -167,7 +169,7 @@ Config import_config(const Config& source, const ImportOptions& o) {
   base.run.dir = o.out.string();
   base.run.resume = Resume::automatic;
   base.run.allow_changes = {};
-  base.train.stop_at = 0;  // of the source's run
+  base.train.stop_at = 0;  // concerned the source's run
   std::vector<std::string> overrides = o.overrides;
   if (o.residual)
     overrides.push_back(fmt::format("model.residual={}", name(*o.residual)));  // the last wins

@@ -16,7 +16,7 @@ class ImportSource {
  public:
   virtual ~ImportSource() = default;
 
-  // What the model computes, and, of our own, how it was trained.
+  // What the model computes and, for a checkpoint of our own, how it was trained.
   const Config& config() const { return config_; }
   const Path& path() const { return path_; }
   const ModelTokenizer& tokenizer() const { return tokenizer_; }
@@ -24,11 +24,12 @@ class ImportSource {
   // Names of the model's tensors, moments left out; ascending.
   virtual std::vector<std::string> names() const = 0;
   virtual TensorSpec spec(const std::string& name) const = 0;
-  // What is wrong with tensors that are not of names(), or with how those are stored: a text each.
+  // What is wrong with tensors outside names(), or with how those in names() are stored: a text
+  // each.
   virtual std::vector<std::string> faults() const { return {}; }
-  // Which tensors are left out because nothing depends on them, as one line; "" if there are none.
+  // Which tensors are left out because nothing depends on them, as one line; "" if none are.
   virtual std::string passed_over() const { return ""; }
-  // The values of a tensor of names(), as kernels here expect them. Throws CheckpointError.
+  // The values of a tensor of names(), in the layout of the kernels here. Throws CheckpointError.
   virtual void read(const ModelTensor& tensor, std::span<float> values) const = 0;
 
  protected:
@@ -41,13 +42,14 @@ class ImportSource {
   ModelTokenizer tokenizer_;
 };
 
-// A directory with config.json, a checkpoint, or a run directory, whose newest checkpoint is taken.
-// Reads headers alone. Throws CheckpointError (exit code 4) for what is damaged, ConfigError (2)
-// for what is not supported.
+// Opens a directory with config.json, a checkpoint, or a run directory, whose newest checkpoint is
+// taken. Reads only headers. Throws CheckpointError (exit code 4) for what is damaged, ConfigError
+// (2) for what is not supported.
 std::unique_ptr<ImportSource> open_import_source(const Path& path);
 
-// The tensors are those of the source's config, to the shape. Throws CheckpointError with one line
-// that names the first three that are missing, misshapen, too much or of the source's faults().
+// Checks that the tensors are exactly those of the source's config, with their shapes. Throws
+// CheckpointError with one line that names the first three that are missing, misshapen, superfluous
+// or in the source's faults().
 void check_tensors(const ImportSource& source);
 
 }  // namespace birkhoff

@@ -9,9 +9,9 @@ namespace {
 
 constexpr const char* kSamples = "samples";
 constexpr const char* kRanks = "ranks";
-constexpr const char* kLoad = "expert_load.";  // and the layer's number
+constexpr const char* kLoad = "expert_load.";  // followed by the layer's number
 
-// "12,20,0"
+// Parses "12,20,0".
 std::vector<int64_t> parse_numbers(const std::string& key, std::string_view text) {
   std::vector<int64_t> numbers;
   const char *at = text.data(), *end = at + text.size();

@@ -11,11 +11,11 @@ namespace {
 
 constexpr size_t kMiB = size_t(1) << 20;
 
-// Measured on Debian 12 as the largest resident set, less the plan: 5.2 MiB of binary and
-// libraries, 8 MiB in a run of 55 thousand parameters (traces, plan, data, a checkpoint's
-// manifest), 15 MiB with the traces of 27B; its manifest adds a few MiB of hashes.
+// The largest resident set less the plan, measured on Debian 12: 5.2 MiB of binary and libraries, 8
+// MiB in a run of 55 thousand parameters (traces, plan, data, a checkpoint's manifest), 15 MiB with
+// the traces of 27B, whose manifest adds a few MiB of hashes.
 constexpr size_t kProgramReserve = 32 * kMiB;
-constexpr size_t kThreadReserve = 1 * kMiB;  // touched stack and allocator arena of a thread
+constexpr size_t kThreadReserve = 1 * kMiB;  // touched stack and allocator arena per thread
 
 MemoryItem arena(Arena a, const Plan& plan, const char* note) {
   return {std::string(name_of(a)), note, plan.bytes(a)};
@@ -45,7 +45,7 @@ MemoryReport plan_run(const Config& config, int threads, int ranks, size_t data_
   const Program& train = programs.train;
   const Plan plan = plan_memory(programs.schedule, alive);
   const auto summed = summed_tensors(train, plan, nullptr);
-  size_t sums = 0;  // ranks at an end of the tree may hold less than those in the middle
+  size_t sums = 0;  // ranks at the ends of the tree may hold less than others
   for (int rank = 0; rank < ranks; ++rank)
     sums = std::max(sums, GroupSum::bytes(summed, reduction_groups_of(config, ranks), rank, ranks));
 

@@ -1,5 +1,5 @@
 #pragma once
-// What `birkhoff bench` must know of operators to add their times up. Thread-safe: no state.
+// Classifies operators, so that `birkhoff bench` can add their times up. Thread-safe: no state.
 #include "kernels/operator.h"
 
 namespace birkhoff {
@@ -8,11 +8,13 @@ namespace birkhoff {
 bool is_matrix_product(const Operator& op);
 // Attention over a sequence, forward and backward.
 bool is_attention(const Operator& op);
-// What a plain residual does not have: streams are made, opened, closed, read out and looked at.
+// What a plain residual does not have: making, opening, closing, reading and measuring residual
+// streams.
 bool is_of_streams(const Operator& op);
 
-// Whether the call multiplies bf16 with bf16, which a processor with pairs does at another rate
-// than f32 (kernels/peak_rates.h): both factors are stored so, or a weight is read so.
+// Whether the call multiplies bf16 by bf16, which a processor with products of pairs does at
+// another rate than f32 (kernels/peak_rates.h): both factors are stored in bf16, or a weight is
+// read as bf16.
 bool multiplies_bf16(const Operator& op, Specs in, const Desc& desc);
 
 }  // namespace birkhoff

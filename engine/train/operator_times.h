@@ -1,5 +1,5 @@
 #pragma once
-// The time of every operator at every shape, inside real steps: what `birkhoff bench` counts.
+// Measures every operator at every shape, inside real steps, for `birkhoff bench`.
 //
 //   OperatorTimes times(executor.sites(), micro_batches);
 //   executor.observe(times);
@@ -21,18 +21,18 @@ namespace birkhoff {
 // Calls of one operator with the same inputs, outputs and desc.
 struct OperatorRow {
   const Operator* op = nullptr;
-  std::string shapes, desc;   // "bf16[8,4] f32[6,4] → bf16[8,6]"; an input that is absent: "-"
-  bool bf16_factors = false;  // operator_kinds.h
-  Cost planned;               // of a call, as `birkhoff plan` counts it
-  Cost done = {};             // of all calls together: of the rows that they had (Operator::rows)
-  std::vector<float> seconds = {};   // of each call, of all steps
-  std::vector<double> in_step = {};  // their sum by step
+  std::string shapes, desc;         // "bf16[8,4] f32[6,4] → bf16[8,6]"; an absent input is "-"
+  bool bf16_factors = false;        // operator_kinds.h
+  Cost planned;                     // per call, as `birkhoff plan` counts it
+  Cost done = {};                   // of all calls together, for the rows they had (Operator::rows)
+  std::vector<float> seconds = {};  // of each call, in all steps
+  std::vector<double> in_step = {};  // their sum per step
 };
 
 class OperatorTimes final : public CallObserver {
  public:
-  // REQUIRES sites, an executor's, outlive it. Of a step of so many micro-batches nothing is
-  // allocated before it is closed, but for further rounds of experts.
+  // REQUIRES the sites of an executor; they outlive this object. A step of `micro_batches`
+  // micro-batches allocates nothing before it is closed, except for further rounds of experts.
   OperatorTimes(std::span<const CallSite> sites, int64_t micro_batches);
   void made(const CallMade& call) override;
   void close_step();
@@ -43,7 +43,7 @@ class OperatorTimes final : public CallObserver {
  private:
   struct Event {
     size_t site;
-    int64_t rows;  // −1: of an operator without Operator::rows
+    int64_t rows;  // −1: the operator has no Operator::rows
     float seconds;
     bool further;
   };
@@ -52,7 +52,7 @@ class OperatorTimes final : public CallObserver {
   std::span<const CallSite> sites_;
   std::vector<size_t> row_of_;  // by site
   std::vector<OperatorRow> rows_;
-  std::vector<Event> events_;  // of the step that is not closed
+  std::vector<Event> events_;  // of the current step
   int64_t further_rounds_ = 0;
 };
 

@@ -51,7 +51,7 @@ std::string short_count(double value) {
 std::string progress_line(const Progress& p, int width) {
   struct Field {
     std::string text;
-    int keep;  // the lowest goes first
+    int keep;  // the lowest is left out first
   };
   std::vector<Field> fields = {{fmt::format("step {}/{}", p.step, p.steps), 5}};
   if (p.steps > 0)
@@ -109,7 +109,7 @@ ProgressDisplay::ProgressDisplay(const Options& options, double now)
 void ProgressDisplay::step(int64_t step, double loss, int64_t step_tokens, double now) {
   const double seconds = std::max(now - last_step_, 0.0);
   last_step_ = now;
-  // The first step of a process also warms it up, so its time is forgotten with the second.
+  // The first step of a process also warms it up, so the second step discards its time.
   step_seconds_ = step <= options_.first_step + 1
                       ? seconds
                       : step_seconds_ + kSmoothing * (seconds - step_seconds_);

@@ -1,6 +1,6 @@
 #pragma once
-// What long work shows. On a terminal one line, rewritten in place; elsewhere a plain line now and
-// then:
+// Shows the progress of long work: on a terminal one line, rewritten in place; elsewhere a plain
+// line now and then:
 //
 //   step 120/2000 (6%)  epoch 0.31  loss 3.2145  12.3k tokens/s  ETA 3m12s
 //   imported 3.2 of 12.0 GiB (27%)  ETA 1m03s
@@ -18,26 +18,26 @@ struct Progress {
   double seconds_left = -1;      // < 0 or not finite: not known yet
 };
 
-// At most `width` characters. As it gets narrower the percentage goes, then the epoch, the rate,
-// the ETA, the loss; at last the line is cut.
+// At most `width` characters. As it gets narrower, the percentage is left out, then the epoch, the
+// rate, the ETA, the loss; at last the line is cut.
 std::string progress_line(const Progress& progress, int width);
 std::string short_duration(double seconds);  // "42s", "3m12s", "5h07m", "12d04h"
 std::string short_count(double value);       // "987", "12.3k", "4.56M"
 
-// What the displays below are told as the time.
+// The time to pass to the displays below.
 double steady_seconds();
 
-// A line of a terminal, or plain ones. Errors of writing are ignored: a closed terminal does not
-// end a run.
+// One line on a terminal, plain lines elsewhere. Errors of writing are ignored: a closed terminal
+// does not end a run.
 class StatusLine {
  public:
   explicit StatusLine(int descriptor);
   bool terminal() const { return terminal_; }
-  int width() const;  // that a line may have
+  int width() const;  // the most characters of a line
   void show(const std::string& line);
-  // Other output may follow: clears the line on a terminal; the next show() draws it again.
+  // Clears the line on a terminal, so that other output may follow; the next show() draws it again.
   void clear();
-  // The last line stays, with a newline behind it.
+  // Keeps the last line and ends it with a newline.
   void finish();
 
  private:
@@ -54,12 +54,13 @@ class ProgressDisplay {
   struct Options {
     int descriptor = 2;
     int64_t first_step = 1, steps = 0;
-    double epoch = -1, step_epochs = 0;  // before the first step; of a step. < 0: not shown
-    double plain_seconds = 10;           // between lines, where it is not a terminal
+    double epoch = -1, step_epochs = 0;  // before the first step; per step. < 0: not shown
+    double plain_seconds = 10;           // between lines, if not on a terminal
   };
   ProgressDisplay(const Options& options, double now);
 
-  // After each step. Plain lines: for the first and last step and every plain_seconds.
+  // To be called after each step. Plain lines are for the first and last step and every
+  // plain_seconds.
   void step(int64_t step, double loss, int64_t step_tokens, double now);
   void clear() { line_.clear(); }
   void finish() { line_.finish(); }
@@ -72,13 +73,13 @@ class ProgressDisplay {
   double step_seconds_ = 0;  // smoothed
 };
 
-// Work that is known in bytes or tokens. Nothing is shown of what ends within half a second, nor,
-// where it is no terminal, within plain_seconds. The line goes when the display does.
+// Shows work that is counted in bytes or tokens. Nothing is shown if it ends within half a second
+// or, if not on a terminal, within plain_seconds. The line disappears with the display.
 class WorkDisplay {
  public:
   struct Options {
     std::string_view done;  // "imported"
-    bool tokens = false;    // not bytes
+    bool tokens = false;    // tokens instead of bytes
     int descriptor = 2;
     double plain_seconds = 10;
   };
@@ -87,7 +88,7 @@ class WorkDisplay {
   WorkDisplay(const WorkDisplay&) = delete;
   WorkDisplay& operator=(const WorkDisplay&) = delete;
 
-  // Some of it is done, of so much in all.
+  // Reports that `done` of `total` is done.
   void at(size_t done, size_t total, double now);
 
  private:

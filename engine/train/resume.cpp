@@ -13,8 +13,8 @@
 namespace birkhoff {
 namespace {
 
-// Keys that may differ on resume: they change neither the model nor what a step computes.
-// data.* that count are in the data's fingerprint.
+// Keys that may differ on resume: they change neither the model nor what a step computes. The
+// data.* keys that matter are in the data's fingerprint.
 bool is_free(std::string_view key) {
   constexpr std::string_view kFree[] = {"device",
                                         "train.stop_at",
@@ -37,7 +37,7 @@ ConfigChange changed(const std::string& key, const std::string& then, const std:
                            printable(now))};
 }
 
-// A data fingerprint without what config keys say of it: which dataset it is.
+// Which dataset a data fingerprint is of: the fingerprint without what config keys say.
 std::string dataset_of(const std::string& fingerprint) {
   constexpr std::string_view kCut[] = {"seed=", "sequence=", "validation_fraction=",
                                        "cross_documents=", "predict_across_documents="};
@@ -59,14 +59,14 @@ std::string joined(const std::vector<ConfigChange>& changes) {
   return all;
 }
 
-// How to allow exactly what was changed, and what is allowed already.
+// How to allow exactly what was changed, besides what is allowed already.
 std::string way_out(std::vector<std::string> allowed, const std::vector<ConfigChange>& refused) {
   for (const ConfigChange& change : refused) allowed.push_back(change.key);
   return fmt::format("choose another run.dir, or allow the difference: run.allow_changes=[{}]",
                      fmt::join(allowed, ","));
 }
 
-// The same decision on every rank: it depends on manifest and config alone.
+// Decides the same on every rank, since it depends on manifest and config alone.
 void check_compatible(const Checkpoint& checkpoint, const Config& config, const TrainingData& data,
                       bool speak) {
   const std::string place = printable(checkpoint.path().string());
@@ -98,7 +98,7 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config, const 
     throw DataError(
         fmt::format("checkpoint {} was trained on other data: {}; {}", place, what, way));
   }
-  // Ids of another tokenizer come with another dataset, also where nothing was trained yet.
+  // Ids of another tokenizer come with another dataset, even if nothing was trained yet.
   if (const std::string change = tokenizer_change(info, data.made_by); !change.empty()) {
     if (!config.run.allow_changes.allows("data.path"))
       throw DataError(
@@ -110,7 +110,7 @@ void check_compatible(const Checkpoint& checkpoint, const Config& config, const 
   for (const ConfigChange& change : allowed) log_warning("allowed on resume: {}", change.text);
 }
 
-// Names and shapes, before a byte is read: a checkpoint of other tensors is of another model,
+// Checks names and shapes before a byte is read: a checkpoint of other tensors is of another model,
 // whatever its config says.
 void check_tensors(const Checkpoint& checkpoint, std::span<const TensorView> tensors) {
   const auto refuse = [&](const std::string& why) {
@@ -190,7 +190,7 @@ std::optional<Resumed> resume(const Config& config, const TrainingData& data,
     const Path path = Path(config.run.dir) / "checkpoints" / name;
     std::optional<Resumed> found;
     std::string fault;
-    together(ranks, [&] {  // other errors than a fault of the checkpoint are for all
+    together(ranks, [&] {  // errors other than a fault of the checkpoint are thrown on all
       try {
         const Checkpoint checkpoint = open_candidate(path);
         check_compatible(checkpoint, config, data, first);

@@ -59,7 +59,7 @@ Descriptor lock(const Path& path) {
   return fd;
 }
 
-// Of the run's tokenizer.json; empty if it is a link, is no file, or is too large for one.
+// The hash of the run's tokenizer.json; empty if it is a link, is no file, or is too large for one.
 std::string tokenizer_hash(const Path& run) {
   try {
     const InputFile file = Directory(run).open(std::string(kTokenizerName));
@@ -72,7 +72,8 @@ std::string tokenizer_hash(const Path& run) {
   }
 }
 
-// Something that a new run would overwrite or be mixed up with. What could not be looked at counts.
+// Whether there is something that a new run would overwrite or mix with. What cannot be read
+// counts.
 bool holds_a_run(const Path& path) {
   std::error_code error;
   const auto exists = [&](const Path& p) {
@@ -87,13 +88,14 @@ Descriptor open_directory(const Path& path) {
   return Descriptor(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
-// The kernel's name of an open directory now, "… (deleted)" if it has none; empty without /proc.
+// The kernel's current name of an open directory, "… (deleted)" if it has none; empty without
+// /proc.
 Path name_of(const Descriptor& directory) {
   std::error_code error;
   return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", directory.get()), error);
 }
 
-// Nothing, or an empty directory.
+// Whether nothing, or an empty directory, is at the path.
 bool is_free(const Path& path) {
   std::error_code error;
   const auto type = std::filesystem::symlink_status(path, error).type();
@@ -169,7 +171,7 @@ void RunDirectory::write_tokenizer(const ModelTokenizer& now, const ModelTokeniz
     const std::string found = tokenizer_hash(path_);
     if (wanted && found == now.identity->hash) return;
     const bool old = before.identity && !found.empty() && found == before.identity->hash;
-    if (!old && !wanted) return;  // not this run's business
+    if (!old && !wanted) return;  // not this run's file
     if (!old)
       throw DataError(
           fmt::format("{} is not this run's tokenizer {}: it was changed or replaced; move it "

@@ -26,11 +26,12 @@ void Saver::save(const CheckpointInfo& info, std::span<const TensorView> tensors
   }
   together(ranks_, [&] {
     if (!first) return;
-    // The run goes on from an older one only if this one could not be read.
+    // A checkpoint of this step exists only if it could not be read, so that the run resumed from
+    // an older one.
     if (std::filesystem::exists(std::filesystem::symlink_status(directory)))
       log_warning("{}, which was ignored on resume, is kept as {}", printable(directory.string()),
                   printable(set_refused_aside(directory).filename().string()));
-    // Not made here: one that is gone was moved under way, and the run finds out where to.
+    // Does not create the run directory: a missing one was moved, and the run finds out where to.
     if (!std::filesystem::is_directory(run_directory_))
       throw ResourceError(
           fmt::format("run directory {} no longer exists", printable(run_directory_.string())));

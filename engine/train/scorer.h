@@ -15,7 +15,7 @@ class Scorer {
   // For batches of `sequences` sequences of `sequence` tokens.
   Scorer(const Config& config, ThreadTeam& team, int64_t sequences, int64_t sequence);
 
-  // To be loaded before score().
+  // Load these before score().
   std::vector<TensorView> tensors();
   // Nats, [sequences · sequence]; 0 where the target is −1. Valid until the next call.
   std::span<const float> score(const Batch& batch);

@@ -7,7 +7,7 @@
 //   session.initialise();                     // or load(…) through tensors()
 //   StepResult r = session.step(t, batches);  // t ≥ 1: the rank's micro-batches, in order
 //
-// On one rank nothing is allocated in a step but the first; the collectives of several allocate.
+// On one rank only the first step allocates; with several, the collectives allocate in every step.
 //
 // step() is collective: every rank calls it with the same t. Not thread-safe; the team is its
 // parallelism.
@@ -27,28 +27,28 @@ struct StepResult {      // of the whole step: the same on every rank
   double grad_norm = 0;  // before clipping
   double lr = 0;
   int64_t valid = 0;  // tokens with a target
-  // Tokens that each routed expert got in this step, by MoE layer.
+  // Tokens that each routed expert received in this step, by MoE layer.
   std::vector<std::vector<int64_t>> expert_load;
-  StreamTelemetry streams;  // empty but every train.telemetry_every steps, and the first
+  StreamTelemetry streams;  // empty except in step 1 and every train.telemetry_every steps
 };
 
 class Session {
  public:
-  // REQUIRES team and ranks outlive the session; reduction_groups_of(config, ranks.size()).
+  // REQUIRES team and ranks outlive the session. Throws what reduction_groups_of throws.
   Session(const Config& config, ThreadTeam& team, Communicator& ranks,
           ExecutorOptions options = {});
 
   void initialise();
-  // Which of the step's micro-batches are this rank's: a whole number of groups.
+  // This rank's share of the step's micro-batches: a whole number of groups.
   Range own_micro_batches() const;
   // Throws NumericError when loss or gradient is not finite, on all ranks; the parameters are then
-  // as before. What it returns is valid until the next step.
+  // unchanged. The result is valid until the next step.
   const StepResult& step(int64_t t, std::span<const Batch> micro_batches);
-  // −log p of each token by the parameters as they are, as Scorer::score.
+  // −log p of each token under the current parameters, as in Scorer::score.
   std::span<const float> score(const Batch& batch);
 
-  // Parameters under their canonical names, moments as adam_m.… and adam_v.…, balancing biases: all
-  // that a later step depends on, in order of name.
+  // Parameters under their canonical names, moments as adam_m.… and adam_v.…, balancing biases:
+  // everything that a later step depends on, in order of name.
   std::vector<TensorView> tensors();
 
   Executor& executor() { return *executor_; }
@@ -67,15 +67,15 @@ class Session {
   int64_t groups_;
   GroupSum sum_;
   std::vector<std::span<const int32_t>> loads_;      // of the experts, by MoE layer
-  std::vector<std::span<const double>> statistics_;  // of the streams, by sublayer
+  std::vector<std::span<const double>> statistics_;  // of the residual streams, by sublayer
   StepResult result_;
 };
 
-// The groups that a step's micro-batches are summed in: train.reduction_groups, or a group for each
-// rank where that is 1. Throws ConfigError (exit code 2) when so many ranks cannot share the step.
+// The groups that a step's micro-batches are summed in: train.reduction_groups, or one group per
+// rank if that is 1. Throws ConfigError (exit code 2) if that many ranks cannot share the step.
 int64_t reduction_groups_of(const Config& config, int ranks);
 
-// What a session sums over groups and ranks; without an executor the tensors have no data.
+// What a session sums over groups and ranks; if `executor` is null, the tensors have no data.
 std::vector<GroupSum::Tensor> summed_tensors(const Program& train, const Plan& plan,
                                              const Executor* executor);
 

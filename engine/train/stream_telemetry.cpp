@@ -25,7 +25,7 @@ Square times(const Square& a, const Square& b) {
   return c;
 }
 
-// max over the sums of rows, or columns, of |sum − less|; NaN if one is.
+// max |sum − less| over the sums of rows, or of columns; NaN if one is.
 double extreme(const Square& m, bool rows, double less) {
   double most = 0;
   for (size_t i = 0; i < m.n; ++i) {

@@ -1,6 +1,5 @@
 #pragma once
-// Canonical tensors of an executor, where they lie: what initialisation, checkpoints and export
-// see.
+// Canonical tensors of an executor, in place: what initialisation, checkpoints and export see.
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +18,7 @@ struct TensorView {
 // The parts of every parameter, in order of tracing.
 std::vector<TensorView> parameter_views(const Program& program, const Executor& executor);
 
-// All that a trained model's function depends on: the parameters and the balancing biases.
+// Everything that a trained model's function depends on: the parameters and the balancing biases.
 std::vector<TensorView> model_views(const Program& program, const Executor& executor);
 
 }  // namespace birkhoff

@@ -45,7 +45,7 @@ int64_t choose_token(std::span<const float> logits, const TokenChoice& choice, u
   const size_t best = largest(logits);
   if (choice.temperature == 0 || choice.top_k == 1) return int64_t(best);
 
-  std::vector<size_t> order(logits.size());  // of tokens, most likely first
+  std::vector<size_t> order(logits.size());  // tokens, most likely first
   std::iota(order.begin(), order.end(), size_t(0));
   const auto before = [&](size_t a, size_t b) {
     return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
@@ -57,7 +57,7 @@ int64_t choose_token(std::span<const float> logits, const TokenChoice& choice, u
     std::sort(order.begin(), order.end(), before);
   }
 
-  std::vector<double> sums;  // running, of exp((z − max) / T): at most the vocabulary, at least 1
+  std::vector<double> sums;  // running, of exp((z − max) / T): 1 to the vocabulary
   for (const size_t token : order) {
     const double w = std::exp((double(logits[token]) - double(logits[best])) / choice.temperature);
     sums.push_back((sums.empty() ? 0 : sums.back()) + w);
@@ -66,8 +66,8 @@ int64_t choose_token(std::span<const float> logits, const TokenChoice& choice, u
   sums.resize(size_t(kept - sums.begin()) + 1);
 
   const double u = Random(choice.seed, "token choice").uniform(position) * sums.back();
-  // u < the last sum, so upper_bound finds one; a token of weight 0 has the sum before it, and is
-  // never found.
+  // u < the last sum, so upper_bound finds one. A token of weight 0 has the sum of the one before
+  // it, and is never found.
   return int64_t(order[size_t(std::upper_bound(sums.begin(), sums.end(), u) - sums.begin())]);
 }
 

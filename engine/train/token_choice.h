@@ -3,7 +3,7 @@
 //
 //   temperature T = 0: the largest logit, the lowest index of equals
 //   T > 0: keep the top_k largest (0: all; equals by lowest index), p = softmax(z / T) over them,
-//          keep the shortest start, in descending order, whose sum is ≥ top_p (1: all), and draw
+//          keep the shortest prefix, in descending order, whose sum is ≥ top_p (1: all), and draw
 //          from what is kept in proportion to p
 //
 // The draw is a function of (seed, position), in double: nucleus sampling as in Holtzman et al.,

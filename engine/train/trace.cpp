@@ -13,7 +13,7 @@ namespace birkhoff {
 namespace {
 
 constexpr size_t kMostCalls = size_t(1) << 18, kMostSpans = size_t(1) << 16;
-constexpr size_t kChunk = size_t(1) << 20;  // bytes that are written at once
+constexpr size_t kChunk = size_t(1) << 20;  // bytes per write
 enum Track { kActivity, kOperators, kCommunication };
 
 int64_t nanoseconds(std::chrono::steady_clock::time_point t) {
@@ -21,7 +21,7 @@ int64_t nanoseconds(std::chrono::steady_clock::time_point t) {
 }
 int64_t steady_clock() { return nanoseconds(std::chrono::steady_clock::now()); }
 
-// In full: slices that touch must not overlap by a rounding.
+// Writes all digits, so that rounding cannot make touching slices overlap.
 std::string microseconds(int64_t ns) {
   return fmt::format("{}{}.{:03}", ns < 0 ? "-" : "", std::abs(ns) / 1000, std::abs(ns) % 1000);
 }
@@ -33,7 +33,7 @@ std::string specs(const Program& p, const std::vector<SlotId>& ids) {
   return text;
 }
 
-// What is the same in all slices of a site.
+// The args that all slices of a site share.
 std::string args_of(const CallSite& site) {
   const Call& call = *site.call;
   const Cost c = cost(*site.program, call);
@@ -46,7 +46,8 @@ std::string args_of(const CallSite& site) {
 
 }  // namespace
 
-// Events, one a line. Names are operators', activities' and collectives': nothing to escape.
+// Writes events, one per line. Names are operators', activities' and collectives', so nothing needs
+// escaping.
 class Trace::Writer {
  public:
   Writer(const Path& path, const Trace& trace)

@@ -4,14 +4,15 @@
 //
 //   activity        what the rank is at: data, forward, backward, reduce, update, evaluate, save
 //                   (comm/beacon.h); each lasts until the next begins
-//   operators       a slice a call, its category the pass; args: step, phase, shapes, cost, round
-//   communication   a slice a wait for other ranks: the collective, its bytes
+//   operators       one slice per call, its category is the pass; args: step, phase, shapes, cost,
+//                   round
+//   communication   one slice per wait for other ranks: the collective, its bytes
 //
-// Slices of a track do not overlap. Times are microseconds since `zero`, a moment of the wall
-// clock that all ranks are given, so that their files may be laid over each other.
+// Slices of a track do not overlap. Times are microseconds since `zero`, a moment of the wall clock
+// that all ranks share, so that their files can be overlaid.
 //
-// All memory is taken by the constructor; what does not fit is counted and left out: 2^18 calls
-// and 2^16 of the others, some 13 MiB, 100 MB of JSON. Told by the rank's thread alone.
+// The constructor allocates all memory; what does not fit is counted and left out: 2^18 calls and
+// 2^16 of the others, some 13 MiB, 100 MB of JSON. Only the rank's thread may call the functions.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,7 +27,7 @@ class Trace final : public CallObserver, public BeaconListener {
  public:
   static int64_t wall_clock();  // nanoseconds
 
-  // REQUIRES sites, an executor's, outlive it.
+  // REQUIRES the sites of an executor; they outlive this object.
   Trace(std::span<const CallSite> sites, int rank, int64_t zero);
 
   void made(const CallMade& call) override;
@@ -34,7 +35,7 @@ class Trace final : public CallObserver, public BeaconListener {
   void began(const CollectiveCall& call) override;
   void ended() override;
 
-  // Throws ResourceError. The file is whole or not there; its directory is made.
+  // Throws ResourceError. The file is complete or does not exist; its directory is created.
   void write(const Path& path) const;
 
  private:
@@ -43,14 +44,14 @@ class Trace final : public CallObserver, public BeaconListener {
     int32_t site = 0, round = 0;
   };
   struct Span {
-    int64_t begin = 0, end = 0, step = 0, bytes = 0;  // end 0: it goes on
+    int64_t begin = 0, end = 0, step = 0, bytes = 0;  // end 0: not ended yet
     const char* name = "";
   };
   class Writer;
 
   std::span<const CallSite> sites_;
   int rank_;
-  int64_t zero_;  // of the steady clock
+  int64_t zero_;  // on the steady clock
   int64_t step_ = 0;
   std::vector<Slice> calls_;
   std::vector<Span> activities_, waits_;

@@ -40,7 +40,7 @@ ExecutorOptions with_beacon(Beacon& beacon) {
   return options;
 }
 
-// The first line that differs of two texts of many lines.
+// The first line in which two texts differ.
 std::string first_difference(std::string_view a, std::string_view b) {
   while (!a.empty() || !b.empty()) {
     const std::string_view x = a.substr(0, a.find('\n')), y = b.substr(0, b.find('\n'));
@@ -79,7 +79,7 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  // To the state behind the newest checkpoint, or to the start.
+  // Restores the state after the newest checkpoint, or initialises.
   void begin() {
     const std::vector<TensorView> tensors = session_.tensors();
     std::optional<Resumed> from;
@@ -103,7 +103,7 @@ class Run {
     tokenizer_ = run_tokenizer(before, data_.made_by);
     data_.made_by.json.clear();
     if (!first()) tokenizer_.json.clear();
-    // With groups the bits do not depend on the ranks, and the checkpoint's must not either.
+    // With groups the bits do not depend on the number of ranks, so the checkpoint must not either.
     state_.ranks = config_.train.reduction_groups == 1 ? ranks_.size() : 0;
     saver_.emplace(directory_.path(), config_.checkpoint.keep, ranks_, environment_.beacon,
                    from ? from->manifest_hash : "");
@@ -132,7 +132,7 @@ class Run {
       say("{}", line);
     warn(epochs_.warning(state_.samples, step_ + 1, last));
     begin_trace(step_ + options.trace_steps);
-    // A run that was stopped in an evaluation has been saved without its result.
+    // A run that was stopped in an evaluation was saved without its result.
     if (step_ > 0 && evaluates() && !evaluated_ && !evaluate_now()) return preempt();
     if (step_ >= last)
       say("nothing to do: the run has already reached step {}{}", step_,
@@ -188,7 +188,7 @@ class Run {
     if (first() && !text.empty()) log_warning("{}", text);
   }
 
-  // On rank 0, each step. Errors can wait: the next save meets them on all ranks.
+  // Only on rank 0, in each step. Errors can wait: the next save meets them on all ranks.
   void follow_directory() {
     if (!first()) return;
     try {
@@ -212,7 +212,7 @@ class Run {
     }
   }
 
-  // The same directory on all ranks, where rank 0 finds it.
+  // Returns the directory where rank 0 finds it, on all ranks.
   Path find_directory() {
     follow_directory();
     const std::string path = broadcast_text(ranks_, directory_.path().string(), 0);
@@ -241,7 +241,7 @@ class Run {
     environment_.beacon.tell(&*trace_);
   }
 
-  // Once, when the steps that were asked for are done, or the run is.
+  // Called when the requested steps are done, or when the run is; writes once.
   void write_trace() {
     if (!trace_) return;
     environment_.beacon.tell(nullptr);
@@ -257,7 +257,8 @@ class Run {
     trace_.reset();
   }
 
-  // Gets the next step's batches. False, on all ranks, if one of them wants the run to stop.
+  // Gets the next step's batches. Returns false, on all ranks, if one of them wants the run to
+  // stop.
   bool load_step(const Range& own, Loader& loader) {
     environment_.beacon.enter(step_ + 1, Activity::data);
     uint64_t hash = 0;
@@ -309,7 +310,7 @@ class Run {
                                 .tokens_per_second = double(step_tokens()) / seconds});
   }
 
-  // Held-out windows of this evaluation: the first ones, in order.
+  // The number of held-out windows of this evaluation: the first ones, in order.
   int64_t eval_windows() const {
     const int64_t all = data_.source.validation->count();
     const bool final = step_ == config_.train.steps;
@@ -322,7 +323,7 @@ class Run {
            (due(step_, config_.train.eval_every) || step_ == config_.train.steps);
   }
 
-  // False, on all ranks, if a stop request broke it off; then there is no result.
+  // Returns false, on all ranks, if a stop request broke it off; then there is no result.
   bool evaluate_now() {
     environment_.beacon.enter(step_, Activity::evaluate);
     const double start = steady_seconds();
@@ -343,7 +344,7 @@ class Run {
     return true;
   }
 
-  // Once more if the directory was moved while it was saved to.
+  // Saves once more if the directory was moved during the save.
   void save_where_it_is(const CheckpointInfo& info) {
     for (Path at = find_directory();;) {
       try {
@@ -360,7 +361,7 @@ class Run {
     }
   }
 
-  // `needed`: what follows relies on it, so that failing is an error whatever
+  // `needed`: what follows relies on the save, so that a failure is an error whatever
   // checkpoint.on_error says.
   void save(bool needed) {
     environment_.beacon.enter(step_, Activity::save);
@@ -395,24 +396,24 @@ class Run {
   ThreadTeam team_;
   Session session_;
   std::optional<Saver> saver_;
-  std::optional<MetricsWriter> metrics_;  // of rank 0
+  std::optional<MetricsWriter> metrics_;  // on rank 0
   std::optional<Trace> trace_;
   int64_t traced_ = 0;  // the last step of the trace
   std::vector<Batch> batches_;
   LoopState state_;
   uint64_t window_hash_ = 0;
   int64_t step_ = 0;       // finished
-  int64_t saved_ = -1;     // of the newest checkpoint that this process saved or loaded
+  int64_t saved_ = -1;     // step of the newest checkpoint that this process saved or loaded
   int64_t evaluated_ = 0;  // 1: this step's evaluation is in the metrics
   double loss_ = 0;
-  std::string lost_;  // the last error of following the directory
+  std::string lost_;  // the last error of follow_directory()
 };
 
-// Ranks were given the same config and see the same data.
+// Checks that all ranks were given the same config and see the same data.
 void require_same_everywhere(const Config& config, const TrainingData& data, Communicator& ranks) {
   Config shared = config;
   shared.run.threads = 0;
-  shared.data.path.clear();  // hosts may have copies of their own; what is in them is compared
+  shared.data.path.clear();  // hosts may have copies of their own; the contents are compared
   const std::vector<std::string> configs = all_gather_texts(ranks, effective_yaml(shared));
   for (size_t r = 1; r < configs.size(); ++r)
     if (configs[r] != configs[0])

@@ -42,7 +42,7 @@ TrainingData open_training_data(const Config& c) {
   data.fingerprint =
       fmt::format("tokens={} documents={} bin={} {}", dataset->tokens(), dataset->documents(),
                   manifest ? manifest->bin_hash : "unknown", cut);
-  // 8 bytes a document, and its split's 16, of which half may be spare room.
+  // Per document 8 bytes, and 16 in the split, whose vectors may have twice that capacity.
   data.index_bytes = 40 * size_t(dataset->documents());
   data.made_by = dataset->tokenizer();
   data.index_bytes += 3 * data.made_by.json.size();  // the data's, a checkpoint's and the run's
@@ -53,11 +53,11 @@ TrainingData open_training_data(const Config& c) {
 std::string model_fingerprint(const Config& config) {
   Config copy = config, defaults;
   std::string text;
-  // How it starts, is balanced and buffered may change with a checkpoint in hand.
+  // Initialisation, balancing and buffering may change for an existing checkpoint.
   constexpr std::string_view kFree[] = {"model.init_std", "model.alpha_init", "moe.bias_speed",
                                         "moe.buffer_factor"};
-  // Keys that came later stand in the text only where they are used, so that a model of before has
-  // the fingerprint of before.
+  // Keys that were added later appear in the text only if they are used, so that an older model
+  // keeps its fingerprint.
   constexpr std::string_view kLater[] = {"model.q_rank",
                                          "model.rope_scaling",
                                          "model.rope_factor",

@@ -13,8 +13,8 @@ struct TrainingData {
   DataSource source;
   std::unique_ptr<Tokenizer> tokenizer;  // null: not the built-in one
   std::string fingerprint;               // the dataset and how it is cut, as text
-  ModelTokenizer made_by;                // the ids' tokenizer; of an empty name if not known
-  // That the documents' places and copies of the tokenizer.json take, at most.
+  ModelTokenizer made_by;                // the ids' tokenizer; its name is empty if unknown
+  // Upper bound of the memory for the documents' positions and copies of the tokenizer.json.
   size_t index_bytes = 0;
 };
 
