@@ -23,7 +23,7 @@ Value differentiate(Program& program, Value loss);
 using Rename = std::map<SlotId, SlotId>;
 using Slots = std::set<SlotId>;
 void rename_reads(Call& call, const Rename& names);
-// Emits again, on fresh slots, those of `calls` that rebuild what `readers` read of `dropped`, and
+// Emits again, on fresh slots, the `calls` that rebuild what `readers` read of `dropped`, and
 // points the readers to the copies.
 List replay(Program& program, const std::vector<const Call*>& calls, const Slots& dropped,
             const std::vector<Call*>& readers);

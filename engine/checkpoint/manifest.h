@@ -19,7 +19,7 @@ inline constexpr int kCheckpointFormat = 2;     // the version written
 inline constexpr int kOldCheckpointFormat = 1;  // read too: the same without `tokenizer`
 inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr size_t kMaxManifest = size_t(256) << 20;
-inline constexpr size_t kMaxHashChunk = size_t(64) << 20;  // memory that a reader needs
+inline constexpr size_t kMaxHashChunk = size_t(64) << 20;  // bounds a reader's memory
 inline constexpr size_t kMaxPieces = 65536;  // per tensor: 1,024 ranks write 1,024 of the largest
 inline constexpr size_t kMaxCutDims = 4;     // per tensor: real layouts cut one or two
 

@@ -1,7 +1,7 @@
 #pragma once
-// Streams documents from text and JSON lines, in memory for one document (at most kMaxDocument
-// bytes) and a read buffer. docs/formats/text.md has the rules, and scripts/tokenize.py follows the
-// same ones. Errors are DataError with file:line. Stateless, so thread-safe.
+// Reads documents from text and JSON lines, in memory for one document (at most kMaxDocument bytes)
+// and a read buffer. docs/formats/text.md has the rules, and scripts/tokenize.py follows the same
+// ones. Errors are DataError with file:line. Stateless, so thread-safe.
 #include <cstdint>
 #include <functional>
 #include <string>

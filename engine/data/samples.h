@@ -28,8 +28,8 @@ struct SampleOptions {
   int64_t vocab = 0;     // of the model: ids outside it are refused
   uint64_t seed = 0;
   bool cross_documents = true;           // tokens attend to other documents in their window
-  bool predict_across_documents = true;  // the first token of a document is a target, of the last
-                                         // token before it
+  bool predict_across_documents = true;  // the first token of a document is the target of the last
+                                         // one before it
 };
 
 // B sequences of S tokens, flattened; all arrays are [B·S]. A row without a token is padding: token

@@ -40,7 +40,7 @@ class HfFields {
   const std::vector<std::string>& faults() const { return faults_; }
 
   void done() const { fields_.done(); }          // throws if there is a field that was never read
-  std::string name(std::string_view key) const;  // with its place: "rope_scaling.factor"
+  std::string name(std::string_view key) const;  // with its object: "rope_scaling.factor"
 
  private:
   std::string where_;

@@ -20,7 +20,7 @@ struct Trace {
   Value position, first_key;  // i32 [T]; a row with position −1 is padding
   int64_t cache = 0;          // > 0: sampling, with key and value caches of that many rows
   Value length = {};          // i32 [1]: number of filled cache rows; with a cache only
-  Value telemetry = {};       // i32 [1]: whether to collect statistics of residual streams
+  Value telemetry = {};       // i32 [1]: residual stream statistics wanted; absent: never
 };
 
 Value parameter_matrix(const Trace& t, const std::string& name, int64_t rows, int64_t columns);

@@ -24,7 +24,7 @@ class StreamsResidual : public Residual {
  protected:
   // Initial b = b_pre | b_post | b_res. The `own` element of b_pre is k mod n, where k numbers the
   // sublayers of the whole model: each starts by reading another residual stream, which breaks the
-  // symmetry between equal streams. The `own` elements of b_res are its diagonal.
+  // symmetry between equal ones. The `own` elements of b_res are its diagonal.
   struct BiasStart {
     double pre_own, pre_other, post, res_own, res_other;
   };

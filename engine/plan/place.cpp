@@ -13,8 +13,8 @@ size_t aligned(size_t bytes) {
 }
 
 // A life as the placer sees it: when its memory is taken, and until when, for each device stream
-// that might take it over. A stream may do so from its first call that is ordered after all users
-// of the life; without orders (one stream) every call after the last user is.
+// that might take it over. A device stream may do so from its first call that is ordered after all
+// users of the life; without orders (one device stream) every call after the last user is.
 struct Span {
   Stream stream = Stream::compute;  // of the call that makes the value
   int born = 0;
@@ -45,7 +45,7 @@ class Spans {
     if (orders_.empty()) return span;
     const CallOrder& order = orders_[life.part];
     span.stream = order.stream[size_t(life.users.front())];
-    Counts last = {};  // number of the life's last user, by stream
+    Counts last = {};  // number of the life's last user, by device stream
     for (const int user : life.users) {
       int& number = last[size_t(order.stream[size_t(user)])];
       number = std::max(number, order.number[size_t(user)]);
@@ -56,8 +56,9 @@ class Spans {
   }
 
  private:
-  // The time when the stream's first call begins that knows those turns to be over, else when the
-  // part ends. What a stream knows only grows from call to call, hence the binary search.
+  // The time when the device stream's first call begins that knows those turns to be over, else
+  // when the part ends. What a device stream knows only grows from call to call, hence the binary
+  // search.
   int first_after(size_t part, size_t stream, const Counts& turns) const {
     const CallOrder& order = orders_[part];
     const std::vector<int>& calls = calls_[part][stream];
@@ -70,7 +71,7 @@ class Spans {
     return order.began[call == calls.end() ? order.stream.size() : size_t(*call)];
   }
 
-  std::vector<std::array<std::vector<int>, kStreams>> calls_;  // by part and stream
+  std::vector<std::array<std::vector<int>, kStreams>> calls_;  // by part and device stream
   const CallOrders& orders_;
 };
 

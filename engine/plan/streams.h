@@ -31,8 +31,6 @@
 // All this covers device memory only. Guarding pinned memory is up to the executor, and the host
 // may touch an arena only when all device streams are idle. To capture a part as a graph, waits
 // with `earlier` become external event nodes.
-// only when all streams are idle. To capture a part as a graph, waits with `earlier` become
-// external event nodes.
 #include <array>
 #include <functional>
 

@@ -1,11 +1,11 @@
 // Derives waits and events from the bytes that turns touch.
 //
-// For each device stream, the deriver tracks how many turns of every stream are known to be over:
-// in the current run, and in the last run of each part. If a turn of the last run is over, so are
-// all turns of earlier runs on its stream, since a stream keeps its order. Parts run in any order,
-// and least is known when a part directly follows the other; so a stream begins with what it knew
-// when the other ended, and a turn of an earlier run passes on only what it knew of its own run:
-// others may have run since.
+// For each device stream, the deriver tracks how many turns of every device stream are known to be
+// over: in the current run, and in the last run of each part. If a turn of the last run is over, so
+// are all turns of earlier runs on its device stream, which keeps its order. Parts run in any
+// order, and least is known when a part directly follows the other; so a device stream begins with
+// what it knew when the other ended, and a turn of an earlier run passes on only what it knew of
+// its own run: others may have run since.
 #include <algorithm>
 #include <climits>
 #include <set>
@@ -27,7 +27,7 @@ void join(Counts& to, const Counts& other) {
 struct Cause {  // a turn that must end before another begins
   size_t epoch;
   size_t stream;
-  int number;   // on that stream, from 1
+  int number;   // on that device stream, from 1
   size_t turn;  // index in its part
 };
 
@@ -36,7 +36,7 @@ struct Derived {                           // for one part
   std::vector<Clock> clocks;               // by turn: over when it ends, itself included
   std::array<Clock, kStreams> ends;
   Touched touched;                                  // in this run
-  std::array<std::vector<size_t>, kStreams> turns;  // by stream
+  std::array<std::vector<size_t>, kStreams> turns;  // by device stream
 };
 
 class Deriver {

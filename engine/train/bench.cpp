@@ -94,7 +94,7 @@ Config plain_of(Config config) {
   return config;
 }
 
-// Why the plain residual cannot be run in turn; "" if it can.
+// Why the step cannot alternate with that of plain residuals; "" if it can.
 std::string no_plain(const BenchResult& r) {
   const size_t memory = memory_limit();
   const MemoryReport own = plan_run(r.config, r.threads, 1);

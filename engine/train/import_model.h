@@ -39,8 +39,8 @@ Imported import_model(const ImportOptions& options);
 // The config that the imported run starts with. Throws ConfigError.
 Config import_config(const Config& source, const ImportOptions& options);
 
-// The b_pre of the home stream that makes Σ H_pre = 1, when b_pre is `away` on the other n − 1
-// residual streams: logit(1 − (n − 1)·sigmoid(away)). REQUIRES 2 ≤ n and (n − 1)·sigmoid(away) < 1.
+// The b_pre of the home residual stream that makes Σ H_pre = 1, when b_pre is `away` on the other
+// n − 1: logit(1 − (n − 1)·sigmoid(away)). REQUIRES 2 ≤ n and (n − 1)·sigmoid(away) < 1.
 double home_logit(int64_t n, double away);
 
 }  // namespace birkhoff

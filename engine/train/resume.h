@@ -22,7 +22,7 @@ struct Resumed {
   Path checkpoint;
   CheckpointInfo info;
   ModelTokenizer tokenizer;
-  std::string manifest_hash;  // it has been read to the last byte: see prune_checkpoints
+  std::string manifest_hash;  // proven, as prune_checkpoints calls it: all was read
 };
 
 // nullopt if the run has no checkpoints. Throws on all ranks: CheckpointError (exit code 4) if it

@@ -15,7 +15,7 @@ using ::testing::StartsWith;
 
 int64_t lines_in(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
 
-// Refused with this code and one line on stderr that says all of `words`.
+// Expects a refusal with this code and one line on stderr that contains all of `words`.
 void expect_refused(const Finished& ran, int code, const std::vector<std::string>& words,
                     int64_t lines = 1) {
   EXPECT_EQ(ran.code, code) << ran.out << ran.err;
@@ -29,7 +29,7 @@ class BadInput : public ::testing::Test {
   static void SetUpTestSuite() { small_ = new SmallRun; }
   static void TearDownTestSuite() { delete small_, small_ = nullptr; }
 
-  // A run with one thing wrong; it must leave no run directory behind.
+  // Starts a run with one thing wrong; it must leave no run directory behind.
   static void expect_no_run(std::vector<std::string> overrides, int code,
                             const std::vector<std::string>& words, int64_t lines = 1) {
     expect_refused(small_->with_config("train", std::move(overrides)), code, words, lines);
@@ -81,7 +81,7 @@ TEST_F(BadInput, Dataset) {
   expect_no_run({"data.path=" + small_->at("short")}, 3, {"fewer than one sequence of 32 + 1"});
 }
 
-// The manifest tells nothing of a file made by other tools, so the id is met while the run reads.
+// A dataset made by other tools has no manifest, so the id is only met while the run reads.
 TEST_F(BadInput, TokenOutsideTheVocabularyOfADatasetWithoutManifest) {
   std::vector<std::vector<int32_t>> documents(8, std::vector<int32_t>(64, 7));
   for (auto& document : documents) document[20] = 300;
@@ -125,7 +125,7 @@ TEST(BadCheckpoint, Missing) {
   expect_refused(birkhoff({"verify", scratch.path().string()}), 4, {"manifest.json"});
 }
 
-// A trained run, once for the tests below.
+// A trained run, made once for the tests below.
 class Trained : public BadInput {
  protected:
   static void SetUpTestSuite() {
@@ -147,9 +147,9 @@ TEST_F(Trained, ACorruptByteIsFoundByWhoeverReadsIt) {
     spill(shard, bytes);
     expect_refused(birkhoff({"verify", copy}), 4, {"rank-0000-part-0000.safetensors"});
   };
-  damaged(good.size() - 1);  // of the last tensor
+  damaged(good.size() - 1);  // in the last tensor
   damaged(good.size() / 2);
-  damaged(9);  // of the header
+  damaged(9);  // in the header
   for (const auto& command : std::vector<std::vector<std::string>>{
            {"sample", copy}, {"score", copy, "--text", small_->at("text")}})
     expect_refused(birkhoff(command), 4, {"rank-0000-part-0000.safetensors"});
@@ -191,7 +191,7 @@ TEST_F(Trained, AVocabularyThatIsNotTheByteTokenizers) {
                  {"vocabulary of 50", "score --tokens FILE"});
 }
 
-// What does not reach the disk or the pipe must not pass for success.
+// A failed write to the disk or the pipe must not pass for success.
 TEST_F(Trained, OutputThatCannotBeWritten) {
   for (const std::string& command : std::vector<std::string>{
            "sample " + run() + " --tokens 5",

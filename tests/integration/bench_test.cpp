@@ -1,4 +1,4 @@
-// birkhoff bench as a user calls it. No test looks at how long anything took.
+// birkhoff bench as a user calls it. No test depends on how long anything took.
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
@@ -19,7 +19,8 @@ struct Account {  // of a step, as `birkhoff plan --listing` prints it
   double flops = 0, bytes = 0;
 };
 
-// "8.attention -   mhc_open   123 flop   456 B …": by operator, of what is not in a rounds node.
+// Parses "8.attention -   mhc_open   123 flop   456 B …" by operator, without what is in a rounds
+// node.
 std::map<std::string, Account> account_of(const std::string& listing, int64_t micro_batches) {
   std::map<std::string, Account> all;
   int64_t times = micro_batches;
@@ -29,7 +30,7 @@ std::map<std::string, Account> account_of(const std::string& listing, int64_t mi
       times = line.starts_with("-- update") ? 1 : micro_batches;
       continue;
     }
-    if (line.compare(17, 1, " ") == 0) continue;  // indented: of a rounds node
+    if (line.compare(17, 1, " ") == 0) continue;  // indented: in a rounds node
     std::istringstream fields(line);
     std::string phase, segment, name, flop, b;
     double flops = 0, bytes = 0;

@@ -1,5 +1,5 @@
 // The shipped binary and checkpoints that are not as they were written: exit code 4, one line that
-// names the file, and where it is of one the tensor and its bytes.
+// names the file and, if a tensor is affected, the tensor and its bytes.
 #include <gmock/gmock.h>
 
 #include "tests/engine/checkpoint/mutator.h"
@@ -44,8 +44,8 @@ TEST(MutatedCheckpoint, VerifyOfTheGoldenOne) {
   EXPECT_EQ(ran.err, "");
 }
 
-// Those that load a model verify what they load themselves: nothing is computed from a checkpoint
-// that verify would have refused for a byte of it.
+// Commands that load a model verify what they load: nothing is computed from a checkpoint that
+// verify would have refused for one of those bytes.
 TEST(MutatedCheckpoint, SampleAndScoreRefuse) {
   const SmallRun run;
   ASSERT_EQ(run.with_config("train", {"train.stop_at=1"}).code, 0);
@@ -72,8 +72,8 @@ TEST(MutatedCheckpoint, SampleAndScoreRefuse) {
   }
 }
 
-// A run of two ranks goes on from the newest checkpoint that is whole to the last byte, and ends as
-// if nothing had happened; what could not be read is kept aside. With none left it does not start.
+// A run of two ranks resumes from the newest checkpoint that is whole to the last byte, and ends as
+// if nothing had happened; what could not be read is renamed. With none left it does not start.
 TEST(MutatedCheckpoint, ARunFallsBackToAWholeOne) {
   const SmallRun small;
   const auto train = [&](const std::string& run, const std::string& stop) {

@@ -34,7 +34,8 @@ std::map<std::string, std::string> files_of(const std::string& run) {
     const std::string name = std::filesystem::relative(entry.path(), run).string();
     files[name] = slurp(entry.path());
     if (entry.path().filename() != kManifestName) continue;
-    // What the run was called, how many threads it had, and the hash of the manifest that says so.
+    // Leaves out the run's name, its number of threads, and the hash of the manifest, which has
+    // them.
     json manifest = json::parse(files[name]);
     EXPECT_TRUE(manifest.contains("tensors")) << name;
     files[name] = manifest["tensors"].dump() + manifest["files"].dump();
@@ -121,8 +122,8 @@ TEST_F(CliTrain, RunsAreByteIdenticalWithAnyNumberOfThreads) {
   }
 }
 
-// Weights are kept in fp32 whatever activations are: a run in bf16 stops and goes on as any other,
-// and its checkpoint answers.
+// Weights are kept in fp32 whatever the activations are: a run in bf16 stops and resumes like any
+// other, and text can be sampled from its checkpoint.
 TEST_F(CliTrain, ARunInBf16GoesOnAndWrites) {
   const std::string whole = small_->at("bf16"), parts = small_->at("bf16-in-parts");
   const auto train = [&](const std::string& dir, std::vector<std::string> more) {
@@ -171,7 +172,7 @@ TEST_F(CliTrain, ARunIsLeftAsItIs) {
               "run.allow_changes=[data.validation_fraction]");
 }
 
-// What is listed may differ, and nothing else.
+// Listed keys may differ, and nothing else.
 TEST_F(CliTrain, OnlyListedKeysMayChange) {
   const auto before = kept_files(run());
   const auto refused = [&](std::vector<std::string> overrides, int code, const std::string& keys) {
@@ -207,7 +208,7 @@ TEST_F(CliTrain, OnlyListedKeysMayChange) {
   EXPECT_EQ(lines_of(slurp(small_->at("copy/metrics.jsonl"))).back()["step"], 7);
 }
 
-// 60 documents make few windows: their number follows from the line about them.
+// 60 documents make few windows: their number is read from the log line about them.
 TEST_F(CliTrain, EpochsAreReported) {
   const Finished ran =
       small_->with_config("train", {"run.dir=" + small_->at("epochs"), "train.eval_every=0"});
@@ -257,7 +258,7 @@ TEST_F(CliTrain, SamplesAsTheSeedSays) {
   EXPECT_EQ(with({"--top-k", "1"}), greedy);
 }
 
-// Shorter than the chunk that prompts are read by, of one token, and without a prompt.
+// Shorter than the chunk in which prompts are read, with one token, and without a prompt.
 TEST_F(CliTrain, SamplesAFewTokens) {
   EXPECT_THAT(sampled({run(), "--prompt", "a", "--tokens", "1"}), StartsWith("a"));
   EXPECT_LE(sampled({run(), "--tokens", "3"}).size(), 4u);
@@ -273,8 +274,8 @@ json scored(const std::vector<std::string>& arguments) {
   return ran.code == 0 ? json::parse(ran.out) : json();
 }
 
-// The held-out tokens in the order of evaluation: of each document its bytes, behind them the end.
-// The generated documents hold no newline, so `data split` prints one a line.
+// The held-out tokens in the order of evaluation: the bytes of each document, followed by its end.
+// The generated documents hold no newline, so `data split` prints one per line.
 std::vector<int> held_out_tokens(const SmallRun& small) {
   const Finished split = birkhoff({"data", "split", small.at("small.yaml")});
   EXPECT_EQ(split.code, 0) << split.err;
@@ -289,7 +290,7 @@ std::vector<int> held_out_tokens(const SmallRun& small) {
 }
 
 // Attention and loss cross document borders here, and `score` cuts the same windows, so that both
-// read the same sequences: each token's −log p may differ by rounding alone, as one pass has one
+// read the same sequences: each token's −log p may differ only by rounding, since one pass has one
 // sequence and the other two. About 64 dependent roundings of 2^-24 each, of values up to 6 nats.
 TEST_F(CliTrain, ScoreOfTheHeldOutTokensIsTheEvaluationsLoss) {
   const std::vector<int> ids = held_out_tokens(*small_);
@@ -310,7 +311,7 @@ TEST_F(CliTrain, ScoreOfTheHeldOutTokensIsTheEvaluationsLoss) {
   EXPECT_NEAR(score["loss"].get<double>(), line["eval_loss"].get<double>(), bound);
 }
 
-// The last window ends early by another number of rows, with the same bits before its end.
+// The last window ends early by varying numbers of rows; the bits before its end stay the same.
 TEST_F(CliTrain, ScoresDoNotDependOnWhatFollows) {
   std::vector<int> ids = held_out_tokens(*small_);
   ASSERT_GT(ids.size(), 300u);
@@ -338,8 +339,8 @@ TEST_F(CliTrain, PlansParametersMemoryAndTheProgram) {
   ASSERT_EQ(plan.code, 0) << plan.err;
   const json j = json::parse(plan.out);
   const int64_t total = j["parameters"]["total"], active = j["parameters"]["active"];
-  // A token multiplies with all but the embedding, which it looks up, and the idle 2 of 4 experts,
-  // three 32 × 16 matrices each, of two MoE layers.
+  // A token multiplies with everything except the embedding, which it looks up, and the idle 2 of 4
+  // experts, three 32 × 16 matrices each, in two MoE layers.
   EXPECT_EQ(total - active, 257 * 32 + 2 * 2 * 3 * 32 * 16);
   EXPECT_GT(j["parameters"]["mhc"].get<int64_t>(), 0);
   EXPECT_GT(j["memory"]["total"], j["memory"]["planned"]);
@@ -366,8 +367,8 @@ TEST(CliPlan, TheLargestConfigsTakeSeconds) {
   }
 }
 
-// The resident set of a whole run stays within what `plan` says; and the reserve is no more than
-// what would hide a copy of the parameters of a model worth training.
+// The resident set of a whole run stays within what `plan` says, and the reserve is too small to
+// hide a copy of the parameters of a model worth training.
 void expect_within_plan(std::vector<std::string> with_overrides) {
   auto arguments = with_overrides;
   arguments.insert(arguments.begin(), "plan");

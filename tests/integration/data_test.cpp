@@ -1,4 +1,4 @@
-// `birkhoff data` as a user calls it: output, exit codes, one clear line an error.
+// `birkhoff data` as a user calls it: output, exit codes, one clear line per error.
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 
@@ -32,7 +32,7 @@ Ran run_data(const std::string& arguments) {
   return ran;
 }
 
-// Ends with this code and one line that says `expected`.
+// Expects this code and one line that contains `expected`.
 void expect_refused(const std::string& arguments, int code, const std::string& expected) {
   const Ran ran = run_data(arguments);
   EXPECT_EQ(ran.code, code) << arguments << "\n" << ran.output;
@@ -97,7 +97,7 @@ TEST(DataCommand, NoInputIsReplaced) {
   EXPECT_EQ(read_file(in, 100), text);
 }
 
-// The shell keeps its process id: the input has the name of a temporary file of the program.
+// exec keeps the shell's process id: the input has the name of a temporary file of the program.
 TEST(DataCommand, AnInputWithATemporaryNameStays) {
   const Scratch dir;
   const std::string prefix = (dir / "set").string();
@@ -111,12 +111,12 @@ TEST(DataCommand, AnInputWithATemporaryNameStays) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 2);
 }
 
-// It waits for its input when the signal comes.
+// The program is waiting for its input when the signal comes.
 TEST(DataCommand, SignalsLeaveNothing) {
   for (const std::string signal : {"INT", "TERM", "HUP"}) {
     const Scratch dir;
     const std::string prefix = (dir / "set").string();
-    // A shell ignores INT for what it starts in the background; env sets that right.
+    // A shell ignores INT for what it starts in the background; env restores the default.
     const std::string script = "mkfifo " + prefix + ".fifo; exec 3<>" + prefix +
                                ".fifo; env --default-signal=INT " + BIRKHOFF_BINARY +
                                " data prepare --out " + prefix +
@@ -132,7 +132,7 @@ TEST(DataCommand, SignalsLeaveNothing) {
   }
 }
 
-// What was read before stays read.
+// What another program has read before is not read again.
 TEST(DataCommand, StandardInputIsReadFromWhereItStands) {
   const Scratch dir;
   const std::string prefix = (dir / "set").string();

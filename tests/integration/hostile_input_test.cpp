@@ -1,4 +1,4 @@
-// Hostile input to the binary: its exit code, one line, no memory to speak of, no signal.
+// Hostile input to the binary: its exit code, one line, hardly any memory, no signal.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -75,7 +75,7 @@ TEST(HostileInput, TokenIndex) {
     expect_refused({"data", "inspect", set}, 3, says);
   };
   const RawIndex good{.sizes = {3, 2}, .pointers = {0, 6}, .documents = {0, 1, 2}};
-  // Counts whose bytes come round to the file's size in 64 bits, and others.
+  // Counts whose bytes wrap around to the file's size in 64 bits, and others.
   const uint64_t one = 1;
   for (const auto& [sequences, borders] : {std::pair{one << 62, one * 6},
                                            {one * 2, (one << 61) + 3},

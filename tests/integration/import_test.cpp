@@ -63,7 +63,7 @@ SmallRun* Exchange::small_ = nullptr;
 TEST_F(Exchange, ThereAndBackIsBitwise) {
   const std::string hf = out("hf"), back = out("back"), sharded = out("sharded");
   const Finished exported = birkhoff({"export", at("run"), "--to", "hf", "--out", hf});
-  // 3 of the whole, 7 a layer, 3 of the dense FFN; of the others router, bias, 4 experts, shared.
+  // 3 for the whole, 7 per layer, 3 for the dense FFN; others have router, bias, 4 experts, shared.
   EXPECT_EQ(exported.out, fmt::format("{}: {} tensors in f32\n", hf, 3 + 3 * 7 + 3 + 2 * 17))
       << exported.err;
   const Finished imported = birkhoff({"import", hf, "--out", back});
@@ -109,9 +109,9 @@ TEST_F(Exchange, SampleReadsAnImportedModel) {
   EXPECT_THAT(ran.out, ::testing::StartsWith("the "));
 }
 
-// By the same seed the imported runs see the same windows: their first loss is that of the plain
-// model, to the rounding of 3 layers of mhc (import_test.cpp of engine/train has the bound of a
-// token; that of a mean is no larger), and so is the gradient's norm but for the new parameters.
+// With the same seed the imported runs see the same windows: their first loss is that of the plain
+// model, to the rounding of 3 layers of mhc (import_test.cpp of engine/train has the bound per
+// token; that of a mean is no larger), and so is the gradient's norm except for the new parameters.
 TEST_F(Exchange, TrainingGoesOnFromTheSameLossAndFalls) {
   std::map<std::string, std::vector<double>> by_residual;
   for (const char* residual : {"plain", "hc", "mhc"}) {
@@ -214,13 +214,13 @@ TEST_F(Exchange, RefusesADirectoryThatIsNotAModel) {
   expect_refused(birkhoff({"import", hf, "--out", none}), 4, {"damaged/model.safetensors"});
 }
 
-// The file system says no while tensors are written: nothing of it stays.
+// The file system refuses while tensors are written: nothing of them stays.
 TEST_F(Exchange, AFullDiskLeavesNothing) {
   const std::string folder = out("full");
   std::filesystem::create_directory(folder);
   for (const std::string& command : {"import " + at("run") + " --out " + folder + "/x",
                                      "export " + at("run") + " --to hf --out " + folder + "/x"}) {
-    // A file may have 8 KiB: what the shell calls 8 or 16 blocks, by its kind.
+    // A file may have 8 KiB, which are 8 or 16 blocks, depending on the shell.
     const Finished ran =
         run_program({"/bin/sh", "-c", "ulimit -f 8; exec " BIRKHOFF_BINARY " " + command});
     EXPECT_EQ(ran.code, 5) << ran.err;

@@ -18,8 +18,9 @@ using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
-// 14 steps of 7 sequences: the generated text makes about 25 windows, so an epoch ends within step
-// 4, 8 and 11; the schedule has joints behind step 7 and 11; four groups of micro-batches a step.
+// 14 steps of 7 sequences: the generated text makes about 25 windows, so an epoch ends within steps
+// 4, 8 and 11; the learning rate changes after steps 7 and 11; four groups of micro-batches per
+// step.
 const std::vector<std::string> kConfig = {
     "train.global_batch=7", "train.reduction_groups=4",     "train.steps=14",
     "train.eval_every=5",   "checkpoint.every=2",           "checkpoint.keep=2",
@@ -56,9 +57,9 @@ class Killed : public ::testing::Test {
     return all;
   }
 
-  // Goes on until the end and compares. A run that was killed between its last commit and the
-  // pruning behind it has one checkpoint more: who goes on has read the newest alone, and removes
-  // nothing before two are known to be whole.
+  // Resumes until the end and compares. A run that was killed between its last commit and the
+  // pruning that follows has one checkpoint more: the process that resumes has read only the
+  // newest, and removes nothing before two are known to be whole.
   static void expect_unbroken(const std::string& run) {
     const Finished done = run_program(command(run), 120);
     ASSERT_EQ(done.code, 0) << done.err;
@@ -70,7 +71,7 @@ class Killed : public ::testing::Test {
     std::filesystem::remove_all(small_->at(run));
   }
 
-  // With a failure on order; all are gone, non-zero, within the promise.
+  // Runs with a failure on demand; all processes end with non-zero codes, within the promised time.
   static Finished failing(const std::string& run, const std::string& drill) {
     const Finished failed = run_program(command(run, {"--drill", drill}), 60);
     EXPECT_NE(failed.code, 0) << drill;
@@ -90,8 +91,8 @@ TEST_F(Killed, AtTheWorstMoments) {
   for (const char* drill : {
            "rank=0,step=3,at=forward,count=2,kind=kill",     // mid-accumulation
            "rank=1,step=5,at=backward,count=1,kind=kill",    //
-           "rank=1,step=4,at=data,kind=kill",                // an epoch's edge
-           "rank=0,step=8,at=update,kind=kill",              // a joint of the schedule
+           "rank=1,step=4,at=data,kind=kill",                // the end of an epoch
+           "rank=0,step=8,at=update,kind=kill",              // a change of the schedule
            "rank=0,step=6,at=save,kind=kill",                // in a save, before its first byte
            "rank=1,step=6,at=all_gather,count=1,kind=kill",  //
            "rank=1,step=10,at=evaluate,kind=kill",           //

@@ -1,4 +1,4 @@
-// What a user reads who mistypes: the word at fault, and what was likely meant.
+// What a user reads after a typo: the word at fault, and what was likely meant.
 #include <gmock/gmock.h>
 
 #include "tests/support/small_run.h"

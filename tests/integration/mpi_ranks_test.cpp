@@ -1,4 +1,4 @@
-// Ranks under mpirun: the same bits as ranks that are threads, and ends that are clean.
+// Ranks under mpirun: the same bits as with ranks that are threads, and clean exits.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 Finished mpirun(int ranks, const std::string& what, int seconds = 60) {
-  return run_program({"/usr/bin/env", "ASAN_OPTIONS=detect_leaks=0",  // MPI's own, at its end
+  return run_program({"/usr/bin/env", "ASAN_OPTIONS=detect_leaks=0",  // MPI's own, at exit
                       "mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none",
                       "-np", std::to_string(ranks), BIRKHOFF_MPI_RANKS, what},
                      seconds);

@@ -13,7 +13,7 @@ using ::testing::Not;
 
 class MpiRun : public ::testing::Test {
  protected:
-  // Four micro-batches a step in four groups; three of the runs have no multiple of the others.
+  // Four micro-batches per step, in four groups; the last micro-batch is half padding.
   Finished train(int ranks, const std::string& run, std::vector<std::string> overrides = {},
                  int seconds = 120) {
     std::vector<std::string> command = {BIRKHOFF_SOURCE_DIR "/launch/mpirun.sh",
@@ -52,7 +52,7 @@ TEST_F(MpiRun, OneTwoAndFourRanksGiveTheSameBits) {
 TEST_F(MpiRun, ARunGoesOnWithAnyNumberOfRanks) {
   ASSERT_EQ(train(1, "whole").code, 0);
   const auto want = results_of(path("whole"));
-  // 1 to 2 to 4 to 1 ranks, two steps each: the last state is saved at each stop.
+  // 1, then 2, then 4 ranks, two steps each: the last state is saved at each stop.
   int ranks[] = {1, 2, 4};
   for (int part = 0; part < 3; ++part) {
     const Finished done =

@@ -85,7 +85,7 @@ TEST_F(RunArgument, OtherDirectoriesAreRefusedWithAWay) {
   EXPECT_FALSE(is_there("x"));
 }
 
-// Neither waited for nor followed.
+// Such files are neither waited for nor followed.
 TEST_F(RunArgument, FilesThatAreLinksOrFifosAreRefused) {
   const std::string run = small_.at("renamed");
   spill(small_.at("mine"), "mine");
@@ -125,7 +125,7 @@ TEST_F(RunArgument, DirectoriesMayBeLinksWhereTheyArePlaced) {
   EXPECT_TRUE(std::filesystem::is_empty(small_.at("logs")));
 }
 
-// Runs that only a signal ends.
+// Runs that end only by a signal.
 class MovingRun : public ::testing::Test {
  protected:
   MovingRun()
@@ -141,7 +141,8 @@ class MovingRun : public ::testing::Test {
     }
     return false;
   }
-  // One line a step, from step `first` on, and a whole checkpoint of the last.
+  // Expects one line per step without gaps, from step 1 on if `from_the_first`, and a whole
+  // checkpoint of the last step.
   void expect_whole(const std::string& run, bool from_the_first) {
     const MetricsLog log = read_metrics(run + "/metrics.jsonl");
     ASSERT_FALSE(log.records.empty());

@@ -1,6 +1,6 @@
-// A run that a signal asks to stop saves, ends with 75 and goes on to the same bits; a second
-// signal ends it at once; what was ignored stays ignored. A drill that stops or loops holds the run
-// at the wanted moment, so that no test depends on its speed.
+// A run that a signal asks to stop saves, exits with 75 and resumes to the same bits; a second
+// signal ends it at once; what was ignored stays ignored. An injected stop or loop (--drill) holds
+// the run at the wanted moment, so that no test depends on its speed.
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -60,14 +60,14 @@ class Stopped : public ::testing::Test {
     command.insert(command.begin(), BIRKHOFF_BINARY);
     return Started(command);
   }
-  // Run by a shell; in `line`, "$@" is the command.
+  // Started by a shell; in `line`, "$@" is the command.
   static Started start_in_shell(const std::string& line, const std::string& drill) {
     std::vector<std::string> command = train("run", drill);
     command.insert(command.begin(), {"/bin/bash", "-c", line, "bash", BIRKHOFF_BINARY});
     return Started(command);
   }
 
-  // A drill of kind=stop has stopped the process.
+  // Waits until a drill of kind=stop has stopped the process.
   static void wait_until_held(const Started& run) {
     for (int look = 0; look < 6000 && state_of(run.pid()) != 'T'; ++look)
       sleep_for(std::chrono::milliseconds(5));
@@ -79,13 +79,13 @@ class Stopped : public ::testing::Test {
   static void signal_main_thread(const Started& run, int signal) {
     ASSERT_EQ(::syscall(SYS_tgkill, run.pid(), run.pid(), signal), 0);
   }
-  // A drill of kind=loop holds the run some time after the checkpoint of `steps`.
+  // Waits until a drill of kind=loop holds the run, some time after the checkpoint of `steps`.
   static void wait_until_loops(const std::string& steps) {
     ASSERT_TRUE(appears(small_->at("run") + "/checkpoints/" + steps + "/manifest.json", 30));
     sleep_for(std::chrono::milliseconds(100));
   }
 
-  // Without the checkpoints of steps at which the unbroken run saved none.
+  // Ignores checkpoints of steps at which the unbroken run saved none.
   static void expect_goes_on_as_unbroken() {
     const Finished done = birkhoff(train("run"));
     ASSERT_EQ(done.code, 0) << done.err;
@@ -182,7 +182,7 @@ TEST_F(Stopped, ASecondSignalEndsItAtOnce) {
   }
 }
 
-// Launchers pass on what a terminal sends to every process anyway.
+// Launchers forward what a terminal sends to every process anyway.
 TEST_F(Stopped, ARequestThatArrivesTwiceIsOne) {
   Started run = start("step=4,at=forward,kind=stop");
   wait_until_held(run);
@@ -215,7 +215,7 @@ TEST_F(Stopped, AReaderThatHasLeftEndsNothing) {
   std::filesystem::remove_all(small_->at("run"));
 }
 
-// A few random moments; scripts/torture.sh --stops tries many, of longer runs.
+// Tries a few random moments; scripts/torture.sh --stops tries many, in longer runs.
 TEST_F(Stopped, AtRandomMomentsWithOneProcessAndUnderMpirun) {
   const Random random(uint64_t(::time(nullptr)), "moments");
   const int signals[] = {SIGINT, SIGHUP, SIGTERM};

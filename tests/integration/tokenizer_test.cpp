@@ -1,5 +1,5 @@
-// The tokenizer goes with the data, the run, its checkpoints, exports and imports, and what it does
-// not fit is refused.
+// The tokenizer accompanies the data, the run, its checkpoints, exports and imports, and what it
+// does not fit is refused.
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
@@ -19,7 +19,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const std::string kGolden = BIRKHOFF_SOURCE_DIR "/tests/golden/hf/";
-constexpr int32_t kShift = 100;  // byte b is id b + 100 of the other tokenizer
+constexpr int32_t kShift = 100;  // byte b has id b + 100 in the other tokenizer
 constexpr int32_t kEnd = 256 + kShift, kVocab = kEnd + 1;
 
 void expect_ok(const Finished& ran) { EXPECT_EQ(ran.code, 0) << ran.err; }
@@ -36,7 +36,7 @@ std::string tokenizer_json(const std::string& name) {
   return json{{"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}}}}.dump();
 }
 
-// The dataset `from` by other ids, as scripts/tokenize.py would make it of another tokenizer.
+// Writes the dataset `from` with other ids, as scripts/tokenize.py would for another tokenizer.
 void write_other(const Path& from, const Path& to, const std::string& text) {
   const TokenDataset dataset(from);
   TokenWriter writer(to, TokenType::u16);
@@ -83,7 +83,7 @@ class TokenizerRun : public ::testing::Test {
                                "model.residual=plain", "model.kv_norm_eps=1e-6"});
     return small_->with_config("train", more);
   }
-  // A copy of what a run left after step 3.
+  // Copies what a run left after step 3.
   static void copy_at_3(const std::string& from, const std::string& to) {
     std::filesystem::remove_all(at(to));
     std::filesystem::copy(at(from), at(to), std::filesystem::copy_options::recursive);
@@ -158,7 +158,7 @@ TEST_F(TokenizerRun, TextIsRefusedAndIdsWork) {
   expect_refused(birkhoff({"sample", at("run"), "--ids", "1", "--prompt", "a"}), 2, {"--prompt"});
 }
 
-// It stops at each of the model's own ends of documents, and nowhere else.
+// Sampling stops at each of the model's own end-of-document ids, and nowhere else.
 TEST_F(TokenizerRun, SamplingStopsAtTheEndOfADocument) {
   const auto sampled = [&](const json& eos) -> json {
     std::filesystem::remove_all(at("stop-hf"));
@@ -174,7 +174,7 @@ TEST_F(TokenizerRun, SamplingStopsAtTheEndOfADocument) {
   };
   const json all = sampled(383);
   ASSERT_EQ(all.size(), 30u);
-  json until = json::array();  // the second id that is not like the first
+  json until = json::array();  // up to the first id that differs from all[0]
   for (const json& id : all) {
     until.push_back(id);
     if (id != all[0]) break;
@@ -185,7 +185,7 @@ TEST_F(TokenizerRun, SamplingStopsAtTheEndOfADocument) {
 
 TEST_F(TokenizerRun, ResumesWithTheSameTokenizerAlone) {
   copy_at_3("run", "part");
-  // The same ids, so the same fingerprint of the data: the tokenizer alone differs.
+  // The same ids, so the same fingerprint of the data: only the tokenizer differs.
   expect_refused(train("part", "yours"), 3,
                  {"my.json", hash_of(mine()), hash_of(tokenizer_json("b")), "run.allow_changes"});
   EXPECT_FALSE(std::filesystem::exists(checkpoint("part", 6)));
@@ -205,7 +205,7 @@ TEST_F(TokenizerRun, ResumesWithTheSameTokenizerAlone) {
   EXPECT_THAT(ran.err, HasSubstr("allowed on resume: its tokenizer is 'my.json'"));
   EXPECT_EQ(slurp(at("allowed/tokenizer.json")), tokenizer_json("b"));
   EXPECT_EQ(slurp(checkpoint("allowed", 6) + "/tokenizer.json"), tokenizer_json("b"));
-  // A dataset of before, which does not have the file: the checkpoint's is kept.
+  // An older dataset, which does not have the file: the checkpoint's is kept.
   copy_at_3("run", "noted");
   expect_ok(train("noted", "old"));
   EXPECT_EQ(slurp(checkpoint("noted", 6) + "/tokenizer.json"), mine());
@@ -257,8 +257,8 @@ TEST_F(TokenizerRun, RandomDataSaysNothing) {
   EXPECT_THAT(ran.err, HasSubstr("its tokenizer is unknown; assuming 'byte'"));
 }
 
-// Ids of the source survive import, training and export; those of training data win where they
-// end documents otherwise.
+// Ids of the source survive import, training and export; those of the training data win if they end
+// documents differently.
 TEST_F(TokenizerRun, IdsOfTheSourceSurvive) {
   std::filesystem::copy(kGolden + "pairs", at("ids-hf"));
   json config = json::parse(slurp(at("ids-hf/config.json")));
@@ -287,7 +287,7 @@ TEST_F(TokenizerRun, IdsOfTheSourceSurvive) {
   EXPECT_EQ(exported("ids-run"), wanted);
 }
 
-// Checkpoints of before load, resume, verify, prune, import and export as they did.
+// Older checkpoints load, resume, verify, prune, import and export as before.
 TEST_F(TokenizerRun, VersionOneGoesOn) {
   const auto plain = [&](const std::string& run, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"run.dir=" + at(run), "model.residual=plain",

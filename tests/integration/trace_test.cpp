@@ -44,7 +44,7 @@ std::map<std::string, Track> tracks_of(const std::string& path, int rank) {
   return tracks;
 }
 
-// Operators of the listing by section, in order, without rounds nodes and what is in them.
+// Operators in the listing by section, in order, without rounds nodes and their contents.
 std::map<std::string, std::vector<std::string>> listed(const std::string& listing) {
   std::map<std::string, std::vector<std::string>> sections;
   std::string section;
@@ -74,7 +74,7 @@ class CliTrace : public ::testing::Test {
   SmallRun small_;
 };
 
-// Two micro-batches a step; evaluations behind steps 3 and 6, checkpoints too.
+// Two micro-batches per step; evaluations and checkpoints after steps 3 and 6.
 TEST_F(CliTrace, HoldsWhatTheListingSaysInTheActivitiesOfItsPass) {
   const Finished ran = small_.with_config("train", {"--trace=6"});
   ASSERT_EQ(ran.code, 0) << ran.err;
@@ -129,7 +129,7 @@ TEST_F(CliTrace, OfAFewStepsByDefaultAndOfThoseThatThereAre) {
   };
   ASSERT_EQ(small_.with_config("train", {"train.stop_at=4", "--trace"}).code, 0);
   EXPECT_EQ(steps_of(), (std::set<int64_t>{1, 2, 3}));
-  ASSERT_EQ(small_.with_config("train", {"--trace=100"}).code, 0);  // goes on with step 5
+  ASSERT_EQ(small_.with_config("train", {"--trace=100"}).code, 0);  // continues with step 5
   EXPECT_EQ(steps_of(), (std::set<int64_t>{5, 6}));
   std::filesystem::remove_all(small_.at("run"));
   ASSERT_EQ(small_.with_config("train").code, 0);

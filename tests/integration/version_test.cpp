@@ -6,7 +6,7 @@
 namespace birkhoff::testing {
 namespace {
 
-// Starts wherever it was built for, and says what there is to run on.
+// The binary starts on any machine it was built for, and reports what there is to run on.
 TEST(Version, SaysWhatWasBuiltAndFound) {
   const Finished ran = birkhoff({"--version"});
   EXPECT_EQ(ran.code, 0);

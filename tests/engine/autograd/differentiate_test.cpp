@@ -1,4 +1,4 @@
-// Gradients of programs of a few calls, against what paper and pencil give.
+// Gradients of programs of a few calls, against results worked out by hand.
 #include "engine/autograd/differentiate.h"
 
 #include <gtest/gtest.h>
@@ -63,7 +63,7 @@ TEST_F(Differentiate, GradientsOfAllReadersAddUp) {
   EXPECT_EQ(gradients(), Pair(7, 8));
 }
 
-// The base's gradient comes to one that an operator has made before, and the other way round.
+// The base's gradient is added to one that an operator has made before, and the other way round.
 TEST_F(Differentiate, ABaseWithFurtherReaders) {
   const Value a = copy(w), y = copy(v, a);
   sum(y, 1), sum(a, 2);

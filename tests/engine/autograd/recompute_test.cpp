@@ -1,4 +1,4 @@
-// What a recompute segment keeps: bits are compared elsewhere, and a value that is kept for nothing
+// What a recompute segment keeps. Other tests compare bits, and a value that is kept for nothing
 // changes none.
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ Slots saved(const Program& p) {
   return found;
 }
 
-// Of a segment, the backward reads at most the state it hands to the next one.
+// The backward reads at most one value of a segment: the state that it hands to the next one.
 TEST(Recompute, KeepsOneValueOfASegment) {
   for (const ResidualKind residual : {ResidualKind::hc, ResidualKind::mhc})
     for (const int64_t block : {1, 2, 3}) {

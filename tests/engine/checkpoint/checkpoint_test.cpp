@@ -174,8 +174,7 @@ TEST(Checkpoint, RefusesBadNamesToSave) {
   EXPECT_TRUE(Directory(scratch.path()).names().empty());
 }
 
-// A disk that fills up, in the kernel's own terms: writes beyond the limit are shortened, then
-// fail.
+// Simulates a full disk by the kernel's own limit: writes beyond it are shortened, then fail.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(size_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {

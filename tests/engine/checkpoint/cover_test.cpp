@@ -45,7 +45,7 @@ TEST(Cover, TilingsAreAccepted) {
   }
 }
 
-// Boxes that no straight cut takes apart.
+// Boxes that no straight cut separates.
 TEST(Cover, APinwheel) {
   std::vector<Slice> slices;
   for (const Box& box : {Box{{0, 0}, {1, 2}}, Box{{0, 2}, {2, 3}}, Box{{2, 1}, {3, 3}},
@@ -56,7 +56,7 @@ TEST(Cover, APinwheel) {
   EXPECT_EQ(fault({3, 3}, slices), "element [1,1] is in 0 pieces");
 }
 
-// A tiling with one thing wrong, and any heap of boxes: what a count of each element says.
+// Tilings with one fault, and arbitrary boxes: agrees with a count of each element.
 TEST(Cover, AgreesWithCountingEachElement) {
   Dice dice(2);
   int refused = 0, accepted = 0;
@@ -84,7 +84,8 @@ TEST(Cover, AgreesWithCountingEachElement) {
     }
     const bool good = once(shape, slices);
     const std::string says = fault(shape, slices);
-    // What is covered once, but by flat ranges that do not fill their own box, is refused too.
+    // Elements that are covered once, but by flat ranges that do not fill their own box, are
+    // refused too.
     std::map<std::string, int64_t> by_box;
     bool boxes_full = true;
     for (const Slice& s : slices) by_box[to_string(whole_slice(s.box))] += s.count();

@@ -92,7 +92,7 @@ TEST_P(Golden, Loads) {
   }
 }
 
-// It is a sample of what the format can say.
+// The files are a sample of what the format can express.
 TEST_P(Golden, HasShardsBoxesAndFlatRanges) {
   const Checkpoint checkpoint = Checkpoint::open(golden(GetParam()));
   EXPECT_EQ(checkpoint.manifest().files.size(), 5u);
@@ -128,7 +128,7 @@ TEST(GoldenFiles, DISABLED_Write) {
   give(2, t[2], whole_slice(bottom));
   give(0, t[3], whole_slice(t[3].spec.shape));
   ranks[0].push_back({t[4].name, t[4].spec, {}, {}});
-  // A pinwheel: no cut through the whole parts it.
+  // A pinwheel: no straight cut separates it.
   give(0, t[5], whole_slice(Box{{0, 0, 0}, {1, 4, 2}}));
   give(0, t[5], whole_slice(Box{{1, 2, 0}, {3, 4, 2}}));
   give(1, t[5], whole_slice(Box{{0, 4, 0}, {3, 6, 2}}));

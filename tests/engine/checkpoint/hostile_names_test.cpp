@@ -1,5 +1,6 @@
-// Names of files in a manifest, as an attacker would choose them: refused, and nothing outside of
-// the checkpoint's directory is as much as opened. The kernel tells (inotify), not the code.
+// Names of files in a manifest, as an attacker would choose them: they are refused, and nothing
+// outside the checkpoint's directory is even opened. The kernel reports this (inotify), not the
+// code.
 #include <gmock/gmock.h>
 #include <sys/inotify.h>
 
@@ -23,7 +24,7 @@ using testing::spill;
 
 constexpr const char* kStep = "step-00000100";
 
-// What is opened in some directories.
+// Watches which files are opened in some directories.
 class Watch {
  public:
   void add(const Path& directory) {
@@ -52,7 +53,7 @@ class Attacker {
  public:
   explicit Attacker(const Path& outside) : outside_(outside) {}
 
-  // No name of a shard.
+  // A random name that is not a shard's.
   std::string name() {
     for (;;) {
       std::string name = attempt();
@@ -140,7 +141,8 @@ class HostileNames : public ::testing::Test {
                     {.shard_bytes = 100, .chunk_bytes = 64});
     text_ = slurp(path_ / "manifest.json");
     for (const std::string& name : Directory(path_).names()) own_.insert(name);
-    // What the names aim at: the same shards everywhere, so that a file that is opened would do.
+    // What the names aim at: the same shards everywhere, so that a file opened by mistake would
+    // fit.
     std::filesystem::create_directories(scratch_ / "beside");
     std::filesystem::create_directories(path_ / "sub");
     for (const Path& folder :
@@ -155,7 +157,7 @@ class HostileNames : public ::testing::Test {
     inside_.add(path_);
   }
 
-  // The places of the manifest that name a shard: where the name begins, and the field.
+  // Where the manifest names a shard: the offset of the name, and the field.
   std::vector<std::pair<size_t, std::string>> places() const {
     std::vector<std::pair<size_t, std::string>> found;
     for (size_t at = 0; (at = text_.find("\"rank-", at)) != std::string::npos; ++at) {
@@ -165,7 +167,7 @@ class HostileNames : public ::testing::Test {
     return found;
   }
 
-  // The manifest with another name at that place, and the hash that belongs to it.
+  // The manifest with another name at that offset, and the hash that belongs to it.
   std::string forged(size_t at, const std::string& name) const {
     std::string quoted = json_string(name);
     if (utf8(name) != name) quoted = "\"" + name + "\"";  // bytes that are no UTF-8, as they are
@@ -176,7 +178,7 @@ class HostileNames : public ::testing::Test {
     return text + "\"manifest_hash\": \"" + hash + "\"\n}\n";
   }
 
-  // What of the checkpoint was opened that is none of its own files, and what outside of it.
+  // Files that were opened in the checkpoint and are not its own, and files opened outside of it.
   std::vector<std::string> strangers() {
     std::vector<std::string> names;
     for (const std::string& name : inside_.opened())
@@ -211,7 +213,7 @@ TEST_F(HostileNames, TenThousandAreRefusedAndNeverOpened) {
     const std::string name = attacker.name();
     const auto& [place, field] = at[trial % at.size()];
     spill(path_ / "manifest.json", forged(place, name));
-    // A message that quotes JSON may not know the field yet.
+    // Invalid UTF-8 is refused by the JSON parser, before the field is known.
     const std::string says = utf8(name) == name ? field : "is not valid JSON";
     ASSERT_THAT(refusal([&] { Checkpoint::open(path_); }),
                 AllOf(HasSubstr("manifest.json: "), HasSubstr(says)))
@@ -220,7 +222,7 @@ TEST_F(HostileNames, TenThousandAreRefusedAndNeverOpened) {
   }
 }
 
-// The names are right and the files are not: links to the same bytes, out of the directory.
+// The names are right, but the files are links to the same bytes outside the directory.
 TEST_F(HostileNames, LinksAreNotFollowed) {
   for (const std::string& name : own_) {
     std::filesystem::rename(path_ / name, scratch_ / "aside");

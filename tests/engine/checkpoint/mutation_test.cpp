@@ -44,7 +44,7 @@ class Mutations : public ::testing::Test {
     std::filesystem::remove_all(path_ / name);
     spill(path_ / name, files_.at(name));
   }
-  // The manifest with `from` replaced by `to` and a right hash: what an attacker writes.
+  // The manifest with `from` replaced by `to` and a matching hash: what an attacker writes.
   std::string forged(const std::string& from, const std::string& to) const {
     std::string text = files_.at("manifest.json");
     text.resize(text.find("\"manifest_hash\""));
@@ -73,7 +73,7 @@ TEST_F(Mutations, TheUnchangedOneIsAccepted) {
   EXPECT_EQ(open_and_verify(path_), "accepted");
 }
 
-// Bits, cuts, swaps, files of other steps, names; each refused, in words that say where.
+// Bits, cuts, swaps, files of other steps, names: each is refused with a message that says where.
 TEST(Mutated, TwoThousandRandomOnesAreRefused) {
   testing::Dice dice(4);
   testing::Mutator mutator;
@@ -178,7 +178,7 @@ TEST_F(Mutations, FilesSwappedRenamedLinkedOrGone) {
   EXPECT_EQ(open_and_verify(scratch_ / "best"), "accepted");
 }
 
-// Manifests that hash to what they say, and lie: each must be refused for its own reason.
+// Manifests that match their hash, and lie: each must be refused for its own reason.
 TEST_F(Mutations, ForgedManifests) {
   const std::string shard = shard_name(0, 0);
   const std::string name = "\"name\": \"" + shard + "\"", file = "\"file\": \"" + shard + "\"";

@@ -1,5 +1,5 @@
 #pragma once
-// What can happen to a saved checkpoint, one thing at a time, and back.
+// What can happen to a saved checkpoint, one thing at a time, and how to undo it.
 #include <algorithm>
 #include <map>
 #include <string>
@@ -30,7 +30,7 @@ class Mutator {
   Path path() const { return scratch_ / "step-00000100"; }
   const std::string& bytes(const std::string& name) const { return files_.at(name); }
 
-  // Changes something; returns what the refusal must say one of.
+  // Changes something; returns texts of which the refusal must contain one.
   std::vector<std::string> change(Dice& dice) {
     std::vector<std::string> names;
     for (const auto& [name, bytes] : files_) names.push_back(name);
@@ -97,7 +97,7 @@ class Mutator {
     return {name};
   }
 
-  // How a refusal names a byte: by file, and by tensor and range where it is of one.
+  // How a refusal names a byte: by file, and by tensor and range if it belongs to a tensor.
   std::string named(const std::string& name, size_t at) const {
     for (const StoredTensor& t : manifest_.tensors) {
       for (const StoredPiece& p : t.pieces) {

@@ -39,7 +39,7 @@ TEST(Prune, TakesTheTokenizerAlong) {
     const CheckpointInfo info{.step = step, .tokenizer = sample_tokenizer(json)};
     proven.insert(save_checkpoint(folder / checkpoint_name(step), info, {}, {}, json));
   }
-  // One that the manifest does not list is somebody's.
+  // A tokenizer.json that the manifest does not list belongs to somebody else.
   const CheckpointInfo info{.step = 0, .tokenizer = byte_identity()};
   proven.insert(save_checkpoint(folder / checkpoint_name(0), info, {}));
   spill(folder / checkpoint_name(0) / kTokenizerName, json);
@@ -52,8 +52,8 @@ TEST(Prune, TakesTheTokenizerAlong) {
             std::vector<std::string>{std::string(kTokenizerName)});
 }
 
-// Any subset of six may be proven, any may have a damaged payload, which no pruning sees: whatever
-// is removed, two newer ones are proven, and never fewer than `keep` that open are left.
+// Any subset of six may be proven, any may have a damaged payload, which pruning does not see: for
+// whatever is removed, two newer ones are proven, and at least `keep` that open are left.
 TEST(Prune, NeverTheNewestTwoThatAreKnownToBeWhole) {
   const Scratch saved;
   std::vector<std::string> hashes;
@@ -79,7 +79,7 @@ TEST(Prune, NeverTheNewestTwoThatAreKnownToBeWhole) {
   }
 }
 
-// What is damaged counts for nothing and is left for its owner to see, as are files of others.
+// A damaged checkpoint is not counted and is left for its owner to see, as are files of others.
 TEST(Prune, TouchesNothingElse) {
   const Scratch run;
   std::set<std::string> proven;
@@ -95,7 +95,7 @@ TEST(Prune, TouchesNothingElse) {
   EXPECT_EQ(slurp(folder / ".step-00000001.pruned" / "mine.txt"), "keep me");
 }
 
-// What killed saves and prunings left goes; what only looks like it stays.
+// What killed saves and prunings left is removed; what only looks like it stays.
 TEST(Prune, Leftovers) {
   const Scratch run;
   remove_leftovers(run.path());

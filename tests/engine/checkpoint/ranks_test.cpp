@@ -1,4 +1,5 @@
-// Saved by D ranks, loaded by E, whatever the layouts; and saves that do not fit together.
+// Checkpoints saved by D ranks and loaded by E, whatever the layouts; and saves that do not fit
+// together.
 #include <gmock/gmock.h>
 
 #include "tests/engine/checkpoint/sample.h"
@@ -65,7 +66,7 @@ TEST(Ranks, AnyLayoutLoadsAsAnyOther) {
   }
 }
 
-// What each rank of a data-parallel run does: all hold all, each writes its share.
+// What a data-parallel run does: every rank holds everything, and each writes its share.
 TEST(Ranks, SharesOfOneSample) {
   const SampleTensors sample;
   for (const int ranks : {1, 2, 3, 7, 40}) {

@@ -11,7 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// A file with this JSON, unpadded, and `data` bytes behind it.
+// A file with this JSON, unpadded, followed by `data` bytes.
 std::string file_of(std::string_view json, size_t data) {
   const uint64_t n = json.size();
   std::string s(8, '\0');
@@ -98,7 +98,7 @@ TEST(Safetensors, RefusesBrokenLengths) {
   EXPECT_EQ(refusal(file_of("{}", 0)), "accepted");
 }
 
-// Each a file that is right but for one thing; `data` bytes follow.
+// A file with exactly one fault; `data` bytes follow.
 struct Case {
   std::string json;
   size_t data;

@@ -10,7 +10,7 @@
 
 namespace birkhoff::testing {
 
-// What a slice of a tensor holds.
+// The bytes of a slice of a tensor.
 inline std::vector<std::byte> cut(const std::vector<std::byte>& whole, const TensorSpec& spec,
                                   const Slice& slice) {
   const size_t size = size_of(spec.dtype);
@@ -89,7 +89,7 @@ inline TokenizerIdentity sample_tokenizer(const std::string& json) {
   return identity;
 }
 
-// Saves what each rank has, by the steps that ranks would take; indices go as text.
+// Saves each rank's pieces by the steps that ranks would take; indices are passed on as text.
 inline std::string save_by_ranks(const Path& directory, const CheckpointInfo& info,
                                  const std::vector<std::vector<Piece>>& ranks,
                                  const SaveOptions& options = {},

@@ -33,7 +33,7 @@ Held random_pieces(Dice& dice) {
   return held;
 }
 
-// Its bytes are those that its slice says, and small pieces are whole.
+// The part's bytes are those of its slice, and small pieces stay whole.
 void expect_part_of(const Piece& part, const Piece& piece, size_t cut_bytes) {
   const int64_t size = int64_t(size_of(part.whole.dtype));
   ASSERT_EQ(part.whole, piece.whole);
@@ -50,7 +50,7 @@ void expect_part_of(const Piece& part, const Piece& piece, size_t cut_bytes) {
   ASSERT_TRUE(std::equal(mine.begin(), mine.end(), all.begin() + at));
 }
 
-// Bytes that are never parted: a small piece, a row, an element.
+// The most bytes that are never separated: a small piece, a row, an element.
 size_t largest_unit(const Held& held, size_t cut_bytes) {
   size_t largest = std::max(cut_bytes, size_t(8));
   for (const Piece& p : held.pieces) {

@@ -1,4 +1,4 @@
-// The identity of a tokenizer, and looking into a tokenizer.json.
+// The identity of a tokenizer, and the inspection of a tokenizer.json.
 #include <gmock/gmock.h>
 
 #include "engine/checkpoint/tokenizer_file.h"
@@ -20,13 +20,13 @@ std::string json_error(const std::function<void()>& f) {
 }
 
 TEST(TokenizerFile, CountsTheIds) {
-  // A vocabulary by token, a list whose places are the ids, and ids that were added.
+  // A vocabulary by token, a list whose positions are the ids, and ids that were added.
   EXPECT_EQ(tokenizer_vocab(R"({"model": {"vocab": {"a": 0, "b": 319, "id": 4}}})"), 320);
   EXPECT_EQ(tokenizer_vocab(R"({"model": {"vocab": [["a", 0], ["b", -1.5], ["c", 0]]}})"), 3);
   EXPECT_EQ(tokenizer_vocab(R"({"added_tokens": [{"id": 5, "content": "x"}, {"id": 3}],)"
                             R"( "model": {"vocab": {}}})"),
             6);
-  // The same names elsewhere are something else.
+  // The same keys elsewhere mean something else.
   EXPECT_EQ(
       tokenizer_vocab(R"({"x": {"vocab": {"a": 99}, "model": {"vocab": {"a": 98}}},)"
                       R"( "normalizer": {"id": 97}, "added_tokens": [{"x": {"id": 96}}],)"
@@ -70,7 +70,7 @@ TEST(TokenizerIdentity, SaysWhichIdsDiffer) {
   TokenizerIdentity a = sample_tokenizer(sample_tokenizer_json());
   TokenizerIdentity renamed = a, noted = a, another = sample_tokenizer(sample_tokenizer_json("A"));
   renamed.name = "other.json";
-  noted.name = "noted.json", noted.hash = "", noted.bytes = 0;  // as old manifests have it
+  noted.name = "noted.json", noted.hash = "", noted.bytes = 0;  // as in old manifests
   EXPECT_TRUE(differ(a, byte));
   EXPECT_TRUE(differ(a, another));
   EXPECT_FALSE(differ(a, renamed));

@@ -27,7 +27,7 @@ TEST(Configs, EveryCommittedOneLoadsAndItsDumpLoadsBack) {
   EXPECT_GE(committed().size(), 15u);
   for (const Path& path : committed()) {
     const Config config = load_config(path);
-    // common/ holds parts, which need not fit the other defaults.
+    // common/ holds fragments, which need not fit the other defaults.
     if (path.parent_path().filename() != "common") {
       EXPECT_EQ(validate(config), std::vector<std::string>()) << path;
     }
@@ -60,7 +60,7 @@ struct Row {
   double lr;
 };
 
-// What all have in common.
+// What all of them share.
 ModelConfig big_model() {
   return ModelConfig{.vocab = 129280,
                      .dim = 0,
@@ -140,7 +140,7 @@ TEST(Configs, TheBigOnesAreThePapers) {
   }
 }
 
-// A random value of each kind of field, written by the test and not by value_text().
+// Sets each kind of field to a random value, which the test writes itself, not value_text().
 struct Randomise {
   std::mt19937_64& random;
   double real(double min, double max) {
@@ -249,8 +249,8 @@ TEST(Fields, HaveUniqueKeysAndTheStableNames) {
     EXPECT_TRUE(keys.contains(key)) << key;
 }
 
-// Two fields that share a member by a slip of the pen: changing one through its field changes
-// exactly one line of the dump.
+// Catches two fields that share a member by mistake: changing one through its field changes exactly
+// one line of the dump.
 TEST(Fields, EachPointsAtAMemberOfItsOwn) {
   Config config;
   std::set<const void*> members;

@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"moe:\n  experts: 4\n  active: 5\n",
             "x.yaml:3:3: moe.active: 5 is more than moe.experts (4)"},
         Bad{"moe:\n  experts: 1\n", "x.yaml: moe.active: 2 is more than moe.experts (1)"},
-        // A faulty value is not blamed a second time.
+        // A faulty value is not reported a second time.
         Bad{"moe:\n  experts: 4x\n  active: 9\n",
             "x.yaml:2:12: moe.experts: expects an integer from 1 to 65536, found '4x'"},
         Bad{"# all at once\n"
@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadOverride{"run.dir=a\x1b", "command line: run.dir: control character 0x1b"},
         BadOverride{"moe.active=9", "command line: moe.active: 9 is more than moe.experts (8)"}));
 
-// Files in a directory of their own.
+// Tests of files, in a directory of their own.
 class Files : public ::testing::Test {
  protected:
   Files() {
@@ -338,7 +338,7 @@ TEST(AllowChanges, KnowsItsKeys) {
             0u);
 }
 
-// Written as on the command line: what was meant is clear.
+// Keys written as on the command line: what was meant is clear.
 TEST(Load, ADottedKeyIsToBeNested) {
   EXPECT_EQ(refusal("data.path: d\n", {}, Use::training),
             "x.yaml:1:1: data.path: in a file, write it nested: data: {path: ...}");
@@ -350,7 +350,7 @@ TEST(Load, ADottedKeyIsToBeNested) {
             "its keys below it, indented");
 }
 
-// One fault, one line: that data.path is not set follows from each of these.
+// One fault, one line: each of these also leaves data.path unset.
 TEST(Load, WhatFollowsFromAFaultIsNotTold) {
   for (const auto& [text, fault] :
        {std::pair{"data:\n  path: d\nmodel:\n\tdim: 64\n",

@@ -22,7 +22,7 @@ TEST(EditDistance, KnownValues) {
   EXPECT_EQ(edit_distance("abcd", "badc"), 2);
 }
 
-// How people misspell: one slip of the fingers, or another house's style, or the wrong section.
+// How people misspell: one slip of the fingers, another project's style, or the wrong section.
 class Typist {
  public:
   std::string slip(std::string word) {
@@ -121,7 +121,7 @@ TEST(Suggestions, AreRightForNineteenOfTwentyTypos) {
     const Field& field = fields[typist() % fields.size()];
     const Typo typo = mistyped(field, sections, typist);
     const std::string key = typo.section.empty() ? typo.leaf : typo.section + "." + typo.leaf;
-    // A key, or a leaf that several sections have, is no typo that anything could be told of.
+    // A key, or a leaf that several sections have, is no typo that a suggestion could correct.
     if (typo.leaf.empty() || keys.contains(key)) continue;
     if (leaves[typo.leaf] > 1 ||
         (typo.section != field.section() && leaves[std::string(field.leaf())] > 1))

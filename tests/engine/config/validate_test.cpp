@@ -23,7 +23,7 @@ Lines errors(const Config& config, Use use = Use::reading) {
 }
 Lines warnings(const Config& config) { return lines(config, Severity::warning); }
 
-Config quiet() {  // the defaults but for their warm-up
+Config quiet() {  // the defaults except for their warm-up
   Config c;
   c.optim.warmup_steps = 10;
   return c;
@@ -163,7 +163,8 @@ TEST(Validate, OddChoicesAreLegal) {
   EXPECT_EQ(warnings(c), Lines());
 }
 
-// A plan is of a run that train would start: what train refuses of layout and device, plan does.
+// A plan is of a run that train would start: plan refuses the layouts and devices that train
+// refuses.
 TEST(Validate, PlanningAndTrainingRefuseWhatIsNotBuilt) {
   Config c = quiet();
   c.run.dir = "";

@@ -24,7 +24,7 @@ std::string first_fault(std::string_view text) {
   return fmt::format("{}:{}: {}{}", f.line, f.column, f.path.empty() ? "" : f.path + ": ", f.text);
 }
 
-// An independent writing of the tree: {key@line:column=value@line:column}.
+// An independent serialisation of the tree: {key@line:column=value@line:column}.
 std::string shape(const YamlNode& node) {
   std::string out;
   switch (node.kind) {
@@ -126,7 +126,7 @@ TEST(YamlTree, AnAliasIsAFaultNotAValue) {
 TEST(YamlTree, RefusesNulBytes) {
   using namespace std::string_literals;
   EXPECT_EQ(first_fault("a: 1\nb: x\0y\n"s), "2:5: control character 0x00");
-  // What a reader that guesses encodings would take for UTF-16.
+  // A reader that guesses encodings would take this for UTF-16.
   EXPECT_EQ(first_fault("a\0:\0"s), "1:2: control character 0x00");
 }
 
@@ -143,7 +143,7 @@ TEST(YamlTree, BoundsDepth) {
             "1:65: nested deeper than 64 levels");
 }
 
-// As deep as a file may be: neither the stack nor the time may give way, in any way to nest.
+// At the greatest depth of a file, neither the stack nor the time may give out, however it nests.
 TEST(YamlTree, DeepNestingNeitherOverflowsNorHangs) {
   constexpr const char* kOpeners[] = {
       "[",  "{",   "- ", "? ",     "[a: ",     "[{",   "*a ", "{a: ", "? - ", "- ? ",
@@ -167,7 +167,7 @@ TEST(YamlTree, DeepNestingNeitherOverflowsNorHangs) {
   }
 }
 
-// yaml-cpp finds documents in this for ever: YAML::LoadAll would not return.
+// yaml-cpp finds documents in this text without end: YAML::LoadAll would not return.
 TEST(YamlTree, ATextOfEndlessDocumentsEnds) {
   EXPECT_EQ(first_fault("-\n,\n? [a\n"), "2:1: text after the end of the document");
 }
@@ -185,8 +185,8 @@ TEST(YamlTree, BoundsBracketsAndCommas) {
             "1:40009: more than 40000 brackets and commas");
 }
 
-// Mutations of a real shape: whatever comes out, it comes out soon and without a crash (run under
-// the asan preset), and what is accepted has unique keys and text that can be printed.
+// Mutations of a real document: parsing ends soon and without a crash (run under the asan preset),
+// and what is accepted has unique keys and text that can be printed.
 void expect_sound(const YamlNode& node) {
   EXPECT_EQ(text_fault(node.text), "");
   for (size_t i = 0; i < node.children.size(); ++i) {

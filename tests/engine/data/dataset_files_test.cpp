@@ -37,7 +37,7 @@ TEST(DatasetFiles, OverwriteReplacesADatasetAlone) {
   EXPECT_EQ(refusal(dir / "d", {}, true), "");
   write_dataset(dir / "d", {{1, 256}});
   EXPECT_EQ(refusal(dir / "d", {}, true), "");
-  std::filesystem::remove(dir / "d.json");  // as Megatron makes them
+  std::filesystem::remove(dir / "d.json");  // like Megatron's
   EXPECT_EQ(refusal(dir / "d", {}, true), "");
   put(dir / "d.json", "{\"text\": \"mine\"}\n");
   EXPECT_THAT(refusal(dir / "d", {}, true), HasSubstr("d.json exists and is not the manifest"));
@@ -55,7 +55,8 @@ TEST(DatasetFiles, OverwriteReplacesADatasetAlone) {
   EXPECT_THAT(refusal(dir / "f", {}, true), HasSubstr("f.bin exists and is not a regular file"));
 }
 
-// A tokenizer.json is replaced if the dataset's manifest has its hash: another is the user's own.
+// A tokenizer.json is replaced if the dataset's manifest has its hash; another file is the user's
+// own.
 TEST(DatasetFiles, OverwriteReplacesTheTokenizerThatTheManifestNotes) {
   const Scratch dir;
   write_dataset(dir / "d", {{1, 256}});
@@ -89,7 +90,7 @@ TEST(DatasetFiles, NoInputIsAnOutputByAnyName) {
             << input;
     for (const Path& name : {link, hard, dir / "sub/again"}) std::filesystem::remove(name);
   }
-  // Also what is written before it is renamed.
+  // The same for a temporary name.
   put(temporary_path(dir / "new.bin"), "mine");
   EXPECT_THAT(refusal(dir / "new", {temporary_path(dir / "new.bin")}, false),
               HasSubstr("is an input"));

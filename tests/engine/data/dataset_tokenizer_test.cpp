@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 
 const std::string kJson = R"({"model": {"vocab": {"a": 0, "b": 5}}})";
 
-// A dataset of a tokenizer.json: its manifest is written by hand, as scripts/tokenize.py does it.
+// A dataset with a tokenizer.json; its manifest is written by hand, as scripts/tokenize.py does it.
 void write_with_tokenizer(const Path& prefix, const std::string& json) {
   write_dataset(prefix, {{1, 2, 5}, {5}}, 6);
   DatasetManifest manifest = *read_dataset_manifest(manifest_path(prefix));
@@ -49,7 +49,7 @@ TEST(DatasetTokenizer, OldManifestsAreReadAndWrittenAsBefore) {
               HasSubstr("  \"tokenizer\": {\n    \"name\": \"byte\",\n    \"vocab\": 257,\n"
                         "    \"end_of_document\": 256\n  },\n"));
   EXPECT_TRUE(verify(TokenDataset(dir / "d"), 0).hashes);
-  std::filesystem::remove(dir / "d.json");  // as Megatron's datasets
+  std::filesystem::remove(dir / "d.json");  // like Megatron's datasets
   EXPECT_EQ(*TokenDataset(dir / "d").tokenizer().identity, TokenizerIdentity());
 }
 
@@ -92,7 +92,7 @@ TEST(DatasetTokenizer, AHashIsOne) {
   EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("hexadecimal"));
 }
 
-// With a dataset that is overwritten goes its tokenizer; a file that is not its own is refused.
+// Overwriting a dataset removes its tokenizer; a file that is not its own is refused.
 TEST(DatasetTokenizer, GoesWhenTheDatasetIsOverwritten) {
   const Scratch dir;
   write_with_tokenizer(dir / "d", kJson);

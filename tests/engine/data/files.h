@@ -15,14 +15,14 @@
 
 namespace birkhoff::testing {
 
-// Without waiting for the disk, unlike write_file: mutations come by thousands. A new file, because
-// ext4 flushes one that is truncated and written again.
+// Does not wait for the disk, unlike write_file, since mutations come by thousands. Writes a new
+// file, because ext4 flushes one that is truncated and written again.
 inline void put(const Path& path, const std::string& bytes) {
   std::filesystem::remove(path);
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-// Little-endian, byte by byte.
+// Encodes little-endian, byte by byte.
 inline std::string le(uint64_t value, int bytes) {
   std::string out;
   for (int i = 0; i < bytes; ++i) out += char(value >> 8 * i & 0xFF);
@@ -54,8 +54,8 @@ inline void write_dataset(const Path& prefix, const std::vector<std::vector<int3
   writer.commit({.tokenizer = {.name = "byte", .vocab = vocab, .end_of_document = 256}});
 }
 
-// Documents of these lengths whose tokens, over the whole dataset, are 0, 1, 2, …: a token tells
-// where it was read.
+// Documents of these lengths whose tokens, over the whole dataset, are 0, 1, 2, …, so that a token
+// shows where it was read.
 inline void write_counting(const Path& prefix, const std::vector<int64_t>& lengths) {
   std::vector<std::vector<int32_t>> documents;
   int32_t id = 0;
@@ -66,7 +66,7 @@ inline void write_counting(const Path& prefix, const std::vector<int64_t>& lengt
   write_dataset(prefix, documents, int64_t(1) << 30, TokenType::i32);
 }
 
-// What the DataError that `f` throws says; "" if it throws none.
+// The message of the DataError that `f` throws; "" if it throws none.
 template <class F>
 std::string data_error(F&& f) {
   try {

@@ -34,7 +34,8 @@ TEST(BatchOrder, StepsAreCutIntoMicroBatches) {
   EXPECT_EQ(windows, (std::vector<int64_t>{0, 1, 2, 3, 4, -1, 5, 6, 7, 8, 9, -1}));
 }
 
-// Whatever the depth, the first batch and who is faster: the batches are those of direct calls.
+// Whatever the depth, the first batch and the relative speed: the batches are those of direct
+// calls.
 TEST(Loader, GivesTheBatchesOfDirectCalls) {
   const Scratch dir;
   write_counting(dir / "d", {300, 40, 161});

@@ -184,7 +184,7 @@ TEST(Verify, NamesTheFileWhoseBytesChanged) {
   for (const char* name : {"d.bin", "d.idx"}) {
     write_dataset(dir / "d", {{1, 2, 256}, {3, 256}});
     std::string bytes = read_file(dir / name, 1000);
-    // Of the index: 2 + 3 tokens instead of 3 + 2, consistent in itself.
+    // In the index: 2 + 3 tokens instead of 3 + 2, consistent in itself.
     if (name == std::string("d.idx"))
       bytes[34] = 2, bytes[38] = 3, bytes[50] = 4;
     else

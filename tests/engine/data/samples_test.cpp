@@ -139,7 +139,7 @@ TEST(Samples, TrainingNeverSeesAHeldOutToken) {
   for (const int64_t d : data.split.validation.ids)
     for (int64_t i = dataset->begin(d); i < dataset->begin(d + 1); ++i)
       EXPECT_FALSE(train.contains(int32_t(i))) << "token " << i << " of document " << d;
-  // All held-out tokens are read, of the others all but the rest of the last window.
+  // All held-out tokens are read, and all training tokens but the rest of the last window.
   EXPECT_EQ(int64_t(held_out.size()), data.split.validation.tokens());
   EXPECT_GT(int64_t(train.size()), data.split.train.tokens() - 32);
 }
@@ -159,8 +159,8 @@ TEST(ValidationSamples, AreInOrderAndTheLastIsFilledUp) {
   EXPECT_EQ(batch.valid, 7);
 }
 
-// Whatever the borders of documents in the last window, its padding keeps the rules of attention
-// (kernels/attention.h): first keys do not fall within a sequence, and none is a later row.
+// Wherever documents begin in the last window, its padding keeps the rules of attention
+// (kernels/attention.h): first keys do not decrease within a sequence, and none is a later row.
 TEST(ValidationSamples, PaddingBehindBordersIsValid) {
   int padded = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
@@ -187,7 +187,7 @@ TEST(ValidationSamples, PaddingBehindBordersIsValid) {
           ASSERT_TRUE(starts || batch.position[i - 1] >= 0) << "a token behind padding";
         }
       }
-      // Every token is read once, but the last one where a window ends with it as a target.
+      // Every token is read once, except the last one if a window ends with it as a target.
       ASSERT_EQ(tokens, dataset->tokens() - ((dataset->tokens() - 1) % sequence == 0));
     }
   }
@@ -219,7 +219,7 @@ TEST(Samples, BordersOfDocuments) {
   }
 }
 
-// first_key and targets against a definition that goes token by token.
+// first_key and targets against a token-by-token definition.
 TEST(Samples, BordersAgreeWithABruteForce) {
   const Scratch dir;
   const auto lengths = random_lengths(9, 120, 9);
@@ -271,7 +271,7 @@ TEST(Samples, AVocabularySmallerThanTheTokenizersIsRefused) {
   DataOptions options{
       .path = dir / "d", .validation_fraction = 0, .samples = {.sequence = 2, .vocab = 256}};
   EXPECT_THAT(data_error([&] { open_data(options); }), HasSubstr("token ids below 257"));
-  std::filesystem::remove(dir / "d.json");  // Megatron's data: found by the batch
+  std::filesystem::remove(dir / "d.json");  // Megatron's data: a batch finds it
   const DataSource data = open_data(options);
   EXPECT_THAT(data_error([&] { batch_of(*data.training, 0, 3, 3); }),
               HasSubstr("document 1, token 2: id 256 is outside the vocabulary of 256"));

@@ -1,4 +1,4 @@
-// The rules of docs/formats/text.md by the table that scripts/tokenize.py is tested with too
+// The rules of docs/formats/text.md, by the table that also tests scripts/tokenize.py
 // (tests/scripts/tokenize_test.py): one rule for both preparers.
 #include <gmock/gmock.h>
 
@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using Format = DocumentOptions::Format;
 using Split = DocumentOptions::Split;
 
-// A byte is a character of the table's text.
+// Each character of the table's text stands for a byte.
 std::string bytes_of(const std::string& utf8) {
   std::string bytes;
   for (size_t i = 0; i < utf8.size(); ++i) {
@@ -65,7 +65,7 @@ TEST(TextRules, AreThoseOfTheTable) {
   }
 }
 
-// The first line is longer than what is looked at to tell JSON lines.
+// The first line is longer than the part that is inspected to recognise JSON lines.
 TEST(TextRules, OneLongObjectIsNotTakenForText) {
   const Scratch dir;
   const auto wrong = [&](const std::string& text) {

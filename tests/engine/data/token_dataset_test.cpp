@@ -169,7 +169,8 @@ TEST(TokenDataset, RefusesEveryInconsistency) {
   EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("the dataset is empty"));
 }
 
-// Counts whose product with the entry size leaves 64 bits must not come round to the file's size.
+// Counts whose product with the entry size overflows 64 bits must not wrap around to the file's
+// size.
 TEST(TokenDataset, CountsAreMultipliedWithoutOverflow) {
   const Scratch dir;
   put(dir / "d.bin", kTinyTokens);
@@ -182,7 +183,7 @@ TEST(TokenDataset, CountsAreMultipliedWithoutOverflow) {
       EXPECT_THAT(data_error([&] { TokenDataset(dir / "d"); }), HasSubstr("do not fit"));
     }
   }
-  // Those that do come round: 12 times the first, 8 times the second, their sum.
+  // Counts that do wrap around: 12 times the first, 8 times the second, their sum.
   const uint64_t one = 1;
   for (const auto& [sequences, borders] :
        {std::pair{one << 62, one * 6}, {one * 2, (one << 61) + 3}, {one << 60, (one << 59) + 6}}) {
@@ -203,7 +204,8 @@ TEST(TokenDataset, AFileCutUnderWayIsAnError) {
   EXPECT_THAT(data_error([&] { read_all(dataset); }), HasSubstr("d.bin: the file was cut"));
 }
 
-// Cut and mended while it is read, ten thousand times: zeros, or an error, and the process lives.
+// A file is cut and restored while it is read, ten thousand times: zeros or an error, never a
+// signal.
 TEST(TokenDataset, AFileCutInAnyMomentIsNoSignal) {
   const Scratch dir;
   write_counting(dir / "d", {30000, 5000});
@@ -226,7 +228,7 @@ TEST(TokenDataset, AFileCutInAnyMomentIsNoSignal) {
 }
 
 // A mutated dataset is refused at open, or named by verify, or the mutation changed nothing that is
-// read. Whatever happens, reading all of it is no crash (run under ASan and UBSan as well).
+// read. In every case, reading all of it does not crash (run under ASan and UBSan as well).
 TEST(TokenDataset, SurvivesMutations) {
   const Scratch dir;
   std::mt19937_64 random(20240607);

@@ -1,4 +1,4 @@
-// config.json of a DeepseekV3 model: what maps to what, and each refusal.
+// config.json of a DeepseekV3 model: what each key maps to, and each refusal.
 #include "engine/exchange/hf_config.h"
 
 #include <gmock/gmock.h>
@@ -83,7 +83,7 @@ TEST(HfConfig, KeysThatMayBeLeftOutOrSaidOtherwise) {
   const HfModel other = parse(j);
   EXPECT_FALSE(other.interleaved || other.moe.normalise);
   EXPECT_EQ(other.model.init_std, 0.25);
-  j["first_k_dense_replace"] = 50;  // more than there are: all
+  j["first_k_dense_replace"] = 50;  // more than the model has: all
   EXPECT_EQ(parse(j).model.dense_layers, 3);
 }
 
@@ -112,7 +112,7 @@ TEST(HfConfig, ReadsMoonlights) {
   EXPECT_EQ(hf.blocks, HfBlocks());
 }
 
-// What yarn's keys mean to transformers where they are left out, null or 0; and where they stand.
+// What yarn's keys mean to transformers if they are omitted, null or 0; and where they may stand.
 TEST(HfConfig, ReadsYarn) {
   const json base = {{"type", "yarn"}, {"factor", 40}};
   const auto model_of = [](const json& scaling, const char* key = "rope_scaling") {
@@ -172,7 +172,7 @@ TEST(HfConfig, ReadsWhatStandsBesideTheFunction) {
   EXPECT_EQ(parse(j), want);
 }
 
-// What else such a file says and lacks is of no interest.
+// Another kind of model is refused for its model_type alone.
 TEST(HfConfig, RefusesAnotherKindOfModelInOneLine) {
   const std::string line = refusal<ConfigError>(
       {{"model_type", "llama"}, {"hidden_size", 8}, {"rope_scaling", {{"type", "linear"}}}});
@@ -225,7 +225,7 @@ TEST(HfConfig, RefusesWhatIsNotTheSameFunction) {
     EXPECT_EQ(line.find("accepted"), line.npos) << key << " " << value;
     EXPECT_EQ(line.find('\n'), line.npos) << line;
   }
-  // Left out, transformers takes 1536, 8 and 4.
+  // If they are omitted, transformers takes 1536, 8 and 4.
   for (const char* key : {"q_lora_rank", "n_group", "topk_group", "model_type"}) {
     json j = golden();
     j.erase(key);
@@ -243,10 +243,10 @@ TEST(HfConfig, ExpertGroups) {
   EXPECT_EQ(groups_of(j), std::pair(int64_t(1), int64_t(1)));
   j["n_group"] = 4, j["topk_group"] = 3;
   EXPECT_EQ(groups_of(j), std::pair(int64_t(4), int64_t(3)));
-  // What transformers takes where a config says nothing.
+  // What transformers assumes if a config says nothing.
   j.erase("n_group"), j.erase("topk_group");
   EXPECT_EQ(groups_of(j), std::pair(int64_t(8), int64_t(4)));
-  // Neither exists, or has too few experts to choose from.
+  // Such groups do not exist, or have too few experts to choose from.
   const auto refused = [&](int64_t groups, int64_t active_groups, int64_t active) {
     j["n_group"] = groups, j["topk_group"] = active_groups, j["num_experts_per_tok"] = active;
     return refusal<ConfigError>(j);
@@ -345,7 +345,7 @@ TEST(HfConfig, WhatIsWrittenIsReadBack) {
   c.moe.experts = 12, c.moe.groups = 6, c.moe.active_groups = 5;
   EXPECT_EQ(parse_hf_config(hf_config_text(c, DType::f32), "W").moe, c.moe);
   c = exportable();
-  c.model.dense_ffn_dim = 0;  // 8 × an expert's
+  c.model.dense_ffn_dim = 0;  // 8 × moe.expert_dim
   EXPECT_EQ(parse_hf_config(hf_config_text(c, DType::f32), "W").model.dense_ffn_dim, 40);
   EXPECT_EQ(json::parse(hf_config_text(c, DType::f32))["torch_dtype"], "float32");
   EXPECT_EQ(json::parse(hf_config_text(c, DType::bf16))["torch_dtype"], "bfloat16");

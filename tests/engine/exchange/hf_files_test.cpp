@@ -61,7 +61,7 @@ TEST(HfIndex, Refuses) {
   EXPECT_THAT(index_error(R"({"weight_map": {"a": 1}})"), HasSubstr("is not a valid file name"));
 }
 
-// A file of tensors of one element each.
+// Writes a file of tensors with one element each.
 void put(const Path& path, const std::vector<std::string>& names, float value = 1) {
   std::vector<NamedTensor> tensors;
   for (const std::string& name : names)

@@ -1,4 +1,4 @@
-// tokenizer.json and the ids of documents' ends in a Hugging Face directory.
+// tokenizer.json and the ids of document ends in a Hugging Face directory.
 #include "engine/exchange/hf_tokenizer.h"
 
 #include <gmock/gmock.h>
@@ -34,7 +34,7 @@ json golden_config() {
   return json::parse(slurp(BIRKHOFF_SOURCE_DIR "/tests/golden/hf/pairs/config.json"));
 }
 
-// The ids that import and export give back for these ids of a config.json.
+// The ids in config.json after import and export of a config.json with these ids.
 json there_and_back(const json& ids) {
   json j = golden_config();
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) j.erase(key);
@@ -62,7 +62,7 @@ TEST(HfTokenizer, IdsComeBackVerbatim) {
       {{"bos_token_id", nullptr}, {"eos_token_id", nullptr}, {"pad_token_id", nullptr}},
   };
   for (const json& ids : all) EXPECT_EQ(there_and_back(ids), ids);
-  EXPECT_EQ(there_and_back(json::object()), all[4]);  // left out: not known
+  EXPECT_EQ(there_and_back(json::object()), all[4]);  // omitted: not known
 }
 
 TEST(HfTokenizer, IdsThatAreNoneAreRefused) {
@@ -94,7 +94,7 @@ TEST(HfTokenizer, TakesFromTheGenerationConfigWhatTheConfigLacks) {
         R"({"bos_token_id": 8, "eos_token_id": [2, 9], "pad_token_id": null})");
   const SpecialTokens both{.bos = {.ids = {1}}, .eos = {.ids = {2, 9}, .is_list = true}};
   EXPECT_EQ(read_hf_tokenizer(directory, config).identity->special, both);
-  // Where config.json has all three, the other file is not looked at.
+  // If config.json has all three, the other file is not read.
   const SpecialTokens all{.bos = {.ids = {1}}, .eos = {.ids = {2}}, .pad = {.ids = {3}}};
   spill(scratch / "generation_config.json", "{");
   EXPECT_EQ(read_hf_tokenizer(directory, all).identity->special, all);

@@ -64,7 +64,7 @@ TEST(Executor, ABaseThatIsReadLaterIsKept) {
   EXPECT_EQ(run.get(z), (Four{12, 24, 36, 48}));
 }
 
-// A base that dies where its output is born gives it its memory: three sums in the place of one.
+// A base that dies where its output is born passes its memory on: three sums in the memory of one.
 TEST(Executor, ABaseThatDiesIsAddedToInPlace) {
   Program p;
   const Value x = p.add(Kind::input, "x", kFour);
@@ -97,7 +97,7 @@ TEST(Executor, RoundsAddToRoundZero) {
   }
 }
 
-// What a round reads lives until the last one, though the body is done with it early.
+// What a round reads lives until the last round, although the body is done with it earlier.
 TEST(Executor, RoundsKeepWhatTheyRead) {
   Program p;
   const Value x = p.add(Kind::input, "x", kFour);
@@ -105,7 +105,7 @@ TEST(Executor, RoundsKeepWhatTheyRead) {
   const Value y = copy(x);
   const Value sum = p.rounds([&]() -> Program::Round {
     const Value rounds = copy(count);
-    const Value once = copy(y), twice = copy(once, copy(once));  // may take the place of y
+    const Value once = copy(y), twice = copy(once, copy(once));  // may take the memory of y
     return {copy(twice), rounds};
   });
   const Value z = output(copy(sum));
@@ -127,7 +127,7 @@ TEST(Executor, RoundsRefuseAResultWithABase) {
   EXPECT_THROW(p.rounds(body), InternalError);
 }
 
-// Where round 0's sum is read elsewhere too, the other rounds add to a copy of it.
+// If round 0's sum is read elsewhere too, the other rounds add to a copy of it.
 TEST(Executor, RoundsKeepABaseThatIsReadLater) {
   Program p;
   const Value x = p.add(Kind::input, "x", kFour);
@@ -147,9 +147,9 @@ TEST(Executor, RoundsKeepABaseThatIsReadLater) {
   EXPECT_EQ(run.get(first), (Four{1, 2, 3, 4}));
 }
 
-// The last two elements of its input, under a new name.
 void nothing(const Args&) {}
 
+// A view of the last two elements of its input.
 const Operator kTail{
     .name = "tail",
     .outputs = [](Specs in, const Desc&) -> Outputs {
@@ -172,7 +172,7 @@ TEST(Executor, AViewLiesInItsRootAndKeepsItAlive) {
   EXPECT_EQ(run.get(other), (Four{1, 2, 3, 4}));
 }
 
-// Copies to the outputs that it is given memory for.
+// Copies its input to those outputs that have memory.
 int pair_runs = 0;
 void run_pair(const Args& a) {
   ++pair_runs;
@@ -202,8 +202,8 @@ TEST(Executor, OutputsThatNobodyReadHaveNoMemory) {
   EXPECT_EQ(run.executor.plan().bytes(Arena::activations), kFour.bytes());
 }
 
-// What was called, in order, in which round. What nobody reads is not made: a pair, and the count
-// of rounds in rounds beyond the first.
+// Observers see what was called, in order, in which round. Calls that nobody reads are skipped: a
+// pair, and the count of rounds in rounds beyond the first.
 TEST(Executor, TellsObserversOfEveryCall) {
   struct Calls final : CallObserver {
     explicit Calls(const Executor& executor) : sites(executor.sites()) {}
@@ -223,7 +223,7 @@ TEST(Executor, TellsObserversOfEveryCall) {
   Program p;
   const Value x = p.add(Kind::input, "x", kFour);
   const Value count = p.add(Kind::input, "count", {{1}, DType::i32});
-  p.emit(kPair, {x});  // not made
+  p.emit(kPair, {x});  // skipped
   const Value sum = p.rounds([&]() -> Program::Round {
     const Value rounds = copy(count);
     return {copy(copy(x)), rounds};
@@ -260,7 +260,7 @@ TEST(Executor, LanesHaveTheirOwnInputsAndActivations) {
       EXPECT_EQ(executor.data<float>(z, lane)[i], 2 * float(i + 10 * size_t(lane)));
 }
 
-// Weight gradients at the end of a micro-batch, or each behind its phase: the same bits.
+// Weight gradients at the end of a micro-batch, or each after its phase: the same bits.
 TEST(Executor, DeferredWeightGradientsChangeNoBit) {
   for (const int64_t recompute : {0, 2}) {
     Config c = small_config();

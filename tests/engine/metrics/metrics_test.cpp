@@ -73,7 +73,7 @@ TEST(Metrics, WhatIsNotFiniteIsNullAndNamed) {
   EXPECT_FALSE(values.contains("tokens_per_second"));
 }
 
-// Every double comes back with the same bits: subnormal, huge, and of all exponents.
+// Every double is read back with the same bits: subnormal, huge, and of all exponents.
 TEST(Metrics, NumbersRoundTripExactly) {
   const Random random(3, "metrics");
   std::string text;

@@ -1,4 +1,4 @@
-// A model whose activations are bf16 against the same one in fp64.
+// A model with bf16 activations against the same model in fp64.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -25,12 +25,12 @@ class Bf16 : public ::testing::TestWithParam<Case> {
     c.train.recompute = GetParam().recompute, c.moe.buffer_factor = GetParam().buffer_factor;
     if (c.moe.buffer_factor < 1) c.parallel.ep = 2;  // traced as for two ranks: in rounds
     c.train.sequence = 24;
-    c.moe.active = c.moe.experts;  // a choice that flips is no rounding
+    c.moe.active = c.moe.experts;  // so that no choice can flip, which is no rounding
     return c;
   }
 };
 
-// ‖got − want‖ over ‖want‖ of all gradients together.
+// ‖got − want‖ / ‖want‖, over all gradients together.
 double distance(const Tensors& got, const Tensors& want) {
   double error = 0, norm = 0;
   for (const auto& [name, tensor] : want)
@@ -39,20 +39,22 @@ double distance(const Tensors& got, const Tensors& want) {
   return std::sqrt(error / norm);
 }
 
-// The reference bodies compute in fp64 and round where the contracts say: what they are off is what
-// those roundings cost. With R roundings of relative size 2^-9 on average between the embedding and
-// a gradient, that is about 2^-9·√R; R is 15 a sublayer, forth and back: 6 sublayers make it 2.6 %,
-// and a gradient that is small by cancellation has more (measured: 3 to 5 % of the whole).
+// The reference bodies compute in fp64 and round where the contracts say, so that their error is
+// the cost of those roundings. With R roundings of relative size 2^-9 on average between the
+// embedding and a gradient, that is about 2^-9·√R; R is 15 per sublayer, forward and again
+// backward: 6 sublayers make it 2.6 %, and a gradient that is small by cancellation has more
+// (measured: 3 to 5 % of the whole).
 //
-// The vector bodies round at the same places, but their sums are f32: now and then a rounding falls
-// the other way, and all behind it are drawn anew. Were all of them drawn anew, the two would be √2
-// errors apart, and an error of some 10^4 roundings of its own would have the same norm to a few
-// percent, were they of one size. A rounding too many in one body is found by the body's own test.
+// The vector bodies round at the same places, but their sums are f32: now and then a rounding goes
+// the other way, and all roundings after it are drawn anew. If all of them were drawn anew, the two
+// results would be √2 errors apart, and an error of some 10^4 roundings of its own would have the
+// same norm to a few percent, if they were of one size. The body's own test finds a rounding too
+// many in one body.
 //
-// Where products are of pairs of bf16, attention rounds p and ds as factors: each of about the size
-// of the rounding of o or of a gradient behind it, 3 more a layer beside its 30. No rounding behind
-// the first of them is the oracle's, so that of the loss two draws are compared, not one and few
-// changes.
+// Where products are of pairs of bf16, attention rounds p and ds as factors: each rounding is about
+// as large as that of o or of the gradient that follows, 3 more per layer besides its 30. After the
+// first of them no rounding is the oracle's, so that for the loss two draws are compared, not one
+// draw with few changes.
 TEST_P(Bf16, ErrorIsThatOfItsRoundings) {
   const double spread = 0.2;  // gains near 1, so that errors add up and do not multiply
   ModelRun exact(config(), {.dtype = DType::f64, .device = Device::reference, .spread = spread});
@@ -60,7 +62,7 @@ TEST_P(Bf16, ErrorIsThatOfItsRoundings) {
   const double loss = exact.step(), oracle_off = oracle.step() - loss;
   const double error = distance(oracle.gradients(), exact.gradients());
   EXPECT_LE(error, 0.1);
-  EXPECT_GE(error, 1e-3);  // or nothing was rounded
+  EXPECT_GE(error, 1e-3);  // otherwise nothing was rounded
   for (const bool pairs : {false, true}) {
     SCOPED_TRACE(pairs ? "pairs of bf16" : "vectors of f32");
     pretend_features(pairs ? std::nullopt : std::optional(Features()));

@@ -1,4 +1,4 @@
-// What must not change a bit, and what may change by rounding alone.
+// What must not change a bit, and what may change only by rounding.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@ Config mhc_config() {
   return c;
 }
 
-// Every residual that has streams.
+// A config of every residual that has residual streams.
 std::vector<Config> stream_configs() {
   std::vector<Config> all = {mhc_config(), mhc_config(), mhc_config()};
   all[1].model.residual = all[2].model.residual = ResidualKind::hc;
@@ -28,7 +28,7 @@ std::string kind_of(const Config& c) {
   return fmt::format("{} {}", name(c.model.residual), name(c.model.hc));
 }
 
-// What holds bit for bit holds in either precision of activations.
+// What is bitwise identical is so in either precision of activations.
 class Bits : public ::testing::TestWithParam<DType> {
  protected:
   static ModelRunOptions options() { return {.dtype = GetParam()}; }
@@ -80,10 +80,10 @@ TEST_P(Bits, AreNotThoseOfDeadMemory) {
   EXPECT_EQ(poisoned.gradients(), plain.gradients());
 }
 
-// Some gradients are 0 by structure: equal streams make b_pre and b_res of the first sublayer act
-// on nothing, the sum read-out does so to b_res of the last. What is computed there is the rounding
-// of terms that cancel, so a tensor's error is measured against no less than 1 % of the whole
-// gradient.
+// Some gradients are 0 by structure: while the residual streams are equal, b_pre and b_res of the
+// first sublayer have no effect, and with the sum as read-out neither has b_res of the last. What
+// is computed there is the rounding of terms that cancel, so a tensor's error is compared with no
+// less than 1 % of the whole gradient.
 void expect_near(const Tensors& got, const Tensors& want, double tolerance) {
   double whole = 0;
   for (const auto& [name, tensor] : want)
@@ -137,8 +137,8 @@ TEST(Devices, Agree) {
   }
 }
 
-// A plain model that gains streams as birkhoff import does it, with an eps that counts: the same
-// loss and the same gradient of every ordinary parameter. In f64, so that nothing but rounding of
+// A plain model that gains residual streams as birkhoff import does it, with an eps that matters:
+// the same loss and the same gradient of every ordinary parameter. In f64, so that only rounding of
 // 1e-16 is allowed for; Sinkhorn's 20 iterations leave rows that sum to 1 exactly.
 TEST(Streams, GainedByAPlainModelLeaveLossAndGradientsAsTheyWere) {
   const ModelRunOptions in_f64{.dtype = DType::f64, .device = Device::reference};

@@ -1,6 +1,6 @@
-// Listings of small programs are goldens: reading them finds what green tests do not (memory saved
-// for nothing, a value computed twice). After a wanted change: BIRKHOFF_UPDATE_GOLDENS=1 and read
-// the diff.
+// Listings of small programs are golden files: reading them finds what passing tests do not (memory
+// saved for nothing, a value computed twice). After an intended change, set
+// BIRKHOFF_UPDATE_GOLDENS=1 and read the diff.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

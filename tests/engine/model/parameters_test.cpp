@@ -28,8 +28,8 @@ TEST(ParameterCounts, AreThePapers) {
   }
 }
 
-// DeepSeek-V3: 671B in all, and 36.6B for a token, the head's 0.9B among them (the README of its
-// weights). What queries through a latent save, to the last parameter: 61 layers of
+// DeepSeek-V3: 671B in all, and 36.6B per token, the head's 0.9B among them (the README of its
+// weights). What queries through a latent save, exact to the last parameter: 61 layers of
 // 7168·24576 − (7168·1536 + 1536 + 1536·24576).
 TEST(ParameterCounts, OfDeepSeekV3) {
   Config c;

@@ -1,5 +1,5 @@
-// Against what others computed, without them: the cases of tests/golden/parity (its README says how
-// they were made). A bound is the file's own; docs/numerics.md derives it.
+// Against what others computed, without running them: the cases of tests/golden/parity (its README
+// says how they were made). Each bound is in the file; docs/numerics.md derives it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kWant = "want.";
 
-// Both sides round to 53 bits, where the bound is for one that rounds to 24.
+// Both sides round to 53 bits, while the bound is for one side that rounds to 24.
 const double kF64 = std::sqrt(2.0) * std::ldexp(1.0, 24 - 53);
 
 struct Golden {
@@ -32,7 +32,7 @@ Golden golden(const std::string& name) {
   return g;
 }
 
-// Each of the bounds' elements against its own error, or one bound against the errors' norm.
+// Compares each element's error with its own bound, or the norm of the errors with a single bound.
 void expect_within(const Tensor& got, const Tensor& want, const Tensor& bound, double factor,
                    const std::string& name) {
   if (bound.spec.count() == 1) {
@@ -79,7 +79,7 @@ TEST(Parity, MhcModelInV4sFormIsTheReports) {
   expect_parity("mhc_v4_learned", DType::f64);
 }
 
-// The paper's again, as far from it as what is stored in bf16 may take it.
+// The paper's equations again, as far off as storing in bf16 may take it.
 TEST(Parity, MhcModelInBf16) { expect_parity("bf16_mhc_moe", DType::bf16); }
 
 // transformers' DeepseekV4HyperConnection in fp32: results, and the gradients of all inputs.

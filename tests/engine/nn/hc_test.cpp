@@ -25,7 +25,7 @@ std::map<std::string, Begun> parameters_of(const Config& c) {
   return all;
 }
 
-// Sublayer k of the whole model begins with its H_pre on stream k mod n alone.
+// Sublayer k of the whole model starts with its H_pre on residual stream k mod n alone.
 TEST(HcResidual, BPreTurnsThroughTheStreamsOfTheWholeModel) {
   for (const size_t n : {1, 3, 4, 5}) {
     Config c = small_config();

@@ -6,8 +6,8 @@
 namespace birkhoff::testing {
 namespace {
 
-// Sublayer k of the whole model begins with its H_pre on stream k mod n: were k counted inside a
-// block, all but two streams would stay equal.
+// Sublayer k of the whole model starts with its H_pre on residual stream k mod n: if k were counted
+// inside a block, all but two residual streams would stay equal.
 TEST(MhcResidual, BPreTurnsThroughTheStreamsOfTheWholeModel) {
   for (const int64_t n : {1, 3, 4, 5}) {
     Config c = small_config();

@@ -1,4 +1,4 @@
-// What a config makes of yarn's keys, against values worked out from its definition by hand: the
+// What rotary() makes of yarn's keys, against values worked out by hand from the definition: the
 // published keys of DeepSeek-V3 and Kimi K2, and the corners of the ramp.
 #include "engine/nn/rotary.h"
 
@@ -25,7 +25,7 @@ void expect_ramp(const ModelConfig& m, double low, double high) {
   EXPECT_NEAR(desc.high, high, 1e-7);
 }
 
-// 64·ln(4096 / (2π·32)) / (2·ln 10⁴) = 10.4722, and with 1 for 32 22.5134; ln 40 = 3.68888.
+// 64·ln(4096 / (2π·32)) / (2·ln 10⁴) = 10.4722, and 22.5134 with 1 instead of 32; ln 40 = 3.68888.
 TEST(Rotary, OfDeepSeekV3) {
   const Rope::Desc desc = rotary(deepseek_v3(), 128);
   EXPECT_EQ(Desc(desc).text(),
@@ -75,7 +75,7 @@ TEST(Rotary, SizesFollowFromTheMscales) {
   };
   expect(sizes(1, 1, 0), 1, 1.8738542);
   expect(sizes(0, 0, 0), 1.3688879, 1);
-  expect(sizes(0.707, 0, 0), 1.3688879, 1);          // alone it counts for nothing
+  expect(sizes(0.707, 0, 0), 1.3688879, 1);          // alone it has no effect
   expect(sizes(0, 0.707, 0), 1.3688879, 1.5896262);  // 1.2608038²
   expect(sizes(1, 0.707, 0), 1.3688879 / 1.2608038, 1.5896262);
   expect(sizes(1, 1, 1.5), 1.5, 1.8738542);

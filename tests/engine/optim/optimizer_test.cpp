@@ -1,4 +1,4 @@
-// The update list of a program of two parameters, against AdamW as it is written, in double.
+// The update list of a program with two parameters, against AdamW's formulas in double.
 #include "engine/optim/optimizer.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace birkhoff {
 namespace {
 
-struct Expected {  // of one element; all elements of a parameter are alike
+struct Expected {  // of one element; all elements of a parameter are equal
   double p, decay, m = 0, v = 0;
   void step(const OptimConfig& o, double lr, double g, int t) {
     m = o.beta1 * m + (1 - o.beta1) * g, v = o.beta2 * v + (1 - o.beta2) * g * g;
@@ -52,7 +52,7 @@ class Optimizer : public ::testing::Test {
       const double scale = clip_norm > 0 ? std::min(1.0, clip_norm / norm) : 1;
       const double lr = learning_rate(c_.optim, c_.train.steps, t);
       w.step(c_.optim, lr, scale * double(a), t), gain.step(c_.optim, lr, scale * double(b), t);
-      // Some ten roundings of a number near 1 a step, six steps: 60·2⁻²⁴.
+      // About ten roundings of a number near 1 per step, six steps: 60·2⁻²⁴.
       for (const float x : executor.data<float>(w_)) EXPECT_NEAR(double(x), w.p, 4e-6) << t;
       for (const float x : executor.data<float>(gain_)) EXPECT_NEAR(double(x), gain.p, 4e-6) << t;
     }

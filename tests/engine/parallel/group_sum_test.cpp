@@ -39,7 +39,7 @@ std::vector<T> plus(const std::vector<T>& a, const std::vector<T>& b) {
   return sum;
 }
 
-// The tree by its definition: a node is its left and its right child, where they cover anything.
+// The tree by its definition: a node is the sum of its children, as far as they cover anything.
 Values tree(int64_t groups, int64_t begin, int64_t width) {
   if (width == 1) return leaf(begin);
   const Values left = tree(groups, begin, width / 2);
@@ -90,7 +90,7 @@ TEST(GroupSum, IsTheTreeOnEveryRankOfEveryNumber) {
   }
 }
 
-// Tensors of more than a bucket, cut at places that are no multiple of anything.
+// Tensors larger than a bucket, cut at offsets that are no multiple of anything.
 TEST(GroupSum, GoesInBuckets) {
   constexpr int64_t kCount = int64_t(GroupSum::kBucketBytes / 4) * 2 + 12345;
   run_ranks(3, [&](Communicator& comm) {

@@ -22,7 +22,7 @@ TEST(PartOf, CutsWithoutGapsInPartsThatDifferByOne) {
     }
 }
 
-// The definition: a node is its left and its right child, where they cover anything.
+// The definition: a node is the sum of its children, as far as they cover anything.
 std::string tree(int64_t leaves, int level, int64_t index) {
   if ((index << level) >= leaves) return "";
   if (level == 0) return std::to_string(index);
@@ -36,8 +36,8 @@ std::string whole_tree(int64_t leaves) {
   return tree(leaves, level, 0);
 }
 
-// Each rank sums its leaves, then one puts the ranks' nodes together: who adds what to what must
-// not depend on the number of ranks.
+// Each rank sums its leaves, then the ranks' nodes are put together: what is added to what must not
+// depend on the number of ranks.
 TEST(TreeStack, EveryNumberOfRanksAddsTheSameTree) {
   EXPECT_EQ(whole_tree(6), "(((0+1)+(2+3))+(4+5))");  // the oracle, by hand
   for (int64_t leaves = 1; leaves <= 40; ++leaves)

@@ -9,7 +9,7 @@
 namespace birkhoff::testing {
 namespace {
 
-// Written bytes may happen to equal one canary, not both.
+// Written bytes may happen to equal one canary, but not both.
 size_t high_water(const Config& c) {
   size_t most = 0;
   for (const std::byte canary : {std::byte{0xA5}, std::byte{0x5A}}) {
@@ -43,7 +43,7 @@ TEST(Plan, StaysNearTheFloor) {
 
 void write_too_much(const Args& a) { std::fill_n(a.out<float>(0), a.count(0) + 16, 1.5f); }
 
-// An operator that writes more than it says is found by the same measure.
+// The same measure finds an operator that writes more than it declares.
 TEST(Plan, AWrongSizeIsFound) {
   static const Operator kLiar{
       .name = "liar",

@@ -1,6 +1,6 @@
 // Stream plans of what a training session runs: micro-batch, update and score of small models. No
-// operator communicates yet, so streams are assigned here as a run over several ranks would need
-// them: gradients summed as they come, tokens sent to experts and back.
+// operator communicates yet, so device streams are assigned here as a run over several ranks would
+// need them: gradients are summed as they are made, tokens are sent to experts and back.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,8 @@ void multiply(const Args& a) {
   for (int64_t i = 0; i < out.spec->count(); ++i) static_cast<float*>(out.data)[i] *= 1.5f;
 }
 
-// In place of a sum over ranks: makes of a gradient what must be made once, behind its last call.
+// Stands in for a sum over ranks: changes a gradient as must happen exactly once, after its last
+// call.
 const Operator kGradientSum{.name = "gradient_sum",
                             .outputs = nullptr,
                             .flops = nullptr,
@@ -33,7 +34,7 @@ const Operator kGradientSum{.name = "gradient_sum",
                             .updates = true,
                             .communicates = true};
 
-// Behind each call that adds to a parameter's gradient.
+// Inserts a sum after each call that adds to a parameter's gradient.
 void sum_gradients(Program& p) {
   List all;
   for (const Call& call : p.weight_gradient) {
@@ -53,7 +54,7 @@ bool routes(const Operator* op) {
   return op == &kDispatch || op == &kDispatchBackward || op == &kCombine || op == &kCombineBackward;
 }
 
-// Tokens of experts on the communication stream; what makes them ready urgent.
+// Puts the tokens of experts on the communication stream, and what prepares them on the urgent one.
 Stream experts_apart(const Turn& t) {
   if (t.what == Turn::What::call && routes(t.call->op)) return Stream::communication;
   if (t.what == Turn::What::call && t.call->op->name == "route_layout") return Stream::urgent;
@@ -116,7 +117,7 @@ TEST(ModelStreams, NoWaitCanBeLeftOut) {
   EXPECT_THAT(needless_waits(p.plan, p.streams), ::testing::IsEmpty());
 }
 
-// Parameters and inputs as the seed says; the step's constants as a first step has them.
+// Parameters and inputs from the seed; the step's constants as in a first step.
 class ModelInputs {
  public:
   ModelInputs(const Planned& p, const Config& c) : p_(p), config_(c) {}
@@ -187,7 +188,7 @@ TEST(ModelStreams, AnyOrderGivesTheSameBits) {
   }
 }
 
-// That the runs above could have failed.
+// Shows that the runs above could have failed.
 TEST(ModelStreams, SumsThatDoNotWaitChangeBits) {
   const Case c = cases()[0];
   const Planned p(c, true);
@@ -201,7 +202,7 @@ TEST(ModelStreams, SumsThatDoNotWaitChangeBits) {
   EXPECT_GE(differ, 1u);
 }
 
-// That StreamRun, in the order of issue, is what the executor does.
+// In issue order, StreamRun does what the executor does.
 TEST(ModelStreams, IssueOrderIsTheExecutors) {
   const Case c = cases()[3];
   const Planned p(c, true);
@@ -234,7 +235,7 @@ TEST(ModelStreams, IssueOrderIsTheExecutors) {
           << n.name;
 }
 
-// Weight gradients beside the rest, as a run that hides communication behind them would have it.
+// Weight gradients beside the rest, as in a run that overlaps communication with them.
 Stream weights_apart(const Turn& t) {
   const bool weights = t.what == Turn::What::call &&
                        (t.call->op->name == "linear_dw" || t.call->op->name == "grouped_linear_dw");
@@ -250,8 +251,9 @@ size_t waits_within_runs(const StreamPlan& streams) {
   return n;
 }
 
-// Seconds of part 0 if a call takes what its flops or its bytes take, the longer: 5e14 flop/s and
-// 3 TB/s, 50 GB/s for what is sent, 5 µs a copy. A model, to see what waits for memory do.
+// Seconds of part 0 if a call takes the longer of what its flops and its bytes take: 5e14 flop/s
+// and 3 TB/s, 50 GB/s for what is sent, 5 µs per copy. A model, to see the effect of waits for
+// memory.
 double modelled_seconds(const StreamPlan& streams) {
   std::array<double, kStreams> now = {};
   std::map<int, double> recorded;
@@ -271,7 +273,7 @@ double modelled_seconds(const StreamPlan& streams) {
   return *std::max_element(now.begin(), now.end());
 }
 
-// A forward over the backward of another micro-batch.
+// The forward of one micro-batch over the backward of another.
 Schedule forward_over_backward(const Program& p) {
   const auto backward = [&](int lane) -> Together {
     return {{.program = &p, .list = &p.input_gradient, .lane = lane},
@@ -282,11 +284,12 @@ Schedule forward_over_backward(const Program& p) {
   return {{"two", {{{&p, &p.forward}}, over, backward(1)}}, update_part(p)};
 }
 
-// What it costs that memory in use by another stream is not taken over, in bytes of activations,
-// and what it saves, in waits for memory. One micro-batch with copies alone, or with experts'
-// traffic on a stream of its own: nothing. A forward over a backward, experts' traffic and weight
-// gradients on streams of their own, for tiny, 3b and 27b: 3.1, 2.4 and 2.6 % of bytes; 298 of 353,
-// 458 of 561 and 1178 of 1426 waits are left; 2.5, 4.3 and 4.1 % of the modelled time are saved.
+// What it costs, in bytes of activations, not to take over memory that another device stream uses,
+// and what it saves in waits for memory. One micro-batch with copies alone, or with experts'
+// traffic on a device stream of its own: nothing. A forward over a backward, with experts' traffic
+// and weight gradients on device streams of their own, for tiny, 3b and 27b: 3.1, 2.4 and 2.6 %
+// more bytes; 298 of 353, 458 of 561 and 1178 of 1426 waits are left; 2.5, 4.3 and 4.1 % of the
+// modelled time are saved.
 TEST(ModelStreams, LifetimesThatEndAtEventsCostLittle) {
   for (const char* name : {"tiny", "3b", "27b"}) {
     const SessionPrograms s(

@@ -52,13 +52,13 @@ bool conflict(const std::vector<Touched>& a, const std::vector<Touched>& b, bool
   return false;
 }
 
-// The host holds a rounds node back until it has the count.
+// The host delays a rounds node until it has the count.
 bool counts(const Turn& x, const Turn& y) {
   return x.what == Turn::What::count && y.what == Turn::What::call && y.call == x.call &&
          y.lane == x.lane;
 }
 
-// Row b has the turns that are before b.
+// Row b holds the turns that are before b.
 class Before {
  public:
   explicit Before(size_t n) : rows_(n, std::vector<uint64_t>((n + 63) / 64)) {}
@@ -119,7 +119,7 @@ OrderCheck::OrderCheck(const Plan& plan, const StreamPlan& streams, const Histor
 
 std::string OrderCheck::fault(const StreamPlan& streams) const {
   Before before(instances_.size());
-  std::map<int, size_t> recorded;  // event → who recorded it last
+  std::map<int, size_t> recorded;  // event → the instance that recorded it last
   std::map<Stream, size_t> last;
   for (size_t b = 0; b < instances_.size(); ++b) {
     const Turn& t = turn(streams, b);

@@ -1,7 +1,7 @@
 #pragma once
-// What a stream plan promises, looked at from the definitions alone: a sequence of runs of parts is
+// Checks what a stream plan promises from the definitions alone: a sequence of runs of parts is
 // unrolled, and two turns that touch a byte, one of them writing, must have a path between them in
-// the graph of streams' orders, records and waits. Knows nothing of how waits are derived.
+// the graph of device-stream order, records and waits. Knows nothing of how waits are derived.
 #include <string>
 #include <tuple>
 #include <vector>
@@ -10,12 +10,12 @@
 
 namespace birkhoff::testing {
 
-// Bytes that a turn touches; those of one slot may be there several times.
+// Bytes that a turn touches; one slot may appear several times.
 struct Touched {
   int arena;  // kArenas: the communicator
   size_t begin, end;
   bool written;
-  std::tuple<const Program*, int, SlotId> slot;  // that owns them
+  std::tuple<const Program*, int, SlotId> slot;  // the slot that owns them
 };
 std::vector<Touched> touched(const Plan& plan, const Turn& turn);
 
@@ -28,7 +28,7 @@ class OrderCheck {
  public:
   OrderCheck(const Plan& plan, const StreamPlan& streams, const History& history);
 
-  // The first two turns that are not ordered and have to be, in words; "" if there are none.
+  // The first two turns that must be ordered and are not, as text; "" if there are none.
   // `streams` may differ from the constructor's in waits and events.
   std::string fault(const StreamPlan& streams) const;
   size_t pairs() const { return pairs_.size(); }  // that must be ordered
@@ -44,16 +44,16 @@ class OrderCheck {
   std::vector<std::pair<size_t, size_t>> pairs_;
 };
 
-// Over all of them; the history comes with the fault.
+// The first fault over all histories, with its history.
 std::string fault(const Plan& plan, const StreamPlan& streams,
                   const std::vector<History>& histories);
 
 // Two calls of a part that have activations in the same memory and are not ordered by what they
-// read and write, in words; "" if there are none. Then reuse asks for no wait within a run.
+// read and write, as text; "" if there are none. Then reuse needs no wait within a run.
 std::string reuse_fault(const Plan& plan, const StreamPlan& streams, size_t part);
 
-// Every wait whose removal leaves everything ordered; each must be missed in some history of two
-// runs.
+// Every wait whose removal leaves everything ordered; each wait must be missed in some history of
+// two runs.
 std::vector<std::string> needless_waits(const Plan& plan, const StreamPlan& streams);
 
 }  // namespace birkhoff::testing

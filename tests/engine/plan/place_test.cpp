@@ -1,5 +1,5 @@
-// Placing of activations against the definition, checked pair by pair: the same offsets as a best
-// fit that compares each item with each, and no two items share a byte while both are needed.
+// The placing of activations against the definition, checked pair by pair: the same offsets as a
+// best fit that compares every pair of items, and no two items share a byte while both are needed.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ size_t aligned(size_t bytes) {
   return (bytes + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
 }
 
-// The oracle, by the definition: may y have the memory of x after it?
+// The oracle, by the definition: may y take over the memory of x?
 bool makes_way(const Life& x, const Life& y, const CallOrders& orders) {
   return x.dies < y.born && (x.part != y.part || over(x, y.users.front(), orders));
 }
@@ -28,7 +28,7 @@ bool conflict(const Item& a, const Item& b, const CallOrders& orders) {
   return false;
 }
 
-// Best fit, largest first, each item against all that were placed before it.
+// Best fit, largest first, comparing each item with all that were placed before it.
 std::vector<size_t> best_fit(const std::vector<Item>& items, const CallOrders& orders) {
   std::vector<size_t> order(items.size()), offsets(items.size()), placed;
   for (size_t i = 0; i < items.size(); ++i) order[i] = i;
@@ -52,7 +52,7 @@ std::vector<size_t> best_fit(const std::vector<Item>& items, const CallOrders& o
   return offsets;
 }
 
-// Numbers that a case draws, in order.
+// The random numbers of a case, in order.
 class Draw {
  public:
   explicit Draw(uint64_t seed) : random_(seed, "place_test") {}
@@ -63,11 +63,11 @@ class Draw {
   uint64_t next_ = 0;
 };
 
-// Parts with calls of one or more issues; with several streams each call also knows by vector
-// clocks which calls of its own part are over.
+// Parts with calls of one or more issues; with several device streams each call also knows by
+// vector clocks which calls of its own part are over.
 struct Case {
-  std::vector<std::vector<int>> began;  // by part: of each call, and the end
-  CallOrders orders;                    // empty: one stream
+  std::vector<std::vector<int>> began;  // by part: when each call begins, and the end
+  CallOrders orders;                    // empty: one device stream
   std::vector<Item> items;
 
   Case(uint64_t seed, int streams) {
@@ -122,7 +122,7 @@ struct Case {
     Life l{.born = began[part][size_t(first)], .dies = 0, .part = part, .users = {int(first)}};
     for (int64_t call = first + 1; call <= std::min(first + length, calls - 1); ++call)
       if (draw.below(2)) l.users.push_back(int(call));
-    // Some die within their last call: a value of a round.
+    // Some die within their last call, as a value inside a round does.
     const auto last = size_t(l.users.back());
     l.dies = began[part][last] + int(draw.below(began[part][last + 1] - began[part][last]));
     l.dies = std::max(l.dies, l.born);
@@ -156,8 +156,9 @@ TEST(Place, IsTheBestFitOfSeveralStreams) {
     for (const int streams : {2, kStreams}) ASSERT_NO_FATAL_FAILURE(compare(seed, streams));
 }
 
-// The work for a step whose values live from forward to backward: as many ranges as are looked at.
-// Four times the layers are four times the items, each among four times as many that are alive.
+// The work for a step whose values live from forward to backward, as the number of ranges looked
+// at. Four times the layers have four times the items, each among four times as many that are
+// alive.
 size_t ranges_looked_at(int layers) {
   Occupancy occupancy(2 * layers);
   size_t looked_at = 0, offset = 0;
@@ -177,7 +178,7 @@ TEST(Place, WorkIsNearLinearInTheNumberOfLayers) {
   EXPECT_LT(ranges_looked_at(4096), 6 * ranges_looked_at(1024));
 }
 
-// Ranges against one flag a byte.
+// Ranges against one flag per byte.
 TEST(Place, RangesAreASetOfBytes) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     Draw draw(seed);

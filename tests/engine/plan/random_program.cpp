@@ -94,7 +94,7 @@ class Maker {
 
   int64_t size() { return int64_t(8 + 8 * below(4)); }
 
-  // In place, one of `targets` that is no input.
+  // Updates one of `targets` that is not an input, in place.
   void change(const Operator& op, const std::vector<Value>& targets, const std::vector<Value>& in) {
     const Value target = targets[below(targets.size())];
     for (const Value v : in)
@@ -102,7 +102,7 @@ class Maker {
     p_.emit(op, in, Sized{16}, {.accumulate = {target}});
   }
 
-  // A fresh value of the size to come; half of them have other readers later.
+  // A fresh value of the size of the next one; half of them have other readers later.
   Value base() {
     if (below(2)) return {};
     const Value fresh = blend(size_, any());

@@ -1,5 +1,5 @@
 #pragma once
-// Operators of a line each and programs made of them at random: for tests of plans.
+// One-line operators and random programs made of them, for tests of plans.
 #include <memory>
 
 #include "base/rng.h"
@@ -7,7 +7,7 @@
 
 namespace birkhoff::testing {
 
-// Reads as much as its inputs have, whatever the size of its output.
+// Reads as much as its inputs hold, whatever the size of its output.
 struct Sized {
   int64_t n = 1;
   static void visit(auto& d, auto&& field) { field("n", d.n); }
@@ -25,16 +25,16 @@ inline Value send(int64_t n, Value a, Value base = {}) {
   return a.program->emit(kSend, {a, {}}, Sized{n}, {.base = {base}})[0];
 }
 
-// Three parts: a micro-batch (forward lists, one or two lanes in turns), an update, and a program
-// of its own that shares states by name. Views, bases, accumulators, updates, rounds, calls that
-// nobody reads; each a few times.
+// Three parts: a micro-batch (forward lists, one or two lanes that alternate), an update, and a
+// program of its own that shares states by name. They have views, bases, accumulators, updates,
+// rounds and calls that nobody reads, each a few times.
 struct RandomPrograms {
   explicit RandomPrograms(uint64_t seed);
   Program train, other;
   Schedule schedule;
 };
 
-// Every turn on one of `streams` streams, by seed.
+// Puts every turn on one of `streams` device streams, by seed.
 StreamOf random_streams(uint64_t seed, int streams);
 
 }  // namespace birkhoff::testing

@@ -44,7 +44,7 @@ class StreamRun::Device {
   }
 
  private:
-  struct Bound {  // a call with its arguments as they are when it is issued
+  struct Bound {  // a call with its arguments as of its issue
     const Call* call;
     std::vector<Operand> in;
     std::vector<Result> out;
@@ -66,7 +66,7 @@ class StreamRun::Device {
                                            [&](size_t job) { return done_[job]; });
     }
     if (part_ == history_.size()) return false;
-    const Turn& t = next_turn();  // a node waits for its count, copied by the turn before it
+    const Turn& t = next_turn();  // a rounds node waits for its count, copied by the turn before it
     return t.what != Turn::What::call || t.call->op != &kRounds || done_.back();
   }
 
@@ -131,7 +131,7 @@ class StreamRun::Device {
                           t.program->slots[size_t(node.out[k])].spec.bytes());
       started_.insert(out);
     }
-    // Without its waits a run reads counts that are none.
+    // A run without its waits reads counts that are none.
     for (int round = 1; round < std::clamp(count_, 1, 8); ++round)
       for (const Call& inner : node.body) bind(t, inner, round, all);
     return [this, all, starts] {

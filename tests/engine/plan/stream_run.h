@@ -1,7 +1,7 @@
 #pragma once
-// Runs a stream plan as a device with streams could: the host issues, each stream makes its turns
-// in order, and who is next is drawn; a turn begins when what it waits for has ended. On the
-// reference device, one turn at a time.
+// Runs a stream plan as a device with streams could: the host issues turns, each device stream runs
+// its turns in order, and which of them goes on next is drawn; a turn begins when what it waits for
+// has ended. Uses the reference device, one turn at a time.
 #include <memory>
 
 #include "base/buffer.h"
@@ -11,11 +11,11 @@ namespace birkhoff::testing {
 
 enum class Pick {
   issue_order,  // each turn ends before the next is issued
-  drawn,        // any of those that may go on
-  ranked,       // the streams and the host have a drawn rank: the first that may go on
+  drawn,        // any of those that can go on
+  ranked,       // the device streams and the host have random ranks: the first that can go on
 };
 
-// What an input or a constant has in a run: a function of both.
+// The contents of an input or a constant in a run: a function of both.
 using Fill = std::function<void(const Turn& upload, size_t run, std::span<std::byte> bytes)>;
 
 struct StreamRunResult {
@@ -29,8 +29,8 @@ class StreamRun {
   StreamRun(const Plan& plan, const StreamPlan& streams, Fill fill);
   ~StreamRun();
 
-  std::byte* at(const Place& place);  // to set before the run
-  // A run of part 0 behind another part begins a step: accumulators start over.
+  std::byte* at(const Place& place);  // to set its contents before the run
+  // A run of part 0 after another part begins a step: accumulators start over.
   StreamRunResult run(const History& history, Pick pick, uint64_t seed);
 
  private:

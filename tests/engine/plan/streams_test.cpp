@@ -1,4 +1,4 @@
-// Waits of programs of a few calls against known answers, and of random programs against the
+// Waits of programs of a few calls against known answers; waits of random programs against the
 // definition (order_check.h), by running them in other orders, and by leaving each wait out.
 #include "engine/plan/streams.h"
 
@@ -25,7 +25,8 @@ Value output(Value v) {
   return v;
 }
 
-// A schedule with both plans: memory first and the waits that follow, or as streams want it.
+// A schedule with both plans: memory first, with the waits that follow, or memory for device
+// streams.
 struct Planned {
   Planned(const Schedule& schedule, const StreamOf& of, bool by_events = true)
       : plan(by_events ? plan_memory(schedule, of) : plan_memory(schedule)),
@@ -57,7 +58,7 @@ struct Planned {
   }
 };
 
-// x → a; a is sent while b is made of it.
+// x → a; a is sent while b is computed from it.
 struct Sending {
   Sending() {
     const Value x = p.add(Kind::input, "x", {{16}, DType::f32});
@@ -69,21 +70,21 @@ struct Sending {
 
 TEST(Streams, WaitForWhatTheyReadAndForWhoReadIt) {
   const Sending s;
-  // upload, a, send, b, sum, download. Nothing waits for the run before: the upload stands behind
-  // its download, which has waited for all of it.
+  // upload, a, send, b, sum, download. Nothing waits for the previous run: the upload follows its
+  // download on the same device stream, which has waited for all of that run.
   EXPECT_EQ(Planned(s.p).text(),
             "0:staging() 1:compute(0) 2:communication(1) 3:compute() 4:compute(2) 5:staging(4) ");
 }
 
-// Without the copies: what is sent must not be overwritten by the next run, nor the state that the
-// send changes be read by it too early.
+// Without the copies: the next run must not overwrite what is being sent, nor read too early the
+// state that the reduce changes.
 TEST(Streams, WaitForTheRunBefore) {
   Program p;
   const Value x = p.add(Kind::state, "x", {{16}, DType::f32});
   const Value a = blend(16, x), b = blend(16, x);
   p.emit(kReduce, {a}, Sized{16}, {.accumulate = {x}});
   p.emit(kDecay, {b}, Sized{16}, {.accumulate = {p.add(Kind::state, "y", {{16}, DType::f32})}});
-  // a, b, reduce, decay: a waits for the reduce that was the last to read it.
+  // a, b, reduce, decay: a waits for the previous run's reduce, the last to read a's memory.
   EXPECT_EQ(Planned(p).text(), "0:compute(2') 1:compute() 2:communication(1) 3:compute() ");
 }
 
@@ -108,7 +109,7 @@ TEST(Streams, OneStreamWaitsForNothing) {
             plan_memory({forward_part("forward", s.p)}).bytes(Arena::activations));
 }
 
-// a is dead when b is made, but still being sent: b has other memory, or waits.
+// a is dead when b is made, but still being sent: b gets other memory, or waits.
 struct SendingWhatDies {
   SendingWhatDies() {
     const Value x = p.add(Kind::input, "x", {{16}, DType::f32});
@@ -154,7 +155,8 @@ TEST(Streams, AViewWaitsForItsOwnBytes) {
             "0:compute() 1:compute() 2:communication(1) 3:compute(4' 2) 4:staging(3) ");
 }
 
-// The node follows its count; one turn on one stream, whatever the number of rounds.
+// A rounds node follows its count; it is one turn on one device stream, whatever the number of
+// rounds.
 TEST(Streams, ARoundsNodeIsOneTurnBehindItsCount) {
   Program p;
   const Value x = p.add(Kind::state, "x", {{16}, DType::f32});
@@ -169,8 +171,8 @@ TEST(Streams, ARoundsNodeIsOneTurnBehindItsCount) {
             "5:compute() 6:staging(5) ");
 }
 
-// A number is recorded again once its last wait has been issued; only what the next run waits for
-// has one for itself.
+// An event number is recorded again once its last wait has been issued; only a turn that the next
+// run waits for has a number of its own.
 TEST(Streams, EventsAreFew) {
   Program p;
   Value v = p.add(Kind::state, "x", {{16}, DType::f32});
@@ -204,7 +206,7 @@ TEST(Streams, EachStreamHasAWorkspace) {
   EXPECT_EQ(workspace[size_t(Stream::compute)].shared, 0u);
 }
 
-// Faults, planted in a plan: the check that the rest relies on finds each.
+// Faults planted in a plan: the check that the rest relies on finds each.
 TEST(OrderCheck, FindsMemoryThatIsTakenOverTooEarly) {
   const SendingWhatDies s;
   const Planned apart(s.p), shared(s.p, kByOperator, false);
@@ -233,7 +235,7 @@ TEST(OrderCheck, FindsAnEventThatIsRecordedAgainTooEarly) {
   EXPECT_THAT(fault(planned.plan, planned.streams, {{0}}), ::testing::HasSubstr("send → "));
 }
 
-// Calls as in the walk, inputs in front of who reads them, outputs behind who writes them.
+// Expects calls as in the walk, inputs before their readers and outputs after their writers.
 void expect_turns(const Schedule& schedule, const StreamPlan& streams) {
   for (size_t part = 0; part < schedule.size(); ++part) {
     std::vector<std::pair<const Call*, int>> walked, listed;
@@ -267,7 +269,7 @@ void expect_turns(const Schedule& schedule, const StreamPlan& streams) {
   }
 }
 
-struct Random3 {  // of a seed: programs, streams
+struct Random3 {  // by seed: programs, device streams
   explicit Random3(uint64_t seed)
       : programs(seed), of(seed % 4 == 0 ? kByOperator : random_streams(seed, 2 + int(seed % 3))) {}
   RandomPrograms programs;
@@ -285,7 +287,7 @@ bool in_place(const Planned& planned, const Turn& t) {
   return false;
 }
 
-// That the random programs have what they are for.
+// The random programs contain what they are meant to.
 TEST(RandomStreams, HaveAllThereIs) {
   std::map<std::string, size_t> seeds;
   for (uint64_t seed = 0; seed < 300; ++seed) {
@@ -335,8 +337,8 @@ bool waits_between(const std::vector<Turn>& turns, size_t first, size_t last, in
   return false;
 }
 
-// An event is recorded behind the very turn that is waited for: one turn earlier is too early.
-// (Where one waits for it between the two, it would wait for another record.)
+// An event is recorded right after the turn that is waited for: one turn earlier is too early.
+// (Where another turn waits for the event in between, it would wait for another record.)
 TEST(RandomStreams, NoEventCanBeRecordedEarlier) {
   size_t planted = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {
@@ -392,7 +394,7 @@ TEST(RandomStreams, AnyOrderGivesTheSameBits) {
   }
 }
 
-// That the runs above could have failed.
+// Shows that the runs above could have failed.
 TEST(RandomStreams, WithoutWaitsTheBitsDiffer) {
   size_t differ = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {

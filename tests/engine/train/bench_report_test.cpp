@@ -1,4 +1,4 @@
-// What a measurement is made into, of times that are given.
+// What is computed from given measurements.
 #include "engine/train/bench_report.h"
 
 #include <gmock/gmock.h>
@@ -25,7 +25,7 @@ OperatorRow row(const Operator& op, std::vector<float> seconds, std::vector<doub
   return r;
 }
 
-// Three steps of 10, 8 and 9 s. PeakRates: 100 B/s, 50 flop/s, 200 of pairs.
+// Three steps of 10, 8 and 9 s. PeakRates: 100 B/s, 50 flop/s, 200 flop/s for pairs of bf16.
 BenchResult given() {
   BenchResult r;
   r.threads = 2;
@@ -64,7 +64,7 @@ TEST(BenchReport, Median) {
 TEST(BenchReport, FloorsOfMemoryAndOfTheFactorsPeak) {
   const BenchResult r = given();
   const auto of = [&](size_t i) { return summary_of(r.step.operators[i], r.step, r.limits()); };
-  // 100 flop a call at 200 a second, 20 bytes at 100: half a second. In f32 it would be two.
+  // 100 flop per call at 200 per second, 20 bytes at 100: half a second. In f32 it would be two.
   EXPECT_EQ(of(1).calls, 2);
   EXPECT_EQ(of(1).median, 2);
   EXPECT_EQ(of(1).least, 1);
@@ -72,7 +72,7 @@ TEST(BenchReport, FloorsOfMemoryAndOfTheFactorsPeak) {
   EXPECT_FALSE(of(1).memory_bound);
   EXPECT_DOUBLE_EQ(of(1).step_seconds, 13.0 / 3);
   EXPECT_DOUBLE_EQ(of(1).share, 13.0 / 27);
-  // 100 bytes a call at the best bandwidth, 1 flop at 50 a second.
+  // 100 bytes per call at the best bandwidth, 1 flop at 50 per second.
   EXPECT_EQ(of(2).floor, 1);
   EXPECT_TRUE(of(2).memory_bound);
   EXPECT_EQ(of(2).bytes, 100);
@@ -106,7 +106,7 @@ TEST(BenchReport, Totals) {
 
 TEST(BenchReport, PassesAgainstTheBandwidthOfTheirStep) {
   BenchResult r = given();
-  // 20 bytes a step in 0.5, 0.5 and 0.25 seconds: 40, 40 and 80 a second.
+  // 20 bytes per step in 0.5, 0.5 and 0.25 seconds: 40, 40 and 80 per second.
   const PassSummary update = update_of(r);
   EXPECT_DOUBLE_EQ(update.bandwidth, 40);
   EXPECT_DOUBLE_EQ(update.share, 0.5);

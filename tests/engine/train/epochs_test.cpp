@@ -13,7 +13,7 @@ TEST(Epochs, ArePassesOverTheWindows) {
   EXPECT_EQ(e.of(0), 0);
   EXPECT_EQ(e.of(300), 1.5);
   EXPECT_EQ(Epochs{}.of(300), -1);
-  // Steps 11 to 30 of 8 windows behind 80 windows: from 80 / 200 to 240 / 200.
+  // Steps 11 to 30 of 8 windows each, after 80 windows: from 80 / 200 to 240 / 200.
   EXPECT_THAT(e.outlook(80, 11, 30),
               AllOf(HasSubstr("200 training windows of 256 tokens"), HasSubstr("steps 11 to 30"),
                     HasSubstr("epoch 0.40 to 1.20")));

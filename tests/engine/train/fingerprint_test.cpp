@@ -1,4 +1,4 @@
-// The text that stands for a model in checkpoints, which must not change for models of before.
+// The text that identifies a model in checkpoints, which must not change for older models.
 #include <gmock/gmock.h>
 
 #include "engine/config/load.h"
@@ -10,7 +10,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// As the first checkpoints had it, word for word.
+// Word for word as in the first checkpoints.
 TEST(ModelFingerprint, OfAModelOfBeforeIsWhatItWas) {
   EXPECT_EQ(model_fingerprint(Config()),
             "model.vocab=257\nmodel.dim=128\nmodel.layers=8\nmodel.dense_layers=1\nmodel.heads=4\n"
@@ -30,7 +30,7 @@ TEST(ModelFingerprint, HasLaterKeysWhereTheyAreUsed) {
   EXPECT_THAT(model_fingerprint(c), HasSubstr("model.rope_scaling=yarn\nmodel.rope_factor=40\n"));
 }
 
-// The config in a checkpoint of before lacks the later keys: it is the same model.
+// The config in an old checkpoint lacks the later keys: it is the same model.
 TEST(ModelFingerprint, OfAConfigWithoutTheLaterKeys) {
   std::string old;
   const std::string text = effective_yaml(Config());

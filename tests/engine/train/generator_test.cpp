@@ -1,4 +1,4 @@
-// Generating through caches of keys and values gives what scoring the whole text gives.
+// Generating with caches of keys and values gives what scoring the whole text gives.
 #include "engine/train/generator.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kTokens = 75;  // more than two chunks of a prompt
 
-// Random parameters and biases, the same by name wherever they are.
+// Random parameters and biases, equal for equal names.
 void fill(const std::vector<TensorView>& views) {
   for (const TensorView& view : views) {
     const Random random(3, view.name);
@@ -59,7 +59,7 @@ TEST(Generator, AgreesWithScoringTheWholeHoweverItIsFed) {
   struct Case {
     ResidualKind residual;
     Precision precision;
-    bool pairs = true;  // of bf16 are multiplied, where the processor can
+    bool pairs = true;  // multiply pairs of bf16, if the processor can
   };
   for (const auto& [residual, precision, pairs] :
        {Case{ResidualKind::plain, Precision::fp32}, Case{ResidualKind::hc, Precision::fp32},
@@ -71,8 +71,8 @@ TEST(Generator, AgreesWithScoringTheWholeHoweverItIsFed) {
     // Sums of at most 75 terms below 4 in each of 6 sublayers: 6·75·4·2⁻²⁴ = 1.1e-4. In bf16 a
     // different last bit of such a sum flips a rounding now and then, which costs 2^-8 of a value:
     // a fifth of what all of a step's roundings cost (Bf16.ErrorIsThatOfItsRoundings). Where pairs
-    // of bf16 are multiplied, scoring rounds p as a factor, and generation does not: all roundings
-    // behind are drawn anew, and two draws are √2 of that cost apart.
+    // of bf16 are multiplied, scoring rounds p as a factor, and generation does not: all later
+    // roundings are drawn anew, and two draws are √2 of that cost apart.
     const double in_bf16 = pairs ? 0.1 * std::sqrt(2.0) : 0.02;
     const double bound = precision == Precision::bf16 ? in_bf16 : 1.1e-4;
     const std::vector<int32_t> tokens = text(c);

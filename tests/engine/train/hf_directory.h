@@ -31,7 +31,7 @@ struct HfDirectory {
     }
   }
 
-  // As one file; replaces what is there.
+  // Writes it as one file, and replaces what is at `path`.
   void write(const Path& path) const {
     std::filesystem::remove_all(path);
     std::filesystem::create_directories(path);

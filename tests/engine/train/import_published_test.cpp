@@ -1,5 +1,5 @@
-// Models as they are published, with every key of their config.json and their extra tensors
-// (tests/golden/make_hf.py): what they say, what is left out, and what is refused.
+// Published models, with every key of their config.json and their extra tensors
+// (tests/golden/make_hf.py): what they compute, what is left out, and what is refused.
 #include <gmock/gmock.h>
 
 #include <cstring>
@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 const std::string kFrequencies = "model.layers.1.self_attn.rotary_emb.inv_freq";
 const std::string kLatent = "model.layers.0.self_attn.kv_b_proj.weight";  // fp8 in deepseek_v3
 
-// The bound of import_test.cpp, which has two sublayers more; of fp8 the weights are exact in f32.
+// The bound of import_test.cpp, which has two sublayers more; fp8 weights are exact in f32.
 TEST(Published, ModelsComputeWhatTheyComputed) {
   const Scratch scratch;
   for (const char* model : {"moonlight", "tied", "deepseek_v3"}) {
@@ -38,15 +38,15 @@ TEST(Published, OneLineSaysWhatIsLeftOut) {
   };
   EXPECT_THAT(passed_over("moonlight"),
               EndsWith("moonlight: ignored 2 rotary_emb.inv_freq that agree with config.json"));
-  // Of the layer: 9 of attention and its norms, router and bias, 13 experts' 39, 6 of its own, and
-  // the scales of 44 fp8 matrices.
+  // Of the layer: 9 of attention and its norms, router and bias, 39 of 13 experts, 6 of its own,
+  // and the scales of 44 fp8 matrices.
   EXPECT_THAT(passed_over("deepseek_v3"),
               EndsWith("deepseek_v3: ignored 100 tensors of 1 layer for multi-token prediction"));
   EXPECT_EQ(passed_over("tied"), "");
   EXPECT_EQ(passed_over("pairs"), "");
 }
 
-// As each is stored: bf16 goes back to the bits it came from, a head that was tied to the
+// Every tensor goes back as it was stored: bf16 with the bits it came from, a tied head with the
 // embedding's.
 TEST(Published, Bf16GoesBackBitForBit) {
   const Scratch scratch;
@@ -103,7 +103,7 @@ class Changed : public ::testing::Test {
   std::map<std::string, std::string> weights(const HfDirectory& directory) const {
     return weights_of(import_model(options(directory)).checkpoint);
   }
-  // One line, and nothing stays.
+  // One line, and nothing is left behind.
   std::string refused(const HfDirectory& directory) const {
     const std::string line = refusal<CheckpointError>(options(directory));
     EXPECT_EQ(line.find('\n'), line.npos) << line;
@@ -126,7 +126,7 @@ TEST_F(Changed, FrequenciesMayBeRoundedAndStandElsewhere) {
 
 TEST_F(Changed, FrequenciesMustFollowFromTheConfig) {
   const HfDirectory good = moonlight;
-  moonlight.config["rope_theta"] = 50002.0;  // 2.7e-5 of the last one
+  moonlight.config["rope_theta"] = 50002.0;  // moves the last one by 2.7e-5
   EXPECT_THAT(refused(moonlight), HasSubstr("but rope_theta and rope_scaling give 0.0271438"));
   for (const auto& [shape, values] : {std::pair{Shape{3}, std::vector<float>{1, 0.0271f, 7.4e-4f}},
                                       {Shape{3}, {NAN, 0.02714418f, 0.000736806f}},
@@ -142,7 +142,7 @@ TEST_F(Changed, FrequenciesMustFollowFromTheConfig) {
   EXPECT_THAT(refused(moonlight), HasSubstr("does not belong to this model"));
 }
 
-// By yarn, with the frequencies that transformers makes of DeepSeek-V3's keys at 8 features.
+// Frequencies of yarn, as transformers makes them from DeepSeek-V3's keys at 8 features.
 TEST_F(Changed, FrequenciesOfYarnAreChecked) {
   const std::vector<float> good = {1, 0.1f, 0.01f * (0.5f + 0.5f / 40), 0.001f / 40};
   v3.set(kFrequencies, {4}, DType::f32, good);
@@ -238,7 +238,7 @@ TEST_F(Changed, Fp8WeightsNeedTheirScales) {
   }
   v3.set(scale, {1, 1}, DType::i32, std::vector<int32_t>{1});
   EXPECT_THAT(refused(v3), HasSubstr("are i32[1,1]"));
-  v3 = good;  // of a weight that is not fp8
+  v3 = good;  // a scale of a weight that is not fp8
   v3.set("model.norm.weight_scale_inv", {1, 1}, DType::f32, std::vector<float>{1});
   EXPECT_THAT(refused(v3), HasSubstr("model.norm.weight_scale_inv does not belong to this model"));
   v3 = good;
@@ -262,7 +262,7 @@ TEST_F(Changed, WeightsThatAreNotFiniteAreRefused) {
   EXPECT_THAT(refused(moonlight), HasSubstr("model.norm.weight is not finite: -inf at element 0"));
 }
 
-// rope_interleave: false of a model with a latent of queries: the rows of q_b_proj turn.
+// rope_interleave: false in a model with a latent of queries: the rows of q_b_proj are permuted.
 TEST_F(Changed, HalvesOfALatentModelAreTheSameModel) {
   const auto want = weights(v3);
   const int64_t nope = 3, rope = 8;

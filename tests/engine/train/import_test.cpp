@@ -22,8 +22,8 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-// 6 sublayers, in each some ten operations in a row that round and sums of at most 14 terms: 128
-// epsilons of the largest value that is compared. (transformers, in f32, is 4 of them away.)
+// 6 sublayers, each with some ten successive operations that round and sums of at most 14 terms:
+// 128 epsilons of the largest value that is compared. (transformers, in f32, is 4 of them away.)
 TEST(Import, OfADeepseekV3ModelComputesWhatItComputed) {
   const Scratch scratch;
   const Expected e = expected();
@@ -35,7 +35,7 @@ TEST(Import, OfADeepseekV3ModelComputesWhatItComputed) {
         << layout;
 }
 
-// The same weights with expert groups, as one more config says; back from an export too.
+// The same weights with expert groups, by another config; also after export and import.
 TEST(Import, OfAModelWithExpertGroupsComputesWhatItComputed) {
   const Scratch scratch;
   const json all = json::parse(slurp(kGolden / "expected.json"));
@@ -73,11 +73,12 @@ Path with_eps(const Scratch& scratch, double eps) {
   return path;
 }
 
-// A sublayer of mhc rounds where a plain one does not: the weights of streams (some 4 epsilons of a
-// sigmoid or of Sinkhorn's rows), products and sums over n of them, once in `open` and once in
-// `close`. That is 2·(n + 6) epsilons of the state in each of 6 sublayers, and log-probabilities
-// follow the state with a factor near 1, since a norm stands before each F. Where the weights do
-// not sum to 1, or the read-out is no mean, an eps of 1e-3 or 0.1 counts for more by far.
+// A sublayer of mhc rounds where a plain one does not: the weights of the residual streams (some 4
+// epsilons of a sigmoid or of Sinkhorn's rows), products and sums over n of them, once in `open`
+// and once in `close`. That is 2·(n + 6) epsilons of the state in each of 6 sublayers, and
+// log-probabilities follow the state with a factor near 1, since a norm precedes each F. If the
+// weights did not sum to 1, or the read-out were no mean, an eps of 1e-3 or 0.1 would count for far
+// more.
 TEST(Import, APlainModelThatGainsStreamsIsTheSameFunctionForAnyEps) {
   const Scratch scratch;
   const Expected e = expected();
@@ -93,7 +94,7 @@ TEST(Import, APlainModelThatGainsStreamsIsTheSameFunctionForAnyEps) {
                 6 * 2 * (n + 6) * kEpsilon * e.largest)
           << eps << ", " << n << " streams";
     }
-    // hc reads one of its streams as it is, and writes to all: nothing rounds but the mean.
+    // hc reads one of its residual streams as it is, and writes to all: only the mean rounds.
     for (const char* form : {"dynamic", "static"}) {
       ImportOptions o{.source = source, .residual = ResidualKind::hc};
       o.overrides = {std::string("model.hc=") + form};
@@ -112,8 +113,8 @@ TEST(Import, WeightsOfTheHomeStreamMakeTheSumOne) {
   EXPECT_NEAR(home_logit(4, -3), 1.7965, 5e-5);  // arXiv 2512.24880's n
 }
 
-// What `train` resumes: moments that are 0, the residual's own parameters as in a fresh model but
-// for b_pre, which has its peak where the fresh one has.
+// What `train` resumes: moments that are 0, the residual's own parameters as in a fresh model,
+// except for b_pre, which has its peak where the fresh one has.
 TEST(Import, StartsFresh) {
   const Scratch scratch;
   const Path path =
@@ -142,7 +143,7 @@ TEST(Import, StartsFresh) {
   EXPECT_EQ(peaks, 6);
 }
 
-// What a run was told to do is not what the next one is.
+// What one run was told to do does not apply to the next.
 TEST(Import, KeepsTheSettingsOfACheckpointButNotItsRuns) {
   Config source;
   source.optim.lr = 0.5, source.data.path = "data/x", source.train.stop_at = 7;
@@ -200,7 +201,7 @@ TEST(Import, SaysHowFarItIs) {
   EXPECT_LT(3 * export_told.total, import_told.total + 4096);  // the biases have no moments
 }
 
-// The tensors are those that a session has, and it goes on from them.
+// The tensors are those that a session has, and a session continues from them.
 TEST(Import, HoldsWhatASessionWants) {
   const Scratch scratch;
   for (const ResidualKind residual : {ResidualKind::plain, ResidualKind::hc, ResidualKind::mhc}) {

@@ -1,5 +1,5 @@
 #pragma once
-// What tests of import share: the models of tests/golden/hf, importing one, and what it then says.
+// Shared by tests of import: the models of tests/golden/hf, an import of one, and its scores.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct Expected {
   double largest = 0;  // |log-probability|
 };
 
-// Of one of the models; pairs and halves have `log_probability`.
+// For one of the models; pairs and halves have `log_probability`.
 inline Expected expected(const char* model = "log_probability") {
   const auto j = nlohmann::json::parse(slurp(kGolden / "expected.json"));
   Expected e{j["tokens"], j[model]};
@@ -67,14 +67,14 @@ inline double worst(const std::vector<double>& a, const std::vector<double>& b) 
   return most;
 }
 
-// The tensors of the model alone.
+// Only the tensors of the model.
 inline std::map<std::string, std::string> weights_of(const Path& checkpoint) {
   auto all = tensors_of(checkpoint);
   std::erase_if(all, [](const auto& entry) { return entry.first.starts_with("adam_"); });
   return all;
 }
 
-// What an import that is to fail says; nothing of it may stay.
+// The message of an import that must fail; nothing of it may stay.
 template <class E>
 std::string refusal(const ImportOptions& o) {
   try {

@@ -1,4 +1,4 @@
-// A checkpoint's config is held against its tensors before anything is planned or allocated.
+// A checkpoint's config is compared with its tensors before anything is planned or allocated.
 #include "engine/train/load_model.h"
 
 #include <gmock/gmock.h>
@@ -25,7 +25,7 @@ class ConfigOfACheckpoint : public ::testing::Test {
 
   void write(const Manifest& manifest) { spill(path_ / kManifestName, manifest_text(manifest)); }
 
-  // The refusal after some keys of the config text were changed, its hashes made anew.
+  // The refusal after some keys of the config text were changed and its hashes were recomputed.
   std::string refusal(const std::vector<std::string>& overrides) {
     Manifest changed = original_;
     changed.info.config = effective_yaml(parse_config(original_.info.config, "c", overrides));
@@ -61,7 +61,7 @@ TEST_F(ConfigOfACheckpoint, OfAnotherSizeIsRefusedByName) {
               HasSubstr("belong to different models"));
 }
 
-// Without the bound by arithmetic these would be traced for minutes, in gigabytes: 806 million
+// Without the bound by arithmetic, tracing these would take minutes and gigabytes: 806 million
 // tensors.
 TEST_F(ConfigOfACheckpoint, OfAHugeModelIsRefusedBeforeItIsTraced) {
   EXPECT_THAT(refusal({"model.layers=4096", "moe.experts=65536"}),

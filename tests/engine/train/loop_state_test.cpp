@@ -32,7 +32,7 @@ TEST(LoopState, ADamagedOneIsRefused) {
   EXPECT_THROW(parse_loop_state({}), CheckpointError);
 }
 
-// Any other windows, or the same in another order, have another hash; parts add up.
+// Other windows, or the same in another order, have another hash; parts add up.
 TEST(WindowHash, TellsWindowsAndPlaces) {
   Batch whole, left, right;
   whole.windows = {7, 3, 7, -1}, left.windows = {7}, right.windows = {3, 7, -1};

@@ -14,8 +14,8 @@ int64_t calls(const List& list) {
   return n;
 }
 
-// A watchdog sees planning get on: it hears of every call that is traced, visited and placed, so
-// that no time without a sign grows with the number of layers.
+// A watchdog sees planning progress: it is notified of every call that is traced, visited and
+// placed, so that no silence grows with the number of layers.
 TEST(MemoryReport, PlanningBeatsForEveryCall) {
   Config c = small_config();
   c.model.residual = ResidualKind::mhc, c.train.recompute = 2;
@@ -27,7 +27,7 @@ TEST(MemoryReport, PlanningBeatsForEveryCall) {
     for (const Program* p : {&programs.train, &programs.score})
       for (const List* list : {&p->forward, &p->input_gradient, &p->weight_gradient, &p->update})
         made += calls(*list);
-    EXPECT_GE(traced, made * 9 / 10);  // rounds nodes are put together without append
+    EXPECT_GE(traced, made * 9 / 10);  // rounds nodes are made without append
     plan_run(c, 1, 1, 0, [&] { ++beats; });
     EXPECT_GE(beats, 2 * traced);
   }

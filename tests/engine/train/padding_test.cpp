@@ -1,5 +1,5 @@
-// Padding stands for no token (engine/data/samples.h): what a step or an evaluation gives does not
-// depend on how many rows of it fill up a micro-batch or a window.
+// Padding stands for no token (engine/data/samples.h): the results of a step or an evaluation do
+// not depend on how many rows of padding fill up a micro-batch or a window.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@
 namespace birkhoff::testing {
 namespace {
 
-constexpr int64_t kSequences = 6;  // of a step
+constexpr int64_t kSequences = 6;  // per step
 
 Config step_config(ResidualKind residual, int64_t micro_batch) {
   Config c = session_config(residual);
@@ -64,7 +64,7 @@ void expect_near(const std::vector<double>& a, const std::vector<double>& b, dou
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], bound * std::abs(b[i])) << i;
 }
 
-// Loads, and with them biases, are counts of the same rows, which have the same bits in any
+// Loads, and with them biases, are counts of the same rows, which are bitwise identical in any
 // micro-batch. Losses are sums in f64 of the same values in f32; gradients are summed in f32, in
 // another order; telemetry is a mean of f32 values in f64.
 void expect_equal(const Step& got, const Step& want, const Config& c) {
@@ -127,7 +127,7 @@ TEST(Padding, OfOneRankChangesNothing) {
   }
 }
 
-// Short documents: the last held-out window ends early, and has borders before its end.
+// Short documents: the last held-out window ends early, and has document borders before its end.
 class HeldOut : public ::testing::Test {
  protected:
   HeldOut() : config_(session_config(ResidualKind::mhc)) {
@@ -173,7 +173,7 @@ TEST_F(HeldOut, LossDoesNotDependOnMicroBatchOrRanks) {
   for (const double loss : losses) EXPECT_EQ(loss, losses[0]);
 }
 
-// Each window against a program that has its tokens and no more, and against other padding.
+// Each window against a program for exactly its tokens, and against other padding.
 TEST_F(HeldOut, ScoresDoNotDependOnPadding) {
   const int64_t sequence = config_.train.sequence, windows = data_.source.validation->count();
   ThreadTeam team(1);

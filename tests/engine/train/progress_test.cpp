@@ -154,7 +154,7 @@ TEST(WorkDisplay, PlainLinesNowAndThen) {
   WorkDisplay short_work({.done = "scored", .tokens = true, .descriptor = ends[1]}, 0);
   short_work.at(0, 100, 9);
   EXPECT_EQ(drain(ends[0]), "");
-  short_work.at(0, 100000, 10);  // nothing is known of how long it takes
+  short_work.at(0, 100000, 10);  // how long it takes is not known yet
   short_work.at(50000, 100000, 20);
   EXPECT_EQ(drain(ends[0]),
             "scored 0 of 100k tokens (0%)\n"

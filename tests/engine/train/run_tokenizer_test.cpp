@@ -1,4 +1,4 @@
-// Which tokenizer a run notes, and what it does with tokenizer.json in its directory.
+// Which tokenizer a run records, and what it does with tokenizer.json in its directory.
 #include "engine/train/run_tokenizer.h"
 
 #include <gmock/gmock.h>
@@ -35,7 +35,7 @@ void expect_run(const ModelTokenizer& model, const ModelTokenizer& data,
   const ModelTokenizer run = run_tokenizer(model, data);
   EXPECT_EQ(*run.identity, identity) << identity_text(run.identity);
   EXPECT_EQ(run.json, json);
-  const ModelTokenizer again = run_tokenizer(run, data);  // as a run that goes on from that one
+  const ModelTokenizer again = run_tokenizer(run, data);  // as a run that resumes from that one
   EXPECT_EQ(*again.identity, identity);
   EXPECT_EQ(again.json, json);
 }

@@ -28,11 +28,11 @@ TEST(SameStart, PlainAndMhcHaveTheSameLossAndGradients) {
   }
 }
 
-// HC at its initialisation is the plain model exactly: what F reads is one stream, and where the
-// sum of n equal numbers is exact, the final norm of it is that of one stream, bit for bit; so is
-// the loss. (x + x + x rounds, but a fourth x brings 4x back: a tie goes to the even x. 5x, 6x and
-// 7x round too, so 8 streams need a tolerance.) A stream's gradient is 1/n of the plain model's,
-// and n of them are summed with roundings.
+// HC at its initialisation is exactly the plain model: F reads one residual stream, and where the
+// sum of n equal numbers is exact, the final norm of the sum is bitwise that of one residual
+// stream, and so is the loss. (x + x + x rounds, but a fourth x brings 4x back: a tie goes to the
+// even x. 5x, 6x and 7x round too, so 8 residual streams need a tolerance.) The gradient of one is
+// 1/n of the plain model's, and n of them are summed with roundings.
 TEST(SameStart, PlainAndHcHaveTheSameBitsOfLossAndTheSameGradients) {
   ModelRun plain(session_config(ResidualKind::plain), {.generic = false});
   const double want = plain.step();
@@ -52,10 +52,10 @@ TEST(SameStart, PlainAndHcHaveTheSameBitsOfLossAndTheSameGradients) {
     }
 }
 
-// Values of H_res and of the residual behind the last block, for the parameters of a session.
+// Values of H_res and of the residual after the last block, for the parameters of a session.
 struct Inside {
   std::vector<double> res;
-  double cosine = 0;  // mean over tokens and pairs of streams
+  double cosine = 0;  // mean over tokens and pairs of residual streams
 };
 
 Inside look_inside(const Config& c, Session& session) {
@@ -95,7 +95,8 @@ Inside look_inside(const Config& c, Session& session) {
 
 void expect_learning(ResidualKind residual) {
   Config c = session_config(residual);
-  // Weights large enough for the sublayers to outweigh the embedding, which all streams share.
+  // Weights large enough for the sublayers to outweigh the embedding, which all residual streams
+  // share.
   c.model.layers = 8, c.model.dim = 32, c.model.init_std = 0.3;
   ThreadTeam team(2);
   OneRank ranks;

@@ -18,7 +18,7 @@ StreamTelemetry telemetry_of(const std::vector<std::span<const double>>& sums) {
   return t;
 }
 
-// Two sublayers of two streams over two tokens: R_0 = [1 2; 0 −4], R_1 = [1 1; 0.5 0.5].
+// Two sublayers, two residual streams, two tokens: R_0 = [1 2; 0 −4], R_1 = [1 1; 0.5 0.5].
 TEST(StreamTelemetry, OfKnownMatrices) {
   const Values first = {2, 4, 0, -8, 1, 2}, second = {2, 2, 1, 1, -2, 2};
   const StreamTelemetry t = telemetry_of({first, second});
@@ -40,8 +40,8 @@ TEST(StreamTelemetry, WhatIsNotFiniteStaysSo) {
   EXPECT_EQ(t.composite_forward[1], 1);
 }
 
-// Whatever H_res has become, mHC's rows sum to 1, so that nothing amplifies on the way forward; 20
-// iterations leave columns near 1. At the start the streams are copies of each other.
+// Whatever H_res has become, mHC's rows sum to 1, so that nothing is amplified on the way forward;
+// 20 iterations leave columns near 1. At the start the residual streams are copies of each other.
 TEST(StreamTelemetry, OfATrainedModel) {
   Config c = session_config(ResidualKind::mhc);
   c.train.telemetry_every = 4;
@@ -59,7 +59,7 @@ TEST(StreamTelemetry, OfATrainedModel) {
       if (t.empty()) continue;
       ASSERT_EQ(t.gain_forward.size(), sublayers);
       for (size_t l = 0; l < sublayers; ++l) {
-        // A row of 4 rounded entries, and a product of so many of them.
+        // A row of 4 rounded entries, and a product of that many.
         EXPECT_NEAR(t.gain_forward[l], 1, 8 * 1.2e-7) << l;
         EXPECT_NEAR(t.composite_forward[l], 1, double(sublayers) * 8 * 1.2e-7) << l;
         EXPECT_LT(t.column_error[l], 0.1) << l;
@@ -74,7 +74,7 @@ TEST(StreamTelemetry, OfATrainedModel) {
   });
 }
 
-// H_res of HC begins as the identity, and nothing holds its rows.
+// H_res of HC starts as the identity, and nothing constrains its rows.
 TEST(StreamTelemetry, OfHyperConnections) {
   Config c = session_config(ResidualKind::hc);
   c.train.telemetry_every = 20;
@@ -103,7 +103,7 @@ TEST(StreamTelemetry, OfHyperConnections) {
   });
 }
 
-// The statistics only look on: with and without them the same bits come out.
+// The statistics only observe: results are bitwise identical with and without them.
 TEST(StreamTelemetry, ChangesNothing) {
   const auto trained = [](int64_t every) {
     Config c = session_config(ResidualKind::mhc);

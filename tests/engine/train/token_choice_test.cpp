@@ -23,8 +23,8 @@ std::vector<float> random_logits(size_t n, uint64_t seed) {
   return z;
 }
 
-// The distribution that the header describes, by its words: repeatedly take the largest that is
-// left, count, add up, stop; in long double.
+// The distribution that the header describes, taken literally: repeatedly take the largest logit
+// that is left, count, add up, stop; in long double.
 std::map<size_t, long double> brute_force(std::vector<float> z, const TokenChoice& c) {
   long double total = 0;
   std::vector<std::pair<size_t, long double>> kept;
@@ -75,8 +75,8 @@ TEST(TokenChoice, DrawsFromTheDistribution) {
   }
 }
 
-// What is kept, exactly, over many sizes and settings: drawn often enough, each kept token of
-// probability ≥ 1/50 appears (missed with (1 − 1/50)^1000 < 2e-9).
+// Exactly which tokens are kept, over many sizes and settings: with enough draws, each kept token
+// of probability ≥ 1/50 appears (missed with (1 − 1/50)^1000 < 2e-9).
 TEST(TokenChoice, KeepsExactlyTheRightTokens) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     const std::vector<float> z = random_logits(11, 100 + seed);
