@@ -8,6 +8,8 @@ namespace birkhoff {
 
 namespace cpu {
 
+// Lists are named after their operators, as bodies are.
+// NOLINTBEGIN(readability-identifier-naming)
 extern const Implementation attention[2];
 extern const Implementation attention_backward[2];
 extern const Implementation attention_decode[1];
@@ -35,6 +37,7 @@ extern const Implementation squared_sum[1];
 extern const Implementation stream_statistics[1];
 extern const Implementation swiglu[2];
 extern const Implementation swiglu_backward[2];
+// NOLINTEND(readability-identifier-naming)
 
 void adamw(const Args& args);
 void balance_update(const Args& args);

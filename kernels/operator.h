@@ -133,10 +133,10 @@ struct Implementation {
 using Implementations = std::span<const Implementation>;
 
 // The list of one implementation that takes every call and needs no scratch.
-template <Body body>
-inline constexpr Implementation kCpuBody[] = {{.name = "cpu", .run = body}};
-template <Body body>
-inline constexpr Implementation kReferenceBody[] = {{.name = "reference", .run = body}};
+template <Body kBody>
+inline constexpr Implementation kCpuBody[] = {{.name = "cpu", .run = kBody}};
+template <Body kBody>
+inline constexpr Implementation kReferenceBody[] = {{.name = "reference", .run = kBody}};
 
 // What a program is planned for and run on.
 struct Target {
