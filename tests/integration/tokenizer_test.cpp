@@ -47,11 +47,9 @@ void write_other(const Path& from, const Path& to, const std::string& text) {
     writer.add_document(ids);
   }
   DatasetManifest::Tokenizer tokenizer{.name = "my.json", .vocab = kVocab, .end_of_document = kEnd};
-  if (!text.empty()) {
-    tokenizer.hash = hash_of(text);
-    spill(tokenizer_path(to), text);
-  }
+  if (!text.empty()) tokenizer.hash = hash_of(text);
   writer.commit({.tokenizer = tokenizer, .bytes = dataset.manifest()->bytes});
+  if (!text.empty()) spill(tokenizer_path(to), text);
 }
 
 json tokenizer_of(const std::string& checkpoint) {
@@ -218,9 +216,9 @@ TEST_F(TokenizerRun, AnImportedModelIsTrainedOnItsOwnTokenizersData) {
                                "train.steps=1", "optim.warmup_steps=0"});
     return birkhoff(more);
   };
-  expect_refused(
-      go_on("yours"), 3,
-      {"step-00000000: its tokenizer is 'my.json'", "the data's is", "run.allow_changes=true"});
+  expect_refused(go_on("yours"), 3,
+                 {"step-00000000: its tokenizer is 'my.json'", "the data's is",
+                  "run.allow_changes=[data.path]"});
   expect_refused(go_on("set"), 3, {"its tokenizer is 'my.json'", "the data's is 'byte'"});
   expect_ok(go_on("set", {"run.allow_changes=true"}));
   EXPECT_EQ(tokenizer_of(checkpoint("imported", 1))["name"], "byte");
@@ -334,7 +332,7 @@ TEST_F(TokenizerRun, TheDatasetsFileIsLookedAt) {
                     HasSubstr("mine.tokenizer.json: "), HasSubstr(hash_of(mine()))));
   expect_refused(
       birkhoff({"data", "split", at("small.yaml"), "data.path=" + at("mine"), "model.vocab=384"}),
-      3, {"that of " + at("mine"), "is 'my.json'"});
+      3, {"the tokenizer of " + at("mine"), "is 'my.json'"});
 }
 
 }  // namespace
